@@ -1,0 +1,1 @@
+"""DuckDB knows everything about the data set; the files on disk are the truth."""

@@ -1,0 +1,1 @@
+"""The video diffusion model and everything that runs it."""

@@ -1,0 +1,1 @@
+"""Raw videos to clips to shards: pure maths, and one door to ffmpeg."""
