@@ -4,6 +4,7 @@ Shares are of the crop's side. y grows downwards.
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
@@ -22,11 +23,15 @@ UPPER_PELVIS = (0.5, 0.85)  # where the pelvis may lie when the legs do not fit
 
 @dataclass(frozen=True)
 class Crop:
-    """A square window of the source picture, `side` pixels wide; corners (n, 2) per frame, one row if it stays still."""
+    """A square window of the source, `side` pixels wide; corners (n, 2) per frame, one row if it stays still."""
 
     corners: np.ndarray
     side: int
     framing: str  # "full": head to feet; "upper": the picture is too narrow for the legs
+
+    def row(self) -> dict[str, Any]:
+        """The crop as JSON."""
+        return {"corners": self.corners.tolist(), "side": self.side, "framing": self.framing}
 
     def at(self, frames: int) -> np.ndarray:
         """(frames, 2) corners."""

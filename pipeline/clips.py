@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.align import Crop, plan_crop
 from pipeline.analysis import Analysis, detections_of_shot
-from pipeline.config import AnalysisConfig, ClipConfig, CropConfig
+from pipeline.config import BuildConfig, ClipConfig, CropConfig
 from pipeline.cuts import shots
 from pipeline.errors import RejectedError
 from pipeline.quality import clip_hash, detections_in, scores
@@ -66,38 +66,38 @@ def landmarks_at(dancer: Dancer, at: np.ndarray, max_gap_s: float) -> tuple[np.n
 
 
 def make_clips(
-    source_id: str,
-    analysis: Analysis,
-    shape: tuple[int, int],
-    clips: ClipConfig,
-    crop: CropConfig,
-    pose: AnalysisConfig,
+    source_id: str, analysis: Analysis, shape: tuple[int, int], config: BuildConfig, name: str, only: set[str] | None
 ) -> Iterator[Clip]:
     """Every window of a source as a clip.
 
     Args:
         shape: (height, width) of the picture as displayed.
+        name: the clip set's.
+        only: ids of the clips that are wanted, or None for all.
 
     Raises:
         RejectedError: low_rate, too_short, no_dancer.
     """
     ranges = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))
-    windows = windows_of(analysis.pts, ranges, clips)
+    windows = windows_of(analysis.pts, ranges, config.clips)
     dancers = {shot: dancer_of_shot(analysis, *ranges[shot], shape) for shot in {w.shot for w in windows}}
     refuse_without_dancer(analysis, windows, dancers)
-    name = clip_set(pose.key(), clips, crop)
     for window in windows:
+        clip_id = f"{source_id[:16]}-{window.frames[0]:06d}-{name[:8]}"
+        if only is not None and clip_id not in only:
+            continue
         dancer = dancers[window.shot]
-        landmarks, known = landmarks_at(dancer, analysis.pts[window.frames], clips.max_gap_s)
+        landmarks, known = landmarks_at(dancer, analysis.pts[window.frames], config.clips.max_gap_s)
         try:
-            planned, rejected = plan_crop(landmarks, known, shape, crop), None
+            planned, rejected = plan_crop(landmarks, known, shape, config.crop), None
         except RejectedError as error:
             planned, rejected = None, error.code
-        measured = scores(analysis, window, landmarks, known, shape, planned, crop.size, pose.duplicate_change)
+        measured = scores(
+            analysis, window, landmarks, known, shape, planned, config.crop.size, config.analysis.duplicate_change
+        )
         within = detections_in(analysis, window)
         measured["identity_switches"] = int(np.isin(dancer.doubtful, within).sum())
         measured["phash"] = clip_hash(analysis.thumbs[within[len(within) // 2]], landmarks)
-        clip_id = f"{source_id[:16]}-{window.frames[0]:06d}-{name[:8]}"
         row = _row(clip_id, source_id, analysis, window, planned, rejected, name) | measured
         yield Clip(clip_id, window, planned, landmarks, known, row)
 

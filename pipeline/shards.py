@@ -26,7 +26,7 @@ class Sample:
     files: dict[str, Path]
 
 
-def write_shard(path: Path, samples: list[Sample]) -> dict[str, Any]:
+def write_shard(path: Path, samples: list[Sample], plan_key: str) -> dict[str, Any]:
     """Write a tar and then its manifest; returns the manifest.
 
     The manifest states size, sha256 and, per sample, its rows and each member's offset and length.
@@ -37,7 +37,7 @@ def write_shard(path: Path, samples: list[Sample]) -> dict[str, Any]:
             for sample in samples:
                 rows.append({**sample.meta, "sample_key": sample.key, "shard": path.name, **_add(tar, sample)})
         sha256, size = sha256_file(temp), temp.stat().st_size
-    manifest = {"shard": path.name, "bytes": size, "sha256": sha256, "samples": rows}
+    manifest = {"shard": path.name, "bytes": size, "sha256": sha256, "plan_key": plan_key, "samples": rows}
     write_json(manifest_path(path), manifest)
     return manifest
 

@@ -43,7 +43,7 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
             for name in sorted(folders)
             if not os.path.islink(paths[name]) and os.path.realpath(paths[name]) != skip  # noqa: PTH114
         ]
-        for name, path in paths.items():
+        for path in paths.values():
             info = os.lstat(path)
             if not stat.S_ISDIR(info.st_mode):
                 yield SourceFile(path, info.st_size, info.st_mtime_ns, info.st_ino, stat.S_ISREG(info.st_mode))

@@ -16,8 +16,8 @@ import imageio_ffmpeg
 import numpy as np
 import pydantic
 
-from pipeline.brush import Array, Picture
-from pipeline.footage import CROP_HEIGHTS, LANDMARKS, Direction, Shot, shoot
+from pipeline.drawn.brush import Array, Picture
+from pipeline.drawn.footage import CROP_HEIGHTS, LANDMARKS, Direction, Shot, shoot
 
 # In the order in which a growing set of videos meets them.
 FAULTS = (
@@ -285,9 +285,7 @@ def _run(command: ffmpeg.nodes.OutputStream, frames: Iterator[Picture]) -> None:
             pass  # ffmpeg has ended: its own words follow
         words = process.stderr.read().decode(errors="replace")
     if process.returncode:
-        raise RuntimeError(
-            f"ffmpeg ended with code {process.returncode} while it wrote a synthetic video: {words}"
-        )
+        raise RuntimeError(f"ffmpeg ended with code {process.returncode} while it wrote a synthetic video: {words}")
 
 
 def truth_of(spec: SynthVideo, shots: list[Shot], content: list[int], kept: list[int]) -> dict[str, object]:

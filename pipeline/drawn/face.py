@@ -4,13 +4,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from pipeline.brush import Array, Brush, Colour, shade
-from pipeline.outfit import Outfit
+from pipeline.drawn.brush import Array, Brush, Colour, shade
+from pipeline.drawn.outfit import Outfit
 
 WIDTH, HEIGHT, DEPTH = 0.0455, 0.068, 0.056  # half axes of the head in standing heights
-Place = Callable[
-    [Array], Array
-]  # head coordinates (n, 3) -> pixels right, down and towards the viewer (n, 3)
+Place = Callable[[Array], Array]  # head coordinates (n, 3) -> pixels right, down and towards the viewer (n, 3)
 
 
 def _jaw(y: Array) -> Array:
@@ -119,9 +117,7 @@ def _features(
     lip: Colour = tuple(s * 0.80 * (1 - red) + red * c for s, c in zip(skin, (92, 84, 190)))  # type: ignore[assignment]
     bow = -0.0035 - 0.003 * smile
     upper = _arc(0, MOUTH_Y, 0.0165, bow - 0.0005)
-    brush.polygon(
-        place(np.concatenate([_arc(0, MOUTH_Y, 0.0165, bow + 0.0045), upper[::-1]]))[:, :2], shade(lip, 0.86)
-    )
+    brush.polygon(place(np.concatenate([_arc(0, MOUTH_Y, 0.0165, bow + 0.0045), upper[::-1]]))[:, :2], shade(lip, 0.86))
     lower = _arc(0, MOUTH_Y, 0.0155, bow - 0.0055 - 0.005 * smile)
     inside: Colour = (235, 238, 242) if smile > 0.45 else shade(lip, 0.55)
     brush.polygon(place(np.concatenate([upper, lower[::-1]]))[:, :2], inside)
@@ -142,9 +138,7 @@ def _eye(brush: Brush, place: Place, scale: float, outfit: Outfit, sign: float, 
         brush.disc(iris + np.array([-0.0014, -0.0016]) * scale, 0.0011 * scale, (250, 250, 250))
     lid = place(_arc(x, EYE_Y, 0.0106, 0.0064 * open_ - 0.002 * blink))[:, :2]
     brush.line(lid, 0.0024 * scale, shade(outfit.hair, 0.5))
-    brow = np.concatenate(
-        [_arc(x * 1.05, 0.0185, 0.0120, 0.0040), _arc(x * 1.05, 0.0155, 0.0120, 0.0036)[::-1]]
-    )
+    brow = np.concatenate([_arc(x * 1.05, 0.0185, 0.0120, 0.0040), _arc(x * 1.05, 0.0155, 0.0120, 0.0036)[::-1]])
     brush.polygon(place(brow)[:, :2], shade(outfit.hair, 0.7))
 
 

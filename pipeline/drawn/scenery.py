@@ -24,16 +24,16 @@ def draw_scenery(rng: np.random.Generator, height: int, width: int, skirting: fl
     canvas = np.zeros((height, width, 3), np.float32)
     _wall(rng, canvas[:row], unit)
     _floor(rng, canvas[row:], unit)
-    _furnish(rng, canvas, row, unit)
+    painted = np.clip(canvas, 0, 255).astype(np.uint8)  # cv2 smooths edges on 8 bits only
+    _furnish(rng, painted, row, unit)
     plank = max(2, int(0.035 * unit))
-    cv2.rectangle(canvas, (0, row - plank), (width, row), tuple(rng.uniform(120, 230, 3)), -1)
-    cv2.line(canvas, (0, row), (width, row), (40, 40, 40), max(1, int(0.006 * unit)))
+    cv2.rectangle(painted, (0, row - plank), (width, row), tuple(_ink(rng, 110, 215, 12)), -1)
+    cv2.line(painted, (0, row), (width, row), (40, 40, 40), max(1, int(0.006 * unit)))
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     lamp = 1.06 - 0.22 * ((x - rng.uniform(-0.5, 0.5)) ** 2 + 0.6 * (y + 0.4) ** 2)
-    canvas *= lamp[:, :, None]
     grain = rng.normal(0, 2.5, (height, width, 1)).astype(np.float32)
-    return np.clip(canvas + grain, 0, 255).astype(np.uint8)
+    return np.clip(painted * lamp[:, :, None] + grain, 0, 255).astype(np.uint8)
 
 
 def _ink(rng: np.random.Generator, low: float, high: float, colourful: float = 25) -> Ink:
@@ -51,7 +51,7 @@ def _mottle(rng: np.random.Generator, area: Canvas, ink: Ink, strength: float, u
 
 def _wall(rng: np.random.Generator, wall: Canvas, unit: float) -> None:
     height, width = wall.shape[:2]
-    ink = _ink(rng, 110, 205, 22)
+    ink = _ink(rng, 110, 205, 14)
     _mottle(rng, wall, ink, rng.uniform(3, 8), unit)
     kind = rng.choice(["bricks", "panels", "stripes", "dots", "plain", "curtain"])
     dark = tuple(float(v) for v in ink * rng.uniform(0.7, 0.85))
@@ -81,7 +81,7 @@ def _wall(rng: np.random.Generator, wall: Canvas, unit: float) -> None:
 
 def _floor(rng: np.random.Generator, floor: Canvas, unit: float) -> None:
     height, width = floor.shape[:2]
-    ink = _ink(rng, 70, 165, 16)
+    ink = _ink(rng, 70, 165, 11)
     _mottle(rng, floor, ink, rng.uniform(5, 10), unit)
     dark = tuple(float(v) for v in ink * 0.72)
     thin = max(1, int(0.006 * unit))
@@ -97,7 +97,7 @@ def _floor(rng: np.random.Generator, floor: Canvas, unit: float) -> None:
         y, gap = y + gap, gap * 1.35
 
 
-def _furnish(rng: np.random.Generator, canvas: Canvas, row: int, unit: float) -> None:
+def _furnish(rng: np.random.Generator, canvas: Picture, row: int, unit: float) -> None:
     """Posters, windows, shelves and boxes, spread along the wall."""
     width = canvas.shape[1]
     x = rng.uniform(-0.2, 0.1) * unit
@@ -116,7 +116,7 @@ def _furnish(rng: np.random.Generator, canvas: Canvas, row: int, unit: float) ->
 
 
 def _framed(
-    rng: np.random.Generator, canvas: Canvas, x: int, wide: int, row: int, unit: float
+    rng: np.random.Generator, canvas: Picture, x: int, wide: int, row: int, unit: float
 ) -> tuple[int, int, int, int]:
     """A framed rectangle on the wall: left, top, right, bottom of its inside."""
     tall = int(wide * rng.uniform(0.9, 1.6))
@@ -127,7 +127,7 @@ def _framed(
     return x, top, x + wide, top + tall
 
 
-def _poster(rng: np.random.Generator, canvas: Canvas, x: int, wide: int, row: int, unit: float) -> None:
+def _poster(rng: np.random.Generator, canvas: Picture, x: int, wide: int, row: int, unit: float) -> None:
     left, top, right, bottom = _framed(rng, canvas, x, wide, row, unit)
     cv2.rectangle(canvas, (left, top), (right, bottom), tuple(_ink(rng, 60, 220, 50)), -1)
     for _ in range(rng.integers(5, 10)):
@@ -143,7 +143,7 @@ def _poster(rng: np.random.Generator, canvas: Canvas, x: int, wide: int, row: in
             cv2.circle(canvas, centre, max(1, inside), ink, -1, cv2.LINE_AA)
 
 
-def _window(rng: np.random.Generator, canvas: Canvas, x: int, wide: int, row: int, unit: float) -> None:
+def _window(rng: np.random.Generator, canvas: Picture, x: int, wide: int, row: int, unit: float) -> None:
     left, top, right, bottom = _framed(rng, canvas, x, wide, row, unit)
     for y in range(max(0, top), max(0, bottom)):
         share = (y - top) / max(1, bottom - top)
@@ -157,7 +157,7 @@ def _window(rng: np.random.Generator, canvas: Canvas, x: int, wide: int, row: in
     cv2.line(canvas, (left, (top + bottom) // 2), (right, (top + bottom) // 2), frame, thick)
 
 
-def _shelf(rng: np.random.Generator, canvas: Canvas, x: int, wide: int, row: int, unit: float) -> None:
+def _shelf(rng: np.random.Generator, canvas: Picture, x: int, wide: int, row: int, unit: float) -> None:
     board = tuple(_ink(rng, 60, 120, 15))
     for level in rng.uniform(0.35, 1.0, 2):
         y = int(row - level * unit)
@@ -169,7 +169,7 @@ def _shelf(rng: np.random.Generator, canvas: Canvas, x: int, wide: int, row: int
         cv2.rectangle(canvas, (x, y), (x + wide, y + max(2, int(0.018 * unit))), board, -1)
 
 
-def _box(rng: np.random.Generator, canvas: Canvas, x: int, wide: int, row: int, unit: float) -> None:
+def _box(rng: np.random.Generator, canvas: Picture, x: int, wide: int, row: int, unit: float) -> None:
     """A loudspeaker that stands against the wall."""
     top = int(row - rng.uniform(0.35, 0.6) * unit)
     cv2.rectangle(canvas, (x, top), (x + wide, row), tuple(_ink(rng, 30, 90, 10)), -1)
@@ -181,7 +181,7 @@ def _box(rng: np.random.Generator, canvas: Canvas, x: int, wide: int, row: int, 
         cv2.circle(canvas, centre, max(1, radius // 3), (120, 120, 125), -1, cv2.LINE_AA)
 
 
-def _plant(rng: np.random.Generator, canvas: Canvas, x: int, wide: int, row: int, unit: float) -> None:
+def _plant(rng: np.random.Generator, canvas: Picture, x: int, wide: int, row: int, unit: float) -> None:
     foot = np.array([x + wide / 2, row - 0.12 * unit])
     for angle in np.linspace(-1.1, 1.1, 11) + rng.normal(0, 0.1, 11):
         length = rng.uniform(0.2, 0.4) * unit

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.dancer import ANKLE_HEIGHT, SHIN, SIDES, THIGH, Array, Pose
+from pipeline.drawn.dancer import ANKLE_HEIGHT, SHIN, SIDES, THIGH, Array, Pose
 
 DEGREE = np.pi / 180
 BEATS_PER_MOVE = 8
@@ -254,8 +254,7 @@ def perform(dance: Dance, times: Array, path: Callable[[Array], Array]) -> Pose:
     pelvis = np.stack(
         [
             floor["x"] - support * at("sway") * calm * np.cos(heading),
-            standing_pelvis(at("crouch") + at("bounce") * calm * (0.5 + 0.5 * np.cos(2 * np.pi * beats)))
-            + hop,
+            standing_pelvis(at("crouch") + at("bounce") * calm * (0.5 + 0.5 * np.cos(2 * np.pi * beats))) + hop,
             floor["z"] + support * at("sway") * calm * np.sin(heading),
         ],
         axis=1,
@@ -349,9 +348,7 @@ def place_feet(clock: Array, steps: Array, floor: dict[str, Array], side: str) -
 
     heading = landing("heading")
     wide = sign * landing("stance")
-    spots = np.stack(
-        [landing("x") + wide * np.cos(heading), landing("z") - wide * np.sin(heading), heading], axis=1
-    )
+    spots = np.stack([landing("x") + wide * np.cos(heading), landing("z") - wide * np.sin(heading), heading], axis=1)
     index = count - landings[0]
     swing = np.clip((own - count) * 2 / STEP_SHARE, 0.0, 1.0)
     blend = smoothstep(swing)[:, None]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.brush import Colour
+from pipeline.drawn.brush import Colour
 
 SKIN: tuple[Colour, ...] = (
     (178, 205, 238), (158, 188, 228), (132, 170, 216), (108, 148, 198), (78, 112, 166),
@@ -59,11 +59,7 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
     skin, top, bottom = pick(SKIN), pick(CLOTH), pick(TROUSERS)
     while sum(abs(a - b) for a, b in zip(top, bottom)) < 90:
         bottom = pick(TROUSERS)
-    styles = (
-        ["long", "tail", "bun", "bob"]
-        if skirted
-        else ["short", "short", "curly", "tail", "bob", "long", "bun"]
-    )
+    styles = ["long", "tail", "bun", "bob"] if skirted else ["short", "short", "curly", "tail", "bob", "long", "bun"]
     return Outfit(
         skin=skin,
         hair=pick(HAIR if skin[1] > 120 else HAIR[:3]),

@@ -1,6 +1,5 @@
 """Paint for drawn figures: polygons, tapered tubes and stacks of rings, shaded as volumes."""
 
-import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -40,35 +39,33 @@ class Brush:
     region: Picture
     corner: Array  # (2,) picture pixel at the region's top left
     zoom: int
-    light: float = 1.0
 
     def _fixed(self, points: Array) -> NDArray[np.int32]:
         scaled = ((points - self.corner) * self.zoom + (self.zoom - 1) / 2) * (1 << _SHIFT)
         return np.rint(scaled).astype(np.int32)
 
-    def _paint(self, colour: Colour) -> Colour:
-        return shade(colour, self.light) if self.light < 1 else colour
+    def _fill_hull(self, fixed: NDArray[np.int32], colour: Colour) -> None:
+        cv2.fillConvexPoly(self.region, cv2.convexHull(fixed), colour, cv2.LINE_AA, _SHIFT)
 
     def hull(self, points: Array, colour: Colour) -> None:
         """Fill the convex hull of points (n, 2)."""
-        outline = cv2.convexHull(self._fixed(points))
-        cv2.fillConvexPoly(self.region, outline, self._paint(colour), cv2.LINE_AA, _SHIFT)
+        self._fill_hull(self._fixed(points), colour)
 
     def polygon(self, points: Array, colour: Colour) -> None:
         """Fill a simple polygon (n, 2), convex or not."""
-        cv2.fillPoly(self.region, [self._fixed(points)], self._paint(colour), cv2.LINE_AA, _SHIFT)
+        cv2.fillPoly(self.region, [self._fixed(points)], colour, cv2.LINE_AA, _SHIFT)
 
     def disc(self, centre: Array, radius: float, colour: Colour) -> None:
         """Fill a circle."""
         size = round(radius * self.zoom * (1 << _SHIFT))
         x, y = (int(v) for v in self._fixed(centre))
-        cv2.circle(self.region, (x, y), size, self._paint(colour), -1, cv2.LINE_AA, _SHIFT)
+        cv2.circle(self.region, (x, y), size, colour, -1, cv2.LINE_AA, _SHIFT)
 
     def line(self, points: Array, width: float, colour: Colour) -> None:
         """An open stroke through points (n, 2), `width` picture pixels wide."""
         thickness = max(1, round(width * self.zoom))
         fixed = [self._fixed(points)]
-        cv2.polylines(self.region, fixed, False, self._paint(colour), thickness, cv2.LINE_AA, _SHIFT)
+        cv2.polylines(self.region, fixed, False, colour, thickness, cv2.LINE_AA, _SHIFT)
 
     def tube(
         self,
@@ -81,9 +78,9 @@ class Brush:
         for size, shift, brightness in layers:
             paint = shade(colour, brightness)
             middles = centres + LIGHT_FROM * (shift * radii)[:, None]
-            circles = middles[:, None] + CIRCLE * (size * radii)[:, None, None]
-            for first, second in itertools.pairwise(circles):
-                self.hull(np.concatenate([first, second]), paint)
+            circles = self._fixed(middles[:, None] + CIRCLE * (size * radii)[:, None, None])
+            for k in range(len(circles) - 1):
+                self._fill_hull(circles[k : k + 2].reshape(-1, 2), paint)
 
     def stack(self, rings: Array, colour: Colour) -> None:
         """A trunk or skirt: outlines (n, points, 2) one above the other, neighbours joined, as a volume."""
@@ -92,5 +89,6 @@ class Brush:
         for size, shift, brightness in LAYERS:
             paint = shade(colour, brightness)
             layer = centres + (rings - centres) * np.array([size, 1.0]) + LIGHT_FROM * shift * reach * [1, 0]
-            for first, second in itertools.pairwise(layer):
-                self.hull(np.concatenate([first, second]), paint)
+            outlines = self._fixed(layer)
+            for k in range(len(outlines) - 1):
+                self._fill_hull(outlines[k : k + 2].reshape(-1, 2), paint)

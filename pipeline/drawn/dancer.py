@@ -150,7 +150,9 @@ def leg(body: Body, pose: Pose, side: str, root: Array, pelvis: Array) -> dict[s
     hip_mark = hip + 0.012 * (knee - hip) / THIGH + sign * 0.005 * pelvis[:, :, 0]
     knee_mark = knee + 0.012 * (hip - knee) / THIGH
     ankle_mark = ankle + 0.025 * (knee - ankle) / SHIN
-    marks = {"hip_mark": hip_mark, "knee_mark": knee_mark, "ankle_mark": ankle_mark}
+    # The spot of the floor under the foot, for its shadow.
+    ground = (heel + toe) / 2 * np.array([1.0, 0.0, 1.0])
+    marks = {"ground": ground, "hip_mark": hip_mark, "knee_mark": knee_mark, "ankle_mark": ankle_mark}
     return {"hip": hip, "knee": knee, "ankle": ankle, "heel": heel, "ball": ball, "toe": toe} | marks
 
 
@@ -173,9 +175,7 @@ def arm(angles: Array, shoulder: Array, chest: Array, sign: float) -> tuple[dict
     points["wrist"] = points["elbow"] + reach(lower, 0, -FOREARM)
     # Hanging, thumbs point forward, palms face the thigh: fingers spread along the frame's z.
     for finger, place in {"index": 0.017, "middle": 0.006, "ring": -0.006, "pinky": -0.016}.items():
-        points[finger] = points["wrist"] + reach(
-            hand, 0.0, -PALM - (0.004 if abs(place) < 0.01 else 0), place
-        )
+        points[finger] = points["wrist"] + reach(hand, 0.0, -PALM - (0.004 if abs(place) < 0.01 else 0), place)
         length = FINGER * (0.8 if finger == "pinky" else 1.0)
         points[f"{finger}_tip"] = points[finger] + reach(hand, -0.008, -length, place * 0.7)
     points["thumb"] = points["wrist"] + reach(hand, -0.004, -0.026, 0.024)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from pipeline.brush import Array, Picture
-from pipeline.camera_path import camera_path
-from pipeline.dancer import pose_body, random_body
-from pipeline.dances import perform, random_dance, smoothstep
-from pipeline.drawing import Figure, draw_figure, figure
-from pipeline.outfit import random_outfit
-from pipeline.scenery import draw_scenery
+from pipeline.drawn.brush import Array, Picture
+from pipeline.drawn.camera_path import camera_path
+from pipeline.drawn.dancer import pose_body, random_body
+from pipeline.drawn.dances import perform, random_dance, smoothstep
+from pipeline.drawn.drawing import draw_figure
+from pipeline.drawn.figure import Figure, figure
+from pipeline.drawn.outfit import random_outfit
+from pipeline.drawn.scenery import draw_scenery
 
 CROP_HEIGHTS = 1.6  # side of an aligned clip's crop, in standing heights
 PELVIS_HEIGHT = 0.53
@@ -61,7 +62,7 @@ class Shot:
         """Picture pixels per world pixel, (T,)."""
         return np.asarray(np.linalg.norm(self.camera[:, :, 0], axis=1))
 
-    def draw(self, t: int, light: float = 1.0) -> Picture:
+    def draw(self, t: int) -> Picture:
         """Frame t of the shot: (height, width, 3) in blue, green, red."""
         affine = self.camera[t].copy()
         affine[:, 2] += affine[:, :2] @ self.corner
@@ -78,7 +79,7 @@ class Shot:
         zoom = float(np.hypot(*self.camera[t, :, 0]))
         for fig, place in zip(self.figures, self.places):
             origin = self.camera[t, :, :2] @ place + self.camera[t, :, 2]
-            draw_figure(picture, fig, t, self.standing * zoom, origin, light)
+            draw_figure(picture, fig, t, self.standing * zoom, origin)
         return picture
 
     def joints(self) -> Array:
@@ -148,7 +149,8 @@ def _cast(plan: Direction, roll: Array, floor: Array) -> tuple[list[Figure], lis
         pose.pelvis[:, 2] += depth
         for feet in pose.feet.values():
             feet[:, 2] += depth
-        figures.append(figure(body, outfit, pose_body(body, pose), roll, rng))
+        rate = 1 / (plan.times[1] - plan.times[0])
+        figures.append(figure(body, outfit, pose_body(body, pose), roll, rate, rng))
         depths.append(depth)
     return figures, depths
 
