@@ -15,7 +15,7 @@ CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 LIGHT_FROM = np.array([-0.55, -0.83])
 # A volume is painted in nested layers: size, shift towards the light in radii, brightness.
 LAYERS = (
-    (1.0, 0.0, 0.62),
+    (1.0, 0.0, 0.66),
     (0.91, 0.05, 0.80),
     (0.76, 0.13, 0.92),
     (0.58, 0.21, 1.0),
@@ -73,14 +73,23 @@ class Brush:
         radii: Array,
         colour: Colour,
         layers: tuple[tuple[float, float, float], ...] = LAYERS,
+        hem: bool = False,
     ) -> None:
-        """A limb: circles of `radii` (n,) at `centres` (n, 2), neighbours joined, lit as a volume."""
+        """A limb: circles of `radii` (n,) at `centres` (n, 2), neighbours joined, lit as a volume.
+
+        With a `hem` the last end is cut flat, as cloth is, instead of round.
+        """
+        circles = CIRCLE * radii[:, None, None]
+        if hem:
+            axis = centres[-1] - centres[-2]
+            axis = axis / max(float(np.hypot(*axis)), 1e-6)
+            circles[-1] -= 0.7 * (circles[-1] @ axis)[:, None] * axis
         for size, shift, brightness in layers:
             paint = shade(colour, brightness)
             middles = centres + LIGHT_FROM * (shift * radii)[:, None]
-            circles = self._fixed(middles[:, None] + CIRCLE * (size * radii)[:, None, None])
-            for k in range(len(circles) - 1):
-                self._fill_hull(circles[k : k + 2].reshape(-1, 2), paint)
+            outlines = self._fixed(middles[:, None] + circles * size)
+            for k in range(len(outlines) - 1):
+                self._fill_hull(outlines[k : k + 2].reshape(-1, 2), paint)
 
     def stack(self, rings: Array, colour: Colour) -> None:
         """A trunk or skirt: outlines (n, points, 2) one above the other, neighbours joined, as a volume."""

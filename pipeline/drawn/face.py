@@ -34,8 +34,7 @@ def _solid() -> tuple[Array, Array]:
 
 POINTS, OUTWARD = _solid()
 # The face is what lies below the hairline (high over the brow, low at the ears) and before the ears.
-_HAIRLINE = 0.036 - 0.55 * np.abs(POINTS[:, 0])
-FACE = (POINTS[:, 2] > -0.012 - 0.4 * np.minimum(POINTS[:, 1], 0)) & (POINTS[:, 1] < _HAIRLINE)
+BEFORE_EARS = POINTS[:, 2] > -0.012 - 0.4 * np.minimum(POINTS[:, 1], 0)
 CHIN = POINTS[:, 1] < -0.03
 # Landmarks of the face in head coordinates, left of the person at +x.
 NOSE = np.array([0.0, -0.014, DEPTH + 0.012])
@@ -79,7 +78,8 @@ def paint_head(brush: Brush, place: Place, scale: float, outfit: Outfit, blink: 
         if ear[2] > seen[0, 2] - 0.022 * scale:
             brush.disc(ear[:2], 0.0115 * scale, shade(skin, 0.72))
             brush.disc(ear[:2] + np.array([-0.001, -0.001]) * scale, 0.009 * scale, shade(skin, 0.9))
-    visible = FACE & (facing > 0.02)
+    hairline = 0.044 - 0.8 * np.abs(POINTS[:, 0] - outfit.parting)
+    visible = BEFORE_EARS & (POINTS[:, 1] < hairline) & (facing > 0.02)
     if visible.sum() >= 8:
         _layered(brush, head[visible], skin, head[visible].mean(axis=0))
         _features(brush, place, scale, outfit, blink, smile, seen[0, 2])

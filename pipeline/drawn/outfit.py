@@ -32,6 +32,7 @@ class Outfit:
     skin: Colour
     hair: Colour
     hair_style: str  # short, bob, long, tail, bun, curly
+    parting: float  # where the hair parts, in standing heights to the person's left
     eyes: Colour
     lips: float  # redness of the lips, 0 to 1
     top: Colour
@@ -64,15 +65,16 @@ def random_outfit(rng: np.random.Generator) -> Outfit:
         skin=skin,
         hair=pick(HAIR if skin[1] > 120 else HAIR[:3]),
         hair_style=str(rng.choice(styles)),
+        parting=float(rng.choice([0.0, -0.014, 0.014])),
         eyes=((70, 50, 30), (40, 70, 110), (150, 110, 60), (80, 120, 90))[rng.integers(4)],
         lips=float(rng.uniform(0.2, 0.9)),
         top=top,
         trim=pick(CLOTH),
         pattern=str(rng.choice(["plain", "plain", "stripes", "emblem", "open"])),
-        sleeve=float(rng.choice([0.0, 0.38, 0.42, 0.95, 1.0])),
+        sleeve=float(rng.choice([0.0, 0.46, 0.52, 1.0, 1.0])),
         bare_waist=bool(rng.random() < 0.2),
         bottom=bottom,
-        legs=0.3 if skirted else float(rng.choice([0.42, 0.78, 0.97, 0.97])),
+        legs=0.3 if skirted else float(rng.choice([0.48, 0.84, 1.0, 1.0])),
         wide=float(rng.uniform(1.0, 1.3)),
         skirt=float(rng.uniform(0.32, 0.75)) if skirted else 0.0,
         shoes=pick(SHOES),

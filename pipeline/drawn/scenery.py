@@ -25,10 +25,10 @@ def draw_scenery(rng: np.random.Generator, height: int, width: int, skirting: fl
     _wall(rng, canvas[:row], unit)
     _floor(rng, canvas[row:], unit)
     painted = np.clip(canvas, 0, 255).astype(np.uint8)  # cv2 smooths edges on 8 bits only
-    _furnish(rng, painted, row, unit)
     plank = max(2, int(0.035 * unit))
     cv2.rectangle(painted, (0, row - plank), (width, row), tuple(_ink(rng, 110, 215, 12)), -1)
     cv2.line(painted, (0, row), (width, row), (40, 40, 40), max(1, int(0.006 * unit)))
+    _furnish(rng, painted, row, unit)
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     lamp = 1.06 - 0.22 * ((x - rng.uniform(-0.5, 0.5)) ** 2 + 0.6 * (y + 0.4) ** 2)
