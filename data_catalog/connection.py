@@ -60,9 +60,7 @@ def open_catalog(
             yield con
         return
     if not _writers[file].acquire(timeout=timeout_s):
-        raise CatalogLockedError(
-            f"Another thread is writing to the catalog {file}: open it for one batch at a time."
-        )
+        raise CatalogLockedError(f"Another thread is writing to the catalog {file}: open it for one batch at a time.")
     try:
         with _closing(file, _open_writer(file, deadline), deadline, mend=True) as con:
             yield con
@@ -173,9 +171,7 @@ def _connect(path: Path, deadline: float, *, read_only: bool) -> duckdb.DuckDBPy
     pause = _FIRST_PAUSE_S
     while True:
         try:
-            return duckdb.connect(
-                str(path), read_only=read_only, config=_READ_ONLY_CONFIG if read_only else {}
-            )
+            return duckdb.connect(str(path), read_only=read_only, config=_READ_ONLY_CONFIG if read_only else {})
         except duckdb.Error as error:
             if not any(sign in str(error) for sign in _HELD):
                 raise

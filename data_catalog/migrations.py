@@ -79,9 +79,10 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (_first_ta
 
 def schema_version(con: duckdb.DuckDBPyConnection) -> int:
     """How many migrations the open catalog has seen; 0 for an empty file."""
-    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
+    try:
+        [(version,)] = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
+    except duckdb.CatalogException:  # no such table: cheaper than asking first, on every open
         return 0
-    [(version,)] = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
     return int(version)
 
 
