@@ -84,10 +84,12 @@ def paint_trunk(sight: Sight) -> None:
 def _pattern(sight: Sight, rings: Array) -> None:
     o, chest = sight.fig.outfit, sight.axes("chest")
     if o.pattern == "stripes":
-        for low, high in itertools.pairwise(rings[:-2]):
-            for start in (0.15, 0.6):
-                band = np.array([low + (high - low) * start, low + (high - low) * (start + 0.22)])
-                sight.brush.stack(band, o.trim)
+        front = np.cos(RING) * chest[2, 0] + np.sin(RING) * chest[2, 2] > -0.05
+        first = int(np.argmax(front & ~np.roll(front, 1)))  # the front half, in order around the body
+        half = (first + np.arange(front.sum())) % len(RING)
+        for low, high in itertools.pairwise(rings[:-2, half]):
+            for share in (0.2, 0.7):
+                sight.brush.line(low + (high - low) * share, 0.013 * sight.scale, shade(o.trim, 0.94))
     elif o.pattern == "emblem" and chest[2, 2] > 0.35:
         middle = sight.fig.seen["waist"][sight.t] * 0.38 + sight.fig.seen["neck"][sight.t] * 0.62
         round_ = np.cos(RING)[:, None] * chest[:, 0] + np.sin(RING)[:, None] * chest[:, 1]
