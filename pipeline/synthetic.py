@@ -188,7 +188,7 @@ def shots_of(spec: SynthVideo, times: Array) -> list[Shot]:
         if number:
             changed = ([1, 1, 1], [0, 1, 1], [0, 0, 1])[rng.integers(3)]
             keys = [number if change else key for change, key in zip(changed, keys)]
-            standing = spec.standing * spec.height * (0.72 if number % 2 else 1.0)
+            standing = spec.standing * spec.height * (0.8 if number % 2 else 1.0)
         shots.append(
             shoot(
                 Direction(

@@ -104,7 +104,7 @@ def pose_body(body: Body, pose: Pose) -> Skeleton:
         shoulder = shoulder + lift * chest[:, :, 1]  # the shoulder blade follows a raised arm
         placed, hand = arm(pose.arms[side], shoulder, chest, sign)
         points |= {f"{side}_{name}": point for name, point in placed.items()}
-        points[f"{side}_shoulder_mark"] = shoulder - sign * 0.006 * chest[:, :, 0]
+        points[f"{side}_shoulder_mark"] = shoulder - along(chest, x=sign * 0.005, y=0.006)
         frames[f"{side}_hand"] = hand
     return Skeleton(points, frames)
 
@@ -146,10 +146,10 @@ def leg(body: Body, pose: Pose, side: str, root: Array, pelvis: Array) -> dict[s
     toe = ankle + along(foot, y=-0.75 * ANKLE_HEIGHT, z=0.105)
     toe[:, 1] = np.maximum(toe[:, 1], 0.010)
     ball[:, 1] = np.maximum(ball[:, 1], 0.013)
-    # A pose detector marks hips lower and wider, knees and ankles higher than where a drawn limb bends.
-    hip_mark = hip + 0.012 * (knee - hip) / THIGH + sign * 0.005 * pelvis[:, :, 0]
-    knee_mark = knee + 0.012 * (hip - knee) / THIGH
-    ankle_mark = ankle + 0.025 * (knee - ankle) / SHIN
+    # A pose detector marks hips lower, knees and ankles higher than where a drawn limb bends.
+    hip_mark = hip + 0.005 * (knee - hip) / THIGH
+    knee_mark = knee + 0.015 * (hip - knee) / THIGH
+    ankle_mark = ankle + 0.018 * (knee - ankle) / SHIN
     # The spot of the floor under the foot, for its shadow.
     ground = (heel + toe) / 2 * np.array([1.0, 0.0, 1.0])
     marks = {"ground": ground, "hip_mark": hip_mark, "knee_mark": knee_mark, "ankle_mark": ankle_mark}

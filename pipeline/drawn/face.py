@@ -37,6 +37,7 @@ POINTS, OUTWARD = _solid()
 BEFORE_EARS = POINTS[:, 2] > -0.012 - 0.4 * np.minimum(POINTS[:, 1], 0)
 CHIN = POINTS[:, 1] < -0.03
 # Landmarks of the face in head coordinates, left of the person at +x.
+# A detector marks the nose a little above the drawn tip.
 NOSE = np.array([0.0, -0.014, DEPTH + 0.012])
 EYE_X, EYE_Y, MOUTH_Y = 0.0185, 0.004, -0.034
 
@@ -54,7 +55,7 @@ def _lens(x: float, y: float, half: float, up: float, down: float) -> Array:
 
 def landmarks() -> dict[str, Array]:
     """Places of nose, eyes, ears and mouth in head coordinates, (3,) each."""
-    places = {"nose": NOSE}
+    places = {"nose": NOSE, "nose_mark": NOSE + np.array([0.0, 0.008, 0.0])}
     for side, sign in {"left": 1.0, "right": -1.0}.items():
         for name, x in {"eye_inner": 0.010, "eye": EYE_X, "eye_outer": 0.027}.items():
             places[f"{side}_{name}"] = surface(np.array([sign * x]), np.array([EYE_Y]))[0]

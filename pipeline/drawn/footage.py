@@ -18,7 +18,7 @@ CROP_HEIGHTS = 1.6  # side of an aligned clip's crop, in standing heights
 PELVIS_HEIGHT = 0.53
 # MediaPipe's 33 landmarks by index, and the drawn points that lie there.
 LANDMARKS = (
-    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye",
+    "nose_mark", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye",
     "right_eye_outer", "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder_mark",
     "right_shoulder_mark", "left_elbow", "right_elbow", "left_wrist", "right_wrist", "left_pinky",
     "right_pinky", "left_index", "right_index", "left_thumb", "right_thumb", "left_hip_mark",

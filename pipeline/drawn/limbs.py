@@ -35,7 +35,8 @@ def paint_leg(sight: Sight, side: str) -> None:
     path = np.array([*_thigh(sight, side), calf, ankle])
     radii = np.array(LEG_RADII) * s
     if o.legs < 0.9:
-        sight.brush.tube(path, radii, o.skin)
+        hidden = 2 if o.skirt > 0 else 0  # joints under a skirt, which is narrower than bare hips
+        sight.brush.tube(path[hidden:], radii[hidden:], o.skin)
         sock = np.array([ankle, sight.between(f"{side}_knee", f"{side}_ankle", 0.80)])
         sight.brush.tube(sock, np.array([0.0245, 0.0262]) * s, o.socks, hem=True)
     if o.skirt == 0.0:

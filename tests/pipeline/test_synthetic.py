@@ -9,8 +9,9 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
-from pipeline.drawn.brush import Array, Picture
+from pipeline.drawn.brush import Picture
 from pipeline.drawn.footage import Shot
 from pipeline.synthetic import (
     FAULTS,
@@ -48,10 +49,10 @@ def planned(fault: str, count: int = 1) -> list[SynthVideo]:
     return [plan_videos(index + 1, seed)[index] for seed in range(count)]
 
 
-def inside(spec: SynthVideo) -> Array:
+def inside(spec: SynthVideo) -> NDArray[np.bool_]:
     """Which joints are in the picture, (T, people, 33)."""
     joints = np.concatenate([shot.joints() for shot in shots(spec)])
-    return np.all((joints >= 0) & (joints < [spec.width, spec.height]), axis=-1)
+    return np.asarray(np.all((joints >= 0) & (joints < [spec.width, spec.height]), axis=-1))
 
 
 def test_a_longer_plan_begins_with_the_shorter_and_first_ones_are_clean() -> None:
@@ -146,7 +147,7 @@ def test_cuts_change_the_picture_abruptly() -> None:
 
 def test_who_leaves_is_out_for_a_good_part_of_the_clip() -> None:
     for spec in planned("leaves", 6):
-        here = inside(spec)[:: spec.stride, 0].any(axis=1)
+        here = np.asarray(inside(spec)[:: spec.stride, 0].any(axis=1))
         start = (len(here) - CLIP) // 2
         assert np.mean(~here) > 0.30, spec
         assert np.mean(~here[start : start + CLIP]) > 0.30, spec
