@@ -18,17 +18,19 @@ def cloud(rng: np.random.Generator, height: int, width: int, cell: float) -> NDA
 def draw_scenery(rng: np.random.Generator, height: int, width: int, skirting: float, unit: float) -> Picture:
     """A backdrop (height, width, 3) of a room or a stage.
 
-    `skirting`: the row where wall meets floor; `unit`: pixels of a dancer's standing height.
+    `skirting`: the row where wall meets floor; `unit`: pixels of a dancer's standing height. The same
+    generator gives the same room at any size.
     """
+    walls, floors, things = rng.spawn(3)
     row = int(np.clip(skirting, 1, height - 1))
     canvas = np.zeros((height, width, 3), np.float32)
-    _wall(rng, canvas[:row], unit)
-    _floor(rng, canvas[row:], unit)
+    _wall(walls, canvas[:row], unit)
+    _floor(floors, canvas[row:], unit)
     painted = np.clip(canvas, 0, 255).astype(np.uint8)  # cv2 smooths edges on 8 bits only
     plank = max(2, int(0.035 * unit))
     cv2.rectangle(painted, (0, row - plank), (width, row), tuple(_ink(rng, 110, 215, 12)), -1)
     cv2.line(painted, (0, row), (width, row), (40, 40, 40), max(1, int(0.006 * unit)))
-    _furnish(rng, painted, row, unit)
+    _furnish(things, painted, row, unit)
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     lamp = 1.06 - 0.22 * ((x - rng.uniform(-0.5, 0.5)) ** 2 + 0.6 * (y + 0.4) ** 2)
@@ -42,8 +44,9 @@ def _ink(rng: np.random.Generator, low: float, high: float, colourful: float = 2
 
 def _mottle(rng: np.random.Generator, area: Canvas, ink: Ink, strength: float, unit: float) -> None:
     height, width = area.shape[:2]
+    clouds = rng.spawn(1)[0]
     noise = sum(
-        cloud(rng, height, width, max(2.0, unit * size)) * weight
+        cloud(clouds, height, width, max(2.0, unit * size)) * weight
         for size, weight in ((0.5, 1.0), (0.12, 0.8), (0.03, 0.7), (0.012, 0.5))
     )
     area[:] = ink.astype(np.float32) + np.asarray(noise)[:, :, None] * strength
@@ -111,7 +114,7 @@ def _furnish(rng: np.random.Generator, canvas: Picture, row: int, unit: float) -
             "box": _box,
             "plant": _plant,
             "gap": lambda *_: None,
-        }[str(kind)](rng, canvas, int(x), int(wide), row, unit)
+        }[str(kind)](rng.spawn(1)[0], canvas, int(x), int(wide), row, unit)
         x += wide + rng.uniform(0.03, 0.2) * unit
 
 
