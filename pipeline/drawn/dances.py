@@ -1,20 +1,17 @@
-"""Dances: beat-driven choreography, from a style's moves to a pose for every frame.
+"""Dances: beat-driven choreography, a chain of moves that gives every channel of the body a curve.
 
 A dance is a chain of moves of eight beats. A move gives every channel (a joint angle, the stance, ...)
-a base and a few sinusoids of the beat; neighbouring moves blend. Feet step on the beat and stand still
-between steps, so the body travels over planted feet.
+a base and a few sinusoids of the beat; neighbouring moves blend.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.drawn.dancer import ANKLE_HEIGHT, SHIN, SIDES, THIGH, Array, Pose
+from pipeline.drawn.dancer import SIDES, Array
 
 DEGREE = np.pi / 180
 BEATS_PER_MOVE = 8
-STEP_SHARE = 0.62  # of a beat that a foot is in the air
 Wave = tuple[float, float, float, float]  # base, amplitude, period in beats, phase in periods
 
 # Arms in degrees: raise, azimuth, twist, elbow, wrist as (base, amplitude, period, phase).
@@ -219,147 +216,3 @@ def body_channels(
         "head_nod": ((2 * DEGREE, nod * energy, 1, 0.3),),
         "head_tilt": ((0, rng.uniform(3, 8) * DEGREE, 4, 0.35),),
     }
-
-
-def perform(dance: Dance, times: Array, path: Callable[[Array], Array]) -> Pose:
-    """The pose at `times` (T,) seconds of a dancer whose ground follows `path`: seconds -> x in heights.
-
-    A dancer who walks along the path turns towards where it leads and steps as fast as it needs.
-    """
-    clock = np.arange(times[0] - 4.0, times[-1] + 4.0, 0.01)
-    ground = path(clock)
-    speed = np.gradient(ground, clock)
-    pace = dance.beats_per_second * np.maximum(1.0, 1.35 * np.abs(speed))
-    steps = np.concatenate([[0.0], np.cumsum(pace[:-1] * 0.01)])
-    steps += dance.beats_per_second * clock[0] + dance.beat_offset
-    walking = np.clip(np.abs(speed) / 0.5, 0, 1)
-    beats = dance.beats_per_second * clock + dance.beat_offset
-
-    def at(name: str) -> Array:
-        return dance.channel(name, beats)
-
-    calm = 1 - 0.8 * walking  # who walks does not dance
-    heading = at("heading") * calm + np.clip(speed / 0.6, -1, 1) * 62 * DEGREE
-    floor = {
-        "x": ground + at("travel") * calm,
-        "z": at("depth") * calm,
-        "heading": heading,
-        "stance": at("stance") * (1 - 0.45 * walking),
-        "lift": at("lift") * calm + 0.04 * walking,
-        "kick": at("kick") * calm,
-    }
-    placed = {side: place_feet(clock, steps, floor, side) for side in SIDES}
-    hop = at("hop") * calm * airborne(beats)
-    support = np.cos(np.pi * (steps - STEP_SHARE / 2))  # +1 while the left foot is in the air
-    pelvis = np.stack(
-        [
-            floor["x"] - support * at("sway") * calm * np.cos(heading),
-            standing_pelvis(at("crouch") + at("bounce") * calm * (0.5 + 0.5 * np.cos(2 * np.pi * beats))) + hop,
-            floor["z"] + support * at("sway") * calm * np.sin(heading),
-        ],
-        axis=1,
-    )
-    curves = {
-        "pelvis": pelvis,
-        "pelvis_angles": np.stack(
-            [heading + at("twist") * calm, 0.03 + 0 * clock, support * at("roll") * calm * 0.7], axis=1
-        ),
-        "chest_angles": np.stack([at("chest"), at("lean"), at("bend")], axis=1) * calm[:, None],
-        "head_angles": np.stack(
-            [at("head_turn") - 0.35 * heading - 0.5 * at("chest") * calm, at("head_nod"), at("head_tilt")],
-            axis=1,
-        ),
-    }
-    strolling = stroll_arms(steps)
-    arms = {}
-    for side in SIDES:
-        own = np.stack([at(f"{side}_arm_{part}") for part in range(5)], axis=1)
-        arms[side] = own + (strolling[side] - own) * walking[:, None] * 0.85
-    feet = {side: foot + np.stack([0 * hop, hop, 0 * hop], 1) for side, (foot, _) in placed.items()}
-    angles = {s: a + np.stack([0 * hop, np.minimum(hop * 12, 0.7)], 1) for s, (_, a) in placed.items()}
-    return sample(clock, times, curves, arms, feet, angles)
-
-
-def sample(
-    clock: Array,
-    times: Array,
-    curves: dict[str, Array],
-    arms: dict[str, Array],
-    feet: dict[str, Array],
-    foot_angles: dict[str, Array],
-) -> Pose:
-    """Curves over the fine clock, read at the frames' times."""
-
-    def read(values: Array) -> Array:
-        return np.stack([np.interp(times, clock, column) for column in values.T], axis=1)
-
-    return Pose(
-        pelvis=read(curves["pelvis"]),
-        pelvis_angles=read(curves["pelvis_angles"]),
-        chest_angles=read(curves["chest_angles"]),
-        head_angles=read(curves["head_angles"]),
-        arms={side: read(values) for side, values in arms.items()},
-        feet={side: read(values) for side, values in feet.items()},
-        foot_angles={side: read(values) for side, values in foot_angles.items()},
-    )
-
-
-def standing_pelvis(sink: Array) -> Array:
-    """Height of the pelvis over the floor, `sink` below straight legs."""
-    return ANKLE_HEIGHT + THIGH + SHIN - 0.006 - sink
-
-
-def airborne(beats: Array) -> Array:
-    """Height of a hop on every beat, 0 on the ground and 1 at the top of its parabola."""
-    u = np.clip((beats % 1.0 - 0.3) / 0.62, 0.0, 1.0)
-    return 4 * u * (1 - u)
-
-
-def stroll_arms(steps: Array) -> dict[str, Array]:
-    """Arm angles (N, 5) of a walk: each arm swings forward with the other side's leg."""
-    curves = {}
-    for side, sign in SIDES.items():
-        swing = sign * np.sin(np.pi * (steps - 0.3))
-        still = np.ones_like(steps)
-        curves[side] = np.stack(
-            [
-                (8 + 16 * np.abs(swing)) * DEGREE,
-                (90 * swing) * DEGREE,
-                0 * still,
-                (20 + 12 * swing) * DEGREE,
-                0 * still,
-            ],
-            axis=1,
-        )
-    return curves
-
-
-def place_feet(clock: Array, steps: Array, floor: dict[str, Array], side: str) -> tuple[Array, Array]:
-    """A foot's place (N, 3) and (heading, pitch) (N, 2): it swings at the start of every second step
-    to where the body will be in the middle of its stand, and stays there."""
-    sign = SIDES[side]
-    own = (steps - (0.0 if side == "left" else 1.0)) / 2
-    count = np.floor(own).astype(int)
-    landings = np.arange(count[0] - 1, count[-1] + 1)
-    middle = np.interp((landings * 2 + (0.0 if side == "left" else 1.0)) + 1.3, steps, clock)
-
-    def landing(name: str) -> Array:
-        return np.interp(middle, clock, floor[name])
-
-    heading = landing("heading")
-    wide = sign * landing("stance")
-    spots = np.stack([landing("x") + wide * np.cos(heading), landing("z") - wide * np.sin(heading), heading], axis=1)
-    index = count - landings[0]
-    swing = np.clip((own - count) * 2 / STEP_SHARE, 0.0, 1.0)
-    blend = smoothstep(swing)[:, None]
-    now = spots[index - 1] + (spots[index] - spots[index - 1]) * blend
-    length = np.linalg.norm((spots[index] - spots[index - 1])[:, :2], axis=1)
-    arc = np.sin(np.pi * swing)
-    rise = arc * floor["lift"] * np.clip(length / 0.06 + floor["lift"] / 0.03, 0, 1)
-    kick = arc**2 * floor["kick"]
-    place = np.stack(
-        [now[:, 0] + kick * np.sin(now[:, 2]), rise + 0.5 * kick, now[:, 1] + kick * np.cos(now[:, 2])],
-        axis=1,
-    )
-    pitch = np.sin(2 * np.pi * swing) * np.clip(length / 0.3, 0, 1) * 0.45 + rise * 2.0
-    return place, np.stack([now[:, 2] + sign * 14 * DEGREE, pitch], axis=1)

@@ -8,10 +8,11 @@ import numpy as np
 from pipeline.drawn.brush import Array, Picture
 from pipeline.drawn.camera_path import camera_path
 from pipeline.drawn.dancer import pose_body, random_body
-from pipeline.drawn.dances import perform, random_dance, smoothstep
+from pipeline.drawn.dances import random_dance, smoothstep
 from pipeline.drawn.drawing import draw_figure
 from pipeline.drawn.figure import Figure, figure
 from pipeline.drawn.outfit import random_outfit
+from pipeline.drawn.performance import perform
 from pipeline.drawn.scenery import draw_scenery
 
 CROP_HEIGHTS = 1.6  # side of an aligned clip's crop, in standing heights

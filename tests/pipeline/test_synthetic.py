@@ -13,17 +13,8 @@ from numpy.typing import NDArray
 
 from pipeline.drawn.brush import Picture
 from pipeline.drawn.footage import Shot
-from pipeline.synthetic import (
-    FAULTS,
-    SynthVideo,
-    content_frames,
-    is_complete,
-    plan_videos,
-    shots_of,
-    synth,
-    truth_of,
-    write_video,
-)
+from pipeline.drawn.recording import content_frames, shots_of, truth_of
+from pipeline.synthetic import FAULTS, SynthVideo, is_complete, plan_videos, synth, write_video
 
 SMALL = SynthVideo(width=144, height=256, frames=24, seed=11)
 CLIP = 181

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.drawn.dancer import FOREARM, SHIN, THIGH, UPPER_ARM, Array, Skeleton, pose_body, random_body
-from pipeline.drawn.dances import perform, random_dance
+from pipeline.drawn.dances import random_dance
+from pipeline.drawn.performance import perform
 
 TIMES = np.arange(0, 8, 1 / 30)
 
