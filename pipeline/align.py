@@ -18,7 +18,7 @@ CROWN = 0.09  # from the nose to the top of the head, as a share of the standing
 PELVIS_X = 0.5
 MAX_SHIFT = 0.35  # a pelvis further from its place than this is no alignment any more
 FOLLOW_SIGMA = 15  # frames: half a second
-UPPER_PELVIS = (0.5, 0.85)  # where the pelvis may lie when the legs do not fit
+UPPER_PELVIS = (0.5, 0.9)  # where the pelvis may lie when the legs do not fit
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from pipeline.cuts import shots
 from pipeline.errors import RejectedError
 from pipeline.quality import clip_hash, detections_in, scores
 from pipeline.subject import Track, choose, link, switches, trajectory
-from pipeline.windows import Window, windows_of
+from pipeline.windows import Window, native_rate, windows_of
 
 VERSION = 1  # raise it when the same analysis and config would give other clips
+MIN_FOUND = 0.5  # share of detections with anybody in them; drawn films and landscapes stay far below
 FOLLOW_GAP_S = 2.0  # a dancer who is lost for longer is somebody else
 
 
@@ -79,9 +80,8 @@ def make_clips(
         RejectedError: low_rate, too_short, no_dancer.
     """
     ranges = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))
-    windows = windows_of(analysis.pts, ranges, config.clips)
+    windows = usable_windows(analysis, ranges, config.clips)
     dancers = {shot: dancer_of_shot(analysis, *ranges[shot], shape) for shot in {w.shot for w in windows}}
-    refuse_without_dancer(analysis, windows, dancers)
     for window in windows:
         clip_id = f"{source_id[:16]}-{window.frames[0]:06d}-{name[:8]}"
         if only is not None and clip_id not in only:
@@ -102,22 +102,28 @@ def make_clips(
         yield Clip(clip_id, window, planned, landmarks, known, row)
 
 
-def refuse_without_dancer(analysis: Analysis, windows: list[Window], dancers: dict[int, Dancer]) -> None:
-    """A source in which no window shows its dancer in at least half of the detections is rejected as a whole.
+def usable_windows(analysis: Analysis, ranges: list[tuple[int, int]], config: ClipConfig) -> list[Window]:
+    """The windows of a source that is long enough and shows people at all.
 
     Raises:
-        RejectedError: no_dancer.
+        RejectedError: low_rate, too_short, no_dancer.
     """
-    shares = [0.0]
-    for window in windows:
-        dancer, within = dancers[window.shot], detections_in(analysis, window)
-        if dancer.track is not None and len(within):
-            shares.append(float(np.isin(within, np.array(dancer.track.samples) + dancer.first).mean()))
-    if max(shares) < 0.5:
+    windows = windows_of(analysis.pts, ranges, config)
+    whole = windows_of(analysis.pts, [(0, len(analysis.pts))], config)
+    found = float((np.diff(analysis.people_end, prepend=0) > 0).mean())
+    if whole and found < MIN_FOUND:
         raise RejectedError(
-            "no_dancer",
-            f"One person was followed through at most {max(shares):.0%} of a clip; at least half was expected.",
+            "no_dancer", f"A person was found in {found:.0%} of the pictures; half of them were expected."
         )
+    if not windows:
+        native, _ = native_rate(analysis.pts)
+        longest = max(end - start for start, end in ranges)
+        raise RejectedError(
+            "too_short",
+            f"The longest shot has {longest} frames at {float(native):.4g} per second; a clip takes "
+            f"{config.frames} evenly spaced ones, none twice, at {config.min_fps:g} to {config.max_fps:g} per second.",
+        )
+    return windows
 
 
 def _row(

@@ -32,6 +32,11 @@ class DataFolder:
         return self.root / "build.json"
 
     @property
+    def paths_record(self) -> Path:
+        """Which file is which source; names in hex."""
+        return self.root / "paths.json"
+
+    @property
     def contact_sheet(self) -> Path:
         """One frame of every clip, as a picture."""
         return self.root / "contact_sheet.jpg"

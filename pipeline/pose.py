@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,16 +27,21 @@ class PoseFinder:
     """mediapipe's PoseLandmarker on single pictures (stateless, so that a result depends on its picture alone)."""
 
     def __init__(self, model: Path, people: int, confidence: float) -> None:
+        self._model, self._people, self._confidence = model, people, confidence
+        self._landmarker: Any = None
+
+    def _open(self) -> Any:
+        """Load the networks at the first picture: much work needs none."""
         from mediapipe.tasks.python import BaseOptions, vision
 
         options = vision.PoseLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(model)),
+            base_options=BaseOptions(model_asset_path=str(self._model)),
             running_mode=vision.RunningMode.IMAGE,
-            num_poses=people,
-            min_pose_detection_confidence=confidence,
-            min_pose_presence_confidence=confidence,
+            num_poses=self._people,
+            min_pose_detection_confidence=self._confidence,
+            min_pose_presence_confidence=self._confidence,
         )
-        self._landmarker = vision.PoseLandmarker.create_from_options(options)
+        return vision.PoseLandmarker.create_from_options(options)
 
     def find(self, rgb: np.ndarray) -> np.ndarray:
         """Landmarks of everyone in an RGB uint8 picture (H, W, 3).
@@ -52,13 +58,16 @@ class PoseFinder:
         square = np.zeros((side, side, 3), np.uint8)
         square[: rgb.shape[0], : rgb.shape[1]] = rgb
         image = mp.Image(image_format=mp.ImageFormat.SRGB, data=square)
+        if self._landmarker is None:
+            self._landmarker = self._open()
         people = self._landmarker.detect(image).pose_landmarks
         rows = [[(p.x * side, p.y * side, p.z * side, p.visibility) for p in person] for person in people]
         return np.asarray(rows, np.float32).reshape(-1, JOINTS, 4)
 
     def close(self) -> None:
         """Free the networks."""
-        self._landmarker.close()
+        if self._landmarker is not None:
+            self._landmarker.close()
 
 
 @contextmanager

@@ -4,6 +4,7 @@ Every step is safe to repeat: what is already on disk is not made again. Each gi
 the work that was really done.
 """
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -24,6 +25,8 @@ from pipeline.layout import DataFolder
 from pipeline.pose import PoseFinder, pose_finder
 from pipeline.probe import Probe, probe
 from pipeline.windows import native_rate
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,14 +49,32 @@ def keys(config: BuildConfig) -> Keys:
 def prepare_sources(data: DataFolder, batch: list[tuple[str, bytes]], config: BuildConfig, model: Path) -> Counter[str]:
     """Analyse and tile each (source_id, path) of a batch; its clip manifest is the mark that it is done."""
     done: Counter[str] = Counter()
-    names = keys(config)
     with pose_finder(model, config.analysis.max_people, config.analysis.min_pose_confidence) as finder:
         for source_id, path in batch:
-            if not data.analysis(source_id, names.analysis).with_suffix(".json").is_file():
-                done += analyse_source(data, source_id, path, config, finder)
-            if not data.clips(source_id, names.clip_set).is_file():
-                done += tile_source(data, source_id, config)
+            try:
+                done += prepare_source(data, source_id, path, config, finder)
+            except OSError:  # a full or broken disk: going on would lose everything else, too
+                raise
+            except Exception:
+                logger.exception("Source %s failed, which is a fault of longdance; the others go on.", source_id)
+                done["sources_failed"] += 1
     return done
+
+
+def prepare_source(
+    data: DataFolder, source_id: str, path: bytes, config: BuildConfig, finder: PoseFinder
+) -> Counter[str]:
+    """Analyse and tile one source as far as that is not done."""
+    done: Counter[str] = Counter()
+    if not data.analysis(source_id, keys(config).analysis).with_suffix(".json").is_file():
+        done += analyse_source(data, source_id, path, config, finder)
+    return done + tile_source(data, source_id, config)
+
+
+def record_rejected(data: DataFolder, source_id: str, config: BuildConfig, code: str, detail: str) -> None:
+    """Write down a file that could not even be read."""
+    manifest = {"source_id": source_id, "status": "rejected", "reason": code, "detail": detail, "probe": None}
+    write_json(data.clips(source_id, keys(config).clip_set), {**manifest, "clips": []})
 
 
 def analyse_source(

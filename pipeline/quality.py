@@ -69,7 +69,7 @@ def scores(
     }
     if crop:
         inside = to_crop(landmarks[known], _known(crop, known), size)
-        checked = UPPER if upper else MAIN
+        checked = CORE if upper else MAIN
         low, high = np.zeros(2), np.full(2, float(size))
         result |= {
             "out_of_crop_joints": _mean(np.logical_not(main_joints_inside(inside, low, high, checked).all(1))),

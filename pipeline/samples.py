@@ -79,7 +79,12 @@ def _encode_clip(
             np.save(buffer, landmarks.astype(np.float32), allow_pickle=False)
             write_bytes(data.staged(key, "npy"), buffer.getvalue())
             meta = {"sample_key": key, "variant": variant, "recipe": take.recipe.row(), "clip": finite(clip.row)}
-            meta |= {"crop": take.crop.row(), "source_frames": [int(frame) for frame in take.frames], "size": size}
+            meta |= {
+                "crop": take.crop.row(),
+                "fps": str(clip.window.fps),
+                "source_frames": [int(frame) for frame in take.frames],
+                "size": size,
+            }
             write_bytes(data.staged(key, "json"), canonical_json(meta))
     finally:
         os.close(descriptor)

@@ -49,6 +49,18 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
                 yield SourceFile(path, info.st_size, info.st_mtime_ns, info.st_ino, stat.S_ISREG(info.st_mode))
 
 
+def require_videos(root: Path, exclude: Path | None = None) -> list[SourceFile]:
+    """All files below `root`, by path.
+
+    Raises:
+        LongdanceError: the folder is missing or holds no file.
+    """
+    files = sorted(walk(root, exclude), key=lambda file: file.path)
+    if not files:
+        raise LongdanceError(f"{str(root)!r} holds no file: give the folder that holds your raw videos.")
+    return files
+
+
 def hash_source(file: SourceFile) -> str:
     """Hex sha256 of the file's bytes: the source id.
 

@@ -84,10 +84,10 @@ def tile(frames: np.ndarray, length: int) -> list[np.ndarray]:
 
 
 def windows_of(pts: np.ndarray, shots: list[tuple[int, int]], config: ClipConfig) -> list[Window]:
-    """All clips' frames of a source, at the candidate rate that gives most clips.
+    """All clips' frames of a source, at the candidate rate that gives most clips; none where all shots are too short.
 
     Raises:
-        RejectedError: `low_rate`, or `too_short` where no shot holds a clip.
+        RejectedError: `low_rate`.
     """
     native, constant = native_rate(pts)
     best: list[Window] = []
@@ -99,11 +99,4 @@ def windows_of(pts: np.ndarray, shots: list[tuple[int, int]], config: ClipConfig
             for window in tile(grid(pts[start:end], rate, native, constant), config.frames)
         ]
         best = max(best, found, key=len)  # the first of equals: rates are tried best first
-    if not best:
-        longest = max(end - start for start, end in shots)
-        raise RejectedError(
-            "too_short",
-            f"The longest shot has {longest} frames at {float(native):.4g} per second; "
-            f"a clip takes {config.frames} evenly spaced ones at {config.min_fps:g} to {config.max_fps:g}.",
-        )
     return best

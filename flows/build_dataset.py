@@ -1,0 +1,242 @@
+"""The flow `build-dataset`: raw videos in, training-ready shards and a catalog out.
+
+The files on disk and the catalog are the truth; Prefect shows progress. Run it again and it goes on
+with what is missing, whatever happened to the last run or to Prefect.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.futures import PrefectFuture, as_completed
+
+from data_catalog.connection import open_catalog
+from flows import artifacts, registry
+from flows.progress import Progress
+from flows.runners import open_runner
+from pipeline.build_plan import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
+from pipeline.config import BuildConfig
+from pipeline.contact_sheet import write_contact_sheet
+from pipeline.errors import LongdanceError, RejectedError
+from pipeline.files import remove_temps, write_json
+from pipeline.layout import DataFolder, names_in
+from pipeline.pose_model import pose_model_path
+from pipeline.prepare import Keys, keys, prepare_sources, record_rejected
+from pipeline.samples import encode_clips, pack_shard, unstage
+from pipeline.shards import manifests
+from pipeline.sources import SourceFile, hash_source, nameless_id, require_videos
+
+Prepared = tuple[str, bytes, int]  # source id, path, bytes
+OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
+
+
+@task(name="hash sources", task_run_name="hash {first} and {more} more", **OPTIONS)
+def hash_batch(files: list[SourceFile], first: str, more: int) -> list[tuple[SourceFile, str, str | None, str]]:
+    """(file, source id, reject code or None, detail) of each file."""
+    found: list[tuple[SourceFile, str, str | None, str]] = []
+    for file in files:
+        try:
+            found.append((file, hash_source(file), None, ""))
+        except RejectedError as error:
+            found.append((file, nameless_id(file.path), error.code, error.detail))
+    return found
+
+
+@task(name="prepare sources", task_run_name="prepare {first} and {more} more", **OPTIONS)
+def prepare_batch(
+    root: Path, batch: list[tuple[str, bytes]], config: BuildConfig, model: Path, first: str, more: int
+) -> Counter[str]:
+    """Analyse and tile a batch of sources."""
+    return prepare_sources(DataFolder(root), batch, config, model)
+
+
+@task(name="encode clips", task_run_name="encode {clips} clips of shard {shard}", **OPTIONS)
+def encode_batch(root: Path, jobs: list[EncodeJob], config: BuildConfig, shard: int, clips: int) -> Counter[str]:
+    """Stage the samples of a batch of clips."""
+    done: Counter[str] = Counter()
+    for source_id, path, clip_ids in jobs:
+        done += encode_clips(DataFolder(root), source_id, path, clip_ids, config)
+    return done
+
+
+@task(name="pack shard", task_run_name="pack shard {shard}", **OPTIONS)
+def pack_batch(root: Path, clip_ids: list[str], config: BuildConfig, shard: int) -> dict[str, Any] | None:
+    """Move staged samples into one tar."""
+    return pack_shard(DataFolder(root), clip_ids, config)
+
+
+@flow(name="build-dataset", flow_run_name="build {data}", persist_result=False)
+def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) -> dict[str, int]:  # noqa: B008
+    """Build, or go on building, a data set.
+
+    Args:
+        raw: Folder of raw videos; it is only read.
+        data: Folder of the data set; it is created.
+        config: What differs from the defaults.
+
+    Returns:
+        Counters of the work that was done in this run, and of what the data set holds now.
+    """
+    folder, raw = registry.data_folder(data), raw.expanduser().absolute()
+    files = require_videos(raw, folder.root)
+    workers = config.workers or os.cpu_count() or 1
+    logger = get_run_logger()
+    folder.root.mkdir(parents=True, exist_ok=True)
+    names, counters = keys(config), Counter(temps_removed=remove_temps(folder.root))
+    if reason := registry.mend_catalog(folder, config, names):
+        logger.info("The catalog was made from the manifests on disk: %s", reason)
+    write_json(folder.build_record, {"raw": str(raw), "config": config.model_dump(mode="json")})
+    with open_runner(workers) as runner, Progress("build " + folder.root.name) as progress:
+        build = _Build(folder, config, names, workers, runner, progress, counters)
+        build.prepare(build.identify(os.fsencode(raw), files))
+        registry.mark_current(folder, names, config)
+        build.encode(wanted_clips(folder, config, names))
+    registry.mark_current(folder, names, config)
+    write_contact_sheet(folder.contact_sheet, folder.shards, list(manifests(folder.shards)), names.sample_set)
+    counters.update(registry.totals(folder))
+    artifacts.build_report(folder, counters)
+    if failed := counters["sources_failed"]:
+        raise LongdanceError(f"{failed} sources failed by a fault of longdance (see the log); all others are done.")
+    return dict(counters)
+
+
+def wanted_clips(folder: DataFolder, config: BuildConfig, names: Keys) -> list[WantedClip]:
+    """Clips whose samples should be stored and are in no shard yet, in the order of the data set."""
+    verdict = "align_reason IS NULL AND encode_error IS NULL" if config.shards.keep_bad else "verdict = 'ok'"
+    with open_catalog(folder.catalog) as con:
+        rows = con.execute(
+            f"""SELECT clip_id, source_id, path_bytes FROM clips JOIN sources USING (source_id) WHERE {verdict}
+                AND clip_id NOT IN (SELECT clip_id FROM sample_rows JOIN shard_rows USING (shard) WHERE plan_key = ?)
+                ORDER BY source_id, first_frame""",
+            [names.sample_set],
+        ).fetchall()
+    return [WantedClip(*row) for row in rows]
+
+
+class _Build:
+    """One run of the flow: tasks go out, manifests come back and are merged as they arrive."""
+
+    def __init__(
+        self,
+        folder: DataFolder,
+        config: BuildConfig,
+        names: Keys,
+        workers: int,
+        runner: Any,
+        progress: Progress,
+        counters: Counter[str],
+    ) -> None:
+        self.folder, self.config, self.names, self.workers = folder, config, names, workers
+        self.runner, self.progress, self.counters = runner, progress, counters
+
+    def submit(self, work: Any, **parameters: Any) -> PrefectFuture[Any]:
+        return self.runner.submit(work, parameters)
+
+    def results(self, step: str, futures: dict[PrefectFuture[Any], Any], size: Callable[[Any], int]) -> Iterable[Any]:
+        """(what the future was for, its result) in order of completion; progress counts `size` of each."""
+        with self.progress.step(step, sum(size(item) for item in futures.values())) as advance:
+            for future in as_completed(list(futures)):
+                yield futures[future], future.result()
+                advance(size(futures[future]))
+
+    def identify(self, root: bytes, files: Sequence[SourceFile]) -> list[Prepared]:
+        """Hash what is new or changed; the distinct sources, with the codes of what cannot be read recorded."""
+        with open_catalog(self.folder.catalog) as con:
+            known = {
+                (bytes(path), size, mtime, inode): source_id
+                for path, size, mtime, inode, source_id in con.execute(
+                    "SELECT path, size, mtime_ns, inode, source_id FROM paths"
+                ).fetchall()
+            }
+        ids = {file: known.get((file.path, file.size, file.mtime_ns, file.inode)) for file in files}
+        fresh = [file for file, source_id in ids.items() if source_id is None or source_id.startswith("path-")]
+        futures = {
+            self.submit(hash_batch, files=batch, first=_shown(batch[0].path), more=len(batch) - 1): batch
+            for batch in batches(fresh, self.workers, smallest=8)
+        }
+        for _, found in self.results("hash", futures, len):
+            for file, source_id, code, detail in found:
+                ids[file] = source_id
+                if code:
+                    record_rejected(self.folder, source_id, self.config, code, detail)
+            self.counters["sources_hashed"] += len(found)
+        rows = [
+            {"path": f.path, "source_id": ids[f], "size": f.size, "mtime_ns": f.mtime_ns, "inode": f.inode}
+            for f in files
+        ]
+        registry.record_paths(self.folder, root, rows)
+        registry.forget_nameless(self.folder, {str(source_id) for source_id in ids.values()}, self.names)
+        first: dict[str, Prepared] = {}
+        for file in files:  # the same bytes twice are one source, under its first name
+            first.setdefault(str(ids[file]), (str(ids[file]), file.path, file.size))
+        self.counters["duplicates"] = len(files) - len(first)
+        return list(first.values())
+
+    def prepare(self, sources: list[Prepared]) -> None:
+        """Analyse and tile what has no clip manifest, then bring the catalog up to date."""
+        done = names_in(self.folder.clip_set(self.names.clip_set), ".json")
+        with open_catalog(self.folder.catalog) as con:
+            merged = dict(
+                con.execute(
+                    "SELECT source_id, path_bytes FROM source_rows WHERE clip_set = ?", [self.names.clip_set]
+                ).fetchall()
+            )
+        # A renamed source is the same source under its new name.
+        stale = [s for s in sources if s[0] in done and (s[0] not in merged or bytes(merged[s[0]]) != s[1])]
+        if stale:
+            registry.merge_prepared(self.folder, stale, self.names)
+        todo = [s for s in sources if s[0] not in done]
+        if not todo:
+            return
+        model = pose_model_path()
+        futures = {
+            self.submit(
+                prepare_batch, root=self.folder.root, batch=[s[:2] for s in batch], config=self.config, model=model,
+                first=_shown(batch[0][1]), more=len(batch) - 1,
+            ): batch
+            for batch in batches(todo, self.workers)
+        }  # fmt: skip
+        for batch, counted in self.results("prepare", futures, len):
+            self.counters += counted
+            registry.merge_prepared(self.folder, batch, self.names)
+
+    def encode(self, wanted: list[WantedClip]) -> None:
+        """Encode the wanted clips batch by batch, and pack each shard as soon as its last clip is there."""
+        for manifest in manifests(self.folder.shards):
+            unstage(self.folder, manifest)  # a build that was killed while it tidied up
+        groups = shard_groups(wanted, self.config.shards.samples, 1 + self.config.variants.count)
+        futures: dict[PrefectFuture[Any], tuple[int, int]] = {}
+        waiting = [0] * len(groups)
+        per_task = max(1, -(-len(wanted) // 400), min(8, len(wanted) // (4 * self.workers)))
+        for number, group in enumerate(groups):
+            for start in range(0, len(group), per_task):
+                part = group[start : start + per_task]
+                future = self.submit(
+                    encode_batch, root=self.folder.root, jobs=encode_jobs(part), config=self.config,
+                    shard=number, clips=len(part),
+                )  # fmt: skip
+                futures[future] = (number, len(part))
+                waiting[number] += 1
+        for (number, _), counted in self.results("encode", futures, lambda item: int(item[1])):
+            self.counters += counted
+            waiting[number] -= 1
+            if waiting[number] == 0:
+                self.pack(number, groups[number])
+
+    def pack(self, number: int, group: list[WantedClip]) -> None:
+        """Pack a shard and bring the catalog up to date."""
+        ids = [clip.clip_id for clip in group]
+        manifest = pack_batch(root=self.folder.root, clip_ids=ids, config=self.config, shard=number)
+        registry.merge_failures(self.folder, {clip.source_id for clip in group}, self.names)
+        if manifest:
+            registry.merge_shards(self.folder, [manifest])
+            self.counters["shards_packed"] += 1
+
+
+def _shown(path: bytes) -> str:
+    """A file's name for a task run's name."""
+    return path.rpartition(b"/")[2].decode("utf-8", "replace")[:60].replace("{", "(").replace("}", ")")

@@ -1,0 +1,220 @@
+"""`longdance`: one sub-command per flow, plus sql, verify, synth. Heavy imports wait until a command runs."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+def prefect_settings() -> None:
+    """Defaults for Prefect that a user may override in the environment; set before it is imported."""
+    for name, value in {
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "pipeline,model,data_catalog",
+        "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
+        "PREFECT_LOGGING_LOGGERS_PREFECT_LEVEL": "WARNING",
+    }.items():
+        os.environ.setdefault(name, value)
+    from flows.runners import quiet_exit
+
+    quiet_exit()
+
+
+class Group(click.Group):
+    """Turns a user's mistake into one sentence on stderr and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; only what is longdance's own fault keeps its traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("Stopped. Run the same command again to go on.", err=True)
+            ctx.exit(130)
+        except Exception as error:
+            sentence = explain(error)
+            if sentence is None:
+                raise
+            click.echo(f"longdance: {sentence}", err=True)
+            ctx.exit(2)
+
+
+def explain(error: BaseException) -> str | None:
+    """The sentence for an error that the user can mend, or None for a fault of our own."""
+    from data_catalog.errors import CatalogError
+    from pipeline.errors import LongdanceError
+
+    if isinstance(error, LongdanceError | CatalogError):
+        return str(error)
+    if isinstance(error, OSError) and error.errno in (28, 30, 122):
+        return f"The disk is full or cannot be written ({error}): make room and run the same command again."
+    if type(error).__module__.startswith("httpx") or "Failed to reach API" in str(error):
+        server = os.environ.get("PREFECT_API_URL", "its configured address")
+        return f"Prefect's server at {server} does not answer: start it, or unset PREFECT_API_URL, and run this again."
+    return None
+
+
+@click.group(cls=Group, context_settings=CONTEXT)
+@click.version_option(package_name="longdance")
+def main() -> None:
+    """Train long-video generation on your own dance footage, on your own GPU.
+
+    \b
+    longdance build RAW --data DATA         raw videos to training-ready shards
+    longdance sql "SELECT ..." --data DATA  ask the catalog
+    longdance verify --data DATA            check every stored byte
+    longdance synth OUT --videos 8          draw synthetic dancers to try it on
+    """
+
+
+def data_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--data DATA`, the data set's folder."""
+    return click.option("--data", type=FOLDER, required=True, help="Folder of the data set.")(command)
+
+
+@main.command(epilog="Example: longdance build ~/videos --data ~/dance --variants 1 --set crop.margin=0.05")
+@click.argument("raw", type=FOLDER)
+@data_option
+@click.option("--frames", type=int, help="Frames of a clip [181].")
+@click.option("--fps", help="Resample to this rate [the source's own, or its k-th frame].")
+@click.option("--crop", type=click.Choice(["static", "follow"]), help="One crop per clip, or a moving window.")
+@click.option("--variants", type=click.IntRange(0, 2), help="Augmented variants of each clip [2].")
+@click.option("--keep-bad/--drop-bad", default=None, help="Store clips whose verdict is bad, too [drop].")
+@click.option("--workers", type=click.IntRange(0), help="Worker processes [one per core].")
+@click.option("--config", "file", type=FILE, help="JSON file of settings.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting; `longdance settings` lists them."
+)
+@click.option("--dry-run", is_flag=True, help="Print the resolved config and stop.")
+def build(
+    raw: Path, data: Path, frames: int | None, fps: str | None, crop: str | None, variants: int | None,
+    keep_bad: bool | None, workers: int | None, file: Path | None, settings: tuple[str, ...], dry_run: bool,
+) -> None:  # fmt: skip
+    """Cut raw videos into pose-aligned clips, in shards. Run it again to go on or to add videos."""
+    from flows.options import resolve
+    from pipeline.config import BuildConfig
+
+    flags = {
+        "clips.frames": frames, "clips.fps": fps, "crop.mode": crop, "variants.count": variants,
+        "shards.keep_bad": keep_bad, "workers": workers,
+    }  # fmt: skip
+    config = resolve(BuildConfig, file, flags, settings)
+    if dry_run:
+        click.echo(config.model_dump_json(indent=1))
+        return
+    from pipeline.sources import require_videos
+
+    require_videos(raw, data)
+    prefect_settings()
+    from flows.build_dataset import build_dataset
+
+    counters = build_dataset(raw, data, config)
+    show_build(data, counters)
+
+
+def show_build(data: Path, counters: dict[str, int]) -> None:
+    """What a build did and where to look."""
+    from data_catalog.connection import open_catalog
+    from data_catalog.queries import format_rows
+    from flows import registry
+
+    folder = registry.data_folder(data)
+    with open_catalog(folder.catalog, read_only=True) as con:
+        rows = [tuple(row.values()) for row in registry.reasons(con)]
+    click.echo(format_rows(["what", "verdict", "reason", "count"], rows, "table"), nl=False)
+    click.echo("this run: " + ", ".join(f"{k}={v}" for k, v in sorted(counters.items()) if not k.startswith("total")))
+    click.echo("data set: " + ", ".join(f"{k[6:]}={v}" for k, v in counters.items() if k.startswith("total")))
+    click.echo(f"look at {folder.contact_sheet}, or: longdance sql 'FROM clips' --data {data}")
+
+
+@main.command(epilog="Example: longdance synth raw --videos 8 --seed 1")
+@click.argument("out", type=FOLDER)
+@click.option("--videos", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="cores")
+def synth(out: Path, videos: int, seed: int, workers: int) -> None:
+    """Draw raw videos of synthetic dancers, with the truth in a JSON beside each."""
+    from pipeline.synthetic import synth as draw
+
+    for path in draw(out, videos, seed, workers):
+        click.echo(path)
+
+
+@main.command(
+    epilog="Example: longdance sql 'SELECT reason, count(*) FROM clips GROUP BY ALL' --data dance --format csv"
+)
+@click.argument("query")
+@data_option
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+def sql(query: str, data: Path, form: str) -> None:
+    """Ask the catalog. Views: sources, clips, samples, shards, versions, losses, runs, checkpoints, rollouts."""
+    from data_catalog.queries import format_rows, run_query
+    from flows import registry
+
+    columns, rows = run_query(registry.data_folder(data).catalog, query)
+    click.echo(format_rows(columns, rows, form), nl=False)
+
+
+@main.command(epilog="Example: longdance verify --data dance")
+@data_option
+@click.option("--quick", is_flag=True, help="Checksums only, nothing is decoded.")
+def verify(data: Path, quick: bool) -> None:
+    """Check every shard's bytes and members, and decode every clip. Exit code 1 if anything is wrong."""
+    from flows import registry
+    from pipeline.verify import verify_shards
+
+    problems = 0
+    count = 0
+    for count, (shard, wrong) in enumerate(verify_shards(registry.data_folder(data).shards, decode=not quick), start=1):  # noqa: B007
+        for sentence in wrong:
+            problems += 1
+            click.echo(f"{shard}: {sentence}")
+    click.echo(f"{count} shards checked, {problems} problems.")
+    sys.exit(1 if problems else 0)
+
+
+@main.group()
+def catalog() -> None:
+    """Look after the catalog."""
+
+
+@catalog.command(epilog="Example: longdance catalog rebuild --data dance")
+@data_option
+def rebuild(data: Path) -> None:
+    """Make the catalog again, from the shards and manifests on disk."""
+    from flows import registry
+
+    counts = registry.rebuild_from_record(registry.data_folder(data))
+    click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+@main.command(epilog="Example: longdance settings")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
+def settings(form: str) -> None:
+    """Every setting of `build`, its default and its meaning."""
+    from data_catalog.queries import format_rows
+    from flows.options import defaults_table
+    from pipeline.config import BuildConfig
+
+    click.echo(format_rows(["name", "default", "meaning"], defaults_table(BuildConfig), form), nl=False)
+
+
+@main.command("pose-model", epilog="Example: longdance pose-model")
+def pose_model() -> None:
+    """Get the pose model, if it is not there, and print its path."""
+    from pipeline.pose_model import pose_model_path
+
+    click.echo(pose_model_path())
+
+
+if __name__ == "__main__":
+    main()

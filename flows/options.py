@@ -1,0 +1,64 @@
+"""From what a user typed to a checked config: one sentence per mistake."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from pipeline.errors import LongdanceError
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def resolve(model: type[Model], file: Path | None, flags: Mapping[str, Any], settings: Iterable[str]) -> Model:
+    """The model's defaults, overlaid by a JSON file, then `--set name=value` settings, then flags that were given.
+
+    Args:
+        flags: Dotted field name to value; None means not given.
+        settings: Texts like `crop.margin=0.05`.
+
+    Raises:
+        LongdanceError: an unknown name or a value that does not fit, in one sentence.
+    """
+    values: dict[str, Any] = _read(file) if file else {}
+    for text in settings:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise LongdanceError(f"--set {text!r} has no '=': write --set NAME=VALUE, for example crop.margin=0.05.")
+        _put(values, name, None if value == "none" else value)
+    for name, value in flags.items():
+        if value is not None:
+            _put(values, name, value)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise LongdanceError(f"{where} is {first['input']!r}: {first['msg'].lower()}.") from error
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError) as error:
+        raise LongdanceError(f"{str(file)!r} is no readable JSON config: {error}.") from error
+
+
+def _put(values: dict[str, Any], name: str, value: Any) -> None:
+    *sections, field = name.split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+    values[field] = value
+
+
+def defaults_table(model: type[BaseModel], prefix: str = "") -> list[tuple[str, str, str]]:
+    """(dotted name, default, meaning) of every setting."""
+    rows: list[tuple[str, str, str]] = []
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            rows += defaults_table(field.annotation, f"{prefix}{name}.")
+        else:
+            rows.append((prefix + name, str(field.default).lower(), field.description or ""))
+    return rows

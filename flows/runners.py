@@ -1,0 +1,61 @@
+"""Where tasks run: processes here; Ray or Dask when one machine is too small."""
+
+import atexit
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
+
+from pipeline.errors import LongdanceError
+
+RUNNERS = ("processes", "ray", "dask")
+
+
+def quiet_exit() -> None:
+    """Close stderr's door behind the last Python code: nanobind then lists DuckDB's types as leaked, which says nothing."""
+    atexit.register(lambda: (sys.stderr.flush(), os.dup2(os.open(os.devnull, os.O_WRONLY), 2)))
+
+
+def quiet_worker() -> None:
+    """Set up a worker process: mediapipe's C++ does not talk, OpenCV does not start threads of its own."""
+    quiet_exit()
+    os.environ["GLOG_minloglevel"] = "2"  # noqa: SIM112 (its real name)
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+@contextmanager
+def open_runner(workers: int) -> Iterator[TaskRunner[Any]]:
+    """A started task runner; which one is $LONGDANCE_RUNNER's choice (processes, ray or dask).
+
+    Ray and Dask take the address of their cluster from $RAY_ADDRESS and $DASK_SCHEDULER_ADDRESS. The data
+    folder must then lie on storage that all machines share.
+
+    Raises:
+        LongdanceError: an unknown runner, or one whose package is not installed.
+    """
+    name = os.environ.get("LONGDANCE_RUNNER", "processes")
+    with _make(name, workers) as runner:
+        yield runner
+
+
+def _make(name: str, workers: int) -> TaskRunner[Any]:
+    if name == "processes":
+        return ProcessPoolTaskRunner(max_workers=workers, initializer=quiet_worker)
+    try:
+        if name == "ray":
+            from prefect_ray import RayTaskRunner
+
+            return RayTaskRunner(address=os.environ.get("RAY_ADDRESS"))
+        if name == "dask":
+            from prefect_dask import DaskTaskRunner
+
+            return DaskTaskRunner(address=os.environ.get("DASK_SCHEDULER_ADDRESS"))
+    except ImportError as error:
+        raise LongdanceError(f"LONGDANCE_RUNNER is {name!r}: pip install 'longdance[{name}]' first.") from error
+    raise LongdanceError(f"LONGDANCE_RUNNER is {name!r}; expected one of {', '.join(RUNNERS)}.")
