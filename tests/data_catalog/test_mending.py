@@ -132,10 +132,10 @@ def test_with_a_ruined_file_its_log_goes_too(killed: Path, tmp_path: Path) -> No
 
 
 def test_damage_that_shows_only_when_its_block_is_read_is_moved_aside_then(path: Path) -> None:
-    rebuild(path, {"clips": [clip(number, clip_set=str(number) * 50) for number in range(4000)]})
+    rebuild(path, {"clips": [clip(number, clip_set=str(number) * 50) for number in range(2500)]})
     sound = path.read_bytes()
     opened = late = False
-    offsets = iter(range(20_000, len(sound), 20_011))
+    offsets = iter(range(20_000, len(sound), 30_011))
     while not late:
         path.write_bytes(sound)
         flip(path, next(offsets))
