@@ -15,7 +15,7 @@ RUNNERS = ("processes", "ray", "dask")
 
 
 def quiet_exit() -> None:
-    """Close stderr's door behind the last Python code: nanobind then lists DuckDB's types as leaked, which says nothing."""
+    """Shut stderr behind the last Python code: nanobind then lists DuckDB's types as leaked, which helps nobody."""
     atexit.register(lambda: (sys.stderr.flush(), os.dup2(os.open(os.devnull, os.O_WRONLY), 2)))
 
 

@@ -62,7 +62,8 @@ def _download_wheel(folder: Path) -> Path:
     """Any platform's wheel will do: it is read as a zip, never installed."""
     command = [
         sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-        "--python-version", "3.12", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64", "--dest", str(folder), WHEEL,
+        "--python-version", "3.12", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64",
+        "--dest", str(folder), WHEEL,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
