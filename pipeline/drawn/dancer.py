@@ -104,7 +104,7 @@ def pose_body(body: Body, pose: Pose) -> Skeleton:
         shoulder = shoulder + lift * chest[:, :, 1]  # the shoulder blade follows a raised arm
         placed, hand = arm(pose.arms[side], shoulder, chest, sign)
         points |= {f"{side}_{name}": point for name, point in placed.items()}
-        points[f"{side}_shoulder_mark"] = shoulder - along(chest, x=sign * 0.005, y=0.006)
+        points[f"{side}_shoulder_mark"] = shoulder - along(chest, x=sign * 0.004, y=0.010)
         frames[f"{side}_hand"] = hand
     return Skeleton(points, frames)
 

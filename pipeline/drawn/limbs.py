@@ -7,7 +7,7 @@ from pipeline.drawn.figure import Sight
 
 THIGH_RADII = [0.046, 0.053, 0.050, 0.034]
 LEG_RADII = [*THIGH_RADII, 0.035, 0.022]
-ARM_RADII = [0.027, 0.030, 0.0285, 0.0235, 0.0245, 0.0165]
+ARM_RADII = [0.026, 0.0295, 0.0285, 0.0235, 0.0245, 0.0165]
 HAND_LAYERS = ((1.0, 0.0, 0.70), (0.78, 0.1, 0.98))
 PALM_LAYERS = ((1.0, 0.0, 0.76), (0.82, 0.1, 0.95), (0.5, 0.2, 1.03))
 FLAT_LAYERS = ((1.0, 0.0, 0.8),)
@@ -79,8 +79,9 @@ def paint_arm(sight: Sight, side: str) -> None:
     """An arm from the shoulder to the finger tips, with its sleeve."""
     o, s = sight.fig.outfit, sight.scale * sight.fig.body.bulk
     shoulder, elbow, wrist = (sight.at(f"{side}_{n}") for n in ("shoulder", "elbow", "wrist"))
-    shoulder = shoulder - 0.007 * sight.scale * sight.axes("chest")[:2, 1]
-    inside = shoulder + 0.16 * (sight.at("neck") - shoulder)
+    # The round of the shoulder lies below its joint: no padded shoulders.
+    shoulder = shoulder - 0.012 * sight.scale * sight.axes("chest")[:2, 1]
+    inside = shoulder + 0.22 * (sight.at("neck") - shoulder)
     path = np.array(
         [inside, shoulder * 0.94 + elbow * 0.06, shoulder * 0.6 + elbow * 0.4, elbow, elbow * 0.7 + wrist * 0.3, wrist]
     )

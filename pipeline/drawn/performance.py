@@ -43,7 +43,7 @@ def flow_of(dance: Dance, times: Array, path: Callable[[Array], Array]) -> Flow:
     ground = path(clock)
     speed = np.gradient(ground, clock)
     beats = dance.beats_per_second * clock + dance.beat_offset
-    pace = dance.beats_per_second * np.maximum(1.0, 1.35 * np.abs(speed))
+    pace = dance.beats_per_second * np.maximum(1.0, 1.7 * np.abs(speed))
     steps = beats[0] + np.concatenate([[0.0], np.cumsum(pace[:-1] * TICK)])
     return Flow(dance, clock, beats, steps, ground, speed, np.clip(np.abs(speed) / 0.5, 0, 1))
 
