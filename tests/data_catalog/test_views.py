@@ -50,6 +50,15 @@ def reasons_by_hand(row: dict[str, Any], thresholds: list[dict[str, Any]]) -> li
     return reasons
 
 
+def verdicts(path: Path, rows: list[Any], thresholds: list[Any]) -> dict[str, tuple[list[str], str, str]]:
+    with open_catalog(path) as con:
+        con.execute("DELETE FROM clip_rows")
+        merge_clips(con, rows)
+        set_thresholds(con, thresholds)
+        answer = con.execute("SELECT clip_id, reasons, reason, verdict FROM clips").fetchall()
+    return {clip_id: (reasons, reason, verdict) for clip_id, reasons, reason, verdict in answer}
+
+
 values = st.sampled_from([-1.0, 0.0, 0.1, 0.3, 0.5, 1e-7, 2.0])
 rules = st.builds(
     threshold,
@@ -71,12 +80,7 @@ def test_verdict_and_reasons_are_what_a_loop_in_python_says(
 ) -> None:
     names = (*SCORES, "align_reason")
     rows = [clip(n, encode_error=None, **dict(zip(names, row))) for n, row in enumerate(scores)]
-    with open_catalog(path) as con:
-        con.execute("DELETE FROM clip_rows")
-        merge_clips(con, rows)
-        set_thresholds(con, thresholds)
-        verdicts = con.execute("SELECT clip_id, reasons, reason, verdict FROM clips").fetchall()
-    seen = {clip_id: rest for clip_id, *rest in verdicts}
+    seen = verdicts(path, rows, thresholds)
     for row in rows:
         reasons, reason, verdict = seen[row["clip_id"]]
         assert set(reasons) == set(reasons_by_hand(row, thresholds))
