@@ -180,8 +180,8 @@ def decode(
     """
     read_end, write_end = os.pipe()
     output = ffmpeg.output(
-        graph_input, "pipe:1", format="rawvideo", pix_fmt="yuv420p", fps_mode="passthrough",
-        stats_enc_pre=f"pipe:{write_end}", stats_enc_pre_fmt="{ptsi} {tbi}",
+        graph_input, "pipe:1", format="rawvideo", pix_fmt="yuv420p", fps_mode="passthrough", enc_time_base="filter",
+        stats_enc_pre=f"pipe:{write_end}", stats_enc_pre_fmt="{pts} {tb}",
     )  # fmt: skip
     try:
         child = Child(output, (descriptor, write_end), limits, stdout=True)
