@@ -79,7 +79,9 @@ def _output(
         )
     if recipe.flip:
         picture = picture.filter("hflip")
+    # `fps` passes each frame once and gives it one tick: a source's uneven durations would repeat frames.
     picture = picture.filter("settb", f"{fps.denominator}/{fps.numerator}").filter("setpts", "N")
+    picture = picture.filter("fps", f"{fps.numerator}/{fps.denominator}")
     return ffmpeg.output(
         picture, file_url(take.out), format="mp4", vcodec="libx264", preset=config.preset, crf=config.crf,
         r=f"{fps.numerator}/{fps.denominator}", fps_mode="cfr", video_track_timescale=_timescale(fps),
@@ -107,7 +109,15 @@ def selection(frames: np.ndarray) -> str:
         low, high = int(frames[i]), int(frames[j])
         parts.append(f"between(n,{low},{high})" + (f"*not(mod(n-{low},{step}))" if step > 1 and high > low else ""))
         i = j + 1
-    return "+".join(parts)
+    return balanced_sum(parts)
+
+
+def balanced_sum(terms: list[str]) -> str:
+    """The terms added up in halves: ffmpeg refuses what is nested more than 100 deep, as a long sum is."""
+    if len(terms) == 1:
+        return terms[0]
+    half = len(terms) // 2
+    return f"({balanced_sum(terms[:half])}+{balanced_sum(terms[half:])})"
 
 
 def corner_expressions(crop: Crop) -> tuple[str, str]:
@@ -115,8 +125,8 @@ def corner_expressions(crop: Crop) -> tuple[str, str]:
     texts = []
     for axis in (0, 1):
         path = crop.corners[:, axis]
-        steps = [(n, int(d)) for n, d in enumerate(np.diff(path), start=1) if d]
-        texts.append(str(int(path[0])) + "".join(f"{d:+d}*gte(n,{n})" for n, d in steps))
+        steps = [f"{int(d)}*gte(n,{n})" for n, d in enumerate(np.diff(path), start=1) if d]
+        texts.append(balanced_sum([str(int(path[0])), *steps]))
     return texts[0], texts[1]
 
 
