@@ -24,6 +24,8 @@ STREAM = re.compile(r"^\[info\]   Stream #0:\d+\S*: Video: (\w+)[^\n]*?, ([a-z]\
 RATE = re.compile(r"^\[info\]   Stream #0:\d+\S*: Video: [^\n]* ([\d.]+k?) fps", re.M)
 ROTATION = re.compile(r"^\[info\]\s+[Dd]isplay[ m]?[Mm]?atrix: rotation of (-?[\d.]+) degrees", re.M)
 FRAME = re.compile(r"^\[Parsed_showinfo\S+ @ \S+\] \[info\] n: +0 .* sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\w)", re.M)
+TOO_LARGE = re.compile(rb"picture size [1-9]\d*x[1-9]\d* (is invalid|exceeds)", re.I)
+MAX_PROBE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,10 @@ def probe(descriptor: int, limits: LimitsConfig) -> Probe:
         )
     refuse_cut_short(descriptor)
     messages, failure = _first_frame(descriptor, limits)
+    if TOO_LARGE.search(failure):
+        raise RejectedError(
+            "picture_too_large", f"At most {limits.max_pixels} pixels are decoded ({first_words(failure)})."
+        )
     if not re.search(r"^\[info\] Input #0", messages, re.M):
         raise RejectedError("not_a_video", f"No video container that is allowed was found ({first_words(failure)}).")
     stream = STREAM.search(messages)
@@ -64,7 +70,7 @@ def probe(descriptor: int, limits: LimitsConfig) -> Probe:
     if stream is None and "Video:" not in messages:
         raise RejectedError("no_video_stream", "The file holds no video stream.")
     if frame is None or stream is None:
-        raise _undecodable(failure, limits)
+        raise RejectedError("damaged", f"The first frame could not be decoded ({first_words(failure)}).")
     return _describe(messages, stream, frame)
 
 
@@ -91,25 +97,18 @@ def refuse_cut_short(descriptor: int) -> None:
         raise RejectedError("truncated", f"The file has {size} bytes; its own index promises {offset}.")
 
 
-def _undecodable(failure: bytes, limits: LimitsConfig) -> RejectedError:
-    words = first_words(failure)
-    if "max_pixels" in words or b"picture size" in failure.lower() or b"exceeds specified max pixel" in failure:
-        return RejectedError("picture_too_large", f"At most {limits.max_pixels} pixels are decoded ({words}).")
-    return RejectedError("damaged", f"The first frame could not be decoded ({words}).")
-
-
 def _first_frame(descriptor: int, limits: LimitsConfig) -> tuple[str, bytes]:
     """(ffmpeg's messages at level info, the error lines among them)."""
     picture = source_input(descriptor, limits).filter("showinfo", checksum=0)
     output = ffmpeg.output(picture, "pipe:1", format="null", **{"frames:v": 1})
-    child = Child(output, (descriptor,), limits.model_copy(update={"wall_s": min(limits.wall_s, 60.0)}),
-                  stdout=False, level="level+info")  # fmt: skip
+    wall_s = min(limits.wall_s, MAX_PROBE_S)
+    child = Child(output, (descriptor,), limits.model_copy(update={"wall_s": wall_s}), stdout=False, level="level+info")
     try:
         messages = child.messages()
     finally:
         child.close()
     if child.timed_out:
-        raise RejectedError("timeout", "The first frame could not be decoded within 60 s.")
+        raise RejectedError("timeout", f"The first frame could not be decoded within {wall_s:g} s.")
     errors = [line for line in messages.splitlines() if re.search(rb"\[(error|fatal|panic)\]", line)]
     return messages.decode("utf-8", "replace"), b"\n".join(errors)
 
