@@ -152,9 +152,9 @@ class Child:
         messages = self.messages()
         code = self.process.returncode
         if self.timed_out:
-            raise RejectedError("timeout", f"ffmpeg did not finish within {self.limits.wall_s:.0f} s.")
+            raise RejectedError("timeout", f"ffmpeg did not finish within {self.limits.wall_s:g} s.")
         if code != 0:
-            raise RejectedError("damaged", f"ffmpeg stopped with exit code {code}: {first_words(messages)}")
+            raise RejectedError("damaged", f"ffmpeg stopped with exit code {code} ({first_words(messages)}).")
 
 
 def first_words(messages: bytes) -> str:
@@ -181,6 +181,7 @@ def decode(
     read_end, write_end = os.pipe()
     output = ffmpeg.output(
         graph_input, "pipe:1", format="rawvideo", pix_fmt="yuv420p", fps_mode="passthrough", enc_time_base="filter",
+        threads=limits.threads,
         stats_enc_pre=f"pipe:{write_end}", stats_enc_pre_fmt="{pts} {tb}",
     )  # fmt: skip
     try:
