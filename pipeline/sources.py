@@ -30,13 +30,16 @@ class SourceFile:
 def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
     """Every entry below `root` that is no folder, in byte order; `exclude` (the data folder) is passed over.
 
+    A folder that cannot be listed is an entry itself: opening it will say why not.
+
     Raises:
-        LongdanceError: `root` is missing or no folder.
+        LongdanceError: `root` is missing, no folder, or cannot be listed.
     """
     if not root.is_dir():
         raise LongdanceError(f"{str(root)!r} is not a folder: give the folder that holds your raw videos.")
     skip = os.path.realpath(os.fsencode(exclude)) if exclude else None
-    for folder, folders, names in os.walk(os.fsencode(root)):
+    closed: list[OSError] = []
+    for folder, folders, names in os.walk(os.fsencode(root), onerror=closed.append):
         paths = {name: os.path.join(folder, name) for name in sorted([*folders, *names])}  # noqa: PTH118
         folders[:] = [
             name
@@ -44,9 +47,28 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
             if not os.path.islink(paths[name]) and os.path.realpath(paths[name]) != skip  # noqa: PTH114
         ]
         for path in paths.values():
-            info = os.lstat(path)
-            if not stat.S_ISDIR(info.st_mode):
-                yield SourceFile(path, info.st_size, info.st_mtime_ns, info.st_ino, stat.S_ISREG(info.st_mode))
+            if entry := _entry(path):
+                yield entry
+    for error in closed:
+        if os.fsencode(error.filename) == os.fsencode(root):
+            raise LongdanceError(f"{str(root)!r} cannot be listed ({error.strerror}): give yourself access to it.")
+        yield SourceFile(os.fsencode(error.filename), 0, 0, 0, regular=True)
+
+
+def _entry(path: bytes) -> SourceFile | None:
+    """What a name stands for, links not followed; None for a folder, and where it has gone since it was listed.
+
+    What may not even be looked at counts as regular: opening it will say why not.
+    """
+    try:
+        info = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        return SourceFile(path, 0, 0, 0, regular=True)
+    if stat.S_ISDIR(info.st_mode):
+        return None
+    return SourceFile(path, info.st_size, info.st_mtime_ns, info.st_ino, stat.S_ISREG(info.st_mode))
 
 
 def require_videos(root: Path, exclude: Path | None = None) -> list[SourceFile]:
