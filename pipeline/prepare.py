@@ -53,6 +53,9 @@ def prepare_sources(data: DataFolder, batch: list[tuple[str, bytes]], config: Bu
         for source_id, path in batch:
             try:
                 done += prepare_source(data, source_id, path, config, finder)
+            except RejectedError as error:
+                logger.warning("Source %s cannot be opened any more and waits for the next run: %s", source_id, error)
+                done["sources_unopened"] += 1
             except OSError:  # a full or broken disk: going on would lose everything else, too
                 raise
             except Exception:
@@ -64,7 +67,11 @@ def prepare_sources(data: DataFolder, batch: list[tuple[str, bytes]], config: Bu
 def prepare_source(
     data: DataFolder, source_id: str, path: bytes, config: BuildConfig, finder: PoseFinder
 ) -> Counter[str]:
-    """Analyse and tile one source as far as that is not done."""
+    """Analyse and tile one source as far as that is not done.
+
+    Raises:
+        RejectedError: it cannot be opened. That is no property of its bytes, so nothing is written down.
+    """
     done: Counter[str] = Counter()
     if not data.analysis(source_id, keys(config).analysis).with_suffix(".json").is_file():
         done += analyse_source(data, source_id, path, config, finder)
@@ -84,15 +91,12 @@ def analyse_source(
     out = data.analysis(source_id, keys(config).analysis)
     manifest: dict[str, Any] = {"source_id": source_id, "status": "ok", "reason": None, "detail": None, "probe": None}
     counters: Counter[str] = Counter(sources_probed=1)
+    descriptor = open_source(path)
     try:
-        descriptor = open_source(path)
-        try:
-            found = probe(descriptor, config.limits)
-            manifest["probe"] = asdict(found)
-            counters["sources_decoded"] = 1
-            analysis = analyses.analyse(descriptor, found, finder, config.analysis, config.limits)
-        finally:
-            os.close(descriptor)
+        found = probe(descriptor, config.limits)
+        manifest["probe"] = asdict(found)
+        counters["sources_decoded"] = 1
+        analysis = analyses.analyse(descriptor, found, finder, config.analysis, config.limits)
         analyses.save(analysis, out)
         native, constant = native_rate(analysis.pts)
         manifest |= {"fps": float(native), "variable_rate": not constant, "frames": len(analysis.pts)}
@@ -101,6 +105,8 @@ def analyse_source(
         counters += Counter(frames_decoded=len(analysis.pts), poses_detected=len(analysis.pose_frames))
     except RejectedError as error:
         manifest |= {"status": "rejected", "reason": error.code, "detail": error.detail}
+    finally:
+        os.close(descriptor)
     write_json(out.with_suffix(".json"), manifest)
     return counters
 

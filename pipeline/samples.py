@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import logging
 import os
 from collections import Counter
 from dataclasses import replace
@@ -26,6 +27,8 @@ from pipeline.prepare import clips_of, finite, keys
 from pipeline.probe import Probe
 from pipeline.shards import MEMBERS, Sample, write_shard
 
+logger = logging.getLogger(__name__)
+
 
 def sample_keys(clip_id: str, sample_set: str, variants: int) -> list[str]:
     """The keys of a clip's samples: v0, then its variants. No dot, as webdataset wants."""
@@ -35,21 +38,29 @@ def sample_keys(clip_id: str, sample_set: str, variants: int) -> list[str]:
 def encode_clips(
     data: DataFolder, source_id: str, path: bytes, clip_ids: list[str], config: BuildConfig
 ) -> Counter[str]:
-    """Stage the samples of some clips of one source."""
+    """Stage the samples of some clips of one source; all wait for the next run where it cannot be opened any more."""
     names = keys(config)
     analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
     wanted = {c for c in clip_ids if not _staged(data, c, config)}
     done: Counter[str] = Counter()
     if not wanted:
         return done
-    analysis = analyses.load(data.analysis(source_id, names.analysis))
-    for clip in clips_of(data, source_id, analysed, config, wanted):
-        try:
-            done += _encode_clip(data, path, clip, analysis, Probe(**analysed["probe"]), config)
-        except RejectedError as error:
-            failure = {"clip_id": clip.clip_id, "code": error.code, "detail": error.detail}
-            write_json(data.failure(clip.clip_id, names.sample_set), failure)
-            done["clips_failed"] += 1
+    try:
+        descriptor = open_source(path)
+    except RejectedError as error:
+        logger.warning("Source %s cannot be opened any more, its clips wait for the next run: %s", source_id, error)
+        return Counter(clips_unopened=len(wanted))
+    try:
+        analysis = analyses.load(data.analysis(source_id, names.analysis))
+        for clip in clips_of(data, source_id, analysed, config, wanted):
+            try:
+                done += _encode_clip(data, descriptor, clip, analysis, Probe(**analysed["probe"]), config)
+            except RejectedError as error:
+                failure = {"clip_id": clip.clip_id, "code": error.code, "detail": error.detail}
+                write_json(data.failure(clip.clip_id, names.sample_set), failure)
+                done["clips_failed"] += 1
+    finally:
+        os.close(descriptor)
     return done
 
 
@@ -59,7 +70,7 @@ def _staged(data: DataFolder, clip_id: str, config: BuildConfig) -> bool:
 
 
 def _encode_clip(
-    data: DataFolder, path: bytes, clip: Clip, analysis: Analysis, found: Probe, config: BuildConfig
+    data: DataFolder, descriptor: int, clip: Clip, analysis: Analysis, found: Probe, config: BuildConfig
 ) -> Counter[str]:
     """Encode v0 and the variants in one run; each sample's json is published last."""
     sample_set, size = keys(config).sample_set, config.crop.size
@@ -69,7 +80,6 @@ def _encode_clip(
         planned.append((variant, key, take, landmarks))
     data.work.mkdir(parents=True, exist_ok=True)
     temps = {key: temp_name(take.out) for _, key, take, _ in planned}
-    descriptor = open_source(path)
     try:
         takes = [Take(take.frames, take.crop, take.recipe, temps[key]) for _, key, take, _ in planned]
         encode_takes(descriptor, found, analysis.pts, takes, clip.window.fps, size, config.encode, config.limits)
@@ -87,7 +97,6 @@ def _encode_clip(
             }
             write_bytes(data.staged(key, "json"), canonical_json(meta))
     finally:
-        os.close(descriptor)
         for temp in temps.values():
             temp.unlink(missing_ok=True)
     return Counter(
@@ -129,12 +138,12 @@ def shard_name(clip_ids: list[str], sample_set: str) -> str:
 
 
 def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> dict[str, Any] | None:
-    """Move the staged samples of some clips into one tar; clips that failed are left out.
+    """Move the staged samples of some clips into one tar; clips that failed or wait are left out.
 
     Returns the manifest, or None where no clip could be encoded.
     """
     sample_set = keys(config).sample_set
-    encoded = [c for c in clip_ids if not data.failure(c, sample_set).is_file()]
+    encoded = [c for c in clip_ids if _staged(data, c, config)]
     samples = []
     for clip_id in encoded:
         for key in sample_keys(clip_id, sample_set, config.variants.count):
