@@ -1,0 +1,83 @@
+"""Shared fixtures: the pose model, one small drawn dancer, and a data set built from it."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pipeline.config import AnalysisConfig, BuildConfig, ClipConfig, CropConfig, ShardConfig, VariantConfig
+from pipeline.layout import DataFolder
+from pipeline.pose import PoseFinder, pose_finder
+from pipeline.pose_model import pose_model_path
+from pipeline.prepare import keys, prepare_sources
+from pipeline.samples import encode_clips, pack_shard
+from pipeline.sources import SourceFile, hash_source, walk
+from pipeline.synthetic import SynthVideo, write_video
+
+SMALL = BuildConfig(
+    clips=ClipConfig(frames=25),
+    crop=CropConfig(size=128),
+    analysis=AnalysisConfig(proxy_px=256),
+    variants=VariantConfig(count=2),
+    shards=ShardConfig(samples=6),
+)
+
+
+@pytest.fixture(scope="session")
+def pose_model() -> Path:
+    """The pose model, cached per user."""
+    return pose_model_path()
+
+
+@pytest.fixture(scope="session")
+def finder(pose_model: Path) -> Iterator[PoseFinder]:
+    """An open PoseFinder."""
+    with pose_finder(pose_model, SMALL.analysis.max_people, SMALL.analysis.min_pose_confidence) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def dancer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """55 frames of one drawn dancer, 270x480 at 25 frames per second."""
+    spec = SynthVideo(name="dancer", seed=3, width=270, height=480, frames=55, fps="25")
+    return write_video(spec, tmp_path_factory.mktemp("dancer"))
+
+
+@dataclass(frozen=True)
+class Built:
+    """A data set: its folder, the one source in it, its config and its only shard's manifest."""
+
+    data: DataFolder
+    source: SourceFile
+    source_id: str
+    config: BuildConfig
+    manifest: dict[str, object]
+
+    @property
+    def shard(self) -> Path:
+        """The tar."""
+        return self.data.shards / str(self.manifest["shard"])
+
+
+def build(root: Path, video: Path, config: BuildConfig, model: Path) -> Built:
+    """Prepare, encode and pack one source."""
+    data = DataFolder(root)
+    source = next(file for file in walk(video.parent) if file.path == os.fsencode(video))
+    source_id = hash_source(source)
+    prepare_sources(data, [(source_id, source.path)], config, model)
+    names = keys(config)
+    from pipeline.files import read_json
+
+    clip_ids = [clip["clip_id"] for clip in read_json(data.clips(source_id, names.clip_set))["clips"]]
+    encode_clips(data, source_id, source.path, clip_ids, config)
+    manifest = pack_shard(data, clip_ids, config)
+    assert manifest is not None
+    return Built(data, source, source_id, config, manifest)
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory, dancer: Path, pose_model: Path) -> Built:
+    """Two clips of 25 frames at 128x128 with two variants each, in one shard. Only read it."""
+    return build(tmp_path_factory.mktemp("built"), dancer, SMALL, pose_model)
