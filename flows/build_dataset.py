@@ -98,6 +98,7 @@ def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) ->
     registry.mark_current(folder, names, config)
     write_contact_sheet(folder.contact_sheet, folder.shards, list(manifests(folder.shards)), names.sample_set)
     counters.update(registry.totals(folder))
+    write_json(folder.last_run, {**counters, "seconds": progress.seconds})
     artifacts.build_report(folder, counters)
     if failed := counters["sources_failed"]:
         raise LongdanceError(f"{failed} sources failed by a fault of longdance (see the log); all others are done.")

@@ -22,6 +22,7 @@ class Progress:
 
     def __init__(self, title: str) -> None:
         self.title = title
+        self.seconds: dict[str, float] = {}
         self.bars = RichProgress(
             TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
             TimeRemainingColumn(),
@@ -60,4 +61,7 @@ class Progress:
             left = (now - started) / done * (total - done) if done else 0
             logger.info("%s: %d of %d, %.0f s left", name, done, total, left)
 
-        yield advance
+        try:
+            yield advance
+        finally:
+            self.seconds[name] = round(time.monotonic() - started, 2)

@@ -1,5 +1,6 @@
 """Manifests on disk to rows of the catalog: the flow's process alone writes them."""
 
+import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,10 @@ from typing import Any
 import duckdb
 
 from data_catalog.connection import needs_rebuild as why_rebuild
+from data_catalog.checks import read_everything
 from data_catalog.connection import open_catalog
 from data_catalog.current import show_build
+from data_catalog.errors import CatalogDamagedError
 from data_catalog.rebuild import rebuild
 from data_catalog.views import set_thresholds
 from data_catalog.writes import merge_clips, merge_paths, merge_sources, register_shards, shown_path
@@ -21,6 +24,7 @@ from pipeline.prepare import keys as derive
 from pipeline.shards import manifests
 
 Row = dict[str, Any]
+logger = logging.getLogger(__name__)
 
 
 def source_row(manifest: Row, path: bytes, size: int, keys: Keys) -> Row:
@@ -128,6 +132,11 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: Keys) -> dict[s
 
 def mend_catalog(data: DataFolder, config: BuildConfig, keys: Keys) -> str | None:
     """Create the catalog, or rebuild it where it is new, damaged or was left by a killed writer; says why."""
+    try:
+        with open_catalog(data.catalog) as con:
+            read_everything(con)
+    except CatalogDamagedError as error:
+        logger.warning("%s", error)  # it has been moved aside
     reason = why_rebuild(data.catalog)
     if reason is not None:
         rebuild_catalog(data, config, keys)

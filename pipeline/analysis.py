@@ -6,7 +6,6 @@ same bytes with the same config are never decoded for analysis again.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -24,6 +23,7 @@ from pipeline.probe import Probe
 
 VERSION = 1  # raise it when the same config would give other numbers
 THUMB = 32
+PAIR_S = 1 / 34  # camera motion is measured from a frame to the next of 20 to 33 frames per second
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,8 @@ class _Measuring:
         self.change: list[float] = []
         self.small: np.ndarray | None = None
         self.detections: list[tuple[int, np.ndarray, float, float, np.ndarray]] = []
-        self.waiting: list[tuple[int, np.ndarray]] = []
+        self.pair_open: tuple[int, np.ndarray] | None = None
+        self.waiting: list[tuple[int, np.ndarray, int, np.ndarray]] = []
         self.steps: list[tuple[int, int, np.ndarray]] = []
         self.next_pose = self.next_camera = -np.inf
 
@@ -108,13 +109,20 @@ class _Measuring:
         self.pts.append(pts)
         self.cuts.add(frame)
         self._compare(luma)
-        if pts >= self.next_camera:
-            self.next_camera = _due(self.next_camera, pts, self.config.camera_hz)
-            self.waiting.append((number, luma.copy()))
+        self._pair(number, pts, luma)
         if pts >= self.next_pose:
             self.next_pose = _due(self.next_pose, pts, self.config.pose_hz)
             self._detect(number, frame, luma)
             self._measure_camera()
+
+    def _pair(self, number: int, pts: float, luma: np.ndarray) -> None:
+        """Keep pictures for the camera in pairs about one clip frame apart, `camera_hz` pairs a second."""
+        if self.pair_open is not None and pts >= self.pts[self.pair_open[0]] + PAIR_S:
+            self.waiting.append((*self.pair_open, number, luma.copy()))
+            self.pair_open = None
+        if self.pair_open is None and pts >= self.next_camera:
+            self.next_camera = _due(self.next_camera, pts, self.config.camera_hz)
+            self.pair_open = (number, luma.copy())
 
     def _compare(self, luma: np.ndarray) -> None:
         small = cv2.resize(luma, (64, 64), interpolation=cv2.INTER_AREA)
@@ -129,13 +137,13 @@ class _Measuring:
         self.detections.append((number, people, perceptual_blur(region), brightness, thumb))
 
     def _measure_camera(self) -> None:
-        """Steps between waiting pictures, with everyone seen by the last two detections masked out."""
+        """Steps between the waiting pairs, with everyone seen by the last two detections masked out."""
         recent = [box(people) for _, people, *_ in self.detections[-2:] if len(people)]
         boxes = np.concatenate(recent) if recent else np.empty((0, 4))
         mask = background_mask(self.shape, boxes)
-        for (a, before), (b, after) in pairwise(self.waiting):
+        for a, before, b, after in self.waiting:
             self.steps.append((a, b, camera_step(before, after, mask)))
-        del self.waiting[:-1]
+        self.waiting.clear()
 
     def result(self, scale_x: float, scale_y: float) -> Analysis:
         self._measure_camera()

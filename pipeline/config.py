@@ -45,11 +45,11 @@ class AnalysisConfig(Config):
 
     proxy_px: int = Field(512, ge=128, le=2048, description="longest side of the analysed picture")
     pose_hz: float = Field(6.0, gt=0, description="pose detections per second")
-    camera_hz: float = Field(12.0, gt=0, description="camera motion measurements per second")
+    camera_hz: float = Field(15.0, gt=0, description="camera motion measurements per second")
     max_people: int = Field(4, ge=1, le=10, description="people detected in one frame at most")
     min_pose_confidence: float = Field(0.5, ge=0, le=1, description="mediapipe's detection confidence")
     cut_ratio: float = Field(3.0, gt=0, description="scenedetect AdaptiveDetector's ratio of a cut")
-    cut_content: float = Field(15.0, gt=0, description="least content change of an adaptive cut")
+    cut_content: float = Field(6.0, gt=0, description="least content change of an adaptive cut")
     cut_hard: float = Field(40.0, gt=0, description="content change that is a cut whatever its neighbours")
     duplicate_change: float = Field(1.0, gt=0, description="largest block change (8-bit levels) of a repeated frame")
 
@@ -113,7 +113,7 @@ class ThresholdsConfig(Config):
     cam_translation: float = Field(2.0, description="camera translation, pixels a frame at 512")
     cam_zoom: float = Field(0.25, description="camera zoom, per cent a frame")
     cam_rotation: float = Field(0.3, description="camera rotation, degrees a frame")
-    cam_shake: float = Field(1.5, description="camera shake, pixels RMS at 512")
+    cam_shake: float = Field(1.5, description="camera shake, pixels a frame RMS at 512")
     out_of_frame: float = Field(0.08, description="share of frames with the dancer out of the picture")
     out_of_crop: float = Field(0.04, description="share of frames with a main joint out of the crop")
     no_pose: float = Field(0.25, description="share of detections without the dancer")

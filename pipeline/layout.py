@@ -32,6 +32,11 @@ class DataFolder:
         return self.root / "build.json"
 
     @property
+    def last_run(self) -> Path:
+        """Counters and seconds of the last finished build."""
+        return self.root / "last_run.json"
+
+    @property
     def paths_record(self) -> Path:
         """Which file is which source; names in hex."""
         return self.root / "paths.json"

@@ -5,6 +5,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from scipy.ndimage import uniform_filter1d
 
 from pipeline.align import Crop, to_crop
 from pipeline.analysis import Analysis
@@ -99,7 +100,7 @@ def camera_scores(analysis: Analysis, window: Window, middle: np.ndarray, scale:
     """Background motion per clip frame, at the middle of the crop.
 
     cam_translation: mean length in pixels; cam_zoom: mean |zoom| in per cent; cam_rotation: mean degrees;
-    cam_shake: RMS distance, in pixels, of the camera's path from its half-second moving average.
+    cam_shake: RMS difference, in pixels, of single steps from their moving average over half a second.
     """
     first, last = window.frames[0], window.frames[-1]
     inside = (analysis.camera_frames[:, 0] >= first) & (analysis.camera_frames[:, 1] <= last)
@@ -111,12 +112,12 @@ def camera_scores(analysis: Analysis, window: Window, middle: np.ndarray, scale:
     seconds = (analysis.pts[pairs[:, 1]] - analysis.pts[pairs[:, 0]])[good]
     frames = seconds * float(window.fps)
     translation, zoom, rotation = decompose(steps[good], middle)
-    translation = translation * scale
-    path = np.cumsum(translation, axis=0)
-    width = max(3, round(SHAKE_WINDOW_S / float(np.median(seconds))) | 1)
-    shake = path - _moving_average(path, width)
+    speed = translation * scale / frames[:, None]
+    between = np.diff(analysis.pts[pairs[good, 0]])
+    width = max(3, round(SHAKE_WINDOW_S / float(np.median(between))) | 1) if len(between) else 1
+    shake = speed - _moving_average(speed, width)
     values = (
-        float((np.linalg.norm(translation, axis=1) / frames).mean()),
+        float(np.linalg.norm(speed, axis=1).mean()),
         float((np.abs(zoom) / frames).mean()) * 100,
         float((np.abs(rotation) / frames).mean()),
         math.sqrt(float((shake**2).sum(1).mean())),
@@ -124,16 +125,15 @@ def camera_scores(analysis: Analysis, window: Window, middle: np.ndarray, scale:
     return dict(zip(names, values, strict=True))
 
 
-def _moving_average(path: np.ndarray, width: int) -> np.ndarray:
-    """Centred mean; at the ends the path goes on by point reflection, so that a straight pan has no shake."""
-    half = min(width // 2, len(path) - 1)
+def _moving_average(speed: np.ndarray, width: int) -> np.ndarray:
+    """Centred mean of (n, 2) speeds; at the ends they go on by point reflection, so that a steady turn has no shake."""
+    half = min(width // 2, len(speed) - 1)
     if half == 0:
-        return path
-    before = 2 * path[0] - path[half:0:-1]
-    after = 2 * path[-1] - path[-2 : -half - 2 : -1]
-    padded = np.concatenate([before, path, after])
-    kernel = np.ones(2 * half + 1) / (2 * half + 1)
-    return np.stack([np.convolve(padded[:, i], kernel, "valid") for i in range(2)], 1)
+        return speed
+    before = 2 * speed[0] - speed[half:0:-1]
+    after = 2 * speed[-1] - speed[-2 : -half - 2 : -1]
+    padded = np.concatenate([before, speed, after])
+    return uniform_filter1d(padded, 2 * half + 1, axis=0)[half:-half]
 
 
 def out_of_frame(

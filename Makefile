@@ -1,0 +1,50 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+DEMO ?= demo
+VIDEOS ?= 8
+SEED ?= 1
+
+.PHONY: demo test soak lint format bench clean
+
+$(READY): constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "longdance needs Python 3.11 or newer; name one with make PYTHON=python3.12"; exit 1; }
+	PYTHON=$(PYTHON) sh tools/system-packages.sh
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/longdance pose-model
+	@touch $(READY)
+
+demo: $(READY)
+	@echo "1/3 drawing $(VIDEOS) raw videos of synthetic dancers, with faults among them, into $(DEMO)/raw"
+	$(BIN)/longdance synth $(DEMO)/raw --videos $(VIDEOS) --seed $(SEED)
+	@echo "2/3 building a data set from them in $(DEMO)/data"
+	$(BIN)/longdance build $(DEMO)/raw --data $(DEMO)/data
+	@echo "3/3 checking every stored byte"
+	$(BIN)/longdance verify --data $(DEMO)/data
+	@echo "Look at $(DEMO)/data/contact_sheet.jpg, then ask: $(BIN)/longdance sql 'FROM clips' --data $(DEMO)/data"
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak'
+
+soak: $(READY)
+	$(BIN)/python -m pytest -m soak -s
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	$(BIN)/python bench/build.py
+	$(BIN)/python bench/catalog.py
+
+clean:
+	rm -rf .venv $(DEMO)

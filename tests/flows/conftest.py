@@ -1,0 +1,122 @@
+"""A real Prefect server for the whole session, and `longdance` as a user runs it: in a process of its own."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipeline.config import BuildConfig
+from pipeline.synthetic import SynthVideo, write_video
+
+FRAMES = 25  # a short clip: what is tested here is order and survival, not length
+SMALL = ["--frames", str(FRAMES), "--variants", "1", "--workers", "2"]
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def stop(process: subprocess.Popen[Any]) -> None:
+    """Kill a process group and wait."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def start_server(home: Path, port: int) -> subprocess.Popen[bytes]:
+    """Start `prefect server` and wait until it answers."""
+    home.mkdir(parents=True, exist_ok=True)
+    env = prefect_env(home, None)
+    command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
+    with (home / "server.log").open("ab") as log:
+        process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
+    for _ in range(360):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=2) as answer:
+                if answer.status == 200:
+                    return process
+        except (urllib.error.URLError, OSError):
+            assert process.poll() is None, (home / "server.log").read_text()[-2000:]
+            time.sleep(0.5)
+    stop(process)
+    raise AssertionError("the Prefect server did not answer: " + (home / "server.log").read_text()[-2000:])
+
+
+def prefect_env(home: Path, port: int | None) -> dict[str, str]:
+    """An environment with a Prefect home of its own and, with a port, that server."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    env |= {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    env |= {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180"}
+    return env | ({"PREFECT_API_URL": f"http://127.0.0.1:{port}/api"} if port else {})
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The environment of a session-wide real server."""
+    home, port = tmp_path_factory.mktemp("prefect"), free_port()
+    process = start_server(home, port)
+    yield prefect_env(home, port)
+    stop(process)
+
+
+@pytest.fixture(scope="session")
+def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three short videos of drawn dancers: one has a moving camera, one is too slow."""
+    folder = tmp_path_factory.mktemp("raw")
+    specs = [
+        SynthVideo(name="first", seed=11, width=360, height=640, fps="30", frames=80, standing=0.42),
+        SynthVideo(name="second", seed=12, width=480, height=480, fps="25", frames=60, standing=0.5),
+        SynthVideo(name="slow", seed=13, width=360, height=640, fps="15", frames=40, standing=0.42),
+    ]
+    for spec in specs:
+        write_video(spec, folder)
+    return folder
+
+
+def command(raw: Path, data: Path, *more: str) -> list[str]:
+    """`longdance build` at the small size."""
+    return [sys.executable, "-m", "flows.cli", "build", str(raw), "--data", str(data), *SMALL, *more]
+
+
+def build(raw: Path, data: Path, env: dict[str, str], *more: str) -> dict[str, Any]:
+    """Run a build to its end; its counters."""
+    done = subprocess.run(command(raw, data, *more), env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return dict(json.loads((data / "last_run.json").read_text()))
+
+
+def shards_of(data: Path) -> dict[str, bytes]:
+    """Every shard's and manifest's bytes by name."""
+    return {path.name: path.read_bytes() for path in sorted((data / "shards").iterdir())}
+
+
+def rows_of(data: Path) -> dict[str, list[Any]]:
+    """Every row of the catalog that a build writes, in a fixed order."""
+    from data_catalog.connection import open_catalog
+
+    with open_catalog(data / "catalog.duckdb", read_only=True) as con:
+        return {
+            view: sorted(con.execute(f"SELECT * FROM {view}").fetchall(), key=repr)
+            for view in ("paths", "sources", "clips", "samples", "shards", "thresholds")
+        }
+
+
+def temps_in(data: Path) -> list[Path]:
+    """Half-written files."""
+    return [path for path in data.rglob("*") if path.name.startswith(".tmp-")]
+
+
+assert BuildConfig().variants.count == 2  # SMALL differs on purpose

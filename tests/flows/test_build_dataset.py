@@ -1,0 +1,163 @@
+"""The flow as a user runs it: what is done once is not done again, and nothing that is killed is lost."""
+
+import os
+import random
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.flows.conftest import (
+    build,
+    command,
+    free_port,
+    prefect_env,
+    rows_of,
+    shards_of,
+    start_server,
+    stop,
+    temps_in,
+)
+
+WORK = ("sources_decoded", "frames_decoded", "poses_detected", "clips_encoded", "frames_encoded")
+
+
+@pytest.fixture(scope="module")
+def undisturbed(raw: Path, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set that was built without trouble."""
+    data = tmp_path_factory.mktemp("undisturbed")
+    build(raw, data, server)
+    return data
+
+
+def done(report: dict[str, int]) -> dict[str, int]:
+    """What a run really worked."""
+    return {name: report.get(name, 0) for name in WORK if report.get(name, 0)}
+
+
+def test_a_finished_build_run_again_does_no_work_and_changes_no_byte(raw, server, undisturbed, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(undisturbed, data)
+    before = shards_of(data)
+    report = build(raw, data, server)
+    assert done(report) == {}
+    assert report.get("sources_hashed", 0) == 0
+    assert shards_of(data) == before
+    assert rows_of(data) == rows_of(undisturbed)
+
+
+def test_a_renamed_source_is_hashed_and_not_decoded(raw, server, undisturbed, tmp_path):
+    data, moved = tmp_path / "data", tmp_path / "raw"
+    shutil.copytree(undisturbed, data)
+    shutil.copytree(raw, moved)
+    (moved / "first.mp4").rename(moved / "other name.mp4")
+    report = build(moved, data, server)
+    assert done(report) == {}
+    assert report["total_samples"] == len(rows_of(undisturbed)["samples"])
+
+
+def test_a_changed_threshold_runs_sql_alone(raw, server, undisturbed, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(undisturbed, data)
+    report = build(raw, data, server, "--set", "thresholds.visibility=0.999")
+    assert done(report) == {}
+    assert report["total_clips_ok"] < report["total_clips"]
+
+
+def test_a_changed_crop_margin_encodes_again_and_detects_nothing(raw, server, undisturbed, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(undisturbed, data)
+    report = build(raw, data, server, "--set", "crop.margin=0.05")
+    assert report.get("sources_decoded", 0) == report.get("poses_detected", 0) == 0
+    assert report["clips_encoded"] == report["total_clips_ok"] > 0
+
+
+def test_a_new_file_is_the_only_one_that_is_worked_on(raw, server, undisturbed, tmp_path):
+    data, more = tmp_path / "data", tmp_path / "raw"
+    shutil.copytree(undisturbed, data)
+    shutil.copytree(raw, more)
+    (more / "empty.mp4").touch()
+    report = build(more, data, server)
+    assert report["sources_probed"] == 1
+    assert done(report) == {}
+    assert [row for row in rows_of(data)["sources"] if "empty_file" in row]
+
+
+def test_the_same_bytes_under_two_names_are_one_source(raw, server, undisturbed, tmp_path):
+    data, twice = tmp_path / "data", tmp_path / "raw"
+    shutil.copytree(undisturbed, data)
+    shutil.copytree(raw, twice)
+    shutil.copy(twice / "first.mp4", twice / "zz copy.mp4")
+    report = build(twice, data, server)
+    assert report["duplicates"] == 1
+    assert done(report) == {}
+
+
+def kill_and_compare(raw: Path, server: dict[str, str], undisturbed: Path, data: Path, kills: int, seed: int) -> None:
+    """Kill a build's whole process group at random moments, then let it end, then compare."""
+    moments = random.Random(seed)
+    for _ in range(kills):
+        process = subprocess.Popen(
+            command(raw, data), env=server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
+        time.sleep(moments.uniform(2.0, 16.0))
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    build(raw, data, server)
+    assert shards_of(data) == shards_of(undisturbed)
+    assert rows_of(data) == rows_of(undisturbed)
+    assert temps_in(data) == []
+    assert not list((data / "work").iterdir())
+
+
+def test_two_kills_leave_the_same_data_set(raw, server, undisturbed, tmp_path):
+    kill_and_compare(raw, server, undisturbed, tmp_path / "data", kills=2, seed=7)
+
+
+@pytest.mark.soak
+def test_twenty_kills_leave_the_same_data_set(raw, server, undisturbed, tmp_path):
+    kill_and_compare(raw, server, undisturbed, tmp_path / "data", kills=20, seed=8)
+
+
+def test_a_server_that_dies_and_loses_its_database_costs_nothing(raw, undisturbed, tmp_path):
+    home, port, data = tmp_path / "prefect", free_port(), tmp_path / "data"
+    process = start_server(home, port)
+    running = subprocess.Popen(
+        command(raw, data), env=prefect_env(home, port), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 120
+    while not list((data / "analysis").rglob("*.json")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    stop(process)
+    shutil.rmtree(home)
+    try:
+        running.wait(timeout=60)
+    except subprocess.TimeoutExpired:
+        stop(running)
+    build(raw, data, prefect_env(tmp_path / "another", None))  # no server at all: Prefect's own, for this run
+    assert shards_of(data) == shards_of(undisturbed)
+    assert rows_of(data) == rows_of(undisturbed)
+
+
+def test_a_catalog_that_is_deleted_or_damaged_is_made_again(raw, server, undisturbed, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(undisturbed, data)
+    catalog = data / "catalog.duckdb"
+    torn = bytearray(catalog.read_bytes())
+    torn[len(torn) // 2 :] = bytes(len(torn) - len(torn) // 2)
+    catalog.write_bytes(torn)
+    report = build(raw, data, server)
+    assert done(report) == {}
+    assert rows_of(data) == rows_of(undisturbed)
+    catalog.unlink()
+    again = subprocess.run(
+        [*command(raw, data)[:3], "catalog", "rebuild", "--data", str(data)], env=server, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert again.returncode == 0, again.stderr
+    assert rows_of(data) == rows_of(undisturbed)

@@ -1,0 +1,143 @@
+"""How a build of synthetic dancers compares with the truth beside each video."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import analysis as analyses
+from pipeline.camera import decompose
+from pipeline.clips import Clip
+from pipeline.config import BuildConfig
+from pipeline.layout import DataFolder
+from pipeline.pose import BODY_PER_HEIGHT, CORE, LIMBS, MAIN, body_length, pelvis
+from pipeline.prepare import clips_of, keys, prepare_sources
+from pipeline.quality import LOST_LIMBS, REFERENCE
+from pipeline.sources import hash_source, walk
+
+CAMERA_REASONS = {"camera_translation", "camera_zoom", "camera_rotation", "camera_shake"}
+HEAVY_TRANSLATION, HEAVY_ZOOM = 2.0, 0.25  # pixels and per cent a frame: what a person calls a moving camera
+OUT_SHARE = 0.08
+
+
+@dataclass(frozen=True)
+class Judged:
+    """One clip beside its truth."""
+
+    video: str
+    clip: Clip
+    reasons: set[str]
+    fault: str | None
+    spans_cut: bool
+    even: bool
+    pelvis_error: float
+    body_error: float
+    joints_inside: float
+    out_true: float
+    translation_true: float
+    zoom_true: float
+    shaken: bool
+
+
+def reasons(row: dict[str, Any], config: BuildConfig) -> set[str]:
+    """The violated thresholds of a clip's row, as the catalog's view finds them."""
+    found = {row["align_reason"]} - {None}
+    for limit in config.thresholds.rows():
+        value = row[limit["score"]]
+        if value is not None and (value > limit["value"] if limit["op"] == ">" else value < limit["value"]):
+            found.add(limit["reason"])
+    return found
+
+
+def judge_all(raw: Path, data: Path, model: Path, config: BuildConfig) -> list[Judged]:
+    """Prepare a folder of synthetic videos and judge every clip, bad ones too."""
+    folder, judged = DataFolder(data), []
+    for file in walk(raw):
+        path = Path(file.path.decode())
+        if path.suffix != ".mp4":
+            continue
+        source_id = hash_source(file)
+        if not folder.clips(source_id, keys(config).clip_set).is_file():
+            prepare_sources(folder, [(source_id, file.path)], config, model)
+        manifest = json.loads(folder.clips(source_id, keys(config).clip_set).read_text())
+        truth = json.loads(path.with_suffix(".json").read_text())
+        if manifest["status"] == "ok":
+            analysis = analyses.load(folder.analysis(source_id, keys(config).analysis))
+            shape = (manifest["probe"]["height"], manifest["probe"]["width"])
+            for clip in clips_of(folder, source_id, manifest, config):
+                judged.append(judge(path.stem, clip, truth, analysis.pts, shape, config))
+    return judged
+
+
+def judge(
+    video: str, clip: Clip, truth: dict[str, Any], pts: np.ndarray, shape: tuple[int, int], config: BuildConfig
+) -> Judged:
+    """Compare one clip with the truth of its frames."""
+    frames = clip.window.frames
+    assert len(truth["pts_s"]) == len(pts), f"{video}: {len(pts)} frames decoded, {len(truth['pts_s'])} drawn"
+    joints = np.array([truth["joints"][f][0] for f in frames], dtype=np.float64)  # the first person is the dancer
+    joints = joints[:, :, :2] if joints.ndim == 3 else np.full((len(frames), 33, 2), np.nan)
+    main = joints[:, MAIN]
+    picture = np.array([shape[1], shape[0]], float)
+    inside = ((main >= 0) & (main <= picture)).all(-1)
+    core, limbs = inside[:, : len(CORE)], inside[:, len(CORE) :]
+    assert len(LIMBS) == limbs.shape[1]
+    out = ~core.all(1) | ((~limbs).sum(1) >= LOST_LIMBS)
+    side = clip.crop.side if clip.crop else max(shape)
+    steps = _camera_steps(truth, frames)
+    middle = clip.crop.at(len(frames)).mean(0) + side / 2 if clip.crop else picture / 2
+    translation, zoom, _ = decompose(steps, middle)
+    pelvis_error = body_error = joints_inside = np.nan
+    if clip.crop:
+        placed = (joints - clip.crop.at(len(frames))[:, None]) / side
+        place = np.array([0.5, config.crop.pelvis_y])
+        pelvis_error = float(np.abs(pelvis(placed).mean(0) - place).max())
+        body_error = float(np.median(body_length(placed))) / (config.crop.body * BODY_PER_HEIGHT) - 1
+        joints_inside = float(((placed[:, MAIN] >= 0) & (placed[:, MAIN] <= 1)).all((1, 2)).mean())
+    return Judged(
+        video=video, clip=clip, reasons=reasons(clip.row, config), fault=truth["spec"]["fault"],
+        spans_cut=any(frames[0] < cut <= frames[-1] for cut in truth["cuts"]),
+        even=len(frames) == config.clips.frames and bool((np.diff(frames) > 0).all()),
+        pelvis_error=pelvis_error, body_error=body_error, joints_inside=joints_inside, out_true=float(out.mean()),
+        translation_true=float(np.linalg.norm(translation, axis=1).mean()) * REFERENCE / side,
+        zoom_true=float(np.abs(zoom).mean()) * 100, shaken=truth["spec"]["fault"] == "shake",
+    )  # fmt: skip
+
+
+def _camera_steps(truth: dict[str, Any], frames: np.ndarray) -> np.ndarray:
+    """(n - 1, 2, 3) affines that carry the background of each clip frame to the next, from world-to-picture maps."""
+    whole = np.array([[*truth["camera"][f], [0, 0, 1]] for f in frames], dtype=np.float64)
+    return np.asarray((whole[1:] @ np.linalg.inv(whole[:-1]))[:, :2])
+
+
+def precision_recall(found: np.ndarray, true: np.ndarray) -> tuple[float, float]:
+    """(precision, recall); 1 where there is nothing to find."""
+    hits = float((found & true).sum())
+    return hits / max(found.sum(), 1) if found.any() else 1.0, hits / true.sum() if true.any() else 1.0
+
+
+def summary(judged: list[Judged]) -> dict[str, float]:
+    """The figures that must hold."""
+    ok = [j for j in judged if not j.reasons]
+    camera_true = np.array(
+        [j.translation_true > HEAVY_TRANSLATION or j.zoom_true > HEAVY_ZOOM or j.shaken for j in judged]
+    )
+    camera_found = np.array([bool(j.reasons & CAMERA_REASONS) for j in judged])
+    out_true = np.array([j.out_true > OUT_SHARE for j in judged])
+    out_found = np.array(["out_of_frame" in j.reasons for j in judged])
+    moving = [j for j in judged if j.translation_true > 1 and j.clip.row["cam_translation"] is not None]
+    ratios = np.array([j.clip.row["cam_translation"] / j.translation_true for j in moving] or [1.0])
+    camera, out = precision_recall(camera_found, camera_true), precision_recall(out_found, out_true)
+    return {
+        "clips": len(judged), "ok": len(ok), "spans_cut": sum(j.spans_cut for j in judged),
+        "uneven": sum(not j.even for j in judged),
+        "pelvis_within_3pc": float(np.mean([j.pelvis_error <= 0.03 for j in ok])),
+        "body_within_8pc": float(np.mean([abs(j.body_error) <= 0.08 for j in ok])),
+        "joints_inside_frames": float(np.mean([j.joints_inside for j in ok])),
+        "camera_clips": int(camera_true.sum()), "camera_precision": camera[0], "camera_recall": camera[1],
+        "out_clips": int(out_true.sum()), "out_precision": out[0], "out_recall": out[1],
+        "translation_ratio_min": float(ratios.min()), "translation_ratio_max": float(ratios.max()),
+        "translation_within_10pc": float((np.abs(ratios - 1) <= 0.1).mean()),
+    }  # fmt: skip
