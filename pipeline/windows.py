@@ -1,5 +1,6 @@
 """Which source frames a clip takes: exactly n of them, evenly spaced in time, none twice, within one shot."""
 
+import math
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -10,7 +11,7 @@ from pipeline.errors import RejectedError
 
 STANDARD = [Fraction(n, d) for n in (24, 30, 48, 60, 120) for d in (1,)] + [
     Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60000, 1001), Fraction(120000, 1001),
-    Fraction(25), Fraction(50), Fraction(100), Fraction(15), Fraction(20),
+    Fraction(25), Fraction(50), Fraction(100), Fraction(240), Fraction(15), Fraction(20),
 ]  # fmt: skip
 FALLBACK = (Fraction(30), Fraction(25), Fraction(24), Fraction(20))
 EVEN = 0.2  # steps within this share of the median are a constant rate (containers round to milliseconds)
@@ -28,10 +29,10 @@ class Window:
 def native_rate(pts: np.ndarray) -> tuple[Fraction, bool]:
     """(frames per second, whether it is constant) of ascending presentation times in seconds."""
     steps = np.diff(pts)
-    median = float(np.median(steps))
-    constant = bool((np.abs(steps - median) < EVEN * median + 0.0011).all())
-    mean = (len(pts) - 1) / float(pts[-1] - pts[0])
-    rate = mean if constant else 1 / median
+    median = float(np.quantile(steps, 0.5, method="lower"))
+    usual = np.abs(steps - median) < EVEN * median + 0.0011
+    constant = bool(usual.all())
+    rate = 1 / float(steps[usual].mean())  # a mean sees through times that were rounded to milliseconds
     near = min(STANDARD, key=lambda known: abs(float(known) / rate - 1))
     snap = 0.001 if constant else 0.02
     return (near if abs(float(near) / rate - 1) < snap else Fraction(rate).limit_denominator(1000)), constant
@@ -52,7 +53,7 @@ def candidate_rates(native: Fraction, constant: bool, config: ClipConfig) -> lis
         )
     if wanted:
         return [wanted]
-    step = next(k for k in range(1, 1000) if float(native) / k <= config.max_fps * 1.001)
+    step = math.ceil(float(native) / (config.max_fps * 1.001))
     whole = [native / step] if float(native) / step >= 0.99 * config.min_fps else []
     if constant and whole:
         return whole
@@ -60,7 +61,7 @@ def candidate_rates(native: Fraction, constant: bool, config: ClipConfig) -> lis
 
 
 def grid(pts: np.ndarray, rate: Fraction, native: Fraction, constant: bool) -> np.ndarray:
-    """Frames nearest to an even grid that starts at the first one.
+    """Frames nearest to an even grid that starts at the first one; -1 where none lies within half a step.
 
     A constant rate whose k-th part is asked for gives every k-th frame exactly.
     """
@@ -70,13 +71,18 @@ def grid(pts: np.ndarray, rate: Fraction, native: Fraction, constant: bool) -> n
     count = int((pts[-1] - pts[0]) * float(rate) + 1e-6) + 1
     times = pts[0] + np.arange(count) / float(rate)
     right = np.clip(np.searchsorted(pts, times), 1, len(pts) - 1)
-    return np.where(times - pts[right - 1] <= pts[right] - times, right - 1, right)
+    nearest = np.where(times - pts[right - 1] <= pts[right] - times, right - 1, right)
+    return np.where(np.abs(pts[nearest] - times) < 0.5 / float(rate), nearest, -1)
 
 
 def tile(frames: np.ndarray, length: int) -> list[np.ndarray]:
-    """Windows of `length` side by side in each stretch without a repeated frame; the rest is cut at both ends."""
+    """Windows of `length` (2 or more) side by side in each unbroken stretch; the rest is cut at both ends.
+
+    A stretch is broken by a missing frame (-1) and by a repeated one.
+    """
     windows = []
-    for stretch in np.split(frames, np.flatnonzero(np.diff(frames) == 0) + 1):
+    broken = (np.diff(frames) == 0) | (frames[1:] < 0) | (frames[:-1] < 0)
+    for stretch in np.split(frames, np.flatnonzero(broken) + 1):
         count = len(stretch) // length
         start = (len(stretch) - count * length) // 2
         windows += [stretch[start + i * length : start + (i + 1) * length] for i in range(count)]
