@@ -1,6 +1,7 @@
 """A clip's frames: exactly n, evenly spaced in time, none twice, all of one shot."""
 
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def even(rate: str | Fraction, count: int, start: float = 0.0) -> np.ndarray:
 
 def cut_up(count: int, cuts: set[int]) -> list[tuple[int, int]]:
     edges = [0, *sorted(c for c in cuts if 0 < c < count), count]
-    return list(zip(edges[:-1], edges[1:], strict=True))
+    return list(pairwise(edges))
 
 
 def check(windows: list[Window], pts: np.ndarray, shots: list[tuple[int, int]], config: ClipConfig) -> None:
@@ -59,8 +60,8 @@ def test_windows_of_any_times_are_whole_even_and_within_a_shot(
     shots = cut_up(len(pts), cuts)
     try:
         windows = windows_of(pts, shots, config)
-    except RejectedError as error:
-        assert error.code == "low_rate"
+    except RejectedError:
+        assert float(native_rate(pts)[0]) < float(Fraction(fps or 20))
         return
     check(windows, pts, shots, config)
     for window in windows:
