@@ -44,9 +44,8 @@ def main() -> None:
             ceiling = frames / plain(data, variants)
             label = f"{variants} variants"
             print(f"{'plain ffmpeg, ' + label:34} {ceiling:9.1f} {1:10.2f}")
-            print(
-                f"{'build without start-up, ' + label:34} {frames / seconds:9.1f} {frames / seconds / ceiling:10.2f} {peak:9.0f}"
-            )
+            rate = frames / seconds
+            print(f"{'build without start-up, ' + label:34} {rate:9.1f} {rate / ceiling:10.2f} {peak:9.0f}")
             steps = ", ".join(f"{name} {took:.1f} s" for name, took in report["seconds"].items())
             print(f"    {frames} source frames, {report['clips_encoded']} clips; {steps}")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import duckdb
 
-from data_catalog.connection import needs_rebuild as why_rebuild
 from data_catalog.checks import read_everything
+from data_catalog.connection import needs_rebuild as why_rebuild
 from data_catalog.connection import open_catalog
 from data_catalog.current import show_build
 from data_catalog.errors import CatalogDamagedError
@@ -36,7 +36,13 @@ def source_row(manifest: Row, path: bytes, size: int, keys: Keys) -> Row:
         {name: manifest[name] for name in same}
         | {name: probe.get(name) for name in ("width", "height", "codec", "pix_fmt", "rotation", "fps", "duration_s")}
         | {name: manifest[name] for name in measured if name in manifest}
-        | {"path_bytes": path, "size_bytes": size, "analysis_key": keys.analysis, "clip_set": keys.clip_set}
+        | {
+            "path": shown_path(path),
+            "path_bytes": path,
+            "size_bytes": size,
+            "analysis_key": keys.analysis,
+            "clip_set": keys.clip_set,
+        }
     )
 
 

@@ -11,6 +11,25 @@ from pipeline.errors import LongdanceError, RejectedError
 from pipeline.ffmpeg import open_source
 
 
+# What lies beside videos and is none: passed over, not rejected.
+SIDECARS = (
+    ".json",
+    ".txt",
+    ".md",
+    ".srt",
+    ".vtt",
+    ".ass",
+    ".nfo",
+    ".xml",
+    ".csv",
+    ".jpg",
+    ".jpeg",
+    ".png",
+    ".webp",
+    ".part",
+)
+
+
 @dataclass(frozen=True)
 class SourceFile:
     """A directory entry. `path` is what `os.fsencode` gives: any bytes that the file system allows."""
@@ -28,7 +47,7 @@ class SourceFile:
 
 
 def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
-    """Every entry below `root` that is no folder, in byte order; `exclude` (the data folder) is passed over.
+    """Every entry below `root` that is no folder, in byte order, but for SIDECARS and the folder `exclude`.
 
     A folder that cannot be listed is an entry itself: opening it will say why not.
 
