@@ -10,24 +10,8 @@ from pathlib import Path
 from pipeline.errors import LongdanceError, RejectedError
 from pipeline.ffmpeg import open_source
 
-
 # What lies beside videos and is none: passed over, not rejected.
-SIDECARS = (
-    ".json",
-    ".txt",
-    ".md",
-    ".srt",
-    ".vtt",
-    ".ass",
-    ".nfo",
-    ".xml",
-    ".csv",
-    ".jpg",
-    ".jpeg",
-    ".png",
-    ".webp",
-    ".part",
-)
+SIDECARS = tuple(b".json .txt .md .srt .vtt .ass .nfo .xml .csv .jpg .jpeg .png .webp .part".split())
 
 
 @dataclass(frozen=True)
@@ -66,7 +50,7 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
             if not os.path.islink(paths[name]) and os.path.realpath(paths[name]) != skip  # noqa: PTH114
         ]
         for path in paths.values():
-            if entry := _entry(path):
+            if not path.lower().endswith(SIDECARS) and (entry := _entry(path)):
                 yield entry
     for error in closed:
         if os.fsencode(error.filename) == os.fsencode(root):
