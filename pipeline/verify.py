@@ -35,7 +35,11 @@ def _problems(path: Path, decode: bool) -> Iterator[str]:
     if not path.with_suffix(".json").is_file():
         yield "it has no manifest, so nothing in it is trusted."
         return
-    manifest = read_json(path.with_suffix(".json"))
+    try:
+        manifest = read_json(path.with_suffix(".json"))
+    except ValueError as error:
+        yield f"its manifest is damaged ({error})."
+        return
     if (size := path.stat().st_size) != manifest["bytes"]:
         yield f"it has {size} bytes, its manifest says {manifest['bytes']}."
         return
