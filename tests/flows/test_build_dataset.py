@@ -155,9 +155,7 @@ def test_a_catalog_that_is_deleted_or_damaged_is_made_again(raw, server, undistu
     assert done(report) == {}
     assert rows_of(data) == rows_of(undisturbed)
     catalog.unlink()
-    again = subprocess.run(
-        [*command(raw, data)[:3], "catalog", "rebuild", "--data", str(data)], env=server, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    rebuild = [*command(raw, data)[:3], "catalog", "rebuild", "--data", str(data)]
+    again = subprocess.run(rebuild, env=server, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert rows_of(data) == rows_of(undisturbed)

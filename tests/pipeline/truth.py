@@ -56,7 +56,7 @@ def judge_all(raw: Path, data: Path, model: Path, config: BuildConfig) -> list[J
     folder, judged = DataFolder(data), []
     for file in walk(raw):
         path = Path(file.path.decode())
-        if path.suffix != ".mp4":
+        if not path.with_suffix(".json").is_file():  # still being drawn
             continue
         source_id = hash_source(file)
         if not folder.clips(source_id, keys(config).clip_set).is_file():
