@@ -1,0 +1,112 @@
+"""The schema, as numbered steps that are only ever appended to.
+
+A step is frozen once released: a change of a table or of a view is a new step. Tables declare no
+primary key: an index would double the file and slow every open, and `writes.merge` (the only door
+for rows) keeps keys unique.
+"""
+
+from collections.abc import Callable
+
+import duckdb
+
+from data_catalog.errors import CatalogVersionError
+from data_catalog.transactions import transaction
+from data_catalog.views import create_views
+
+FIRST_TABLES = """
+CREATE TABLE path_rows (
+    path BLOB NOT NULL,          -- os.fsencode of the name: the truth
+    shown VARCHAR,               -- the same name for the eye
+    source_id VARCHAR, size BIGINT, mtime_ns BIGINT, inode BIGINT);
+CREATE TABLE source_rows (
+    source_id VARCHAR NOT NULL, path VARCHAR, path_bytes BLOB,
+    status VARCHAR, reason VARCHAR, detail VARCHAR,
+    width INTEGER, height INTEGER, fps DOUBLE, frames BIGINT, duration_s DOUBLE,
+    codec VARCHAR, pix_fmt VARCHAR, rotation INTEGER, variable_rate BOOLEAN, size_bytes BIGINT,
+    shots INTEGER, analysis_key VARCHAR, current BOOLEAN NOT NULL);
+CREATE TABLE clip_rows (
+    clip_id VARCHAR NOT NULL, source_id VARCHAR, shot INTEGER,
+    start_s DOUBLE, end_s DOUBLE, first_frame INTEGER, step INTEGER, fps DOUBLE, frames INTEGER,
+    crop_x DOUBLE, crop_y DOUBLE, crop_side DOUBLE, crop_mode VARCHAR, crop_path JSON,
+    cam_translation DOUBLE, cam_zoom DOUBLE, cam_rotation DOUBLE, cam_shake DOUBLE,
+    out_of_frame DOUBLE, out_of_frame_joints DOUBLE, out_of_crop_joints DOUBLE,
+    no_pose DOUBLE, visibility DOUBLE, people DOUBLE, identity_switches INTEGER,
+    blur DOUBLE, brightness DOUBLE, motion_energy DOUBLE, duplicated DOUBLE, upscale DOUBLE,
+    pelvis_x DOUBLE, pelvis_y DOUBLE, body_size DOUBLE, phash UBIGINT,
+    align_reason VARCHAR, encode_error VARCHAR, clip_set VARCHAR, current BOOLEAN NOT NULL);
+CREATE TABLE shard_rows (
+    shard VARCHAR NOT NULL, samples INTEGER, bytes BIGINT, sha256 VARCHAR, plan_key VARCHAR,
+    current BOOLEAN NOT NULL);
+CREATE TABLE sample_rows (
+    sample_key VARCHAR NOT NULL, clip_id VARCHAR, variant INTEGER, recipe JSON,
+    shard VARCHAR NOT NULL, bytes BIGINT,
+    mp4_offset BIGINT, mp4_length BIGINT, json_offset BIGINT, json_length BIGINT,
+    npy_offset BIGINT, npy_length BIGINT, mp4_sha256 VARCHAR);
+CREATE TABLE latent_rows (
+    sample_key VARCHAR NOT NULL, codec VARCHAR NOT NULL, shard VARCHAR,
+    "offset" BIGINT, length BIGINT, frames INTEGER, dtype VARCHAR, shape JSON);
+CREATE TABLE version_rows (
+    version VARCHAR NOT NULL, parent VARCHAR, policy JSON, hash VARCHAR, samples BIGINT,
+    created TIMESTAMP);
+CREATE TABLE version_sample_rows (
+    version VARCHAR NOT NULL, sample_key VARCHAR NOT NULL, weight DOUBLE);
+CREATE TABLE run_rows (
+    run VARCHAR NOT NULL, stage VARCHAR, parent VARCHAR, config JSON, version VARCHAR,
+    data_version VARCHAR, code_hash VARCHAR, libraries JSON, status VARCHAR, step BIGINT,
+    created TIMESTAMP);
+CREATE TABLE checkpoint_rows (
+    run VARCHAR NOT NULL, step BIGINT NOT NULL, path VARCHAR, verified BOOLEAN, bytes BIGINT,
+    sha256 VARCHAR, created TIMESTAMP);
+CREATE TABLE loss_rows (
+    sample_key VARCHAR NOT NULL, run VARCHAR NOT NULL, checkpoint VARCHAR NOT NULL,
+    stage VARCHAR NOT NULL, bank VARCHAR NOT NULL, "window" INTEGER NOT NULL, bin INTEGER,
+    k INTEGER NOT NULL, log_snr DOUBLE, loss DOUBLE);
+CREATE TABLE rollout_rows (
+    rollout VARCHAR NOT NULL, path VARCHAR, plan VARCHAR, seed BIGINT, runs JSON, metrics JSON,
+    config JSON, created TIMESTAMP);
+CREATE TABLE threshold_rows (
+    reason VARCHAR NOT NULL, score VARCHAR NOT NULL, op VARCHAR NOT NULL, value DOUBLE NOT NULL,
+    rank INTEGER NOT NULL);
+"""
+
+
+def _first_tables(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(FIRST_TABLES)
+
+
+MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (_first_tables,)
+
+
+def schema_version(con: duckdb.DuckDBPyConnection) -> int:
+    """How many migrations the open catalog has seen; 0 for an empty file."""
+    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
+        return 0
+    [(version,)] = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
+    return int(version)
+
+
+def require_known(version: int) -> None:
+    """Raise CatalogVersionError for a schema that is newer than this code."""
+    if version > len(MIGRATIONS):
+        raise CatalogVersionError(
+            f"The catalog has schema {version} and this longdance knows schemas up to {len(MIGRATIONS)}: "
+            "update longdance."
+        )
+
+
+def migrate(con: duckdb.DuckDBPyConnection) -> None:
+    """Bring the open catalog to the newest schema, in one transaction.
+
+    Raises CatalogVersionError if the catalog is newer than this code.
+    """
+    version = schema_version(con)
+    require_known(version)
+    if version == len(MIGRATIONS):
+        return
+    with transaction(con):
+        for step in MIGRATIONS[version:]:
+            step(con)
+        create_views(con)
+        con.execute("CREATE TABLE IF NOT EXISTS meta (key VARCHAR NOT NULL, value VARCHAR)")
+        con.execute("DELETE FROM meta WHERE key = 'schema'")
+        con.execute("INSERT INTO meta VALUES ('schema', ?)", [str(len(MIGRATIONS))])

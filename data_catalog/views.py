@@ -1,0 +1,124 @@
+"""The public views, and the verdict: decisions are SQL over scores and thresholds."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import duckdb
+
+from data_catalog.errors import ThresholdError
+from data_catalog.transactions import transaction
+
+_REASON = re.compile(r"[a-z][a-z0-9_]*")
+_NUMERIC = ("DOUBLE", "INTEGER")
+
+_PLAIN_VIEWS = """
+CREATE OR REPLACE VIEW paths AS SELECT * FROM path_rows;
+CREATE OR REPLACE VIEW sources AS SELECT * EXCLUDE (current) FROM source_rows WHERE current;
+CREATE OR REPLACE VIEW shards AS SELECT * EXCLUDE (current) FROM shard_rows WHERE current;
+CREATE OR REPLACE VIEW samples AS
+    SELECT * FROM sample_rows WHERE shard IN (SELECT shard FROM shard_rows WHERE current);
+CREATE OR REPLACE VIEW latents AS SELECT * FROM latent_rows;
+CREATE OR REPLACE VIEW versions AS SELECT * FROM version_rows;
+CREATE OR REPLACE VIEW version_samples AS SELECT * FROM version_sample_rows;
+CREATE OR REPLACE VIEW runs AS SELECT * FROM run_rows;
+CREATE OR REPLACE VIEW checkpoints AS SELECT * FROM checkpoint_rows;
+CREATE OR REPLACE VIEW losses AS SELECT * FROM loss_rows;
+CREATE OR REPLACE VIEW rollouts AS SELECT * FROM rollout_rows;
+CREATE OR REPLACE VIEW thresholds AS SELECT * FROM threshold_rows;
+"""
+
+Threshold = tuple[str, str, str, float, int]
+
+
+def create_views(con: duckdb.DuckDBPyConnection) -> None:
+    """Create or replace every public view; `clips` from the thresholds that are stored."""
+    con.execute(_PLAIN_VIEWS)
+    con.execute(clips_view_sql(stored_thresholds(con)))
+
+
+def stored_thresholds(con: duckdb.DuckDBPyConnection) -> list[Threshold]:
+    """The rows (reason, score, op, value, rank) in the order in which they decide."""
+    return con.execute(
+        "SELECT reason, score, op, value, rank FROM threshold_rows ORDER BY rank, reason, score, op"
+    ).fetchall()
+
+
+def set_thresholds(con: duckdb.DuckDBPyConnection, rows: Iterable[Mapping[str, Any]]) -> None:
+    """Replace all thresholds and with them every clip's verdict; no clip row is touched.
+
+    A row is {reason, score, op, value, rank}: a clip whose `score` is `op` ('>' or '<') `value` is
+    bad for `reason`. The lowest rank among a clip's violations names its `reason`. A score that is
+    NULL violates nothing. Raises ThresholdError.
+    """
+    checked = sorted((_checked(con, row) for row in rows), key=lambda t: (t[4], *t[:3]))
+    keys = [threshold[:3] for threshold in checked]
+    if len(set(keys)) < len(keys):
+        raise ThresholdError(f"Two thresholds share reason, score and op: give each once, got {keys}.")
+    if checked == stored_thresholds(con):
+        return
+    with transaction(con):
+        con.execute("DELETE FROM threshold_rows")
+        for threshold in checked:
+            con.execute("INSERT INTO threshold_rows VALUES (?, ?, ?, ?, ?)", list(threshold))
+        con.execute(clips_view_sql(checked))
+
+
+def score_columns(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The numeric columns of a clip, which a threshold may name."""
+    rows = con.execute(
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'clip_rows' "
+        "ORDER BY column_index"
+    ).fetchall()
+    return [name for name, kind in rows if kind in _NUMERIC]
+
+
+def _checked(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> Threshold:
+    """One threshold whose every part is safe to stand in SQL text."""
+    expected = {"reason", "score", "op", "value", "rank"}
+    if set(row) != expected:
+        raise ThresholdError(f"A threshold has the keys {sorted(row)}, expected {sorted(expected)}.")
+    if not isinstance(row["reason"], str) or not _REASON.fullmatch(row["reason"]):
+        raise ThresholdError(
+            f"The reason {row['reason']!r} must be lower-case letters, digits and underscores."
+        )
+    known = score_columns(con)
+    if row["score"] not in known:
+        raise ThresholdError(f"There is no score {row['score']!r}: expected one of {', '.join(known)}.")
+    if row["op"] not in (">", "<"):
+        raise ThresholdError(f"The operator {row['op']!r} must be '>' or '<'.")
+    value = float(row["value"])
+    if not math.isfinite(value):
+        raise ThresholdError(f"The threshold of {row['score']} is {value}: expected a finite number.")
+    return row["reason"], row["score"], row["op"], value, int(row["rank"])
+
+
+def clips_view_sql(thresholds: Iterable[Threshold]) -> str:
+    """SQL of the view `clips`, from checked thresholds in rank order.
+
+    What alignment or encoding said comes before any threshold. `reasons` lists all violations in
+    the same order; `reason` is its first.
+    """
+    violated: dict[str, list[str]] = {}
+    for reason, score, op, value, _ in thresholds:
+        violated.setdefault(reason, []).append(f"{score} {op} {value!r}")
+    cases = [(" OR ".join(tests), reason) for reason, tests in violated.items()]
+    first = "".join(f"\n            WHEN {test} THEN '{reason}'" for test, reason in cases)
+    listed = "".join(f",\n            CASE WHEN {test} THEN '{reason}' END" for test, reason in cases)
+    return f"""
+CREATE OR REPLACE VIEW clips AS
+SELECT *, CASE WHEN reason IS NULL THEN 'ok' ELSE 'bad' END AS verdict
+FROM (
+    SELECT * EXCLUDE (current),
+        CASE
+            WHEN align_reason IS NOT NULL THEN align_reason
+            WHEN encode_error IS NOT NULL THEN encode_error{first}
+        END AS reason,
+        list_filter([
+            align_reason,
+            encode_error{listed}
+        ], lambda reason: reason IS NOT NULL) AS reasons
+    FROM clip_rows
+    WHERE current
+)"""

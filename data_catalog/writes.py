@@ -1,0 +1,184 @@
+"""Rows into the catalog: idempotent merges, in bulk, one short transaction each.
+
+Rows are dicts (or an Arrow table) whose keys are columns of the table; a column that is missing is
+NULL. A merge replaces the whole row of the same key, so the same rows again change nothing. What is
+merged is `current` unless the row says otherwise; `set_current` has the last word.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import duckdb
+import pyarrow as pa
+
+from data_catalog.arrow import Row, Rows, as_arrow, registered
+from data_catalog.errors import RowError
+from data_catalog.tables import TABLES, Table
+from data_catalog.transactions import transaction
+
+Connection: TypeAlias = duckdb.DuckDBPyConnection
+
+
+def shown_path(path: bytes) -> str:
+    r"""A name for the eye: bytes that are no UTF-8 become \xNN."""
+    return path.decode("utf-8", "backslashreplace")
+
+
+def merge_paths(con: Connection, rows: Sequence[Row]) -> None:
+    """Files as last seen: path (bytes), source_id, size, mtime_ns, inode. `shown` is made here."""
+    merge_tables(con, {"paths": [{**row, "shown": shown_path(row["path"])} for row in rows]})
+
+
+def merge_sources(con: Connection, rows: Sequence[Row]) -> None:
+    """One row per source, accepted or rejected, with `path_bytes`. `path` is made here."""
+    merge_tables(con, {"sources": [{**row, "path": shown_path(row["path_bytes"])} for row in rows]})
+
+
+def merge_clips(con: Connection, rows: Rows) -> None:
+    """Clips with their crop and scores. A score that is NaN is stored as NULL: not measured."""
+    merge_tables(con, {"clips": rows})
+
+
+def merge_versions(con: Connection, versions: Rows, version_samples: Rows) -> None:
+    """Versions with their samples. A version never changes: another hash is a RowError."""
+    merge_tables(con, {"versions": versions, "version_samples": version_samples})
+
+
+def merge_runs(con: Connection, rows: Rows) -> None:
+    """Runs. Status and step may change; what makes the run what it is may not (RowError)."""
+    merge_tables(con, {"runs": rows})
+
+
+def merge_checkpoints(con: Connection, rows: Rows) -> None:
+    """Checkpoints of runs, by (run, step)."""
+    merge_tables(con, {"checkpoints": rows})
+
+
+def merge_losses(con: Connection, rows: Rows) -> None:
+    """The ledger, one row per (run, checkpoint, stage, bank, sample_key, window, k)."""
+    merge_tables(con, {"losses": rows})
+
+
+def merge_rollouts(con: Connection, rows: Rows) -> None:
+    """Generated videos with their plan, seed and metrics."""
+    merge_tables(con, {"rollouts": rows})
+
+
+def merge_latents(con: Connection, rows: Rows) -> None:
+    """Where each sample's latents lie, by (sample_key, codec)."""
+    merge_tables(con, {"latents": rows})
+
+
+def merge_tables(con: Connection, tables: Mapping[str, Rows]) -> None:
+    """Merge rows into several tables in one transaction. Raises RowError, and then nothing is merged."""
+    with transaction(con):
+        for name, rows in tables.items():
+            merge(con, name, rows)
+
+
+def register_shards(con: Connection, shards: Rows, samples: Rows) -> None:
+    """Shards together with all their samples; samples that a shard no longer holds are forgotten.
+
+    Raises RowError if a shard's number of samples is not the number of rows given for it.
+    """
+    shard_table, sample_table = as_arrow(con, "shards", shards), as_arrow(con, "samples", samples)
+    with transaction(con):
+        with registered(con, "new_shards", shard_table), registered(con, "new_samples", sample_table):
+            _forget_other_samples(con)
+        merge(con, "shards", shard_table)
+        merge(con, "samples", sample_table)
+
+
+def _forget_other_samples(con: Connection) -> None:
+    """Compare the counts of `new_shards` and `new_samples`; delete what these shards held besides."""
+    wrong = con.execute(
+        """SELECT shard, stated.samples, given.samples FROM new_shards stated
+           FULL JOIN (SELECT shard, count(*) AS samples FROM new_samples GROUP BY shard) given USING (shard)
+           WHERE stated.samples IS DISTINCT FROM coalesce(given.samples, 0) ORDER BY shard LIMIT 1"""
+    ).fetchall()
+    for shard, stated, rows in wrong:
+        raise RowError(f"Shard {shard!r} states {stated} samples and {rows or 0} sample rows were given.")
+    con.execute(
+        """DELETE FROM sample_rows WHERE shard IN (SELECT shard FROM new_shards)
+           AND (shard, sample_key) NOT IN (SELECT (shard, sample_key) FROM new_samples)"""
+    )
+
+
+def set_current(
+    con: Connection, clip_ids: Iterable[str], shard_names: Iterable[str], source_ids: Iterable[str]
+) -> None:
+    """Say what the data set consists of now: exactly these rows are shown by the views.
+
+    Older rows stay in the base tables. Raises RowError for an id that was never merged.
+    """
+    with transaction(con):
+        for name, ids in (("clips", clip_ids), ("shards", shard_names), ("sources", source_ids)):
+            table = TABLES[name]
+            key = table.key[0]
+            chosen = pa.table({"id": pa.array(list(ids), pa.string())})
+            with registered(con, "chosen", chosen):
+                unknown = con.execute(
+                    f"SELECT id FROM chosen WHERE id NOT IN (SELECT {key} FROM {table.base}) "
+                    "ORDER BY id LIMIT 1"
+                ).fetchall()
+                if unknown:
+                    raise RowError(f"{name}: {unknown[0][0]!r} cannot be current, it was never merged.")
+                con.execute(
+                    f"UPDATE {table.base} SET current = NOT current "
+                    f"WHERE current <> ({key} IN (SELECT id FROM chosen))"
+                )
+
+
+def merge(con: Connection, name: str, rows: Rows) -> int:
+    """Merge rows into the table behind the view `name`, inside the caller's transaction.
+
+    Returns the number of rows that were new or different. Raises RowError if two of the rows
+    contradict each other, or one would change what is frozen.
+    """
+    table = TABLES[name]
+    incoming = as_arrow(con, name, rows)
+    if not incoming.num_rows:
+        return 0
+    with registered(con, "incoming", incoming):
+        _refuse_contradictions(con, name, table)
+        [(changed,)] = con.execute(_merge_sql(table, incoming.column_names)).fetchall()
+    return int(changed)
+
+
+def _merge_sql(table: Table, columns: Sequence[str]) -> str:
+    """MERGE by the table's key, which leaves rows alone that already say the same."""
+    quoted = {column: f'"{column}"' for column in columns}
+    values = [quoted[column] for column in columns if column not in table.key]
+    on = " AND ".join(f"old.{quoted[k]} = new.{quoted[k]}" for k in table.key)
+    differs = " OR ".join(f"old.{v} IS DISTINCT FROM new.{v}" for v in values)
+    return f"""MERGE INTO {table.base} AS old USING (SELECT DISTINCT * FROM incoming) AS new ON {on}
+        WHEN MATCHED AND ({differs}) THEN UPDATE SET {", ".join(f"{v} = new.{v}" for v in values)}
+        WHEN NOT MATCHED THEN INSERT ({", ".join(quoted.values())})
+            VALUES ({", ".join(f"new.{q}" for q in quoted.values())})"""
+
+
+def _refuse_contradictions(con: Connection, name: str, table: Table) -> None:
+    """Raise RowError if one key comes with two contents, or a frozen column would change."""
+    key = ", ".join(table.key)
+    twice = con.execute(
+        f"SELECT {key} FROM (SELECT DISTINCT * FROM incoming) GROUP BY {key} HAVING count(*) > 1 "
+        f"ORDER BY {key} LIMIT 1"
+    ).fetchall()
+    if twice:
+        raise RowError(f"{name}: {_key_text(table, twice[0])} comes twice with different contents.")
+    if not table.frozen:
+        return
+    changed = " OR ".join(f"old.{c} IS DISTINCT FROM new.{c}" for c in table.frozen)
+    frozen = con.execute(
+        f"SELECT {key} FROM {table.base} old JOIN incoming new USING ({key}) WHERE {changed} "
+        f"ORDER BY {key} LIMIT 1"
+    ).fetchall()
+    if frozen:
+        raise RowError(
+            f"{name}: {_key_text(table, frozen[0])} exists and its {', '.join(table.frozen)} cannot change: "
+            "use another name."
+        )
+
+
+def _key_text(table: Table, values: Sequence[Any]) -> str:
+    return ", ".join(f"{name} {value!r}" for name, value in zip(table.key, values))
