@@ -1,0 +1,108 @@
+"""Plans: which frames each network call is given and which it makes, as pure data. Frames count from 0.
+
+A plan may run past the number of frames that was asked for; the frames beyond are made and then cut off,
+as the origin made 187 frames and kept 181.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+from model.errors import PlanError, UnknownNameError
+
+MIN_FRAMES, MAX_FRAMES = 2, 10_000
+MAX_WINDOW = 9
+STARTER_TARGETS = 6
+KEY_STEP = 4
+KEYS_PER_CALL = 3
+
+
+@dataclass(frozen=True)
+class Call:
+    """One network call: `hints` are given, `targets` are made; both ascending and without a common frame."""
+
+    stage: str
+    hints: tuple[int, ...]
+    targets: tuple[int, ...]
+
+    @property
+    def frames(self) -> tuple[int, ...]:
+        """All frames that the network sees, ascending."""
+        return tuple(sorted(self.hints + self.targets))
+
+
+def origin_plan(frames: int) -> list[Call]:
+    """The origin's schedule for at least `frames` frames: starter, then keys 4 apart, then the gaps.
+
+    Extrapolation sees frame 0 and the newest three keys (at first frames 1 and 2 stand in for keys) and makes
+    three keys. Interpolation fills two gaps at a time; a last gap without a partner is filled alone, from its
+    two ends. At 181 frames: 1 + 15 + 23 calls that make 187 frames.
+    """
+    _check_frames(frames)
+    calls = [Call("starter", (0,), tuple(range(1, STARTER_TARGETS + 1)))]
+    keys = [1, 2, STARTER_TARGETS]
+    while keys[-1] < frames - 1:
+        new = tuple(keys[-1] + KEY_STEP * n for n in range(1, KEYS_PER_CALL + 1))
+        calls.append(Call("extrapolation", (0, *keys[-3:]), new))
+        keys.extend(new)
+    ends = keys[2:]
+    for first in range(0, len(ends) - 1, 2):
+        hints = tuple(ends[first : first + 3])
+        inside = range(hints[0] + 1, hints[-1])
+        calls.append(Call("interpolation", hints, tuple(f for f in inside if f not in hints)))
+    return calls
+
+
+PLANS: dict[str, Callable[[int], list[Call]]] = {"origin": origin_plan}
+
+
+def make_plan(name: str, frames: int) -> list[Call]:
+    """The plan of that name for `frames` frames. Raises UnknownNameError, PlanError."""
+    if name not in PLANS:
+        raise UnknownNameError("plan", name, PLANS)
+    return PLANS[name](frames)
+
+
+def depth_per_frame(plan: Sequence[Call]) -> dict[int, int]:
+    """How many calls in series lie behind each frame; 0 for frame 0, the given picture."""
+    depth = {0: 0}
+    for call in plan:
+        below = 1 + max(depth[hint] for hint in call.hints)
+        depth.update(dict.fromkeys(call.targets, below))
+    return depth
+
+
+def validate(plan: Sequence[Call], frames: int) -> None:
+    """Raise PlanError unless the calls, in order, make each frame 1..frames-1 once from frames already there."""
+    there = {0}
+    for number, call in enumerate(plan):
+        missing = set(call.hints) - there
+        again = set(call.targets) & there
+        if missing:
+            raise PlanError(f"Call {number} is given frames {sorted(missing)} that no call before it made.")
+        if again or len(set(call.targets)) != len(call.targets):
+            raise PlanError(f"Call {number} makes frames {sorted(again or call.targets)} a second time.")
+        if not call.targets or not call.hints:
+            raise PlanError(
+                f"Call {number} has {len(call.hints)} hints and {len(call.targets)} targets: it needs both."
+            )
+        if len(call.frames) > MAX_WINDOW:
+            raise PlanError(
+                f"Call {number} sees {len(call.frames)} frames: a window holds at most {MAX_WINDOW}."
+            )
+        there.update(call.targets)
+    lacking = set(range(frames)) - there
+    if lacking:
+        raise PlanError(f"The plan never makes frames {sorted(lacking)[:5]} of {frames}.")
+
+
+def frames_made(plan: Sequence[Call]) -> int:
+    """Number of frames that exist after the last call, frame 0 included (187 for the origin's 181)."""
+    return 1 + max(chain.from_iterable(call.targets for call in plan))
+
+
+def _check_frames(frames: int) -> None:
+    if not MIN_FRAMES <= frames <= MAX_FRAMES:
+        raise PlanError(f"{frames} frames were asked for: a plan makes {MIN_FRAMES} to {MAX_FRAMES}.")
