@@ -214,36 +214,21 @@ def pack_optimizer(
 
 
 def unpack_optimizer(
-    optimizer: torch.optim.Optimizer,
-    names: Mapping[torch.Tensor, str],
-    tensors: Tensors,
-    numbers: Mapping[str, Any],
+    optimizer: torch.optim.Optimizer, names: Mapping[torch.Tensor, str], tensors: Tensors, numbers: Mapping[str, Any]
 ) -> None:
-    """Put a packed state back. A scalar step stays on the CPU, where torch keeps it; the rest goes to its
-    parameter's device. Raises CheckpointError if it belongs to other parameters."""
+    """Put a packed state back, each tensor beside its parameter (where the fused Adam keeps its steps, too).
+
+    Raises CheckpointError if it belongs to other parameters.
+    """
     parameters = {name: parameter for parameter, name in names.items()}
+    known = {path.rsplit("/", 1)[0] for path in (*tensors, *numbers)}
+    if known and known != parameters.keys():
+        name = min(known ^ parameters.keys())
+        raise CheckpointError(
+            f"The checkpoint's optimizer and this run do not train the same parameters ({name!r} is in one only): "
+            "keep the setting 'train', or start from its weights with init 'run:PATH'."
+        )
     for path, value in {**tensors, **numbers}.items():
         name, key = path.rsplit("/", 1)
-        if name not in parameters:
-            raise CheckpointError(
-                f"The checkpoint's optimizer knows a parameter {name!r} that is not trained here."
-            )
         parameter = parameters[name]
-        if isinstance(value, torch.Tensor) and value.dim() > 0:
-            value = value.to(parameter.device)
-        optimizer.state[parameter][key] = value
-
-
-def pack_rng() -> Tensors:
-    """The global generators' state of this process: torch's CPU and, where there is one, CUDA device."""
-    rng = {"torch": torch.get_rng_state()}
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
-        rng["cuda"] = torch.cuda.get_rng_state()
-    return rng
-
-
-def unpack_rng(rng: Tensors) -> None:
-    """Put this process's generators back."""
-    torch.set_rng_state(rng["torch"])
-    if "cuda" in rng:
-        torch.cuda.set_rng_state(rng["cuda"])
+        optimizer.state[parameter][key] = value.to(parameter.device) if isinstance(value, torch.Tensor) else value

@@ -13,8 +13,6 @@ from model.errors import CodecError, ConfigError, RunError
 from model.files import read_json
 from model.unet import PRESETS, UNetPreset, VideoUNet
 
-ZEROS_WIDTH = 32
-"""Width of the text embeddings when there is no text encoder."""
 _LORA_TARGETS = r".*\.attn[12]\.(to_q|to_k|to_v|to_out\.0)"
 
 
@@ -39,9 +37,6 @@ def initial_network(config: TrainConfig, latent_channels: int, text_width: int) 
                 f"{network.config.prediction_type!r}: leave it out."
             )
         network.register_to_config(prediction_type=config.prediction)
-    for module in network.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = config.dropout
     return network
 
 
@@ -100,11 +95,14 @@ def add_lora(network: VideoUNet, rank: int) -> None:
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=_LORA_TARGETS), network)
 
 
-def choose_parameters(network: VideoUNet, config: TrainConfig, device: torch.device) -> dict[str, torch.nn.Parameter]:
-    """Freeze what does not learn and return, by name, what does, in float32.
+def configure_parameters(network: VideoUNet, config: TrainConfig, device: torch.device) -> dict[str, torch.nn.Parameter]:
+    """Set dropout, freeze what does not learn and return, by name, what does, in float32.
 
     On a GPU with mixed precision the frozen 2-D layers are cast to it: they need neither gradients nor a master.
     """
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = config.dropout
     if config.train == "lora" and not any("lora_" in name for name, _ in network.named_parameters()):
         add_lora(network, config.lora_rank)
     new = network.new_parameters()

@@ -10,6 +10,8 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import json
+import math
 import os
 import shutil
 from collections import defaultdict
@@ -167,6 +169,26 @@ def encode_shard(data: Path, shard: str, samples: Sequence[Sample], codec: Codec
     }
     write_json(manifest, record)
     return record
+
+
+def latent_rows(manifest: Path) -> list[dict[str, Any]]:
+    """A shard's latents as the catalog's `latents` keeps them."""
+    record = read_json(manifest)
+    stride = 2 * math.prod(record["shape"])
+    shape = json.dumps(record["shape"])
+    return [
+        {
+            "sample_key": entry["key"],
+            "codec": record["codec"],
+            "shard": record["file"],
+            "offset": entry["offset"],
+            "length": entry["frames"] * stride,
+            "frames": entry["frames"],
+            "dtype": "float16",
+            "shape": shape,
+        }
+        for entry in record["samples"]
+    ]
 
 
 def verify_latents(manifest: Path) -> bool:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.conditioning import FrameConditioning, HintNoise, network_input, noise_hints, noise_to_signal_of
-from model.diffusion import PredictionType, add_noise, alphas_cumprod, loss_per_sample, prediction_target
+from model.diffusion import PredictionType, add_noise, loss_per_sample, prediction_target
 from model.seeding import torch_generator
 from model.stages import Window
 
@@ -60,12 +60,6 @@ class Objective:
 
     prediction: PredictionType
     hint_noise: HintNoise
-    alphas_cumprod_T: Tensor
-
-    @classmethod
-    def of(cls, prediction: PredictionType, hint_noise: HintNoise, device: torch.device) -> Objective:
-        """With SD 1.5's noise schedule on `device`."""
-        return cls(prediction, hint_noise, alphas_cumprod().to(device))
 
     def losses(
         self, network: Network, latents_BFCHW: Tensor, windows: Sequence[Window], draws: Draws, text_BLD: Tensor
@@ -74,9 +68,7 @@ class Objective:
         level_BF = noise_to_signal_of(windows, self.hint_noise, draws.hint_level_BF)
         cond = FrameConditioning.of(windows, level_BF)
         hints = noise_hints(latents_BFCHW, draws.hint_noise_BFCHW, level_BF)
-        noisy = add_noise(latents_BFCHW, draws.noise_BFCHW, self.alphas_cumprod_T, draws.timestep_B)
+        noisy = add_noise(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B)
         predicted = network(network_input(noisy, hints, cond), draws.timestep_B, text_BLD, cond)
-        target = prediction_target(
-            latents_BFCHW, draws.noise_BFCHW, self.alphas_cumprod_T, draws.timestep_B, self.prediction
-        )
+        target = prediction_target(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B, self.prediction)
         return loss_per_sample(predicted, target, ~cond.given_BF)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import fcntl
 import importlib.metadata
+import json
 import platform
 import uuid
 from collections.abc import Iterator
@@ -115,29 +116,38 @@ def locked(run_dir: Path) -> Iterator[None]:
         yield
 
 
-def run_row(run_dir: Path) -> dict[str, Any]:
+def run_row(run_dir: Path, status: str, step: int) -> dict[str, Any]:
     """A run as the catalog's `runs` keeps it."""
     record = read_json(run_dir / "run.json")
     identity = record["identity"]
     return {
-        "run_id": record["run_id"],
-        "path": str(run_dir),
+        "run": record["run_id"],
         "stage": identity["config"]["stage"],
-        "config": identity["config"],
         "parent": (record["parent"] or {}).get("run_id"),
+        "config": json.dumps(identity["config"], sort_keys=True),
         "data_version": identity["data"]["version"],
-        "code": identity["code"],
-        "libraries": identity["libraries"],
-        "created": record["created"],
+        "code_hash": identity["code"],
+        "libraries": json.dumps(identity["libraries"], sort_keys=True),
+        "status": status,
+        "step": step,
+        "created": datetime.fromisoformat(record["created"]).replace(tzinfo=None),
     }
 
 
 def checkpoint_rows(run_dir: Path) -> list[dict[str, Any]]:
-    """A run's checkpoints as the catalog keeps them; `verified` after reading every byte."""
+    """A run's checkpoints as the catalog's `checkpoints` keeps them; `verified` after reading every byte."""
     run_id = read_json(run_dir / "run.json")["run_id"]
     rows = []
     for path in list_checkpoints(run_dir / "checkpoints"):
         info, _ = inspect_checkpoint(path)
-        step = int(path.name.removeprefix("step-"))
-        rows.append({"run_id": run_id, "step": step, "path": str(path), "verified": info is not None})
+        rows.append(
+            {
+                "run": run_id,
+                "step": int(path.name.removeprefix("step-")),
+                "path": str(path),
+                "verified": info is not None,
+                "bytes": info.bytes if info else None,
+                "sha256": info.sha256 if info else None,
+            }
+        )
     return rows

@@ -13,6 +13,9 @@ from model.config import EncodeConfig
 from model.errors import DataError
 from model.files import atomic, sha256_json
 
+ZEROS_WIDTH = 32
+"""Width of the embeddings when there is no text encoder and the network is made from nothing."""
+
 
 def prompts_of(config: EncodeConfig, captions: Sequence[str | None]) -> list[str]:
     """The distinct prompts of a data set, sorted: each sample's caption, or the config's prompt."""
@@ -63,6 +66,20 @@ def embed(source: str, prompts: Sequence[str], device: str = "cpu") -> torch.Ten
         )
         parts.append(encoder(tokens.input_ids.to(device))[0].float().cpu())
     return torch.cat(parts)
+
+
+def text_width(folder: Path, config: EncodeConfig, prompts: Sequence[str]) -> int:
+    """The width D of the embeddings that a network made from nothing should take. Raises DataError."""
+    if config.text_source == "zeros":
+        return ZEROS_WIDTH
+    with safe_open(_existing(text_path(folder, config, prompts)), "pt") as file:
+        return int(file.get_slice("embeddings").get_shape()[2])
+
+
+def _existing(path: Path) -> Path:
+    if not path.is_file():
+        raise DataError(f"The prompts of this data set have no embeddings ({path}): run `longdance encode`.")
+    return path
 
 
 class TextTable:
