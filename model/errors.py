@@ -1,4 +1,4 @@
-"""What can go wrong in the model, in one plain sentence each: what was given, what was expected, what next."""
+"""What can go wrong in the model, in one plain sentence each: given what, expected what, do what."""
 
 from __future__ import annotations
 

@@ -75,7 +75,7 @@ def depth_per_frame(plan: Sequence[Call]) -> dict[int, int]:
 
 
 def validate(plan: Sequence[Call], frames: int) -> None:
-    """Raise PlanError unless the calls, in order, make each frame 1..frames-1 once from frames already there."""
+    """Raise PlanError unless the calls make each frame 1..frames-1 once, each from frames made before."""
     there = {0}
     for number, call in enumerate(plan):
         missing = set(call.hints) - there

@@ -260,6 +260,6 @@ class VideoUNet(ModelMixin, ConfigMixin):
         given, expected = sample_BFCHW.shape[2], 2 * self.latent_channels + 1
         if given != expected:
             raise ChannelCountError(
-                f"The sample has {given} channels: this network takes {expected}, noisy {self.latent_channels}, "
-                f"mask 1 and hint {self.latent_channels}; use the codec that its run was trained with."
+                f"The sample has {given} channels: this network takes {expected} (noisy, mask 1 and hint, with "
+                f"{self.latent_channels} latent channels); use the codec that its run was trained with."
             )
