@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model.errors import CheckpointError
@@ -32,6 +33,8 @@ _log = logging.getLogger(__name__)
 
 _HISTORY = "history.jsonl"
 """A line per checkpoint that was ever finished: that all are gone is then told from none yet."""
+
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Tensors = dict[str, torch.Tensor]
 
@@ -80,11 +83,7 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
     try:
         with atomic_folder(path) as temp:
             _write_parts(temp, state)
-    except OSError as error:
-        raise CheckpointError(_write_failure(root, error)) from error
-    except Exception as error:  # safetensors reports a full disk as its own SafetensorError
-        if "Error while serializing" not in str(error) and "os error" not in str(error).lower():
-            raise
+    except (OSError, SafetensorError) as error:
         raise CheckpointError(_write_failure(root, error)) from error
     info, reason = inspect_checkpoint(path, from_disk=True)
     if info is None:
@@ -100,12 +99,13 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
 
 
 def _write_failure(root: Path, error: Exception) -> str:
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    # safetensors writes in Rust, and tells the system's error number in its text alone.
+    full = any(f"{word} {number}" in str(error) for number in _DISK_FULL for word in ("Errno", "os error"))
     free = shutil.disk_usage(root).free / 2**30
-    cause = "the disk is full" if full else str(error)
+    cause = f"the disk is full, {free:.2f} GiB free" if full else str(error)
     return (
-        f"A checkpoint could not be written to {root} ({cause}; {free:.2f} GiB free): make room and run the same "
-        "command again, it goes on from the checkpoint before."
+        f"A checkpoint could not be written to {root} ({cause}): make room and run the same command again, "
+        "it goes on from the checkpoint before."
     )
 
 

@@ -292,7 +292,7 @@ class Trainer:
                     self._device,
                     number,
                 )
-                rows += [codec.decode(item.latents_FCHW), codec.decode(made)]
+                rows += [codec.decode(item.latents), codec.decode(made)]
         base = self._run_dir / "samples" / f"step-{self.step:08d}"
         write_png(base.with_suffix(".png"), picture_rows(rows))
         write_gif(base.with_suffix(".gif"), rows[1])
