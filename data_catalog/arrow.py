@@ -39,9 +39,7 @@ def as_arrow(con: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> pa.Table:
     given = rows.column_names if isinstance(rows, pa.Table) else sorted({key for row in rows for key in row})
     unknown = sorted(set(given) - set(schema.names))
     if unknown:
-        raise RowError(
-            f"{name}: there is no column {unknown[0]!r}, expected some of {', '.join(schema.names)}."
-        )
+        raise RowError(f"{name}: there is no column {unknown[0]!r}, expected some of {', '.join(schema.names)}.")
     arrays = [_column(name, field, rows, field.name in given, field.name in json_columns) for field in schema]
     arrow = pa.table(arrays, schema=schema)
     for key in table.key:

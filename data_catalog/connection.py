@@ -54,15 +54,13 @@ def open_catalog(
     Raises CatalogLockedError if others hold it for `timeout_s`, CatalogMissingError,
     CatalogDamagedError, CatalogVersionError, and CatalogError for what else DuckDB refuses.
     """
-    file, deadline = Path(os.path.abspath(path)), time.monotonic() + timeout_s  # noqa: PTH100 (keeps links)
+    file, deadline = _absolute(path), time.monotonic() + timeout_s
     if read_only:
         with _closing(file, _open_reader(file, deadline), deadline, mend=False) as con:
             yield con
         return
     if not _writers[file].acquire(timeout=timeout_s):
-        raise CatalogLockedError(
-            f"Another thread is writing to the catalog {file}: open it for one batch at a time."
-        )
+        raise CatalogLockedError(f"Another thread is writing to the catalog {file}: open it for one batch at a time.")
     try:
         with _closing(file, _open_writer(file, deadline), deadline, mend=True) as con:
             yield con
@@ -101,12 +99,21 @@ def _closing(
         con.close()
 
 
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    """The path as DuckDB can take it: absolute, so that nothing in it reads as a URL."""
+    file = Path(os.path.abspath(path))  # noqa: PTH100 (resolve would follow links)
+    shown = os.fsencode(file).decode("utf-8", "backslashreplace")
+    if "?" in shown or shown != str(file):
+        # DuckDB takes what follows a '?' for parameters and puts its log elsewhere.
+        raise CatalogError(f"DuckDB cannot work in {shown}: use a folder whose name is UTF-8 and holds no '?'.")
+    return file
+
+
 def _open_reader(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
     if not path.exists():
         raise CatalogMissingError(f"There is no catalog at {path}: build a data set there first.")
     try:
-        con = _connect(path, deadline, read_only=True)
-        version = schema_version(con)
+        con, version = _connect_versioned(path, deadline, read_only=True)
     except duckdb.Error as error:
         raise _damaged(path, error) if is_damage(error) else _refused(path, error) from error
     if version == len(MIGRATIONS):
@@ -119,25 +126,11 @@ def _open_reader(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
 
 
 def _open_writer(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    con = _connect_or_mend(path, deadline)
-    try:
-        # The log of a writer that closed is gone; ours is not begun, and we hold the lock.
-        wal = wal_path(path)
-        if wal.exists() and wal.stat().st_size:
-            set_mark(path, "The catalog's last writer was killed in the middle of its work.")
-        migrate(con)
-    except BaseException:
-        con.close()
-        raise
-    return con
-
-
-def _connect_or_mend(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
     """Connect for writing; create what is missing and move aside what is damaged, one process at a time."""
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         if path.exists():
-            return _connect(path, deadline, read_only=False)
+            return _connect_migrated(path, deadline)
     except duckdb.Error as error:
         if not is_damage(error):
             raise _refused(path, error) from error
@@ -146,11 +139,37 @@ def _connect_or_mend(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
             if not path.exists():
                 _create(path)
             try:
-                return _connect(path, deadline, read_only=False)
+                return _connect_migrated(path, deadline)
             except duckdb.Error as error:
                 if not is_damage(error):
                     raise _refused(path, error) from error
                 quarantine(path, error)
+
+
+def _connect_migrated(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
+    """A connection for writing to the newest schema; marks the catalog if its last writer was killed."""
+    con, version = _connect_versioned(path, deadline, read_only=False)
+    try:
+        # The log of a writer that closed is gone; ours is not begun, and we hold the lock.
+        wal = wal_path(path)
+        if wal.exists() and wal.stat().st_size:
+            set_mark(path, "The catalog's last writer was killed in the middle of its work.")
+        if version != len(MIGRATIONS):
+            migrate(con)
+    except BaseException:
+        con.close()
+        raise
+    return con
+
+
+def _connect_versioned(path: Path, deadline: float, *, read_only: bool) -> tuple[duckdb.DuckDBPyConnection, int]:
+    """A connection and the schema it found."""
+    con = _connect(path, deadline, read_only=read_only)
+    try:
+        return con, schema_version(con)
+    except BaseException:
+        con.close()
+        raise
 
 
 def _create(path: Path) -> None:
@@ -173,9 +192,7 @@ def _connect(path: Path, deadline: float, *, read_only: bool) -> duckdb.DuckDBPy
     pause = _FIRST_PAUSE_S
     while True:
         try:
-            return duckdb.connect(
-                str(path), read_only=read_only, config=_READ_ONLY_CONFIG if read_only else {}
-            )
+            return duckdb.connect(str(path), read_only=read_only, config=_READ_ONLY_CONFIG if read_only else {})
         except duckdb.Error as error:
             if not any(sign in str(error) for sign in _HELD):
                 raise

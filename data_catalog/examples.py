@@ -47,18 +47,18 @@ ORDER BY mp4_offset
     ),
     "near-duplicates": (
         """
--- Hashes that differ in at most 7 of 64 bits agree in one of 8 bytes: compare within equal bytes.
+-- Hashes at most 3 bits apart agree in one of 4 bands of 16 bits: compare only within equal bands.
 WITH hashes AS (
     SELECT phash, source_id, min(clip_id) AS clip_id
     FROM clips WHERE verdict = 'ok' AND phash IS NOT NULL
     GROUP BY phash, source_id
-), bytes AS (
-    SELECT *, unnest(range(8)) AS place, (phash >> (place * 8)::UBIGINT) & 255 AS byte FROM hashes
+), bands AS (
+    SELECT *, unnest(range(4)) AS band, (phash >> (band * 16)::UBIGINT) & 65535 AS bits FROM hashes
 )
 SELECT DISTINCT a.clip_id, b.clip_id AS near_clip_id, bit_count(xor(a.phash, b.phash)) AS bits_apart,
        a.source_id, b.source_id AS near_source_id
-FROM bytes a JOIN bytes b ON a.place = b.place AND a.byte = b.byte AND a.source_id < b.source_id
-WHERE bit_count(xor(a.phash, b.phash)) <= 7
+FROM bands a JOIN bands b ON a.band = b.band AND a.bits = b.bits AND a.source_id < b.source_id
+WHERE bit_count(xor(a.phash, b.phash)) <= 3
 ORDER BY bits_apart, a.clip_id, b.clip_id
 LIMIT 50
 """,

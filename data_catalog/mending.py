@@ -109,8 +109,7 @@ def folder_lock(folder: Path, deadline: float) -> Iterator[None]:
             except BlockingIOError:
                 if time.monotonic() > deadline:
                     raise CatalogLockedError(
-                        f"Another process creates or mends the catalog in {folder}: "
-                        "try again when it has ended."
+                        f"Another process creates or mends the catalog in {folder}: try again when it has ended."
                     ) from None
                 time.sleep(0.02)
         yield

@@ -23,11 +23,11 @@ CREATE TABLE source_rows (
     status VARCHAR, reason VARCHAR, detail VARCHAR,
     width INTEGER, height INTEGER, fps DOUBLE, frames BIGINT, duration_s DOUBLE,
     codec VARCHAR, pix_fmt VARCHAR, rotation INTEGER, variable_rate BOOLEAN, size_bytes BIGINT,
-    shots INTEGER, analysis_key VARCHAR, current BOOLEAN NOT NULL);
+    shots INTEGER, analysis_key VARCHAR, clip_set VARCHAR, current BOOLEAN NOT NULL);
 CREATE TABLE clip_rows (
     clip_id VARCHAR NOT NULL, source_id VARCHAR, shot INTEGER,
     start_s DOUBLE, end_s DOUBLE, first_frame INTEGER, step INTEGER, fps DOUBLE, frames INTEGER,
-    crop_x DOUBLE, crop_y DOUBLE, crop_side DOUBLE, crop_mode VARCHAR, crop_path JSON,
+    crop_x DOUBLE, crop_y DOUBLE, crop_side DOUBLE, crop_mode VARCHAR, crop_path JSON, framing VARCHAR,
     cam_translation DOUBLE, cam_zoom DOUBLE, cam_rotation DOUBLE, cam_shake DOUBLE,
     out_of_frame DOUBLE, out_of_frame_joints DOUBLE, out_of_crop_joints DOUBLE,
     no_pose DOUBLE, visibility DOUBLE, people DOUBLE, identity_switches INTEGER,
@@ -79,9 +79,10 @@ MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (_first_ta
 
 def schema_version(con: duckdb.DuckDBPyConnection) -> int:
     """How many migrations the open catalog has seen; 0 for an empty file."""
-    if not con.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall():
+    try:
+        [(version,)] = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
+    except duckdb.CatalogException:  # no such table: cheaper than asking first, on every open
         return 0
-    [(version,)] = con.execute("SELECT value FROM meta WHERE key = 'schema'").fetchall()
     return int(version)
 
 

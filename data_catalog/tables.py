@@ -25,9 +25,7 @@ TABLES: dict[str, Table] = {
     "latents": Table("latent_rows", ("sample_key", "codec")),
     "versions": Table("version_rows", ("version",), frozen=("parent", "policy", "hash")),
     "version_samples": Table("version_sample_rows", ("version", "sample_key"), frozen=("weight",)),
-    "runs": Table(
-        "run_rows", ("run",), frozen=("stage", "parent", "config", "version", "data_version", "code_hash")
-    ),
+    "runs": Table("run_rows", ("run",), frozen=("stage", "parent", "config", "version", "data_version", "code_hash")),
     "checkpoints": Table("checkpoint_rows", ("run", "step")),
     "losses": Table("loss_rows", ("run", "checkpoint", "stage", "bank", "sample_key", "window", "k")),
     "rollouts": Table("rollout_rows", ("rollout",)),

@@ -68,8 +68,7 @@ def set_thresholds(con: duckdb.DuckDBPyConnection, rows: Iterable[Mapping[str, A
 def score_columns(con: duckdb.DuckDBPyConnection) -> list[str]:
     """The numeric columns of a clip, which a threshold may name."""
     rows = con.execute(
-        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'clip_rows' "
-        "ORDER BY column_index"
+        "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'clip_rows' ORDER BY column_index"
     ).fetchall()
     return [name for name, kind in rows if kind in _NUMERIC]
 
@@ -80,9 +79,7 @@ def _checked(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> Threshol
     if set(row) != expected:
         raise ThresholdError(f"A threshold has the keys {sorted(row)}, expected {sorted(expected)}.")
     if not isinstance(row["reason"], str) or not _REASON.fullmatch(row["reason"]):
-        raise ThresholdError(
-            f"The reason {row['reason']!r} must be lower-case letters, digits and underscores."
-        )
+        raise ThresholdError(f"The reason {row['reason']!r} must be lower-case letters, digits and underscores.")
     known = score_columns(con)
     if row["score"] not in known:
         raise ThresholdError(f"There is no score {row['score']!r}: expected one of {', '.join(known)}.")

@@ -82,26 +82,27 @@ def register_shards(con: Connection, shards: Rows, samples: Rows) -> None:
     Raises RowError if a shard's number of samples is not the number of rows given for it.
     """
     shard_table, sample_table = as_arrow(con, "shards", shards), as_arrow(con, "samples", samples)
+    _check_counts(shard_table, sample_table)
     with transaction(con):
-        with registered(con, "new_shards", shard_table), registered(con, "new_samples", sample_table):
-            _forget_other_samples(con)
+        with registered(con, "new_samples", sample_table), registered(con, "new_shards", shard_table):
+            con.execute(
+                """DELETE FROM sample_rows WHERE shard IN (SELECT shard FROM new_shards)
+                   AND (shard, sample_key) NOT IN (SELECT (shard, sample_key) FROM new_samples)"""
+            )
         merge(con, "shards", shard_table)
         merge(con, "samples", sample_table)
 
 
-def _forget_other_samples(con: Connection) -> None:
-    """Compare the counts of `new_shards` and `new_samples`; delete what these shards held besides."""
-    wrong = con.execute(
-        """SELECT shard, stated.samples, given.samples FROM new_shards stated
-           FULL JOIN (SELECT shard, count(*) AS samples FROM new_samples GROUP BY shard) given USING (shard)
-           WHERE stated.samples IS DISTINCT FROM coalesce(given.samples, 0) ORDER BY shard LIMIT 1"""
-    ).fetchall()
-    for shard, stated, rows in wrong:
-        raise RowError(f"Shard {shard!r} states {stated} samples and {rows or 0} sample rows were given.")
-    con.execute(
-        """DELETE FROM sample_rows WHERE shard IN (SELECT shard FROM new_shards)
-           AND (shard, sample_key) NOT IN (SELECT (shard, sample_key) FROM new_samples)"""
-    )
+def _check_counts(shards: pa.Table, samples: pa.Table) -> None:
+    """Raise RowError unless every shard states as many samples as there are rows for it."""
+    counts = samples.group_by("shard").aggregate([("sample_key", "count")])
+    given = dict(zip(counts["shard"].to_pylist(), counts["sample_key_count"].to_pylist()))
+    stated = dict(zip(shards["shard"].to_pylist(), shards["samples"].to_pylist()))
+    for shard in sorted(given.keys() | stated.keys()):
+        if stated.get(shard) != given.get(shard, 0):
+            raise RowError(
+                f"Shard {shard!r} states {stated.get(shard, 'no')} samples and {given.get(shard, 0)} rows were given."
+            )
 
 
 def set_current(
@@ -118,14 +119,12 @@ def set_current(
             chosen = pa.table({"id": pa.array(list(ids), pa.string())})
             with registered(con, "chosen", chosen):
                 unknown = con.execute(
-                    f"SELECT id FROM chosen WHERE id NOT IN (SELECT {key} FROM {table.base}) "
-                    "ORDER BY id LIMIT 1"
+                    f"SELECT id FROM chosen WHERE id NOT IN (SELECT {key} FROM {table.base}) ORDER BY id LIMIT 1"
                 ).fetchall()
                 if unknown:
                     raise RowError(f"{name}: {unknown[0][0]!r} cannot be current, it was never merged.")
                 con.execute(
-                    f"UPDATE {table.base} SET current = NOT current "
-                    f"WHERE current <> ({key} IN (SELECT id FROM chosen))"
+                    f"UPDATE {table.base} SET current = NOT current WHERE current <> ({key} IN (SELECT id FROM chosen))"
                 )
 
 
@@ -139,39 +138,45 @@ def merge(con: Connection, name: str, rows: Rows) -> int:
     incoming = as_arrow(con, name, rows)
     if not incoming.num_rows:
         return 0
+    once = incoming.group_by(list(table.key)).aggregate([]).num_rows == incoming.num_rows
     with registered(con, "incoming", incoming):
-        _refuse_contradictions(con, name, table)
-        [(changed,)] = con.execute(_merge_sql(table, incoming.column_names)).fetchall()
+        if not once:
+            _refuse_contradictions(con, name, table)
+        if table.frozen:
+            _refuse_frozen_changes(con, name, table)
+        rows_sql = "incoming" if once else "(SELECT DISTINCT * FROM incoming)"
+        [(changed,)] = con.execute(_merge_sql(table, rows_sql, incoming.column_names)).fetchall()
     return int(changed)
 
 
-def _merge_sql(table: Table, columns: Sequence[str]) -> str:
+def _merge_sql(table: Table, rows_sql: str, columns: Sequence[str]) -> str:
     """MERGE by the table's key, which leaves rows alone that already say the same."""
     quoted = {column: f'"{column}"' for column in columns}
     values = [quoted[column] for column in columns if column not in table.key]
     on = " AND ".join(f"old.{quoted[k]} = new.{quoted[k]}" for k in table.key)
     differs = " OR ".join(f"old.{v} IS DISTINCT FROM new.{v}" for v in values)
-    return f"""MERGE INTO {table.base} AS old USING (SELECT DISTINCT * FROM incoming) AS new ON {on}
+    return f"""MERGE INTO {table.base} AS old USING {rows_sql} AS new ON {on}
         WHEN MATCHED AND ({differs}) THEN UPDATE SET {", ".join(f"{v} = new.{v}" for v in values)}
         WHEN NOT MATCHED THEN INSERT ({", ".join(quoted.values())})
             VALUES ({", ".join(f"new.{q}" for q in quoted.values())})"""
 
 
 def _refuse_contradictions(con: Connection, name: str, table: Table) -> None:
-    """Raise RowError if one key comes with two contents, or a frozen column would change."""
+    """Raise RowError if one key comes with two contents."""
     key = ", ".join(table.key)
     twice = con.execute(
-        f"SELECT {key} FROM (SELECT DISTINCT * FROM incoming) GROUP BY {key} HAVING count(*) > 1 "
-        f"ORDER BY {key} LIMIT 1"
+        f"SELECT {key} FROM (SELECT DISTINCT * FROM incoming) GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 1"
     ).fetchall()
     if twice:
         raise RowError(f"{name}: {_key_text(table, twice[0])} comes twice with different contents.")
-    if not table.frozen:
-        return
-    changed = " OR ".join(f"old.{c} IS DISTINCT FROM new.{c}" for c in table.frozen)
+
+
+def _refuse_frozen_changes(con: Connection, name: str, table: Table) -> None:
+    """Raise RowError if a frozen column of a row that exists would change."""
+    key = ", ".join(table.key)
+    changed = " OR ".join(f"old.{column} IS DISTINCT FROM new.{column}" for column in table.frozen)
     frozen = con.execute(
-        f"SELECT {key} FROM {table.base} old JOIN incoming new USING ({key}) WHERE {changed} "
-        f"ORDER BY {key} LIMIT 1"
+        f"SELECT {key} FROM {table.base} old JOIN incoming new USING ({key}) WHERE {changed} ORDER BY {key} LIMIT 1"
     ).fetchall()
     if frozen:
         raise RowError(

@@ -1,0 +1,151 @@
+"""From an analysis to clips: one dancer per shot, one crop and one row of scores per window."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pipeline.align import Crop, plan_crop
+from pipeline.analysis import Analysis, detections_of_shot
+from pipeline.config import BuildConfig, ClipConfig, CropConfig
+from pipeline.cuts import shots
+from pipeline.errors import RejectedError
+from pipeline.quality import clip_hash, detections_in, scores
+from pipeline.subject import Track, choose, link, switches, trajectory
+from pipeline.windows import Window, windows_of
+
+VERSION = 1  # raise it when the same analysis and config would give other clips
+FOLLOW_GAP_S = 2.0  # a dancer who is lost for longer is somebody else
+
+
+@dataclass(frozen=True)
+class Dancer:
+    """The person who is followed through one shot."""
+
+    times: np.ndarray  # (detections,) seconds
+    first: int  # number of the shot's first detection
+    track: Track | None
+    doubtful: np.ndarray  # detections at which somebody else stood very close
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A window with its crop (None where alignment rejected it), scores and landmarks in source pixels."""
+
+    clip_id: str
+    window: Window
+    crop: Crop | None
+    landmarks: np.ndarray
+    known: np.ndarray
+    row: dict[str, Any]
+
+
+def clip_set(analysis_key: str, clips: ClipConfig, crop: CropConfig) -> str:
+    """The name of everything that decides which clips a source gives and how they look."""
+    return clips.key(crop.model_dump(mode="json"), analysis_key, VERSION)
+
+
+def dancer_of_shot(analysis: Analysis, start: int, end: int, shape: tuple[int, int]) -> Dancer:
+    """Link the people of a shot and choose the one to follow."""
+    detections = list(detections_of_shot(analysis, start, end))
+    times = analysis.pts[analysis.pose_frames[detections]]
+    people = [analysis.people(d) for d in detections]
+    step = float(np.median(np.diff(times))) if len(times) > 1 else FOLLOW_GAP_S
+    track = choose(link(people, max(1, round(FOLLOW_GAP_S / step))), shape)
+    doubtful = np.array(switches(track, people) if track else [], np.int64)
+    first = detections[0] if detections else 0
+    return Dancer(times, first, track, doubtful + first)
+
+
+def landmarks_at(dancer: Dancer, at: np.ndarray, max_gap_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """((frames, 33, 4), (frames,) known) of the dancer at given times; all unknown where nobody is followed."""
+    if dancer.track is None:
+        return np.zeros((len(at), 33, 4)), np.zeros(len(at), bool)
+    return trajectory(dancer.times, dancer.track, at, max_gap_s)
+
+
+def make_clips(
+    source_id: str, analysis: Analysis, shape: tuple[int, int], config: BuildConfig, name: str, only: set[str] | None
+) -> Iterator[Clip]:
+    """Every window of a source as a clip.
+
+    Args:
+        shape: (height, width) of the picture as displayed.
+        name: the clip set's.
+        only: ids of the clips that are wanted, or None for all.
+
+    Raises:
+        RejectedError: low_rate, too_short, no_dancer.
+    """
+    ranges = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))
+    windows = windows_of(analysis.pts, ranges, config.clips)
+    dancers = {shot: dancer_of_shot(analysis, *ranges[shot], shape) for shot in {w.shot for w in windows}}
+    refuse_without_dancer(analysis, windows, dancers)
+    for window in windows:
+        clip_id = f"{source_id[:16]}-{window.frames[0]:06d}-{name[:8]}"
+        if only is not None and clip_id not in only:
+            continue
+        dancer = dancers[window.shot]
+        landmarks, known = landmarks_at(dancer, analysis.pts[window.frames], config.clips.max_gap_s)
+        try:
+            planned, rejected = plan_crop(landmarks, known, shape, config.crop), None
+        except RejectedError as error:
+            planned, rejected = None, error.code
+        measured = scores(
+            analysis, window, landmarks, known, shape, planned, config.crop.size, config.analysis.duplicate_change
+        )
+        within = detections_in(analysis, window)
+        measured["identity_switches"] = int(np.isin(dancer.doubtful, within).sum())
+        measured["phash"] = clip_hash(analysis.thumbs[within[len(within) // 2]], landmarks)
+        row = _row(clip_id, source_id, analysis, window, planned, rejected, name) | measured
+        yield Clip(clip_id, window, planned, landmarks, known, row)
+
+
+def refuse_without_dancer(analysis: Analysis, windows: list[Window], dancers: dict[int, Dancer]) -> None:
+    """A source in which no window shows its dancer in at least half of the detections is rejected as a whole.
+
+    Raises:
+        RejectedError: no_dancer.
+    """
+    shares = [0.0]
+    for window in windows:
+        dancer, within = dancers[window.shot], detections_in(analysis, window)
+        if dancer.track is not None and len(within):
+            shares.append(float(np.isin(within, np.array(dancer.track.samples) + dancer.first).mean()))
+    if max(shares) < 0.5:
+        raise RejectedError(
+            "no_dancer",
+            f"One person was followed through at most {max(shares):.0%} of a clip; at least half was expected.",
+        )
+
+
+def _row(
+    clip_id: str,
+    source_id: str,
+    analysis: Analysis,
+    window: Window,
+    crop: Crop | None,
+    rejected: str | None,
+    name: str,
+) -> dict[str, Any]:
+    start = float(analysis.pts[window.frames[0]])
+    corner = crop.corners.mean(0) if crop else None
+    return {
+        "clip_id": clip_id,
+        "source_id": source_id,
+        "shot": window.shot,
+        "start_s": start,
+        "end_s": float(analysis.pts[window.frames[-1]]) + 1 / float(window.fps),
+        "first_frame": int(window.frames[0]),
+        "step": int(np.median(np.diff(window.frames))),
+        "fps": float(window.fps),
+        "frames": len(window.frames),
+        "crop_x": None if corner is None else float(corner[0]),
+        "crop_y": None if corner is None else float(corner[1]),
+        "crop_side": None if crop is None else float(crop.side),
+        "crop_mode": None if crop is None else ("static" if len(crop.corners) == 1 else "follow"),
+        "framing": None if crop is None else crop.framing,
+        "align_reason": rejected,
+        "clip_set": name,
+    }

@@ -1,0 +1,170 @@
+"""Every default of the build, once: the command line, the flows and the README read them from here."""
+
+import hashlib
+import json
+from fractions import Fraction
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+
+class Config(BaseModel):
+    """Immutable, strict (an unknown name is an error) and hashable by content."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def key(self, *more: object) -> str:
+        """16 hex digits that name this config together with `more` (ids, code versions)."""
+        text = json.dumps([self.model_dump(mode="json"), *more], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _rate(text: str | None) -> str | None:
+    if text is None:
+        return None
+    rate = Fraction(text)  # ValueError and ZeroDivisionError become pydantic's sentence
+    if not 1 <= rate <= 240:
+        raise ValueError(f"{text} frames per second: expected 1 to 240")
+    return str(rate)
+
+
+Rate = Annotated[str | None, AfterValidator(_rate)]
+
+
+class LimitsConfig(Config):
+    """What one ffmpeg child may take."""
+
+    memory_mb: int = Field(3072, ge=256, description="address space of one ffmpeg process, MiB")
+    wall_s: float = Field(3600, gt=0, description="longest run of one ffmpeg process, seconds")
+    max_pixels: int = Field(33177600, gt=0, description="largest picture that is decoded (7680x4320)")
+    threads: int = Field(1, ge=1, description="decoding and encoding threads of one worker")
+
+
+class AnalysisConfig(Config):
+    """The one cheap pass over a source. A change here detects everything again."""
+
+    proxy_px: int = Field(512, ge=128, le=2048, description="longest side of the analysed picture")
+    pose_hz: float = Field(6.0, gt=0, description="pose detections per second")
+    camera_hz: float = Field(12.0, gt=0, description="camera motion measurements per second")
+    max_people: int = Field(4, ge=1, le=10, description="people detected in one frame at most")
+    min_pose_confidence: float = Field(0.5, ge=0, le=1, description="mediapipe's detection confidence")
+    cut_ratio: float = Field(3.0, gt=0, description="scenedetect AdaptiveDetector's ratio of a cut")
+    cut_content: float = Field(15.0, gt=0, description="least content change of an adaptive cut")
+    cut_hard: float = Field(40.0, gt=0, description="content change that is a cut whatever its neighbours")
+    duplicate_change: float = Field(1.0, gt=0, description="largest block change (8-bit levels) of a repeated frame")
+
+
+class ClipConfig(Config):
+    """How a shot is tiled. A change here needs no detection."""
+
+    frames: int = Field(181, ge=2, le=2000, description="frames of a clip")
+    fps: Rate = Field(None, description="resample to this rate by timestamps (default: the source's, or its k-th)")
+    min_fps: float = Field(20.0, gt=0, description="a slower source is rejected")
+    max_fps: float = Field(33.0, gt=0, description="a faster source gives every k-th frame")
+    max_gap_s: float = Field(1.0, gt=0, description="longest gap of pose that is interpolated")
+
+
+class CropConfig(Config):
+    """Where the dancer sits in the picture. A change here encodes again, and detects nothing."""
+
+    mode: Literal["static", "follow"] = Field("static", description="one crop per clip, or a moving window")
+    size: int = Field(512, ge=64, le=1024, multiple_of=16, description="width and height of a clip, pixels")
+    body: float = Field(0.62, gt=0.1, lt=1, description="standing height, as a share of the picture")
+    pelvis_y: float = Field(0.55, gt=0, lt=1, description="the pelvis's place from the top, as a share")
+    margin: float = Field(0.03, ge=0, le=0.3, description="free border around the whole dance, as a share")
+    max_grow: float = Field(1.07, ge=1, description="how far the crop may grow to hold the whole dance")
+    min_shrink: float = Field(0.3, gt=0, le=1, description="how far the crop may shrink to stay in the picture")
+    max_upscale: float = Field(2.0, gt=0, description="a dancer that needs more enlargement is rejected")
+    follow_speed: float = Field(0.01, gt=0, description="`follow`: fastest window, shares of the crop a frame")
+
+
+class VariantConfig(Config):
+    """Seeded augmentation; 0, 1 or 2 variants beside the clip as it is."""
+
+    count: int = Field(2, ge=0, le=2, description="augmented variants of a clip")
+    seed: int = Field(0, description="seed of the recipes")
+    flip: float = Field(0.5, ge=0, le=1, description="probability of a horizontal flip")
+    zoom: float = Field(0.04, ge=0, lt=0.5, description="largest zoom, as a share of the crop")
+    shift: float = Field(0.03, ge=0, lt=0.5, description="largest shift, as a share of the crop")
+    min_tempo: float = Field(0.85, gt=0, le=1, description="slowest tempo (only where no frame would repeat)")
+    max_tempo: float = Field(1.15, ge=1, description="fastest tempo")
+    colour: float = Field(0.1, ge=0, lt=0.5, description="largest change of brightness, contrast, saturation")
+
+
+class EncodeConfig(Config):
+    """The stored H.264."""
+
+    crf: int = Field(20, ge=0, le=40, description="x264 quality")
+    preset: str = Field("veryfast", pattern="^[a-z]+$", description="x264 preset")
+    gop: int = Field(12, ge=1, description="frames between keyframes: short, so that a window is cheap to read")
+    max_kbit: int = Field(12000, ge=100, description="rate cap, so that a shard's size is bounded")
+
+
+class ShardConfig(Config):
+    """Webdataset tars."""
+
+    samples: int = Field(126, ge=1, description="samples in a shard at most (a clip's variants stay together)")
+    keep_bad: bool = Field(False, description="store the clips whose verdict is bad, too")
+
+
+class ThresholdsConfig(Config):
+    """The verdict: SQL over scores. A change here decodes nothing."""
+
+    cam_translation: float = Field(2.0, description="camera translation, pixels a frame at 512")
+    cam_zoom: float = Field(0.25, description="camera zoom, per cent a frame")
+    cam_rotation: float = Field(0.3, description="camera rotation, degrees a frame")
+    cam_shake: float = Field(1.5, description="camera shake, pixels RMS at 512")
+    out_of_frame: float = Field(0.08, description="share of frames with the dancer out of the picture")
+    out_of_crop: float = Field(0.04, description="share of frames with a main joint out of the crop")
+    no_pose: float = Field(0.25, description="share of detections without the dancer")
+    visibility: float = Field(0.4, description="least mean visibility of the main joints")
+    people: float = Field(2.5, description="mean number of people")
+    identity_switches: float = Field(2, description="times another person could have been taken for the dancer")
+    blur: float = Field(0.62, description="Crete's blur metric (0 sharp, 1 blurred)")
+    dark: float = Field(0.08, description="least mean brightness (0 to 1)")
+    duplicated: float = Field(0.3, description="share of frames that repeat the one before")
+    motion_energy: float = Field(0.2, description="least mean joint speed, pixels a frame at 512")
+
+    def rows(self) -> list[dict[str, object]]:
+        """The catalog's threshold rows, in the order in which a reason is named."""
+        table = [
+            ("out_of_frame", "out_of_frame", ">"),
+            ("camera_translation", "cam_translation", ">"),
+            ("camera_zoom", "cam_zoom", ">"),
+            ("camera_rotation", "cam_rotation", ">"),
+            ("camera_shake", "cam_shake", ">"),
+            ("out_of_crop", "out_of_crop_joints", ">"),
+            ("no_pose", "no_pose", ">"),
+            ("low_visibility", "visibility", "<"),
+            ("crowd", "people", ">"),
+            ("identity_switches", "identity_switches", ">"),
+            ("blurred", "blur", ">"),
+            ("dark", "brightness", "<"),
+            ("duplicated_frames", "duplicated", ">"),
+            ("frozen", "motion_energy", "<"),
+        ]
+        fields = {"out_of_crop_joints": "out_of_crop", "brightness": "dark"}
+        return [
+            {
+                "reason": reason,
+                "score": score,
+                "op": op,
+                "value": float(getattr(self, fields.get(score, score))),
+                "rank": rank,
+            }
+            for rank, (reason, score, op) in enumerate(table)
+        ]
+
+
+class BuildConfig(Config):
+    """Everything that `longdance build` can be told."""
+
+    workers: int = Field(0, ge=0, description="worker processes (0: one per core)")
+    clips: ClipConfig = ClipConfig()
+    crop: CropConfig = CropConfig()
+    variants: VariantConfig = VariantConfig()
+    encode: EncodeConfig = EncodeConfig()
+    shards: ShardConfig = ShardConfig()
+    thresholds: ThresholdsConfig = ThresholdsConfig()
+    analysis: AnalysisConfig = AnalysisConfig()
+    limits: LimitsConfig = LimitsConfig()

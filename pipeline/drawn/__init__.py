@@ -1,0 +1,1 @@
+"""Drawn dancers: bodies, dances, clothes, scenery and cameras of the synthetic videos."""

@@ -1,0 +1,84 @@
+"""Files that are either whole or not there: temp name, fsync, rename, fsync the folder."""
+
+import contextlib
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+TEMP_MARK = ".tmp-"
+
+
+def temp_name(path: Path) -> Path:
+    """A name beside `path` that no other process uses and that `remove_temps` recognises."""
+    return path.with_name(f"{TEMP_MARK}{uuid.uuid4().hex[:12]}{path.suffix}")
+
+
+def fsync_path(path: Path) -> None:
+    """Push a file's bytes, or a folder's names, to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def publish(temp: Path, path: Path) -> None:
+    """Give a finished temp file its name, durably."""
+    fsync_path(temp)
+    temp.replace(path)
+    fsync_path(path.parent)
+
+
+@contextlib.contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """Yield a temp path to write; it becomes `path` on success and is removed on an exception."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = temp_name(path)
+    try:
+        yield temp
+        publish(temp, path)
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Atomically write `data`; does nothing when the file already holds it."""
+    if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
+        return
+    with atomic(path) as temp:
+        temp.write_bytes(data)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Atomically write `value` as canonical JSON (sorted keys, no NaN)."""
+    write_bytes(path, canonical_json(value) + b"\n")
+
+
+def canonical_json(value: Any) -> bytes:
+    """The one spelling of `value`: hashes and byte-identical reruns rest on it."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file."""
+    return json.loads(path.read_bytes())
+
+
+def sha256_file(path: Path) -> str:
+    """Hex sha256 of a file of our own."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def remove_temps(root: Path) -> int:
+    """Remove what a killed process left half-written below `root`; returns how many files."""
+    count = 0
+    for path in root.rglob(f"{TEMP_MARK}*"):
+        if path.is_file():
+            path.unlink(missing_ok=True)
+            count += 1
+    return count

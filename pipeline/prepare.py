@@ -1,0 +1,113 @@
+"""What a worker does with a batch of sources: probe, analyse, tile; manifests come out.
+
+Every step is safe to repeat: what is already on disk is not made again. Each gives back counters of
+the work that was really done.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline import analysis as analyses
+from pipeline.clips import Clip, clip_set, make_clips
+from pipeline.config import BuildConfig
+from pipeline.encode import VERSION as ENCODE_VERSION
+from pipeline.errors import RejectedError
+from pipeline.ffmpeg import open_source
+from pipeline.files import read_json, write_json
+from pipeline.layout import DataFolder
+from pipeline.pose import PoseFinder, pose_finder
+from pipeline.probe import Probe, probe
+from pipeline.windows import native_rate
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The names under which one config's results are kept."""
+
+    analysis: str
+    clip_set: str
+    sample_set: str
+
+
+def keys(config: BuildConfig) -> Keys:
+    """Derive them: a change of config renames exactly what depends on it."""
+    analysis = config.analysis.key(analyses.VERSION)
+    clips = clip_set(analysis, config.clips, config.crop)
+    samples = config.variants.key(clips, config.encode.model_dump(mode="json"), ENCODE_VERSION)
+    return Keys(analysis, clips, samples)
+
+
+def prepare_sources(data: DataFolder, batch: list[tuple[str, bytes]], config: BuildConfig, model: Path) -> Counter[str]:
+    """Analyse and tile each (source_id, path) of a batch; its clip manifest is the mark that it is done."""
+    done: Counter[str] = Counter()
+    names = keys(config)
+    with pose_finder(model, config.analysis.max_people, config.analysis.min_pose_confidence) as finder:
+        for source_id, path in batch:
+            if not data.analysis(source_id, names.analysis).with_suffix(".json").is_file():
+                done += analyse_source(data, source_id, path, config, finder)
+            if not data.clips(source_id, names.clip_set).is_file():
+                done += tile_source(data, source_id, config)
+    return done
+
+
+def analyse_source(
+    data: DataFolder, source_id: str, path: bytes, config: BuildConfig, finder: PoseFinder
+) -> Counter[str]:
+    """Probe and decode one source; what is found, or why it is rejected, goes to disk."""
+    out = data.analysis(source_id, keys(config).analysis)
+    manifest: dict[str, Any] = {"source_id": source_id, "status": "ok", "reason": None, "detail": None, "probe": None}
+    counters: Counter[str] = Counter(sources_probed=1)
+    try:
+        descriptor = open_source(path)
+        try:
+            found = probe(descriptor, config.limits)
+            manifest["probe"] = asdict(found)
+            counters["sources_decoded"] = 1
+            analysis = analyses.analyse(descriptor, found, finder, config.analysis, config.limits)
+        finally:
+            os.close(descriptor)
+        analyses.save(analysis, out)
+        native, constant = native_rate(analysis.pts)
+        manifest |= {"fps": float(native), "variable_rate": not constant, "frames": len(analysis.pts)}
+        manifest |= {"duration_s": float(analysis.pts[-1] - analysis.pts[0]) + 1 / float(native)}
+        manifest |= {"shots": len(analysis.cuts) + 1}
+        counters += Counter(frames_decoded=len(analysis.pts), poses_detected=len(analysis.pose_frames))
+    except RejectedError as error:
+        manifest |= {"status": "rejected", "reason": error.code, "detail": error.detail}
+    write_json(out.with_suffix(".json"), manifest)
+    return counters
+
+
+def tile_source(data: DataFolder, source_id: str, config: BuildConfig) -> Counter[str]:
+    """Cut an analysed source into clips: pure computation, nothing is decoded."""
+    names = keys(config)
+    analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
+    manifest = {**analysed, "clips": []}
+    if analysed["status"] == "ok":
+        try:
+            manifest["clips"] = [finite(clip.row) for clip in clips_of(data, source_id, analysed, config)]
+        except RejectedError as error:
+            manifest |= {"status": "rejected", "reason": error.code, "detail": error.detail}
+    write_json(data.clips(source_id, names.clip_set), manifest)
+    return Counter(sources_tiled=1)
+
+
+def clips_of(
+    data: DataFolder, source_id: str, analysed: dict[str, Any], config: BuildConfig, only: set[str] | None = None
+) -> Iterator[Clip]:
+    """The clips of an analysed source, or only some of them, with their landmarks."""
+    found = Probe(**analysed["probe"])
+    names = keys(config)
+    analysis = analyses.load(data.analysis(source_id, names.analysis))
+    return make_clips(source_id, analysis, (found.height, found.width), config, names.clip_set, only)
+
+
+def finite(row: dict[str, Any]) -> dict[str, Any]:
+    """A score that is not a number was not measured: None."""
+    return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}

@@ -1,0 +1,204 @@
+"""Scores of a clip: measured numbers, no decisions. Pixels are those of the stored clip, times are in its frames."""
+
+import math
+from typing import Any
+
+import cv2
+import numpy as np
+
+from pipeline.align import Crop, to_crop
+from pipeline.analysis import Analysis
+from pipeline.camera import decompose
+from pipeline.pose import (
+    CORE,
+    LEFT_ELBOW,
+    LEFT_WRIST,
+    LIMBS,
+    MAIN,
+    RIGHT_ELBOW,
+    RIGHT_WRIST,
+    body_length,
+    pelvis,
+)
+from pipeline.subject import main_joints_inside
+from pipeline.windows import Window
+
+REFERENCE = 512  # pixels are stated for a clip of this size
+MIN_KNOWN = 0.25  # share of camera steps below which camera motion is unknown
+SHAKE_WINDOW_S = 0.5
+EDGE = 0.15  # a dancer last seen this near the border (in body lengths) and gone has left the picture
+LOST_LIMBS = 3  # of 8: as many hidden limbs as make a frame one with the dancer out of it
+UPPER = [*CORE, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST]
+
+
+def scores(
+    analysis: Analysis,
+    window: Window,
+    landmarks: np.ndarray,
+    known: np.ndarray,
+    shape: tuple[int, int],
+    crop: Crop | None,
+    size: int,
+    duplicate_change: float,
+) -> dict[str, Any]:
+    """Every score of one clip; None where it cannot be measured.
+
+    Args:
+        landmarks: (frames, 33, 4) of the dancer in source pixels; known: (frames,) bool.
+        shape: (height, width) of the source picture.
+        crop: None where alignment rejected the clip: then pixels are those of the whole picture at 512.
+    """
+    side = crop.side if crop else max(shape)
+    middle = (crop.at(len(landmarks)).mean(0) + side / 2) if crop else np.array([shape[1] / 2, shape[0] / 2])
+    upper = crop is not None and crop.framing == "upper"
+    detections = detections_in(analysis, window)
+    result = camera_scores(analysis, window, middle, REFERENCE / side)
+    result |= out_of_frame(landmarks, known, shape, upper)
+    result |= {
+        "visibility": _mean(landmarks[known][:, UPPER if upper else MAIN, 3]),
+        "people": _mean(np.diff(analysis.people_end, prepend=0)[detections]),
+        "blur": _mean(analysis.blur[detections]),
+        "brightness": _mean(analysis.brightness[detections]),
+        "duplicated": duplicated(analysis.change, window.frames, duplicate_change),
+        "motion_energy": motion_energy(landmarks, known, REFERENCE / side),
+        "body_size": None,
+        "pelvis_x": None,
+        "pelvis_y": None,
+        "out_of_crop_joints": None,
+        "upscale": None,
+    }
+    if crop:
+        inside = to_crop(landmarks[known], _known(crop, known), size)
+        checked = UPPER if upper else MAIN
+        low, high = np.zeros(2), np.full(2, float(size))
+        result |= {
+            "out_of_crop_joints": _mean(np.logical_not(main_joints_inside(inside, low, high, checked).all(1))),
+            "body_size": float(np.median(body_length(inside))) / size,
+            "pelvis_x": float(pelvis(inside)[:, 0].mean()) / size,
+            "pelvis_y": float(pelvis(inside)[:, 1].mean()) / size,
+            "upscale": size / crop.side,
+        }
+    return result
+
+
+def _known(crop: Crop, known: np.ndarray) -> Crop:
+    return Crop(crop.at(len(known))[known], crop.side, crop.framing)
+
+
+def _mean(values: np.ndarray) -> float | None:
+    return float(values.mean()) if values.size else None
+
+
+def detections_in(analysis: Analysis, window: Window) -> np.ndarray:
+    """Indices of the detections within a clip."""
+    low, high = np.searchsorted(analysis.pose_frames, [window.frames[0], window.frames[-1] + 1])
+    return np.arange(low, high)
+
+
+def camera_scores(analysis: Analysis, window: Window, middle: np.ndarray, scale: float) -> dict[str, float | None]:
+    """Background motion per clip frame, at the middle of the crop.
+
+    cam_translation: mean length in pixels; cam_zoom: mean |zoom| in per cent; cam_rotation: mean degrees;
+    cam_shake: RMS distance, in pixels, of the camera's path from its half-second moving average.
+    """
+    first, last = window.frames[0], window.frames[-1]
+    inside = (analysis.camera_frames[:, 0] >= first) & (analysis.camera_frames[:, 1] <= last)
+    steps, pairs = analysis.camera[inside], analysis.camera_frames[inside]
+    good = np.isfinite(steps[:, 0, 0])
+    names = ("cam_translation", "cam_zoom", "cam_rotation", "cam_shake")
+    if not len(good) or good.mean() < MIN_KNOWN:
+        return dict.fromkeys(names)
+    seconds = (analysis.pts[pairs[:, 1]] - analysis.pts[pairs[:, 0]])[good]
+    frames = seconds * float(window.fps)
+    translation, zoom, rotation = decompose(steps[good], middle)
+    translation = translation * scale
+    path = np.cumsum(translation, axis=0)
+    width = max(3, round(SHAKE_WINDOW_S / float(np.median(seconds))) | 1)
+    shake = path - _moving_average(path, width)
+    values = (
+        float((np.linalg.norm(translation, axis=1) / frames).mean()),
+        float((np.abs(zoom) / frames).mean()) * 100,
+        float((np.abs(rotation) / frames).mean()),
+        math.sqrt(float((shake**2).sum(1).mean())),
+    )
+    return dict(zip(names, values, strict=True))
+
+
+def _moving_average(path: np.ndarray, width: int) -> np.ndarray:
+    """Centred mean; at the ends the path goes on by point reflection, so that a straight pan has no shake."""
+    half = min(width // 2, len(path) - 1)
+    if half == 0:
+        return path
+    before = 2 * path[0] - path[half:0:-1]
+    after = 2 * path[-1] - path[-2 : -half - 2 : -1]
+    padded = np.concatenate([before, path, after])
+    kernel = np.ones(2 * half + 1) / (2 * half + 1)
+    return np.stack([np.convolve(padded[:, i], kernel, "valid") for i in range(2)], 1)
+
+
+def out_of_frame(
+    landmarks: np.ndarray, known: np.ndarray, shape: tuple[int, int], upper: bool
+) -> dict[str, float | None]:
+    """Shares of frames and of joints out of the source picture, and of frames without the dancer.
+
+    A frame counts as out when a core joint or LOST_LIMBS limb joints lie outside, or when the dancer is not
+    found and was last, or is next, seen at the border. Legs are not asked for where the framing is `upper`.
+    """
+    high = np.array([shape[1], shape[0]], float)
+    core = main_joints_inside(landmarks, np.zeros(2), high, CORE)
+    limbs = main_joints_inside(landmarks, np.zeros(2), high, UPPER[len(CORE) :] if upper else LIMBS)
+    out = known & (~core.all(1) | ((~limbs).sum(1) >= LOST_LIMBS))
+    length = body_length(landmarks)
+    hips = pelvis(landmarks)
+    near = (np.minimum(hips, high - hips).min(1) < (EDGE + 0.25) * length) | ~core.all(1)
+    out |= gone(known, near)
+    joints = np.concatenate([core, limbs], 1)
+    return {
+        "out_of_frame": float(out.mean()),
+        "out_of_frame_joints": _mean(~joints[known]),
+        "no_pose": float((~known).mean()),
+    }
+
+
+def gone(known: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """Unknown frames whose last known frame before, or first known one after, has the dancer at the border."""
+    frames = np.arange(len(known))
+    before = np.maximum.accumulate(np.where(known, frames, -1))
+    after = np.minimum.accumulate(np.where(known, frames, len(known))[::-1])[::-1]
+    at_border = (before >= 0) & near[np.maximum(before, 0)] | (after < len(known)) & near[
+        np.minimum(after, len(known) - 1)
+    ]
+    return np.asarray(~known & at_border)
+
+
+def duplicated(change: np.ndarray, frames: np.ndarray, threshold: float) -> float:
+    """Share of a clip's steps over which the source's picture stays the same.
+
+    Args:
+        change: (source frames,) largest block change since the frame before.
+        threshold: largest change of a repeated frame.
+    """
+    most = np.maximum.reduceat(change, frames[:-1] + 1)
+    return float((most < threshold).mean())
+
+
+def motion_energy(landmarks: np.ndarray, known: np.ndarray, scale: float) -> float | None:
+    """Mean speed of the main joints over steps between known frames, in clip pixels a frame."""
+    both = known[1:] & known[:-1]
+    speed = np.linalg.norm(np.diff(landmarks[:, MAIN, :2], axis=0), axis=-1) * scale
+    return _mean(speed[both])
+
+
+def clip_hash(thumb: np.ndarray, landmarks: np.ndarray) -> int:
+    """64 bits: near duplicates differ in few of them.
+
+    The upper half is a perceptual hash of the middle picture (signs of its lowest DCT terms around their
+    median), the lower half of the dance (signs of wrist and ankle positions around the pelvis at four times),
+    so that two dances before one background stay apart.
+    """
+    terms = cv2.dct(thumb.astype(np.float32))[:6, :6].ravel()[1:33]
+    at = np.linspace(0, len(landmarks) - 1, 6).round().astype(int)[1:-1]
+    joints = landmarks[at][:, LIMBS[2:4] + LIMBS[6:8], :2] - pelvis(landmarks[at])[:, None]
+    usual = np.median(landmarks[:, LIMBS[2:4] + LIMBS[6:8], :2] - pelvis(landmarks)[:, None], axis=0)
+    bits = np.concatenate([terms > np.median(terms), (joints > usual).ravel()])
+    return int("".join("1" if bit else "0" for bit in bits), 2)

@@ -1,0 +1,142 @@
+"""Who is the dancer: people linked from detection to detection, one of them followed through a shot."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.interpolate import PchipInterpolator
+from scipy.optimize import linear_sum_assignment
+from scipy.signal import butter, sosfiltfilt
+
+from pipeline.pose import CORE, JOINTS, MAIN, body_length, box, pelvis
+
+GATE = 1.0  # cost above which two detections cannot be one person
+SMOOTH_HZ = 4.0  # dance moves are slower; detection noise is not
+
+
+@dataclass
+class Track:
+    """One person: `samples` are indices into the shot's detections."""
+
+    samples: list[int] = field(default_factory=list)
+    landmarks: list[np.ndarray] = field(default_factory=list)
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two (x0, y0, x1, y1) boxes."""
+    inner = np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2])
+    if (inner <= 0).any():
+        return 0.0
+    shared = float(inner.prod())
+    return shared / float((a[2:] - a[:2]).prod() + (b[2:] - b[:2]).prod() - shared)
+
+
+def cost(a: np.ndarray, b: np.ndarray, gap: int) -> float:
+    """How unlike one person two (33, 4) detections are, `gap` samples apart: 0 the same, above GATE somebody else.
+
+    Mean distance of the core joints in body lengths (allowed to grow with the gap) plus what the boxes do not share.
+    """
+    size = max(float(body_length(a)), float(body_length(b)), 1.0)
+    joints = float(np.linalg.norm(a[CORE, :2] - b[CORE, :2], axis=1).mean()) / size
+    ratio = abs(float(np.log(max(float(body_length(a)), 1.0) / max(float(body_length(b)), 1.0))))
+    return joints / (0.45 * min(gap, 4) ** 0.5) + 0.3 * (1 - overlap(box(a), box(b))) + 0.5 * max(0.0, ratio - 0.35)
+
+
+def link(people: list[np.ndarray], max_gap: int) -> list[Track]:
+    """Tracks through the detections of one shot (Hungarian assignment, sample by sample).
+
+    Args:
+        people: per sample, (n, 33, 4) landmarks in pixels.
+        max_gap: samples that a track may miss and go on.
+    """
+    tracks: list[Track] = []
+    for sample, found in enumerate(people):
+        live = [track for track in tracks if sample - track.samples[-1] <= max_gap]
+        costs = np.array([[cost(t.landmarks[-1], p, sample - t.samples[-1]) for p in found] for t in live])
+        taken: set[int] = set()
+        if live and len(found):
+            for row, column in zip(*linear_sum_assignment(np.minimum(costs, 10 * GATE)), strict=True):
+                if costs[row, column] <= GATE:
+                    live[row].samples.append(sample)
+                    live[row].landmarks.append(found[column])
+                    taken.add(int(column))
+        tracks += [Track([sample], [found[i]]) for i in range(len(found)) if i not in taken]
+    return tracks
+
+
+def choose(tracks: list[Track], shape: tuple[int, int]) -> Track | None:
+    """The dancer: the longest, largest, most central track; None where there is nobody.
+
+    Args:
+        shape: (height, width) of the picture in pixels.
+    """
+
+    def weight(track: Track) -> float:
+        """Samples x size x centrality (1 in the middle, 1/2 at the left or right edge)."""
+        landmarks = np.stack(track.landmarks)
+        size = float(np.median(body_length(landmarks))) / max(shape)
+        off = abs(float(np.median(pelvis(landmarks)[:, 0])) / shape[1] - 0.5)
+        return len(track.samples) * size * (1 - min(off, 0.5))
+
+    return max(tracks, key=weight, default=None)
+
+
+def switches(track: Track, people: list[np.ndarray]) -> list[int]:
+    """Samples at which somebody else stood so close that the two could have been taken for each other."""
+    doubtful = []
+    for index in range(1, len(track.samples)):
+        sample, before = track.samples[index], track.landmarks[index - 1]
+        gap = sample - track.samples[index - 1]
+        own = cost(before, track.landmarks[index], gap)
+        others = [cost(before, p, gap) for p in people[sample] if not np.array_equal(p, track.landmarks[index])]
+        if others and min(others) < min(GATE, own + 0.25):
+            doubtful.append(sample)
+    return doubtful
+
+
+def trajectory(times: np.ndarray, track: Track, at: np.ndarray, max_gap_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """Landmarks at any times: monotone cubic interpolation, then a zero-phase low pass.
+
+    Args:
+        times: (samples,) seconds of the shot's detections.
+        at: (frames,) seconds, ascending and evenly spaced.
+        max_gap_s: longer gaps are not trusted.
+
+    Returns:
+        landmarks (frames, 33, 4) float64, held at their first and last value outside the track, and
+        known (frames,) bool: False inside a longer gap and outside the track.
+    """
+    seen_at = times[track.samples]
+    seen = np.stack(track.landmarks).astype(np.float64)
+    if len(seen_at) == 1:
+        return np.repeat(seen, len(at), 0), np.abs(at - seen_at[0]) <= max_gap_s / 2
+    inside = np.clip(at, seen_at[0], seen_at[-1])
+    landmarks = PchipInterpolator(seen_at, seen.reshape(len(seen), -1))(inside).reshape(-1, JOINTS, 4)
+    right = np.clip(np.searchsorted(seen_at, at), 1, len(seen_at) - 1)
+    step = float(np.median(np.diff(times))) if len(times) > 1 else max_gap_s
+    known = (
+        (seen_at[right] - seen_at[right - 1] <= max(max_gap_s, 1.5 * step))
+        & (at >= seen_at[0] - step)
+        & (at <= seen_at[-1] + step)
+    )
+    return smooth(landmarks, at), known
+
+
+def smooth(landmarks: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """Butterworth low pass, forwards and backwards, so that nothing is delayed."""
+    if len(at) < 16:
+        return landmarks
+    rate = (len(at) - 1) / (at[-1] - at[0])
+    if rate <= SMOOTH_HZ / 0.45:
+        return landmarks
+    sections = butter(2, SMOOTH_HZ, fs=rate, output="sos")
+    smoothed = landmarks.copy()
+    smoothed[..., :3] = sosfiltfilt(sections, landmarks[..., :3], axis=0)
+    return smoothed
+
+
+def main_joints_inside(
+    landmarks: np.ndarray, low: np.ndarray, high: np.ndarray, joints: list[int] = MAIN
+) -> np.ndarray:
+    """(frames, joints) bool: which joints lie within the box from `low` to `high` (each (..., 2))."""
+    points = landmarks[:, joints, :2]
+    return np.asarray(((points >= low) & (points <= high)).all(-1))
