@@ -20,14 +20,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model.errors import CheckpointError
-from model.files import (
-    atomic_folder,
-    canonical_json,
-    fsync_path,
-    read_json,
-    remove_temps,
-    sha256_file,
-)
+from model.files import atomic_folder, remove_temp_folders, sha256_from_disk
+from pipeline.files import canonical_json, fsync_path, read_json, sha256_file
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +68,7 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
     Raises CheckpointError if the disk is full or gives back other bytes; the older checkpoints are then untouched.
     """
     root.mkdir(parents=True, exist_ok=True)
-    remove_temps(root)
+    remove_temp_folders(root)
     path = step_folder(root, state.progress["step"])
     if path.exists():
         if info := inspect_checkpoint(path)[0]:
@@ -88,9 +82,7 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
     info, reason = inspect_checkpoint(path, from_disk=True)
     if info is None:
         damaged = set_aside(path)
-        raise CheckpointError(
-            f"The new checkpoint does not read back ({reason}), kept as {damaged}: check the disk."
-        )
+        raise CheckpointError(f"The new checkpoint does not read back ({reason}), kept as {damaged}: check the disk.")
     with (root / _HISTORY).open("ab") as history:
         history.write(canonical_json({"step": info.step, "sha256": info.sha256, "bytes": info.bytes}) + b"\n")
         os.fsync(history.fileno())
@@ -116,22 +108,20 @@ def _write_parts(folder: Path, state: TrainingState) -> None:
     (folder / "progress.json").write_bytes(canonical_json(state.progress))
     (folder / "network.json").write_bytes(canonical_json(state.network))
     files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)}
-        for path in sorted(folder.iterdir())
+        path.name: {"bytes": path.stat().st_size, "sha256": sha256_file(path)} for path in sorted(folder.iterdir())
     }
     (folder / "manifest.json").write_bytes(canonical_json({"step": state.progress["step"], "files": files}))
 
 
 def inspect_checkpoint(path: Path, *, from_disk: bool = False) -> tuple[CheckpointInfo | None, str]:
     """(info, "") if every byte is as it was written, otherwise (None, what is wrong)."""
+    hash_file = sha256_from_disk if from_disk else sha256_file
     manifest_file = path / "manifest.json"
     try:
         raw = manifest_file.read_bytes()
         manifest = read_json(manifest_file)
         canonical = canonical_json(manifest) == raw
-        files = {
-            name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest["files"].items()
-        }
+        files = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in manifest["files"].items()}
         step = int(manifest["step"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         return None, f"manifest.json cannot be read: {error!r}"
@@ -143,7 +133,7 @@ def inspect_checkpoint(path: Path, *, from_disk: bool = False) -> tuple[Checkpoi
             return None, f"{name} is missing"
         if part.stat().st_size != size:
             return None, f"{name} has {part.stat().st_size} bytes, {size} were written"
-        if sha256_file(part, from_disk=from_disk) != digest:
+        if hash_file(part) != digest:
             return None, f"{name} has other bytes than were written"
     total = sum(size for size, _ in files.values()) + len(raw)
     return CheckpointInfo(path, step, sha256_file(manifest_file), total), ""
@@ -200,9 +190,7 @@ def load_checkpoint(info: CheckpointInfo) -> TrainingState:
     return TrainingState(parts, read_json(info.path / "progress.json"), read_json(info.path / "network.json"))
 
 
-def pack_optimizer(
-    optimizer: torch.optim.Optimizer, names: Mapping[torch.Tensor, str]
-) -> tuple[Tensors, dict]:
+def pack_optimizer(optimizer: torch.optim.Optimizer, names: Mapping[torch.Tensor, str]) -> tuple[Tensors, dict]:
     """An optimizer's state as named tensors and plain numbers, whatever it keeps per parameter."""
     tensors: Tensors = {}
     numbers: dict[str, Any] = {}

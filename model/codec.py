@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -13,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from model.errors import CodecError
-from model.files import canonical_json, write_json
+from pipeline.files import canonical_json, read_json, write_json
 
 _BATCH = 16
 """Frames that an AutoencoderKL sees at once: bounds its memory at 512x512 to about 4 GiB."""
@@ -54,9 +53,7 @@ def _to_signed(frames_FHWC: np.ndarray, factor: int) -> torch.Tensor:
             f"Frames of {frames_FHWC.dtype} {frames_FHWC.shape} were given, uint8 (F, H, W, 3) were expected."
         )
     if frames_FHWC.shape[1] % factor or frames_FHWC.shape[2] % factor:
-        raise CodecError(
-            f"Frames of {frames_FHWC.shape[1:3]} pixels are not a multiple of {factor}: resize them."
-        )
+        raise CodecError(f"Frames of {frames_FHWC.shape[1:3]} pixels are not a multiple of {factor}: resize them.")
     return torch.from_numpy(frames_FHWC).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
@@ -68,9 +65,7 @@ def _to_uint8(pictures_FCHW: torch.Tensor) -> np.ndarray:
 class PatchCodec:
     """Orthonormal patches: each p x p patch's leading principal components, scaled to unit variance."""
 
-    def __init__(
-        self, mean_D: torch.Tensor, basis_DC: torch.Tensor, std_C: torch.Tensor, picture: int
-    ) -> None:
+    def __init__(self, mean_D: torch.Tensor, basis_DC: torch.Tensor, std_C: torch.Tensor, picture: int) -> None:
         self.mean, self.basis, self.std = mean_D, basis_DC, std_C
         self.picture = picture
         self.factor = round((mean_D.numel() / 3) ** 0.5)
@@ -100,9 +95,7 @@ class PatchCodec:
         """See `Codec.save`."""
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {"mean": self.mean, "basis": self.basis, "std": self.std}
-        save_file(
-            {name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "codec.safetensors"
-        )
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "codec.safetensors")
         write_json(folder / "codec.json", {**self._header(), "hash": self.hash})
 
 
@@ -177,7 +170,7 @@ def load_codec(folder: Path, device: str = "cpu") -> Codec:
     path = folder / "codec.json"
     if not path.is_file():
         raise CodecError(f"There is no codec in {folder}: run `longdance encode`.")
-    record = json.loads(path.read_bytes())
+    record = read_json(path)
     codec: Codec
     if record["kind"] == "patches":
         tensors = load_file(folder / "codec.safetensors")
@@ -185,7 +178,5 @@ def load_codec(folder: Path, device: str = "cpu") -> Codec:
     else:
         codec = KLCodec(record["source"], record["picture"], device)
     if codec.hash != record["hash"]:
-        raise CodecError(
-            f"The codec in {folder} is no longer the one that was saved: its weights have changed."
-        )
+        raise CodecError(f"The codec in {folder} is no longer the one that was saved: its weights have changed.")
     return codec

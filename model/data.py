@@ -12,9 +12,10 @@ import numpy as np
 
 from model.config import EncodeConfig
 from model.errors import DataError
-from model.files import read_json, sha256_json
+from model.files import sha256_json
 from model.latents import codec_folder, manifest_path
 from model.samples import Sample, holdout_sources, read_samples
+from pipeline.files import read_json
 
 _OPEN_FILES = 128
 """Latent files a process keeps open: well below the usual limit of 1,024."""
@@ -65,9 +66,7 @@ def load_data(data: Path, encode: EncodeConfig, holdout: float) -> SplitData:
         raise DataError(f"No clip of {data} has the verdict 'ok': look at `longdance report`.")
     folder = codec_folder(data, encode)
     if not (folder / "codec.json").is_file():
-        raise DataError(
-            f"The data set {data} has no latents of this codec: run `longdance encode --data {data}`."
-        )
+        raise DataError(f"The data set {data} has no latents of this codec: run `longdance encode --data {data}`.")
     codec_hash = read_json(folder / "codec.json")["hash"]
     entries, rows, shape = _locate(data, codec_hash, good, encode.prompt)
     held = holdout_sources([sample.source_id for sample in samples], holdout)
@@ -98,9 +97,7 @@ def _locate(
         latents, record, places = manifests[sample.shard]
         place = places[sample.key]
         text = sample.caption or prompt
-        entries.append(
-            LatentSample(sample.key, sample.source_id, latents, place["offset"], place["frames"], text)
-        )
+        entries.append(LatentSample(sample.key, sample.source_id, latents, place["offset"], place["frames"], text))
         rows.append([sample.key, sample.source_id, sample.shard_sha256, record["sha256"], text])
     first = next(iter(manifests.values()))[1]
     return entries, rows, (first["shape"][0], first["shape"][1], first["shape"][2])
@@ -112,9 +109,7 @@ def _read_manifest(data: Path, path: Path) -> tuple[Path, dict, dict[str, dict]]
     record = read_json(path)
     latents = path.parent / record["file"]
     if not latents.is_file() or latents.stat().st_size != record["bytes"]:
-        raise DataError(
-            f"{latents} is missing or cut short: run `longdance encode --data {data}` to mend it."
-        )
+        raise DataError(f"{latents} is missing or cut short: run `longdance encode --data {data}` to mend it.")
     return latents, record, {entry["key"]: entry for entry in record["samples"]}
 
 
@@ -144,13 +139,9 @@ class LatentReader:
         for place, first, length in frame_runs(frames):
             part = view[place * self._stride : (place + length) * self._stride]
             if first < 0 or first + length > entry.frames:
-                raise DataError(
-                    f"Sample {entry.key} has {entry.frames} frames; {first + length - 1} was asked for."
-                )
+                raise DataError(f"Sample {entry.key} has {entry.frames} frames; {first + length - 1} was asked for.")
             if os.preadv(descriptor, [part], entry.offset + first * self._stride) != len(part):
-                raise DataError(
-                    f"{entry.path} ends inside sample {entry.key}: run `longdance encode` to mend it."
-                )
+                raise DataError(f"{entry.path} ends inside sample {entry.key}: run `longdance encode` to mend it.")
         return window
 
     def _open(self, path: Path) -> int:

@@ -10,8 +10,8 @@ import torch
 from model.checkpoint import CheckpointInfo, load_checkpoint, newest_checkpoint
 from model.config import TrainConfig
 from model.errors import CodecError, ConfigError, RunError
-from model.files import read_json
 from model.unet import PRESETS, UNetPreset, VideoUNet
+from pipeline.files import read_json
 
 _LORA_TARGETS = r".*\.attn[12]\.(to_q|to_k|to_v|to_out\.0)"
 
@@ -95,7 +95,9 @@ def add_lora(network: VideoUNet, rank: int) -> None:
     inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=_LORA_TARGETS), network)
 
 
-def configure_parameters(network: VideoUNet, config: TrainConfig, device: torch.device) -> dict[str, torch.nn.Parameter]:
+def configure_parameters(
+    network: VideoUNet, config: TrainConfig, device: torch.device
+) -> dict[str, torch.nn.Parameter]:
     """Set dropout, freeze what does not learn and return, by name, what does, in float32.
 
     On a GPU with mixed precision the frozen 2-D layers are cast to it: they need neither gradients nor a master.

@@ -12,7 +12,6 @@ import hashlib
 import io
 import json
 import math
-import os
 import shutil
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -26,9 +25,11 @@ import numpy as np
 from model.codec import Codec, KLCodec, fit_patch_codec, load_codec, resize_frames
 from model.config import EncodeConfig
 from model.errors import DataError
-from model.files import atomic, atomic_folder, read_json, sha256_file, write_json
+from model.files import atomic_folder
 from model.samples import Sample, read_samples
 from model.text import prompts_of, write_text
+from pipeline.files import atomic, read_json, sha256_file, write_json
+from pipeline.shards import read_member
 
 Progress = Callable[[int, int], None]
 """Called with (done, total)."""
@@ -54,14 +55,15 @@ def decode_video(mp4: bytes, picture: int) -> np.ndarray:
     return resize_frames(np.stack(frames), picture)
 
 
-def read_member(shards: Path, sample: Sample) -> bytes:
-    """The bytes of a sample's mp4. Raises DataError if the shard is shorter than the catalog says."""
-    path = shards / sample.shard
-    with path.open("rb") as file:
-        content = os.pread(file.fileno(), sample.mp4_length, sample.mp4_offset)
-    if len(content) != sample.mp4_length:
-        raise DataError(f"{path} ends inside sample {sample.key}: rebuild this shard with `longdance build`.")
-    return content
+def read_video(data: Path, sample: Sample, picture: int) -> np.ndarray:
+    """A sample's frames as uint8 RGB (F, picture, picture, 3). Raises DataError if its shard is cut short."""
+    try:
+        mp4 = read_member(data / "shards" / sample.shard, sample.mp4_offset, sample.mp4_length)
+    except (EOFError, FileNotFoundError) as error:
+        raise DataError(
+            f"Sample {sample.key} cannot be read ({error}): rebuild its shard with `longdance build`."
+        ) from error
+    return decode_video(mp4, picture)
 
 
 def codec_folder(data: Path, config: EncodeConfig) -> Path:
@@ -76,7 +78,7 @@ def prepare_codec(data: Path, config: EncodeConfig, samples: Sequence[Sample], d
         return load_codec(folder, device)
     codec: Codec
     if config.codec == "embedded":
-        codec = fit_patch_codec(_fit_frames(data / "shards", config, samples), config.patch, config.channels)
+        codec = fit_patch_codec(_fit_frames(data, config, samples), config.patch, config.channels)
     else:
         codec = KLCodec(config.codec, config.picture, device)
     with atomic_folder(folder) as temp:
@@ -84,13 +86,13 @@ def prepare_codec(data: Path, config: EncodeConfig, samples: Sequence[Sample], d
     return load_codec(folder, device)
 
 
-def _fit_frames(shards: Path, config: EncodeConfig, samples: Sequence[Sample]) -> np.ndarray:
+def _fit_frames(data: Path, config: EncodeConfig, samples: Sequence[Sample]) -> np.ndarray:
     """Frames spread evenly over at most 32 samples, chosen by the hash of their keys."""
     order = sorted(samples, key=lambda sample: hashlib.sha256(sample.key.encode()).digest())[:32]
     each = -(-config.fit_frames // len(order))
     parts = []
     for sample in order:
-        frames = decode_video(read_member(shards, sample), config.picture)
+        frames = read_video(data, sample, config.picture)
         parts.append(frames[np.linspace(0, len(frames) - 1, min(each, len(frames))).astype(int)])
     return np.concatenate(parts)
 
@@ -142,7 +144,7 @@ def encode_shard(data: Path, shard: str, samples: Sequence[Sample], codec: Codec
     try:
         with atomic(manifest.with_suffix(".f16")) as temp, temp.open("wb") as file:
             for sample in sorted(samples, key=lambda sample: sample.mp4_offset):
-                frames = decode_video(read_member(data / "shards", sample), codec.picture)
+                frames = read_video(data, sample, codec.picture)
                 content = codec.encode(frames).numpy().astype("<f2").tobytes()
                 file.write(content)
                 digest.update(content)

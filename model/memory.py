@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from model.config import TrainConfig
-from model.errors import DeviceError
 from model.unet import VideoUNet
 
 GIB = 2**30

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 
 from model.config import EncodeConfig
 from model.errors import DataError
-from model.files import atomic, sha256_json
+from model.files import sha256_json
+from pipeline.files import atomic
 
 ZEROS_WIDTH = 32
 """Width of the embeddings when there is no text encoder and the network is made from nothing."""
@@ -93,9 +94,7 @@ class TextTable:
             return
         path = text_path(folder, config, prompts)
         if not path.is_file():
-            raise DataError(
-                f"The prompts of this data set have no embeddings in {folder}: run `longdance encode`."
-            )
+            raise DataError(f"The prompts of this data set have no embeddings in {folder}: run `longdance encode`.")
         with safe_open(path, "pt") as file:
             self._embeddings_PLD = file.get_tensor("embeddings")
         if self._embeddings_PLD.shape[2] != width:

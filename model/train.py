@@ -1,6 +1,6 @@
 """Train one stage. The same call again goes on where it stopped; `python -m model.train` is the same as a program.
 
-    accelerate launch -m model.train --config CONFIG.json --data DATA --run RUN [--fork PARENT]
+accelerate launch -m model.train --config CONFIG.json --data DATA --run RUN [--fork PARENT]
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ from model.checkpoint import (
 from model.codec import load_codec
 from model.config import TrainConfig, parse_config
 from model.data import SplitData, load_data
-from model.errors import ChannelCountError, ConfigError, DeviceError, ModelError
-from model.files import read_json, remove_temps
+from model.errors import ChannelCountError, DeviceError, ModelError
 from model.initial import check_codec_of_run, initial_network, run_checkpoint
 from model.runs import locked, open_run, run_identity
 from model.text import TextTable, text_width
 from model.trainer import Trainer
 from model.unet import VideoUNet
 from model.watch import Progress, TrainEvent
+from pipeline.files import read_json, remove_temps
 
 EXIT_STOPPED = 143
 """Exit status after SIGTERM, with a checkpoint: 128 + 15, as a shell would say."""
@@ -160,9 +160,7 @@ def _agreed_checkpoint(accelerator: Accelerator, run_dir: Path, say: Callable[..
     return info
 
 
-def _network(
-    config: TrainConfig, split: SplitData, state: TrainingState | None
-) -> tuple[VideoUNet, TextTable]:
+def _network(config: TrainConfig, split: SplitData, state: TrainingState | None) -> tuple[VideoUNet, TextTable]:
     """The network as saved, or as it begins, and the embeddings of the data set's prompts."""
     channels = split.train.shape[0]
     if state is None:

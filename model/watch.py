@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from model.files import atomic, canonical_json
+from pipeline.files import atomic, canonical_json
 
 _log = logging.getLogger(__name__)
 
@@ -100,6 +100,4 @@ def write_gif(path: Path, frames_FHWC: np.ndarray, fps: float = 8.0) -> None:
     pictures = [Image.fromarray(frame) for frame in frames_FHWC]
     with atomic(path) as temp:
         duration = round(1000 / fps)
-        pictures[0].save(
-            temp, format="GIF", save_all=True, append_images=pictures[1:], duration=duration, loop=0
-        )
+        pictures[0].save(temp, format="GIF", save_all=True, append_images=pictures[1:], duration=duration, loop=0)

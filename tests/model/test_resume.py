@@ -15,8 +15,8 @@ import torch
 
 from model.checkpoint import TrainingState, load_checkpoint, newest_checkpoint, save_checkpoint
 from model.config import TrainConfig
-from model.files import sha256_file
 from model.train import RunResult, train
+from pipeline.files import sha256_file
 from tests.model.children import train_and_die, train_here
 from tests.model.dataset import micro_config
 
@@ -113,9 +113,7 @@ def test_a_kill_at_each_moment_of_a_checkpoint_leaves_no_trace(
     config, run_dir = micro_config(**SETTINGS), tmp_path / "run"
     # About 14 calls reach the disk per checkpoint; 5 to 19 begins and ends within the first two.
     for at in range(5, 20, 2):
-        child = children.Process(
-            target=train_and_die, args=(dataset, run_dir, config.model_dump(mode="json"), at)
-        )
+        child = children.Process(target=train_and_die, args=(dataset, run_dir, config.model_dump(mode="json"), at))
         child.start()
         child.join()
         assert child.exitcode in (-signal.SIGKILL, 0)

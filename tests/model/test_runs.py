@@ -23,10 +23,10 @@ from model.errors import (
     DeviceError,
     RunError,
 )
-from model.files import read_json, write_json
 from model.latents import encode_dataset
 from model.runs import checkpoint_rows, differences, locked, run_row, training_modules
 from model.train import train
+from pipeline.files import read_json, write_json
 from tests.model.dataset import ENCODE, make_dataset, micro_config, micro_encode
 
 QUICK = {"steps": 2, "checkpoint_every": 1, "validate_every": 50, "sample_every": 50}
@@ -63,9 +63,7 @@ def test_run_json_says_what_the_run_is_made_of(run_dir: Path) -> None:
         ({"holdout": 0.0}, "config.holdout: 0.3 before, 0.0 now; data.holdout_samples: 2 before, 0 now"),
     ],
 )
-def test_a_changed_config_is_refused_and_spelled_out(
-    change: dict, said: str, run_dir: Path, dataset: Path
-) -> None:
+def test_a_changed_config_is_refused_and_spelled_out(change: dict, said: str, run_dir: Path, dataset: Path) -> None:
     with pytest.raises(RunError, match=said.replace(".", r"\.")):
         train(dataset, run_dir, micro_config(**{**QUICK, **change}))
 
