@@ -132,9 +132,14 @@ class LatentReader:
 
     def read(self, sample: int, frames: Sequence[int]) -> np.ndarray:
         """The latents (F, C, H, W) of these frames, float16. Raises DataError if the file ends too early."""
-        entry = self.index.samples[sample]
         window = np.empty((len(frames), *self.index.shape), "<f2")
-        view = memoryview(window).cast("B")
+        self.read_into(window, sample, frames)
+        return window
+
+    def read_into(self, window: np.ndarray, sample: int, frames: Sequence[int]) -> None:
+        """The same into an array that is there already, contiguous and of that shape."""
+        entry = self.index.samples[sample]
+        view = memoryview(window).cast("B")  # type: ignore[arg-type]  # numpy's stubs lack the buffer protocol
         descriptor = self._open(entry.path)
         for place, first, length in frame_runs(frames):
             part = view[place * self._stride : (place + length) * self._stride]
@@ -142,7 +147,6 @@ class LatentReader:
                 raise DataError(f"Sample {entry.key} has {entry.frames} frames; {first + length - 1} was asked for.")
             if os.preadv(descriptor, [part], entry.offset + first * self._stride) != len(part):
                 raise DataError(f"{entry.path} ends inside sample {entry.key}: run `longdance encode` to mend it.")
-        return window
 
     def _open(self, path: Path) -> int:
         descriptor = self._descriptors.get(path)

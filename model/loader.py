@@ -71,9 +71,12 @@ class WindowDataset(Dataset[WindowBatch]):
 
     def __getitem__(self, positions: Sequence[int]) -> WindowBatch:
         chosen = [self.window(position) for position in positions]
-        latents = [torch.from_numpy(self._reader.read(sample, window.frames)) for sample, window in chosen]
         samples, windows = zip(*chosen)
-        return WindowBatch(tuple(positions), samples, windows, torch.stack(latents))
+        shape = (len(chosen), len(windows[0].frames), *self._reader.index.shape)
+        latents = torch.empty(shape, dtype=torch.float16)
+        for (sample, window), place in zip(chosen, latents.numpy()):
+            self._reader.read_into(place, sample, window.frames)
+        return WindowBatch(tuple(positions), samples, windows, latents)
 
 
 def window_loader(

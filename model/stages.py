@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-
-import numpy as np
+from functools import cached_property, lru_cache
+from typing import TypeVar
 
 from model.errors import PlanError, UnknownNameError
 from model.plan import Call, make_plan
+from model.seeding import seed_of
+
+T = TypeVar("T")
 
 CLIP_FRAMES = 181
 # The origin trained its starter on 4 frames and ran it on 7: both are trained here.
@@ -42,7 +44,7 @@ class Window:
     targets: tuple[int, ...]
     first: int | None
 
-    @property
+    @cached_property
     def frames(self) -> tuple[int, ...]:
         """Hints and targets together, ascending: the network's frame axis."""
         return tuple(sorted(self.hints + self.targets))
@@ -99,20 +101,27 @@ def draw_window(
     frames, so that they stack; within it the call and the shift are drawn per position. Calls are drawn in
     proportion to how often the plan makes them, shifts evenly over those that fit the clip.
     """
+    by_length = _windows_by_length(stage, clip_frames, plan)
+    length = _draw([(n, sum(share for _, share in alike)) for n, alike in by_length], seed, "window-length", group)
+    window = _draw(dict(by_length)[length], seed, "window", position)
+    return window.shifted(seed_of(seed, "window-shift", position) % (clip_frames - window.span + 1))
+
+
+@lru_cache(maxsize=64)
+def _windows_by_length(
+    stage: str, clip_frames: int, plan: str
+) -> tuple[tuple[int, tuple[tuple[Window, int], ...]], ...]:
+    """`training_windows` by their number of frames, ascending."""
     choices = training_windows(stage, clip_frames, plan)
     lengths = sorted({len(window.frames) for window, _ in choices})
-    shares = [sum(n for window, n in choices if len(window.frames) == length) for length in lengths]
-    length = lengths[_draw(_generator(seed, 0, group), shares)]
-    alike = [(window, n) for window, n in choices if len(window.frames) == length]
-    generator = _generator(seed, 1, position)
-    window, _ = alike[_draw(generator, [n for _, n in alike])]
-    return window.shifted(int(generator.integers(clip_frames - window.span + 1)))
+    return tuple((n, tuple(c for c in choices if len(c[0].frames) == n)) for n in lengths)
 
 
-def _generator(*key: int) -> np.random.Generator:
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence(key)))
-
-
-def _draw(generator: np.random.Generator, weights: Sequence[int]) -> int:
-    """An index, drawn in proportion to its weight."""
-    return int(np.searchsorted(np.cumsum(weights), generator.integers(sum(weights)), side="right"))
+def _draw(choices: Sequence[tuple[T, int]], seed: int, purpose: str, position: int) -> T:
+    """One of (item, weight), drawn in proportion to the weights (63 bits over small sums: even to 1 in 10^15)."""
+    place = seed_of(seed, purpose, position) % sum(weight for _, weight in choices)
+    for item, weight in choices:
+        if place < weight:
+            return item
+        place -= weight
+    raise AssertionError("the weights sum to more than they do")
