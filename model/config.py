@@ -90,6 +90,8 @@ class TrainConfig(_Frozen):
     weight_decay: float = Field(0.01, ge=0)
     warmup: int = Field(500, ge=0)
     """Steps over which the learning rate rises linearly from 0."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """The learning rate after the warm-up: constant, or falling to 0 at the last step as half a cosine."""
     clip: float = Field(1.0, gt=0)
     """Largest norm of the gradient."""
     ema: float = Field(0.9999, ge=0, lt=1)
@@ -127,6 +129,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "steps": 2000,
         "learning_rate": 1e-3,
         "warmup": 50,
+        "schedule": "cosine",
         "ema": 0.995,
         "device": "cpu",
     },

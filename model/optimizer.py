@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 
 from model.config import TrainConfig
@@ -9,8 +11,11 @@ from model.errors import ConfigError
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
-    """The rate of the step after `step` steps: linear from 0 over the warm-up, then constant."""
-    return config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup))
+    """The rate of the step after `step` steps: linear from 0 over the warm-up, times the schedule."""
+    rate = config.learning_rate * min(1.0, (step + 1) / max(1, config.warmup))
+    if config.schedule == "constant":
+        return rate
+    return rate * 0.5 * (1 + math.cos(math.pi * min(1.0, step / config.steps)))
 
 
 def make_optimizer(config: TrainConfig, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
