@@ -17,9 +17,7 @@ from model.errors import ShapeError, UnknownNameError
 from model.stages import Window
 
 MAX_LOG_SNR = 12.0  # a clean hint: noise_to_signal of 0.0025, below what float16 latents resolve
-MAX_OFFSET = (
-    180  # the farthest that two frames of a 181-frame clip lie apart, so the farthest that is ever learnt
-)
+MAX_OFFSET = 180  # the farthest that two frames of a 181-frame clip lie apart, so the farthest that is ever learnt
 
 
 @dataclass(frozen=True)
@@ -95,9 +93,7 @@ class FrameConditioning:
 
     def to(self, device: torch.device) -> FrameConditioning:
         """The same on another device."""
-        return FrameConditioning(
-            *(x.to(device) for x in (self.frame_index_BF, self.hint_log_snr_BF, self.given_BF))
-        )
+        return FrameConditioning(*(x.to(device) for x in (self.frame_index_BF, self.hint_log_snr_BF, self.given_BF)))
 
 
 def nearest_hint(hints_BFCHW: Tensor, cond: FrameConditioning) -> Tensor:

@@ -45,9 +45,7 @@ class GrownInputConv(nn.Module):
         super().__init__()
         self.spatial = spatial
         kernel = int(spatial.kernel_size[0])
-        self.hint_conv = nn.Conv2d(
-            extra_channels, spatial.out_channels, kernel, padding=kernel // 2, bias=False
-        )
+        self.hint_conv = nn.Conv2d(extra_channels, spatial.out_channels, kernel, padding=kernel // 2, bias=False)
         self.temporal = TemporalConv(spatial.out_channels, axis)
         nn.init.zeros_(self.hint_conv.weight)
 

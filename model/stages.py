@@ -86,9 +86,7 @@ def training_windows(
     windows = [call_window(call) for call in (*calls, *get_stage(stage).extra_calls)]
     counts = Counter(window.shifted(-window.frames[0]) for window in windows if window.span <= clip_frames)
     if not counts:
-        raise PlanError(
-            f"No {stage} call of plan {plan!r} fits a clip of {clip_frames} frames: use longer clips."
-        )
+        raise PlanError(f"No {stage} call of plan {plan!r} fits a clip of {clip_frames} frames: use longer clips.")
     return tuple(counts.items())
 
 

@@ -47,9 +47,7 @@ class FrameAxis:
     def state(self) -> FrameState:
         """The window in use. Raises ShapeError outside of `VideoUNet.forward`."""
         if self._state is None:
-            raise ShapeError(
-                "A temporal layer was called without a window: call the VideoUNet that holds it."
-            )
+            raise ShapeError("A temporal layer was called without a window: call the VideoUNet that holds it.")
         return self._state
 
     @contextmanager
@@ -101,9 +99,7 @@ class TemporalAttention(nn.Module):
         self.axis = axis
         self.head_dim = math.gcd(channels, max_head_dim)
         if self.head_dim % 2:
-            raise ShapeError(
-                f"{channels} channels make heads of {self.head_dim}: rotary positions need an even size."
-            )
+            raise ShapeError(f"{channels} channels make heads of {self.head_dim}: rotary positions need an even size.")
         self.norm = nn.LayerNorm(channels)
         self.to_qkv = nn.Linear(channels, 3 * channels, bias=False)
         self.to_out = nn.Linear(channels, channels)

@@ -26,7 +26,8 @@ class UNetPreset(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     block_out_channels: tuple[int, ...]
-    attention_levels: int  # the first so many levels have transformers, SD 1.5 three of four
+    attention_levels: int  # so many levels have transformers,
+    first_attention_level: int  # from this one on; 0 is the finest
     layers_per_block: int
     attention_head_dim: int  # diffusers' name for the number of heads
     norm_num_groups: int
@@ -35,7 +36,8 @@ class UNetPreset(BaseModel):
 
     def unet2d_config(self, latent_channels: int, text_channels: int) -> dict[str, Any]:
         """Arguments of UNet2DConditionModel, for C latent channels (2C + 1 in, C out)."""
-        attends = [level < self.attention_levels for level in range(len(self.block_out_channels))]
+        first = self.first_attention_level
+        attends = [0 <= level - first < self.attention_levels for level in range(len(self.block_out_channels))]
         return {
             "in_channels": 2 * latent_channels + 1,
             "out_channels": latent_channels,
@@ -51,8 +53,9 @@ class UNetPreset(BaseModel):
 
 PRESETS: dict[str, UNetPreset] = {
     "tiny": UNetPreset(
-        block_out_channels=(64, 128),
+        block_out_channels=(32, 64, 128),
         attention_levels=2,
+        first_attention_level=1,
         layers_per_block=1,
         attention_head_dim=4,
         norm_num_groups=16,
@@ -62,6 +65,7 @@ PRESETS: dict[str, UNetPreset] = {
     "sd15": UNetPreset(
         block_out_channels=(320, 640, 1280, 1280),
         attention_levels=3,
+        first_attention_level=0,
         layers_per_block=2,
         attention_head_dim=8,
         norm_num_groups=32,
@@ -195,9 +199,7 @@ class VideoUNet(ModelMixin, ConfigMixin):
 
         super().enable_gradient_checkpointing(recompute_in_window)
 
-    def forward(
-        self, sample_BFCHW: Tensor, timestep_B: Tensor, text_BLD: Tensor, cond: FrameConditioning
-    ) -> Tensor:
+    def forward(self, sample_BFCHW: Tensor, timestep_B: Tensor, text_BLD: Tensor, cond: FrameConditioning) -> Tensor:
         """The prediction (epsilon or v, as configured) per frame, (B, F, C, H, W), in the sample's dtype.
 
         sample: `[noisy | mask | hint]` of conditioning.network_input, (B, F, 2C + 1, H, W). timestep:
@@ -211,9 +213,7 @@ class VideoUNet(ModelMixin, ConfigMixin):
                 return self._frames(sample_BFCHW, timestep_B, text_BLD, cond).to(sample_BFCHW.dtype)
             return self._residual(sample_BFCHW, timestep_B, text_BLD, cond)
 
-    def _frames(
-        self, sample: Tensor, timestep_B: Tensor, text_BLD: Tensor, cond: FrameConditioning
-    ) -> Tensor:
+    def _frames(self, sample: Tensor, timestep_B: Tensor, text_BLD: Tensor, cond: FrameConditioning) -> Tensor:
         batch, frames = sample.shape[:2]
         folded = sample.flatten(0, 1).to(self.dtype)
         if self.channels_last:
@@ -227,9 +227,7 @@ class VideoUNet(ModelMixin, ConfigMixin):
             )
         return out.unflatten(0, (batch, frames))
 
-    def _residual(
-        self, sample: Tensor, timestep_B: Tensor, text_BLD: Tensor, cond: FrameConditioning
-    ) -> Tensor:
+    def _residual(self, sample: Tensor, timestep_B: Tensor, text_BLD: Tensor, cond: FrameConditioning) -> Tensor:
         """Predict r = x_0 - hint from alpha r + sigma noise, preconditioned for a spread s of r.
 
         With D = alpha^2 s^2 + sigma^2 and network output n: r = alpha s^2 / D * y + sigma s / sqrt(D) * n,
@@ -260,6 +258,6 @@ class VideoUNet(ModelMixin, ConfigMixin):
         given, expected = sample_BFCHW.shape[2], 2 * self.latent_channels + 1
         if given != expected:
             raise ChannelCountError(
-                f"The sample has {given} channels: this network takes {expected} (noisy, mask 1 and hint, with "
+                f"The sample has {given} channels: this network takes {expected} (noisy, mask, hint; "
                 f"{self.latent_channels} latent channels); use the codec that its run was trained with."
             )

@@ -45,9 +45,7 @@ def test_the_origins_settings_are_its_noise_to_signal() -> None:
     draws = torch.rand(2, 7)
     for name, ratio in (("origin-0.33", 0.33), ("origin-0.66", 0.66)):
         level = noise_to_signal_of(WINDOWS, HINT_NOISE[name], draws)
-        assert level[1, [0, 4, 6]].tolist() == pytest.approx(
-            [ratio] * 3
-        ) or level.max().item() == pytest.approx(ratio)
+        assert level[1, [0, 4, 6]].tolist() == pytest.approx([ratio] * 3) or level.max().item() == pytest.approx(ratio)
         assert log_snr_of(level).min().item() == pytest.approx(-2 * math.log(ratio), rel=1e-5)
 
 
@@ -113,16 +111,12 @@ def test_the_input_is_noisy_mask_hint_and_never_shows_a_target() -> None:
     assert torch.equal(out[:, :, 5:][cond.given_BF], latents[cond.given_BF])
     assert torch.equal(out[:, :, :4][~cond.given_BF], noisy[~cond.given_BF])
     other = torch.where(cond.given_BF[:, :, None, None, None], latents, torch.full_like(latents, torch.nan))
-    assert torch.equal(network_input(noisy, other, cond), out), (
-        "latents of frames to be made must not be read"
-    )
+    assert torch.equal(network_input(noisy, other, cond), out), "latents of frames to be made must not be read"
 
 
 def test_shapes_that_disagree_are_refused() -> None:
     with pytest.raises(ShapeError, match="give all the same"):
-        network_input(
-            torch.zeros(2, 6, 4, 3, 3), torch.zeros(2, 6, 4, 3, 3), FrameConditioning.of(WINDOWS, CLEAN)
-        )
+        network_input(torch.zeros(2, 6, 4, 3, 3), torch.zeros(2, 6, 4, 3, 3), FrameConditioning.of(WINDOWS, CLEAN))
 
 
 def test_the_embedding_starts_at_zero_and_then_tells_sign_noise_and_given_apart() -> None:

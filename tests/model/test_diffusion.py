@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 from diffusers import DDIMScheduler
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.diffusion import (
@@ -35,20 +35,17 @@ def test_the_schedule_is_sd15s() -> None:
 def test_noise_and_targets_are_those_of_diffusers() -> None:
     scheduler = DDIMScheduler.from_config(SCHEDULER_CONFIG)
     torch.testing.assert_close(add_noise(X, NOISE, T), scheduler.add_noise(X, NOISE, T))
-    torch.testing.assert_close(
-        prediction_target(X, NOISE, T, "v_prediction"), scheduler.get_velocity(X, NOISE, T)
-    )
+    torch.testing.assert_close(prediction_target(X, NOISE, T, "v_prediction"), scheduler.get_velocity(X, NOISE, T))
     assert prediction_target(X, NOISE, T, "epsilon") is NOISE
 
 
 @pytest.mark.parametrize("kind", ["epsilon", "v_prediction"])
 def test_the_true_prediction_gives_back_the_latents(kind: PredictionType) -> None:
     target = prediction_target(X, NOISE, T, kind)
-    torch.testing.assert_close(
-        predicted_latents(target, add_noise(X, NOISE, T), T, kind), X, rtol=1e-3, atol=1e-4
-    )
+    torch.testing.assert_close(predicted_latents(target, add_noise(X, NOISE, T), T, kind), X, rtol=1e-3, atol=1e-4)
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(0, 999))
 def test_log_snr_is_that_of_alpha_and_sigma_and_the_schedule_preserves_variance(t: int) -> None:
     alpha, sigma = (x.item() for x in alpha_sigma(torch.tensor([t])))

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import PlanError, UnknownNameError
@@ -30,15 +30,57 @@ def test_the_origin_at_181_frames_makes_187_in_39_calls_of_depth_17() -> None:
     assert plan[-1] == Call("interpolation", (182, 186), (183, 184, 185))
 
 
+@settings(deadline=None, max_examples=40)
 @given(st.sampled_from(sorted(PLANS)), lengths)
 def test_every_frame_is_made_once_from_frames_already_there(name: str, frames: int) -> None:
     plan = make_plan(name, frames)
     validate(plan, frames)
-    made = [target for call in plan for target in call.targets]
-    assert sorted(made) == list(range(1, frames_made(plan)))
+    made = sorted(target for call in plan for target in call.targets)
+    assert len(set(made)) == len(made)
+    assert made[: frames - 1] == list(range(1, frames))
     assert all(len(call.frames) <= MAX_WINDOW for call in plan)
+    assert {call.stage for call in plan} <= {"starter", "extrapolation", "interpolation"}
 
 
+@settings(deadline=None, max_examples=40)
+@given(st.sampled_from(sorted(PLANS)), lengths)
+def test_a_stages_name_says_where_its_hints_lie(name: str, frames: int) -> None:
+    for call in make_plan(name, frames):
+        first, last = call.targets[0], call.targets[-1]
+        sides = {
+            "starter": call.hints == (0,),
+            "extrapolation": len(call.hints) > 1 and call.hints[-1] < first,
+            "interpolation": call.hints[0] < first and last < call.hints[-1],
+        }
+        assert sides[call.stage]
+
+
+@pytest.mark.parametrize(("name", "depth"), [("origin", 17), ("streaming", 8), ("tree", 3)])
+def test_depth_at_181_frames(name: str, depth: int) -> None:
+    depths = depth_per_frame(make_plan(name, 181))
+    assert max(depths[frame] for frame in range(181)) == depth
+
+
+@settings(deadline=None, max_examples=40)
+@given(lengths)
+def test_no_plan_in_windows_of_nine_is_shallower_than_the_tree(frames: int) -> None:
+    depth = max(depth_per_frame(make_plan("tree", frames)).values())
+    # A gap between two given frames gets at most 7 new ones, the open end at first 8.
+    assert 8 ** (depth - 1) < frames - 1 <= 8**depth or depth == 1
+
+
+@settings(deadline=None, max_examples=40)
+@given(lengths)
+def test_streaming_finishes_a_stretch_before_it_begins_the_next(frames: int) -> None:
+    plan = make_plan("streaming", frames)
+    there = {0}
+    for call in plan:
+        if call.stage == "extrapolation" and len(there) > 7:
+            assert there == set(range(max(there) + 1))
+        there.update(call.targets)
+
+
+@settings(deadline=None, max_examples=40)
 @given(lengths)
 def test_the_origin_runs_over_by_less_than_one_loop_and_its_depth_is_loops_plus_two(frames: int) -> None:
     plan = origin_plan(frames)

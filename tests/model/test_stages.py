@@ -3,12 +3,12 @@ from __future__ import annotations
 from collections import Counter
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.conditioning import HINT_NOISE
 from model.errors import PlanError, UnknownNameError
-from model.plan import Call, make_plan
+from model.plan import PLANS, Call, make_plan
 from model.stages import ORIGIN_STARTER_WINDOW, STAGES, Window, call_window, draw_window, training_windows
 
 stages = st.sampled_from(sorted(STAGES))
@@ -20,24 +20,30 @@ def relative(call: Call) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return tuple(h - start for h in call.hints), tuple(t - start for t in call.targets)
 
 
+@settings(deadline=None, max_examples=60)
 @given(stages, positions, positions, st.integers(0, 5))
-def test_every_training_window_is_a_call_of_the_plan_shifted(
-    stage: str, position: int, group: int, seed: int
-) -> None:
+def test_every_training_window_is_a_call_of_the_plan_shifted(stage: str, position: int, group: int, seed: int) -> None:
     window = draw_window(stage, seed=seed, position=position, group=group)
     calls = [call for call in make_plan("origin", 181) if call.stage == stage]
     if stage == "starter":
         calls.append(ORIGIN_STARTER_WINDOW)
     start = window.frames[0]
-    assert (tuple(h - start for h in window.hints), tuple(t - start for t in window.targets)) in map(
-        relative, calls
-    )
+    assert (tuple(h - start for h in window.hints), tuple(t - start for t in window.targets)) in map(relative, calls)
 
 
+@pytest.mark.parametrize("plan", sorted(PLANS))
+def test_every_call_of_every_plan_that_fits_a_clip_is_trained_on(plan: str) -> None:
+    calls = [call for call in make_plan(plan, 181) if call_window(call).span <= 181]
+    stages = {call.stage for call in calls}
+    trained = {stage: {window for window, _ in training_windows(stage, plan=plan)} for stage in stages}
+    for call in calls:
+        window = call_window(call)
+        assert window.shifted(-window.frames[0]) in trained[call.stage]
+
+
+@settings(deadline=None, max_examples=60)
 @given(stages, positions, positions, st.integers(40, 400))
-def test_hints_and_targets_are_disjoint_and_inside_the_clip(
-    stage: str, position: int, group: int, clip: int
-) -> None:
+def test_hints_and_targets_are_disjoint_and_inside_the_clip(stage: str, position: int, group: int, clip: int) -> None:
     window = draw_window(stage, seed=0, position=position, group=group, clip_frames=clip)
     assert set(window.hints).isdisjoint(window.targets)
     assert sorted(window.hints + window.targets) == list(window.frames)
@@ -46,6 +52,7 @@ def test_hints_and_targets_are_disjoint_and_inside_the_clip(
     assert window.first is None or window.first in window.hints
 
 
+@settings(deadline=None, max_examples=60)
 @given(stages, positions, positions)
 def test_a_window_is_a_pure_function_of_its_position(stage: str, position: int, group: int) -> None:
     draws = {draw_window(stage, seed=7, position=position, group=group) for _ in range(3)}
@@ -68,18 +75,14 @@ def test_windows_of_one_group_stack_and_those_of_many_cover_every_kind_and_shift
 
 
 def test_another_seed_gives_other_windows() -> None:
-    one, other = (
-        [draw_window("extrapolation", seed=seed, position=n, group=0) for n in range(50)] for seed in (0, 1)
-    )
+    one, other = ([draw_window("extrapolation", seed=seed, position=n, group=0) for n in range(50)] for seed in (0, 1))
     assert one != other
 
 
 def test_calls_are_drawn_as_often_as_the_plan_makes_them() -> None:
     counts = dict(training_windows("interpolation"))
     assert sorted(counts.values()) == [1, 22]
-    drawn = Counter(
-        len(draw_window("interpolation", seed=0, position=n, group=n).frames) for n in range(2000)
-    )
+    drawn = Counter(len(draw_window("interpolation", seed=0, position=n, group=n).frames) for n in range(2000))
     assert 30 < drawn[5] < 150
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -42,6 +42,7 @@ def test_full_attention_is_softmax_of_all_pairs() -> None:
     assert (full_attention(q, k, v) - weights @ v.double()).abs().max() < 1e-5
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.permutations(range(7)), st.lists(st.integers(-180, 180), min_size=7, max_size=7, unique=True))
 def test_frames_permuted_with_their_indices_permute_the_output(order: list[int], frames: list[int]) -> None:
     layer, x = (

@@ -31,9 +31,7 @@ def residual_network(prediction_type: PredictionType) -> VideoUNet:
 
 @pytest.mark.parametrize("in_channels", [4, 9], ids=["text-to-image", "inpaint"])
 @torch.no_grad()
-def test_a_checkpoint_of_diffusers_computes_the_same_frames_to_the_last_bit(
-    in_channels: int, tmp_path: Path
-) -> None:
+def test_a_checkpoint_of_diffusers_computes_the_same_frames_to_the_last_bit(in_channels: int, tmp_path: Path) -> None:
     unet2d(in_channels).save_pretrained(tmp_path / "unet")
     network = VideoUNet.from_pretrained(str(tmp_path), subfolder="unet")
     difference = network(*inputs()) - frame_by_frame(in_channels, unet2d(in_channels))
@@ -89,9 +87,7 @@ def test_saving_and_loading_gives_the_same_bits(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("folder", ["unet2d", "video"])
 @torch.no_grad()
-def test_loaded_in_bfloat16_new_layers_stay_float32_and_the_output_is_close(
-    folder: str, tmp_path: Path
-) -> None:
+def test_loaded_in_bfloat16_new_layers_stay_float32_and_the_output_is_close(folder: str, tmp_path: Path) -> None:
     unet2d(9).save_pretrained(tmp_path / "unet2d")
     VideoUNet.from_unet2d(unet2d(9)).save_pretrained(tmp_path / "video")
     network = VideoUNet.from_pretrained(str(tmp_path / folder), torch_dtype=torch.bfloat16)
@@ -129,9 +125,7 @@ def test_gradient_checkpointing_changes_no_gradient() -> None:
         sample, timestep, text, cond = inputs()
         first = network(sample, timestep, text, cond).square().mean()
         # Another window in between: what is recomputed must be the first one's.
-        other = FrameConditioning(
-            cond.frame_index_BF[:, :4] * 3, cond.hint_log_snr_BF[:, :4], cond.given_BF[:, :4]
-        )
+        other = FrameConditioning(cond.frame_index_BF[:, :4] * 3, cond.hint_log_snr_BF[:, :4], cond.given_BF[:, :4])
         second = network(sample[:, :4], timestep, text, other).square().mean()
         (first + second).backward()
         gradients.append([p.grad for p in network.parameters()])
