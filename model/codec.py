@@ -1,0 +1,182 @@
+"""Frames to latents and back, behind one small interface: `channels`, `factor`, `hash`, encode, decode, save."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any, Protocol
+
+import cv2
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from model.errors import CodecError
+from pipeline.files import canonical_json, read_json, write_json
+
+_BATCH = 16
+"""Frames that an AutoencoderKL sees at once: bounds its memory at 512x512 to about 4 GiB."""
+
+
+class Codec(Protocol):
+    """What training and generation need of a codec."""
+
+    channels: int
+    factor: int
+    """Pixels per latent, along a side."""
+    picture: int
+    """Side of the picture it encodes, in pixels."""
+    hash: str
+    """Names the exact function from frames to latents."""
+
+    def encode(self, frames_FHWC: np.ndarray) -> torch.Tensor:
+        """uint8 RGB frames to float32 latents (F, channels, H / factor, W / factor), about unit variance."""
+
+    def decode(self, latents_FCHW: torch.Tensor) -> np.ndarray:
+        """Latents to uint8 RGB frames (F, H, W, 3)."""
+
+    def save(self, folder: Path) -> None:
+        """Write what `load_codec` needs into `folder`."""
+
+
+def resize_frames(frames_FHWC: np.ndarray, side: int) -> np.ndarray:
+    """uint8 frames scaled to `side` x `side` by area averaging."""
+    if frames_FHWC.shape[1:3] == (side, side):
+        return frames_FHWC
+    scaled = [cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in frames_FHWC]
+    return np.stack(scaled)
+
+
+def _to_signed(frames_FHWC: np.ndarray, factor: int) -> torch.Tensor:
+    if frames_FHWC.dtype != np.uint8 or frames_FHWC.ndim != 4 or frames_FHWC.shape[3] != 3:
+        raise CodecError(
+            f"Frames of {frames_FHWC.dtype} {frames_FHWC.shape} were given, uint8 (F, H, W, 3) were expected."
+        )
+    if frames_FHWC.shape[1] % factor or frames_FHWC.shape[2] % factor:
+        raise CodecError(f"Frames of {frames_FHWC.shape[1:3]} pixels are not a multiple of {factor}: resize them.")
+    return torch.from_numpy(frames_FHWC).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _to_uint8(pictures_FCHW: torch.Tensor) -> np.ndarray:
+    levels = ((pictures_FCHW.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
+    return np.ascontiguousarray(levels.permute(0, 2, 3, 1).cpu().numpy())
+
+
+class PatchCodec:
+    """Orthonormal patches: each p x p patch's leading principal components, scaled to unit variance."""
+
+    def __init__(self, mean_D: torch.Tensor, basis_DC: torch.Tensor, std_C: torch.Tensor, picture: int) -> None:
+        self.mean, self.basis, self.std = mean_D, basis_DC, std_C
+        self.picture = picture
+        self.factor = round((mean_D.numel() / 3) ** 0.5)
+        self.channels = std_C.numel()
+        digest = hashlib.sha256(canonical_json(self._header()))
+        for tensor in (mean_D, basis_DC, std_C):
+            digest.update(tensor.numpy().astype("<f4").tobytes())
+        self.hash = digest.hexdigest()
+
+    def _header(self) -> dict[str, Any]:
+        return {"kind": "patches", "picture": self.picture, "patch": self.factor, "channels": self.channels}
+
+    def encode(self, frames_FHWC: np.ndarray) -> torch.Tensor:
+        """See `Codec.encode`."""
+        signed_FCHW = _to_signed(frames_FHWC, self.factor)
+        patches_FDHW = torch.nn.functional.pixel_unshuffle(signed_FCHW, self.factor)
+        latents_FHWC = ((patches_FDHW.permute(0, 2, 3, 1) - self.mean) @ self.basis) / self.std
+        return latents_FHWC.permute(0, 3, 1, 2).contiguous()
+
+    def decode(self, latents_FCHW: torch.Tensor) -> np.ndarray:
+        """See `Codec.decode`."""
+        latents_FHWC = latents_FCHW.detach().cpu().float().permute(0, 2, 3, 1)
+        patches_FHWD = (latents_FHWC * self.std) @ self.basis.T + self.mean
+        return _to_uint8(torch.nn.functional.pixel_shuffle(patches_FHWD.permute(0, 3, 1, 2), self.factor))
+
+    def save(self, folder: Path) -> None:
+        """See `Codec.save`."""
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {"mean": self.mean, "basis": self.basis, "std": self.std}
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "codec.safetensors")
+        write_json(folder / "codec.json", {**self._header(), "hash": self.hash})
+
+
+def fit_patch_codec(frames_FHWC: np.ndarray, patch: int, channels: int) -> PatchCodec:
+    """The PCA of all patches of `frames` (uint8, square): same frames, same codec, bit for bit on one machine."""
+    signed_FCHW = _to_signed(frames_FHWC, patch)
+    patches_FDHW = torch.nn.functional.pixel_unshuffle(signed_FCHW, patch)
+    patches_ND = patches_FDHW.permute(0, 2, 3, 1).flatten(0, 2).double().numpy()
+    mean = patches_ND.mean(0)
+    centred = patches_ND - mean
+    variances, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+    basis = vectors[:, ::-1][:, :channels]
+    strongest = basis[np.abs(basis).argmax(0), np.arange(channels)]
+    basis = basis * np.sign(strongest)
+    # A component without variance (flat pictures) would divide by zero: one grey level is the floor.
+    std = np.sqrt(variances[::-1][:channels].clip(min=(1 / 127.5) ** 2))
+    mean_D, basis_DC, std_C = (torch.from_numpy(np.array(x, np.float32)) for x in (mean, basis, std))
+    return PatchCodec(mean_D, basis_DC, std_C, frames_FHWC.shape[1])
+
+
+class KLCodec:
+    """diffusers' `AutoencoderKL`: the posterior's mean, shifted and scaled as its config says."""
+
+    def __init__(self, source: str, picture: int, device: str = "cpu") -> None:
+        self.source, self.picture = source, picture
+        self._vae = _load_vae(source).to(device).eval().requires_grad_(False)
+        config = self._vae.config
+        self.channels = config.latent_channels
+        self.factor = 2 ** (len(config.block_out_channels) - 1)
+        self._scale, self._shift = config.scaling_factor, config.shift_factor or 0.0
+        digest = hashlib.sha256(canonical_json({"kind": "autoencoder_kl", "picture": picture}))
+        digest.update(canonical_json([self._scale, self._shift]))
+        for name, tensor in sorted(self._vae.state_dict().items()):
+            digest.update(name.encode() + tensor.cpu().float().numpy().tobytes())
+        self.hash = digest.hexdigest()
+
+    @torch.inference_mode()
+    def encode(self, frames_FHWC: np.ndarray) -> torch.Tensor:
+        """See `Codec.encode`."""
+        parts = _to_signed(frames_FHWC, self.factor).split(_BATCH)
+        means = [self._vae.encode(part.to(self._vae.device)).latent_dist.mean.cpu() for part in parts]
+        return (torch.cat(means) - self._shift) * self._scale
+
+    @torch.inference_mode()
+    def decode(self, latents_FCHW: torch.Tensor) -> np.ndarray:
+        """See `Codec.decode`."""
+        latents = latents_FCHW.to(self._vae.device).float() / self._scale + self._shift
+        return np.concatenate([_to_uint8(self._vae.decode(part).sample) for part in latents.split(_BATCH)])
+
+    def save(self, folder: Path) -> None:
+        """See `Codec.save`. The weights stay where they are; their hash is checked on loading."""
+        record = {"kind": "autoencoder_kl", "source": self.source, "picture": self.picture, "hash": self.hash}
+        write_json(folder / "codec.json", record)
+
+
+def _load_vae(source: str) -> Any:
+    from diffusers import AutoencoderKL  # seconds of import that the embedded codec does not need
+
+    root = Path(source)
+    subfolder = "" if root.is_dir() and not (root / "vae").is_dir() else "vae"
+    try:
+        return AutoencoderKL.from_pretrained(source, subfolder=subfolder, use_safetensors=True)
+    except (OSError, ValueError) as error:
+        raise CodecError(
+            f"No AutoencoderKL could be loaded from {source!r} ({str(error).splitlines()[0]}): give a folder in "
+            "diffusers' format or a hub id that can be reached."
+        ) from error
+
+
+def load_codec(folder: Path, device: str = "cpu") -> Codec:
+    """The codec that `save` wrote into `folder`. Raises CodecError if it is missing or no longer the same."""
+    path = folder / "codec.json"
+    if not path.is_file():
+        raise CodecError(f"There is no codec in {folder}: run `longdance encode`.")
+    record = read_json(path)
+    codec: Codec
+    if record["kind"] == "patches":
+        tensors = load_file(folder / "codec.safetensors")
+        codec = PatchCodec(tensors["mean"], tensors["basis"], tensors["std"], record["picture"])
+    else:
+        codec = KLCodec(record["source"], record["picture"], device)
+    if codec.hash != record["hash"]:
+        raise CodecError(f"The codec in {folder} is no longer the one that was saved: its weights have changed.")
+    return codec

@@ -1,0 +1,180 @@
+"""What can be set, and to what it is set when nobody does: the one source of defaults."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from model.errors import ConfigError
+from model.files import sha256_json
+
+Stage = Literal["starter", "extrapolation", "interpolation"]
+Preset = Literal["tiny", "sd15"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    @property
+    def hash(self) -> str:
+        """Hex sha256 of every field's value."""
+        return sha256_json(self.model_dump(mode="json"))
+
+
+class EncodeConfig(_Frozen):
+    """How frames and prompts become what the network sees."""
+
+    codec: str = "embedded"
+    """`embedded` (patches with a PCA fitted on the data set) or the folder or hub id of an `AutoencoderKL`."""
+    picture: int = Field(64, ge=8)
+    """Side of the square picture that is encoded, in pixels."""
+    patch: int = Field(4, ge=1)
+    """Embedded codec: side of a patch, in pixels."""
+    channels: int = Field(16, ge=1)
+    """Embedded codec: principal components kept per patch."""
+    fit_frames: int = Field(512, ge=1)
+    """Embedded codec: frames that the PCA is fitted on."""
+    text: str | None = None
+    """`zeros`, or the folder or hub id with `tokenizer` and `text_encoder`. None: zeros for the embedded codec,
+    otherwise the codec's own folder."""
+    prompt: str = "a person dancing"
+    """The prompt of every sample that has no caption of its own."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.codec == "embedded" and self.picture % self.patch:
+            raise ValueError(f"picture {self.picture} is not a multiple of patch {self.patch}")
+        if self.codec == "embedded" and self.channels > 3 * self.patch**2:
+            raise ValueError(f"a {self.patch}x{self.patch} patch has no {self.channels} components")
+        return self
+
+    @property
+    def text_source(self) -> str:
+        """`text` with its default filled in."""
+        if self.text is not None:
+            return self.text
+        return "zeros" if self.codec == "embedded" else self.codec
+
+
+class TrainConfig(_Frozen):
+    """One training of one stage. Immutable once the run has begun."""
+
+    stage: Stage
+    preset: Preset = "tiny"
+    network: dict[str, Any] = Field(default_factory=dict)
+    """Overrides of the preset's fields in `model.unet.UNetPreset`; for `init` from scratch."""
+    encode: EncodeConfig = EncodeConfig()
+    init: str = "scratch"
+    """`scratch`; the folder or hub id of a Stable Diffusion checkpoint in diffusers' format; `run:PATH` for the
+    newest checkpoint of another run."""
+    train: Literal["new", "all", "lora"] = "new"
+    """What learns: the temporal layers and conditioning alone, everything, or those and LoRA on the 2-D layers."""
+    lora_rank: int = Field(16, ge=1)
+
+    steps: int = Field(100_000, ge=1)
+    batch: int = Field(1, ge=1)
+    """Samples per optimiser step, over all processes and accumulated parts."""
+    accumulate: int = Field(1, ge=1)
+    seed: int = Field(0, ge=0)
+    workers: int = Field(2, ge=0)
+    """Loader processes per training process."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    vram_gib: float = Field(24.0, gt=0)
+    """Enforced cap on CUDA memory, per process."""
+
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    learning_rate: float = Field(1e-4, gt=0)
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: int = Field(500, ge=0)
+    """Steps over which the learning rate rises linearly from 0."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """The learning rate after the warm-up: constant, or falling to 0 at the last step as half a cosine."""
+    clip: float = Field(1.0, gt=0)
+    """Largest norm of the gradient."""
+    ema: float = Field(0.9999, ge=0, lt=1)
+    """Decay of the moving average of the weights, once it has warmed up."""
+    prediction: Literal["epsilon", "v_prediction"] | None = None
+    """What the network says. None: as its preset or checkpoint does."""
+    dropout: float = Field(0.0, ge=0, lt=1)
+    """In the ResNets and transformers of the 2-D network."""
+    hint_noise: str | None = None
+    """How noisy hints get in training: a name in `model.conditioning.HINT_NOISE`. None: the stage's own."""
+
+    checkpoint_every: int = Field(1000, ge=1)
+    keep: int = Field(2, ge=2)
+    """Checkpoints that are kept."""
+    validate_every: int = Field(1000, ge=1)
+    validation_windows: int = Field(16, ge=1)
+    sample_every: int = Field(1000, ge=1)
+    sample_windows: int = Field(2, ge=1)
+    sample_steps: int = Field(20, ge=1)
+    holdout: float = Field(0.05, ge=0, lt=1)
+    """Share of the sources that is never trained on."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.batch % self.accumulate:
+            raise ValueError(f"batch {self.batch} cannot be split into {self.accumulate} accumulated parts")
+        return self
+
+
+PRESETS: dict[Preset, dict[str, Any]] = {
+    "tiny": {
+        "encode": {},
+        "train": "all",
+        "batch": 8,
+        "steps": 2000,
+        "learning_rate": 1e-3,
+        "warmup": 50,
+        "schedule": "cosine",
+        "ema": 0.995,
+        "device": "cpu",
+    },
+    "sd15": {
+        "encode": {"codec": "stable-diffusion-v1-5/stable-diffusion-inpainting", "picture": 512},
+        "init": "stable-diffusion-v1-5/stable-diffusion-inpainting",
+        "train": "new",
+        "mixed_precision": "bf16",
+        "device": "cuda",
+    },
+}
+
+
+def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConfig:
+    """A stage's config: `settings` over the preset's values over the defaults. `encode` and `network` merge.
+
+    Raises ConfigError, in one sentence per wrong setting.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
+    base = PRESETS[preset]  # type: ignore[index]  # narrowed by the line above
+    merged = {**base, **settings, "encode": {**base["encode"], **settings.get("encode", {})}}
+    return _validated(TrainConfig, {**merged, "stage": stage, "preset": preset})
+
+
+def encode_config(preset: str = "tiny", **settings: Any) -> EncodeConfig:
+    """The preset's encoding with `settings` over it. Raises ConfigError."""
+    return train_config("starter", preset, encode=settings).encode
+
+
+def parse_config(raw: dict[str, Any]) -> TrainConfig:
+    """A config as `run.json` holds it. Raises ConfigError."""
+    return _validated(TrainConfig, raw)
+
+
+def _validated(kind: type[TrainConfig], raw: dict[str, Any]) -> TrainConfig:
+    try:
+        return kind.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(" ".join(_sentence(item) for item in error.errors())) from error
+
+
+def _sentence(item: Any) -> str:
+    name = ".".join(str(part) for part in item["loc"]) or "config"
+    if item["type"] == "extra_forbidden":
+        return f"Unknown setting {name!r}: remove it or mend its spelling."
+    given = "" if isinstance(item["input"], dict) else f" is {item['input']!r}"
+    return f"Setting {name!r}{given}: {item['msg'].removeprefix('Value error, ')}."

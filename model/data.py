@@ -1,0 +1,167 @@
+"""Latents by position: which sample is the n-th, and its frames by a few preads. No decoder, no shuffle buffer."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model.config import EncodeConfig
+from model.errors import DataError
+from model.files import sha256_json
+from model.latents import codec_folder, manifest_path
+from model.samples import Sample, holdout_sources, read_samples
+from pipeline.files import read_json
+
+_OPEN_FILES = 128
+"""Latent files a process keeps open: well below the usual limit of 1,024."""
+
+
+@dataclass(frozen=True)
+class LatentSample:
+    """One sample's latents: where they lie and what goes with them."""
+
+    key: str
+    source_id: str
+    path: Path
+    offset: int
+    frames: int
+    prompt: str
+
+
+@dataclass(frozen=True)
+class DataIndex:
+    """The samples of one side of a data set."""
+
+    samples: tuple[LatentSample, ...]
+    shape: tuple[int, int, int]
+    """Channels, height and width of a frame's latents."""
+
+
+@dataclass(frozen=True)
+class SplitData:
+    """A data set as one training sees it. `version` names its sample list and their bytes."""
+
+    train: DataIndex
+    holdout: DataIndex
+    version: str
+    codec: str
+    codec_folder: Path
+    latents: Path
+    prompts: tuple[str, ...]
+
+
+def load_data(data: Path, encode: EncodeConfig, holdout: float) -> SplitData:
+    """Index the good clips' latents of `data`, split by source.
+
+    Raises DataError when there is no data set, no good clip, or a sample has no latents of this codec.
+    """
+    samples = read_samples(data)
+    good = [sample for sample in samples if sample.ok]
+    if not good:
+        raise DataError(f"No clip of {data} has the verdict 'ok': look at `longdance report`.")
+    folder = codec_folder(data, encode)
+    if not (folder / "codec.json").is_file():
+        raise DataError(f"The data set {data} has no latents of this codec: run `longdance encode --data {data}`.")
+    codec_hash = read_json(folder / "codec.json")["hash"]
+    entries, rows, shape = _locate(data, codec_hash, good, encode.prompt)
+    held = holdout_sources([sample.source_id for sample in samples], holdout)
+    train = tuple(entry for entry in entries if entry.source_id not in held)
+    if not train:
+        raise DataError(f"No source of {data} is left to train on: lower the setting 'holdout' ({holdout}).")
+    return SplitData(
+        train=DataIndex(train, shape),
+        holdout=DataIndex(tuple(entry for entry in entries if entry.source_id in held), shape),
+        version=sha256_json(rows),
+        codec=codec_hash,
+        codec_folder=folder,
+        latents=data / "latents" / codec_hash[:16],
+        prompts=tuple(sorted({sample.caption or encode.prompt for sample in samples})),
+    )
+
+
+def _locate(
+    data: Path, codec_hash: str, samples: Sequence[Sample], prompt: str
+) -> tuple[list[LatentSample], list[list[str]], tuple[int, int, int]]:
+    """Find each sample in its shard's manifest: entries, the rows the version is hashed from, and the shape."""
+    manifests: dict[str, tuple[Path, dict, dict[str, dict]]] = {}
+    entries, rows = [], []
+    for sample in samples:
+        if sample.shard not in manifests:
+            path = manifest_path(data, codec_hash, sample.shard, sample.shard_sha256)
+            manifests[sample.shard] = _read_manifest(data, path)
+        latents, record, places = manifests[sample.shard]
+        place = places[sample.key]
+        text = sample.caption or prompt
+        entries.append(LatentSample(sample.key, sample.source_id, latents, place["offset"], place["frames"], text))
+        rows.append([sample.key, sample.source_id, sample.shard_sha256, record["sha256"], text])
+    first = next(iter(manifests.values()))[1]
+    return entries, rows, (first["shape"][0], first["shape"][1], first["shape"][2])
+
+
+def _read_manifest(data: Path, path: Path) -> tuple[Path, dict, dict[str, dict]]:
+    if not path.is_file():
+        raise DataError(f"Some samples of {data} have no latents yet: run `longdance encode --data {data}`.")
+    record = read_json(path)
+    latents = path.parent / record["file"]
+    if not latents.is_file() or latents.stat().st_size != record["bytes"]:
+        raise DataError(f"{latents} is missing or cut short: run `longdance encode --data {data}` to mend it.")
+    return latents, record, {entry["key"]: entry for entry in record["samples"]}
+
+
+def frame_runs(frames: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Runs of consecutive frame numbers in `frames`: (place in the window, first frame, length)."""
+    start = 0
+    for place in range(1, len(frames) + 1):
+        if place == len(frames) or frames[place] != frames[place - 1] + 1:
+            yield start, frames[start], place - start
+            start = place
+
+
+class LatentReader:
+    """Reads windows of an index with `pread`. Cheap to make; safe in forked and in spawned loader workers."""
+
+    def __init__(self, index: DataIndex) -> None:
+        self.index = index
+        self._stride = 2 * int(np.prod(index.shape))
+        self._descriptors: OrderedDict[Path, int] = OrderedDict()
+
+    def read(self, sample: int, frames: Sequence[int]) -> np.ndarray:
+        """The latents (F, C, H, W) of these frames, float16. Raises DataError if the file ends too early."""
+        window = np.empty((len(frames), *self.index.shape), "<f2")
+        self.read_into(window, sample, frames)
+        return window
+
+    def read_into(self, window: np.ndarray, sample: int, frames: Sequence[int]) -> None:
+        """The same into an array that is there already, contiguous and of that shape."""
+        entry = self.index.samples[sample]
+        view = memoryview(window).cast("B")  # type: ignore[arg-type]  # numpy's stubs lack the buffer protocol
+        descriptor = self._open(entry.path)
+        for place, first, length in frame_runs(frames):
+            part = view[place * self._stride : (place + length) * self._stride]
+            if first < 0 or first + length > entry.frames:
+                raise DataError(f"Sample {entry.key} has {entry.frames} frames; {first + length - 1} was asked for.")
+            if os.preadv(descriptor, [part], entry.offset + first * self._stride) != len(part):
+                raise DataError(f"{entry.path} ends inside sample {entry.key}: run `longdance encode` to mend it.")
+
+    def _open(self, path: Path) -> int:
+        descriptor = self._descriptors.get(path)
+        if descriptor is None:
+            descriptor = self._descriptors[path] = os.open(path, os.O_RDONLY)
+            if len(self._descriptors) > _OPEN_FILES:
+                os.close(self._descriptors.popitem(last=False)[1])
+        else:
+            self._descriptors.move_to_end(path)
+        return descriptor
+
+    def __getstate__(self) -> dict:
+        """What a spawned worker gets: the index, no descriptors."""
+        return {"index": self.index, "_stride": self._stride, "_descriptors": OrderedDict()}
+
+    def __del__(self) -> None:
+        for descriptor in self._descriptors.values():
+            os.close(descriptor)

@@ -1,0 +1,120 @@
+"""The network that a run starts from, and which of its parameters learn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.checkpoint import CheckpointInfo, load_checkpoint, newest_checkpoint
+from model.config import TrainConfig
+from model.errors import CodecError, ConfigError, RunError
+from model.unet import PRESETS, UNetPreset, VideoUNet
+from pipeline.files import read_json
+
+_LORA_TARGETS = r".*\.attn[12]\.(to_q|to_k|to_v|to_out\.0)"
+
+
+def initial_network(config: TrainConfig, latent_channels: int, text_width: int) -> VideoUNet:
+    """Build or load the network that `config.init` names, seeded by `config.seed`.
+
+    Raises ConfigError, WeightsError, ChannelCountError; CheckpointError for a run without a whole checkpoint.
+    """
+    torch.manual_seed(config.seed)
+    if config.init == "scratch":
+        network = _from_scratch(config, latent_channels, text_width)
+    elif config.init.startswith("run:"):
+        network = network_of_run(Path(config.init.removeprefix("run:")))
+    else:
+        root = Path(config.init)
+        subfolder = None if root.is_dir() and not (root / "unet").is_dir() else "unet"
+        network = VideoUNet.from_pretrained(config.init, subfolder=subfolder)
+    if config.prediction not in (None, network.config.prediction_type):
+        if config.init.startswith("run:"):
+            raise ConfigError(
+                f"Setting 'prediction' is {config.prediction!r}, the network of {config.init} was trained with "
+                f"{network.config.prediction_type!r}: leave it out."
+            )
+        network.register_to_config(prediction_type=config.prediction)
+    return network
+
+
+def _from_scratch(config: TrainConfig, latent_channels: int, text_width: int) -> VideoUNet:
+    fields: dict[str, Any] = {**PRESETS[config.preset].model_dump(), **config.network}
+    if config.prediction:
+        fields["prediction_type"] = config.prediction
+    try:
+        preset = UNetPreset.model_validate(fields)
+    except ValueError as error:
+        raise ConfigError(f"Setting 'network' is {config.network}: {error}") from error
+    return VideoUNet(
+        unet2d=preset.unet2d_config(latent_channels, text_width),
+        prediction_type=preset.prediction_type,
+        residual_std=preset.residual_std,
+    )
+
+
+def run_checkpoint(run_dir: Path) -> CheckpointInfo:
+    """The newest whole checkpoint of a run. Raises RunError if there is no such run or it has none yet."""
+    if not (run_dir / "run.json").is_file():
+        raise RunError(f"{run_dir} is no run (it has no run.json): name the folder that `longdance train` made.")
+    info = newest_checkpoint(run_dir / "checkpoints")
+    if info is None:
+        raise RunError(f"Run {run_dir} has no checkpoint yet: let it train first.")
+    return info
+
+
+def network_of_run(run_dir: Path) -> VideoUNet:
+    """A run's network with its averaged weights, on the CPU. Raises RunError, CheckpointError."""
+    state = load_checkpoint(run_checkpoint(run_dir))
+    config = TrainConfig.model_validate(read_json(run_dir / "run.json")["identity"]["config"])
+    network = VideoUNet.from_config(state.network)
+    if config.train == "lora":
+        add_lora(network, config.lora_rank)
+    network.load_state_dict({**state.tensors["weights"], **state.tensors["ema"]})
+    return network
+
+
+def check_codec_of_run(run_dir: Path, codec: str) -> None:
+    """Raise CodecError unless the run at `run_dir` was trained on latents of `codec`."""
+    trained = read_json(run_dir / "run.json")["identity"]["data"]["codec"]
+    if trained != codec:
+        raise CodecError(
+            f"Run {run_dir} was trained on latents of codec {trained[:12]}, this data set's are of {codec[:12]}: "
+            "use the same encode settings and the same fitted codec."
+        )
+
+
+def add_lora(network: VideoUNet, rank: int) -> None:
+    """Put LoRA factors beside the 2-D attentions' projections. Raises ConfigError without peft."""
+    try:
+        from peft import LoraConfig, inject_adapter_in_model
+    except ImportError as error:
+        raise ConfigError("Setting 'train' is 'lora', which needs peft: `pip install peft`.") from error
+    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=_LORA_TARGETS), network)
+
+
+def configure_parameters(
+    network: VideoUNet, config: TrainConfig, device: torch.device
+) -> dict[str, torch.nn.Parameter]:
+    """Set dropout and memory format, freeze what does not learn and return, by name, what does, in float32.
+
+    On a GPU with mixed precision the frozen 2-D layers are cast to it: they need neither gradients nor a master.
+    """
+    network.channels_last = True  # the order that CPU kernels and tensor cores want
+    for module in network.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = config.dropout
+    if config.train == "lora" and not any("lora_" in name for name, _ in network.named_parameters()):
+        add_lora(network, config.lora_rank)
+    new = network.new_parameters()
+    half = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.mixed_precision]
+    for name, parameter in network.named_parameters():
+        learns = config.train == "all" or name in new or "lora_" in name
+        parameter.requires_grad_(learns)
+        if not learns and device.type == "cuda":
+            parameter.data = parameter.data.to(half)
+        else:
+            parameter.data = parameter.data.float()
+    return {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}

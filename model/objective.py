@@ -1,0 +1,74 @@
+"""The training objective of one window: draws by position, the network's input, one loss per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from model.conditioning import FrameConditioning, HintNoise, network_input, noise_hints, noise_to_signal_of
+from model.diffusion import PredictionType, add_noise, loss_per_sample, prediction_target
+from model.seeding import torch_generator
+from model.stages import Window
+
+
+class Network(Protocol):
+    """What the objective calls."""
+
+    def __call__(self, sample: Tensor, timestep: Tensor, text: Tensor, cond: FrameConditioning) -> Tensor:
+        """(B, F, 2C + 1, H, W), (B,), (B, L, D) to (B, F, C, H, W)."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Everything random about a batch of windows."""
+
+    timestep_B: Tensor
+    noise_BFCHW: Tensor
+    hint_level_BF: Tensor
+    """Uniform in [0, 1): where in its range each hint's noise level lies."""
+    hint_noise_BFCHW: Tensor
+
+    def to(self, device: torch.device) -> Draws:
+        """The same on another device."""
+        tensors = (self.timestep_B, self.noise_BFCHW, self.hint_level_BF, self.hint_noise_BFCHW)
+        return Draws(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+
+
+def draw(seed: int, purpose: str, positions: Sequence[int], frame_shape: tuple[int, ...], frames: int) -> Draws:
+    """The draws of windows of `frames` frames at these positions: made on the CPU, each from its own generator."""
+    parts = []
+    for position in positions:
+        generator = torch_generator(seed, purpose, position)
+        parts.append(
+            (
+                torch.randint(1000, (), generator=generator),
+                torch.randn(frames, *frame_shape, generator=generator),
+                torch.rand(frames, generator=generator),
+                torch.randn(frames, *frame_shape, generator=generator),
+            )
+        )
+    return Draws(*(torch.stack(part) for part in zip(*parts)))
+
+
+@dataclass(frozen=True)
+class Objective:
+    """How a run trains: what the network predicts, and how noisy its hints are."""
+
+    prediction: PredictionType
+    hint_noise: HintNoise
+
+    def losses(
+        self, network: Network, latents_BFCHW: Tensor, windows: Sequence[Window], draws: Draws, text_BLD: Tensor
+    ) -> Tensor:
+        """The loss of each sample (B,), float32. All windows have the same number of frames."""
+        level_BF = noise_to_signal_of(windows, self.hint_noise, draws.hint_level_BF)
+        cond = FrameConditioning.of(windows, level_BF)
+        hints = noise_hints(latents_BFCHW, draws.hint_noise_BFCHW, level_BF)
+        noisy = add_noise(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B)
+        predicted = network(network_input(noisy, hints, cond), draws.timestep_B, text_BLD, cond)
+        target = prediction_target(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B, self.prediction)
+        return loss_per_sample(predicted, target, ~cond.given_BF)

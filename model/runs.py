@@ -1,0 +1,154 @@
+"""Runs are immutable: what a run is made of is written once, and a resume with anything different is refused."""
+
+from __future__ import annotations
+
+import ast
+import fcntl
+import importlib.metadata
+import json
+import platform
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from model.checkpoint import inspect_checkpoint, list_checkpoints
+from model.config import TrainConfig
+from model.data import SplitData
+from model.errors import RunError
+from model.files import sha256_json
+from pipeline.files import read_json, sha256_file, write_json
+
+_LIBRARIES = ("torch", "diffusers", "accelerate", "transformers", "numpy", "safetensors")
+_PACKAGE = Path(__file__).parent
+
+
+def training_modules() -> list[str]:
+    """The modules of `model` that training runs, found by following the imports of `model.train`."""
+    found, waiting = set(), ["train"]
+    while waiting:
+        name = waiting.pop()
+        path = _PACKAGE / f"{name}.py"
+        if name in found or not path.is_file():
+            continue
+        found.add(name)
+        for node in ast.walk(ast.parse(path.read_bytes())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("model."):
+                waiting.append((node.module or "").split(".")[1])
+    return sorted(found)
+
+
+def code_hash() -> str:
+    """Names the code that trains: the sha256 of its modules' bytes."""
+    return sha256_json([[name, sha256_file(_PACKAGE / f"{name}.py")] for name in training_modules()])
+
+
+def run_identity(config: TrainConfig, data: SplitData, processes: int, device: str) -> dict[str, Any]:
+    """All that must stay the same while a run goes on, as plain JSON values."""
+    return {
+        "config": config.model_dump(mode="json"),
+        "data": {
+            "version": data.version,
+            "codec": data.codec,
+            "train_samples": len(data.train.samples),
+            "holdout_samples": len(data.holdout.samples),
+        },
+        "code": code_hash(),
+        "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
+        "processes": processes,
+        "device": device,
+    }
+
+
+def differences(before: Any, now: Any, name: str = "") -> list[str]:
+    """What differs between two JSON values, one line a place: `config.seed: 0 before, 1 now`."""
+    if isinstance(before, dict) and isinstance(now, dict):
+        lines = []
+        for key in sorted({*before, *now}):
+            inner = f"{name}.{key}" if name else key
+            lines += differences(before.get(key), now.get(key), inner)
+        return lines
+    return [] if before == now else [f"{name}: {before!r} before, {now!r} now"]
+
+
+def open_run(run_dir: Path, identity: dict[str, Any], parent: dict[str, Any] | None) -> dict[str, Any]:
+    """Begin the run, or check that it is still the same. Returns what `run.json` holds.
+
+    Raises RunError with every difference spelled out.
+    """
+    path = run_dir / "run.json"
+    if path.is_file():
+        record = read_json(path)
+        changed = differences(record["identity"], identity)
+        if changed:
+            raise RunError(
+                f"Run {run_dir} cannot go on, because it began with something else ({'; '.join(changed)}): put that "
+                f"back, or train into a new folder with `--fork {run_dir}`, which goes on from its newest checkpoint."
+            )
+        return record
+    record = {
+        "run_id": uuid.uuid4().hex,
+        "identity": identity,
+        "parent": parent,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": {
+            "python": platform.python_version(),
+            "platform": platform.platform(),
+            "threads": torch.get_num_threads(),
+        },
+    }
+    write_json(path, record)
+    return record
+
+
+@contextmanager
+def locked(run_dir: Path) -> Iterator[None]:
+    """Hold the run for this process. Raises RunError if another one trains it; a killed one lets go by itself."""
+    run_dir.mkdir(parents=True, exist_ok=True)
+    with (run_dir / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise RunError(f"Another process is training run {run_dir}: wait for it, or stop it first.") from error
+        yield
+
+
+def run_row(run_dir: Path, status: str, step: int) -> dict[str, Any]:
+    """A run as the catalog's `runs` keeps it."""
+    record = read_json(run_dir / "run.json")
+    identity = record["identity"]
+    return {
+        "run": record["run_id"],
+        "stage": identity["config"]["stage"],
+        "parent": (record["parent"] or {}).get("run_id"),
+        "config": json.dumps(identity["config"], sort_keys=True),
+        "data_version": identity["data"]["version"],
+        "code_hash": identity["code"],
+        "libraries": json.dumps(identity["libraries"], sort_keys=True),
+        "status": status,
+        "step": step,
+        "created": datetime.fromisoformat(record["created"]).replace(tzinfo=None),
+    }
+
+
+def checkpoint_rows(run_dir: Path) -> list[dict[str, Any]]:
+    """A run's checkpoints as the catalog's `checkpoints` keeps them; `verified` after reading every byte."""
+    run_id = read_json(run_dir / "run.json")["run_id"]
+    rows = []
+    for path in list_checkpoints(run_dir / "checkpoints"):
+        info, _ = inspect_checkpoint(path)
+        rows.append(
+            {
+                "run": run_id,
+                "step": int(path.name.removeprefix("step-")),
+                "path": str(path),
+                "verified": info is not None,
+                "bytes": info.bytes if info else None,
+                "sha256": info.sha256 if info else None,
+            }
+        )
+    return rows

@@ -1,0 +1,59 @@
+"""Which samples a data set holds, read from the catalog: one short read-only visit, plain rows out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data_catalog.connection import open_catalog
+from model.errors import DataError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A stored variant of a clip, and where its video lies."""
+
+    key: str
+    clip_id: str
+    source_id: str
+    shard: str
+    shard_sha256: str
+    mp4_offset: int
+    mp4_length: int
+    ok: bool
+    caption: str | None
+
+
+def read_samples(data: Path) -> list[Sample]:
+    """Every sample of the data set in key order, bad clips included. Raises DataError if there is none."""
+    path = data / "catalog.duckdb"
+    if not path.is_file():
+        raise DataError(f"There is no data set in {data} (no catalog.duckdb): run `longdance build` first.")
+    with open_catalog(path, read_only=True) as catalog:
+        names = {row[0] for row in catalog.execute("DESCRIBE samples").fetchall()}
+        caption = "s.caption" if "caption" in names else "NULL"
+        rows = catalog.execute(
+            f"SELECT s.sample_key, s.clip_id, c.source_id, s.shard, h.sha256, s.mp4_offset, s.mp4_length, "
+            f"c.verdict = 'ok', {caption} FROM samples s JOIN clips c USING (clip_id) "
+            "JOIN shards h ON h.shard = s.shard ORDER BY s.sample_key"
+        ).fetchall()
+    if not rows:
+        raise DataError(
+            f"The data set in {data} holds no samples: run `longdance build` on videos with dancers."
+        )
+    return [Sample(*row) for row in rows]
+
+
+def holdout_sources(sources: Sequence[str], fraction: float) -> frozenset[str]:
+    """The sources that are never trained on: those with the lowest hashes, so that a source stays on its side
+    as the data set grows by others. At least one when `fraction` > 0 and there are two or more; never all."""
+    unique = sorted(set(sources), key=lambda source: hashlib.sha256(f"holdout/{source}".encode()).digest())
+    if fraction == 0 or len(unique) < 2:
+        return frozenset()
+    limit = int(fraction * 2**64)
+    below = [
+        s for s in unique if int.from_bytes(hashlib.sha256(f"holdout/{s}".encode()).digest()[:8]) < limit
+    ]
+    return frozenset((below or unique[:1])[: len(unique) - 1])

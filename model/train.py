@@ -1,0 +1,232 @@
+"""Train one stage. The same call again goes on where it stopped; `python -m model.train` is the same as a program.
+
+accelerate launch -m model.train --config CONFIG.json --data DATA --run RUN [--fork PARENT]
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from accelerate import Accelerator
+from accelerate.utils import broadcast
+
+from model.checkpoint import (
+    CheckpointInfo,
+    TrainingState,
+    inspect_checkpoint,
+    load_checkpoint,
+    newest_checkpoint,
+    save_checkpoint,
+    step_folder,
+)
+from model.codec import load_codec
+from model.config import TrainConfig, parse_config
+from model.data import SplitData, load_data
+from model.errors import ChannelCountError, DeviceError, ModelError
+from model.initial import check_codec_of_run, initial_network, run_checkpoint
+from model.runs import locked, open_run, run_identity
+from model.text import TextTable, text_width
+from model.trainer import Trainer
+from model.unet import VideoUNet
+from model.watch import Progress, TrainEvent
+from pipeline.files import read_json, remove_temps
+
+EXIT_STOPPED = 143
+"""Exit status after SIGTERM, with a checkpoint: 128 + 15, as a shell would say."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a call of `train` ended."""
+
+    run_dir: Path
+    run_id: str
+    status: str
+    """`finished`, or `stopped` by SIGTERM."""
+    step: int
+    checkpoint: Path
+
+
+def train(
+    data: Path,
+    run_dir: Path,
+    config: TrainConfig,
+    progress: Progress | None = None,
+    fork: Path | None = None,
+) -> RunResult:
+    """Train `config.stage` on the data set `data` into `run_dir`, from its newest checkpoint if it has one.
+
+    `fork` names the run that a new run goes on from, weights, Adam and position alike, under another config.
+    Raises ModelError's kinds, each with one sentence: a data set without latents, a changed config, no disk,
+    no checkpoint left, an absent GPU.
+    """
+    device = resolve_device(config.device)
+    accelerator = Accelerator(
+        cpu=device == "cpu",
+        mixed_precision=config.mixed_precision,
+        gradient_accumulation_steps=config.accumulate,
+    )
+    say = _sayer(progress if accelerator.is_main_process else None, config.steps)
+    split = load_data(data, config.encode, config.holdout)
+    identity = run_identity(config, split, accelerator.num_processes, device)
+    with locked(run_dir) if accelerator.is_main_process else nullcontext(), _stop_flag() as stop:
+        if accelerator.is_main_process:
+            _begin(run_dir, identity, fork, split, say)
+        accelerator.wait_for_everyone()
+        record = read_json(run_dir / "run.json")
+        info = _agreed_checkpoint(accelerator, run_dir, say)
+        state = load_checkpoint(info) if info else None
+        network, text_of = _network(config, split, state)
+        trainer = Trainer(accelerator, config, split, network, text_of, run_dir, say)
+        trainer.restore(state)
+        say("started", trainer.step, run_id=record["run_id"], parameters=trainer.parameter_counts())
+        try:
+            finished = trainer.run(stop)
+        except torch.OutOfMemoryError as error:
+            raise DeviceError(trainer.memory_report(str(error))) from error
+        finally:
+            trainer.close()
+    status = "finished" if finished else "stopped"
+    say("ended", trainer.step, status=status)
+    checkpoint = step_folder(run_dir / "checkpoints", trainer.step)
+    return RunResult(run_dir, record["run_id"], status, trainer.step, checkpoint)
+
+
+def resolve_device(wanted: str) -> str:
+    """`cpu` or `cuda`. Raises DeviceError if a GPU is asked for and absent."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("A GPU was asked for (device 'cuda') and torch finds none: set device to 'cpu' or 'auto'.")
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wanted
+
+
+def _begin(
+    run_dir: Path, identity: dict[str, Any], fork: Path | None, split: SplitData, say: Callable[..., None]
+) -> None:
+    """Open the run; a new one first gets its codec, and its parent's checkpoint if it is a fork."""
+    remove_temps(run_dir)
+    parent = None
+    if not (run_dir / "run.json").is_file():
+        init = identity["config"]["init"]
+        if fork is not None:
+            parent = _parent(fork, "fork", split)
+            _copy_checkpoint(run_checkpoint(fork), run_dir / "checkpoints", identity["config"]["keep"])
+        elif init.startswith("run:"):
+            parent = _parent(Path(init.removeprefix("run:")), "weights", split)
+        load_codec(split.codec_folder).save(run_dir / "codec")
+    open_run(run_dir, identity, parent)
+    if not split.holdout.samples:
+        say("notice", 0, text="No source is held out, so there is no validation: it needs two sources or more.")
+
+
+def _parent(run_dir: Path, kind: str, split: SplitData) -> dict[str, Any]:
+    info = run_checkpoint(run_dir)
+    check_codec_of_run(run_dir, split.codec)
+    run_id = read_json(run_dir / "run.json")["run_id"]
+    return {"run_id": run_id, "kind": kind, "step": info.step, "checkpoint": info.sha256}
+
+
+def _copy_checkpoint(info: CheckpointInfo, root: Path, keep: int) -> None:
+    """The parent's state as the child's first checkpoint; its metrics begin anew."""
+    state = load_checkpoint(info)
+    state.progress["metrics_bytes"] = 0
+    save_checkpoint(root, state, keep)
+
+
+def _agreed_checkpoint(accelerator: Accelerator, run_dir: Path, say: Callable[..., None]) -> CheckpointInfo | None:
+    """The main process picks the newest whole checkpoint, all take the same. None: begin at step 0."""
+    root, step = run_dir / "checkpoints", -1
+    if accelerator.is_main_process:
+        info = newest_checkpoint(root, lambda text: say("notice", 0, text=text))
+        step = info.step if info else -1
+    step = int(broadcast(torch.tensor([step], device=accelerator.device)).item())
+    if step < 0:
+        return None
+    info, reason = inspect_checkpoint(step_folder(root, step))
+    if info is None:
+        raise DeviceError(f"Process {accelerator.process_index} reads another checkpoint than the first: {reason}.")
+    say("notice", step, text=f"Going on from checkpoint {info.path.name}.")
+    return info
+
+
+def _network(config: TrainConfig, split: SplitData, state: TrainingState | None) -> tuple[VideoUNet, TextTable]:
+    """The network as saved, or as it begins, and the embeddings of the data set's prompts."""
+    channels = split.train.shape[0]
+    if state is None:
+        width = text_width(split.latents, config.encode, split.prompts)
+        network = initial_network(config, channels, width)
+    else:
+        network = VideoUNet.from_config(state.network)
+    if network.latent_channels != channels:
+        raise ChannelCountError(
+            f"The latents of this data set have {channels} channels and the network takes {network.latent_channels}: "
+            "encode the data set with the codec that the network was trained with."
+        )
+    width = network.unet.config.cross_attention_dim
+    return network, TextTable(split.latents, config.encode, split.prompts, width)
+
+
+def _sayer(progress: Progress | None, steps: int) -> Callable[..., None]:
+    def say(kind: str, step: int, **values: Any) -> None:
+        if progress:
+            progress(TrainEvent(kind, step, steps, values))
+
+    return say
+
+
+@contextmanager
+def _stop_flag() -> Iterator[Callable[[], bool]]:
+    """Within the block SIGTERM only sets the flag that is yielded."""
+    asked = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _print_event() -> Progress:
+    """Events as JSON lines on standard output: all but steps, and of these at most five a second."""
+    last = 0.0
+
+    def show(event: TrainEvent) -> None:
+        nonlocal last
+        if event.kind == "step":
+            if time.monotonic() - last < 0.2 and event.step < event.steps:
+                return
+            last = time.monotonic()
+        print(json.dumps(asdict(event)), flush=True)
+
+    return show
+
+
+@click.command()
+@click.option("--config", "config_path", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--data", type=click.Path(path_type=Path), required=True)
+@click.option("--run", "run_dir", type=click.Path(path_type=Path), required=True)
+@click.option("--fork", type=click.Path(path_type=Path))
+def main(config_path: Path, data: Path, run_dir: Path, fork: Path | None) -> None:
+    """Train a stage as CONFIG (JSON) says; prints events as JSON lines."""
+    try:
+        raw = json.loads(config_path.read_bytes())
+        result = train(data, run_dir, parse_config(raw), _print_event(), fork)
+    except json.JSONDecodeError as error:
+        raise click.ClickException(f"{config_path} is not JSON: {error}.") from error
+    except ModelError as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit(0 if result.status == "finished" else EXIT_STOPPED)
+
+
+if __name__ == "__main__":
+    main()

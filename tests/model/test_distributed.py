@@ -1,0 +1,82 @@
+"""Two processes are one: the same samples, windows and losses as a single process with the same global batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.train import EXIT_STOPPED, train
+from tests.model.dataset import micro_config
+
+SETTINGS = {"steps": 20, "batch": 4, "checkpoint_every": 10, "validate_every": 50, "sample_every": 50}
+
+
+def launch(data: Path, run_dir: Path, config_path: Path, processes: int) -> list[str]:
+    """The command for several processes. Without `--multi_gpu` accelerate starts one: on CPUs it wants mpirun.
+    With it torchrun starts them, and the config's `device` makes them use gloo."""
+    launcher = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu"]
+    counts = ["--num_processes", str(processes), "--num_machines", "1", "--main_process_port", "0"]
+    options = ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
+    program = ["-m", "model.train", "--config", str(config_path), "--data", str(data), "--run", str(run_dir)]
+    return [*launcher, *counts, *options, *program]
+
+
+def metrics(run_dir: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    return [line for line in lines if line["kind"] == "step"]
+
+
+def test_two_processes_match_one_and_see_every_sample_of_an_epoch_once(dataset: Path, tmp_path: Path) -> None:
+    config = micro_config(**SETTINGS)
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+    train(dataset, tmp_path / "one", config)
+    command = launch(dataset, tmp_path / "two", tmp_path / "config.json", 2)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads((tmp_path / "two" / "run.json").read_text())["identity"]["processes"] == 2
+    one, two = metrics(tmp_path / "one"), metrics(tmp_path / "two")
+    assert len(one) == len(two) == 20
+    for alone, shared in zip(one, two):
+        assert shared["samples"] == alone["samples"]
+        assert shared["windows"] == alone["windows"]
+        assert shared["losses"] == pytest.approx(alone["losses"], abs=1e-5)
+        assert shared["loss"] == pytest.approx(alone["loss"], abs=1e-5)
+    seen = [key for line in two for key in line["samples"]]
+    size = len(set(seen))
+    assert size == 6
+    for start in range(0, len(seen) - size + 1, size):
+        assert len(set(seen[start : start + size])) == size
+    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [event["kind"] for event in events].count("ended") == 1
+    assert max(event["step"] for event in events) == 20
+
+
+def test_the_program_stops_on_sigterm_with_its_own_status_and_says_errors_plainly(
+    dataset: Path, tmp_path: Path
+) -> None:
+    config = micro_config(**{**SETTINGS, "steps": 100_000})
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+    program = [sys.executable, "-m", "model.train", "--config", str(tmp_path / "config.json")]
+    command = [*program, "--data", str(dataset), "--run", str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        for line in child.stdout:
+            if json.loads(line)["kind"] == "step":
+                child.send_signal(signal.SIGTERM)
+                break
+        child.stdout.read()
+    assert child.returncode == EXIT_STOPPED
+    assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
+    (tmp_path / "config.json").write_text(config.model_copy(update={"seed": 5}).model_dump_json())
+    refused = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert refused.returncode == 1
+    assert refused.stderr.startswith("Error: Run ")
+    assert "config.seed: 0 before, 5 now" in refused.stderr
+    assert "Traceback" not in refused.stderr

@@ -1,0 +1,215 @@
+"""A killed and resumed training is the undisturbed one, bit for bit; and what a checkpoint holds is all needed."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+from collections.abc import Callable
+from multiprocessing.context import ForkServerContext
+from pathlib import Path
+
+import pytest
+import torch
+
+from model.checkpoint import TrainingState, load_checkpoint, newest_checkpoint, save_checkpoint
+from model.config import TrainConfig
+from model.train import RunResult, train
+from pipeline.files import sha256_file
+from tests.model.children import train_and_die, train_here
+from tests.model.dataset import micro_config
+
+# Dropout draws from the global generator: so its state is part of what must come back.
+SETTINGS = {"dropout": 0.1, "steps": 10, "batch": 2, "checkpoint_every": 2, "validate_every": 5, "sample_every": 20}
+VARIANTS = {
+    "no workers": {},
+    "two workers": {"workers": 2},
+    "accumulation": {"accumulate": 2, "batch": 4},
+}
+
+
+def footprint(run_dir: Path, step: int) -> dict[str, str]:
+    """The sha256 of every part of the last checkpoint, and of the sequence of samples, windows and losses."""
+    folder = run_dir / "checkpoints" / f"step-{step:08d}"
+    parts = {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+    return {**parts, "metrics.jsonl": sha256_file(run_dir / "metrics.jsonl")}
+
+
+class _Crash(Exception):
+    pass
+
+
+def crash_after(step: int) -> Callable:
+    """A progress callback that stops the training as an exception would, after `step` steps."""
+
+    def watch(event: object) -> None:
+        if getattr(event, "kind", "") == "step" and getattr(event, "step", 0) == step:
+            raise _Crash
+
+    return watch
+
+
+@pytest.fixture(scope="module")
+def undisturbed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, str]]:
+    """The footprint of a run that nothing disturbs, made once for each variant."""
+    made: dict[str, dict[str, str]] = {}
+
+    def footprint_of(variant: str) -> dict[str, str]:
+        if variant not in made:
+            run_dir = tmp_path_factory.mktemp("undisturbed") / "run"
+            config = micro_config(**{**SETTINGS, **VARIANTS[variant]})
+            assert train(dataset, run_dir, config).status == "finished"
+            made[variant] = footprint(run_dir, config.steps)
+        return made[variant]
+
+    return footprint_of
+
+
+def kill_until(
+    children: ForkServerContext, dataset: Path, run_dir: Path, config: TrainConfig, kills: int, seed: int
+) -> int:
+    """Train in children, `kills` of which are killed at random moments. Returns how many died training."""
+    moments, died = random.Random(seed), 0
+    for number in range(kills + 1):
+        child = children.Process(target=train_here, args=(dataset, run_dir, config.model_dump(mode="json")))
+        child.start()
+        if number < kills:
+            time.sleep(moments.uniform(0.05, 1.0))
+            child.kill()
+        child.join()
+        died += child.exitcode == -signal.SIGKILL
+    assert child.exitcode == 0
+    return died
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_kills_at_random_moments_leave_no_trace(
+    variant: str,
+    dataset: Path,
+    tmp_path: Path,
+    children: ForkServerContext,
+    undisturbed: Callable[[str], dict[str, str]],
+) -> None:
+    config = micro_config(**{**SETTINGS, **VARIANTS[variant]})
+    assert kill_until(children, dataset, tmp_path / "run", config, kills=4, seed=len(variant)) > 0
+    assert footprint(tmp_path / "run", config.steps) == undisturbed(variant)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_twenty_kills_at_random_moments_leave_no_trace(
+    variant: str, dataset: Path, tmp_path: Path, children: ForkServerContext
+) -> None:
+    config = micro_config(**{**SETTINGS, **VARIANTS[variant], "steps": 60})
+    train(dataset, tmp_path / "undisturbed", config)
+    assert kill_until(children, dataset, tmp_path / "run", config, kills=20, seed=1) == 20
+    assert footprint(tmp_path / "run", 60) == footprint(tmp_path / "undisturbed", 60)
+
+
+def test_a_kill_at_each_moment_of_a_checkpoint_leaves_no_trace(
+    dataset: Path, tmp_path: Path, children: ForkServerContext, undisturbed: Callable[[str], dict[str, str]]
+) -> None:
+    config, run_dir = micro_config(**SETTINGS), tmp_path / "run"
+    # About 14 calls reach the disk per checkpoint; 5 to 19 begins and ends within the first two.
+    for at in range(5, 20, 2):
+        child = children.Process(target=train_and_die, args=(dataset, run_dir, config.model_dump(mode="json"), at))
+        child.start()
+        child.join()
+        assert child.exitcode in (-signal.SIGKILL, 0)
+    assert train(dataset, run_dir, config).status == "finished"
+    assert footprint(run_dir, config.steps) == undisturbed("no workers")
+
+
+def test_sigterm_leaves_a_checkpoint_and_the_next_call_goes_on(
+    dataset: Path, tmp_path: Path, undisturbed: Callable[[str], dict[str, str]]
+) -> None:
+    config = micro_config(**SETTINGS)
+
+    def ask_to_stop(event: object) -> None:
+        if getattr(event, "kind", "") == "step" and getattr(event, "step", 0) == 5:
+            signal.raise_signal(signal.SIGTERM)
+
+    stopped = train(dataset, tmp_path / "run", config, ask_to_stop)
+    assert (stopped.status, stopped.step) == ("stopped", 5)
+    assert stopped.checkpoint.is_dir()
+    assert train(dataset, tmp_path / "run", config) == RunResult(
+        tmp_path / "run", stopped.run_id, "finished", 10, tmp_path / "run" / "checkpoints" / "step-00000010"
+    )
+    assert footprint(tmp_path / "run", 10) == undisturbed("no workers")
+
+
+# --- the mutation check ------------------------------------------------------------------------
+
+
+def _without_moment(key: str) -> Callable[[TrainingState], None]:
+    def mutate(state: TrainingState) -> None:
+        for name, tensor in state.tensors["optimizer"].items():
+            if name.endswith(f"/{key}"):
+                tensor.zero_()
+
+    return mutate
+
+
+def _other_generator(state: TrainingState) -> None:
+    state.tensors["rng"]["cpu"] = torch.Generator().manual_seed(123).get_state()[None]
+
+
+def _from_start(part: str) -> Callable[[TrainingState], None]:
+    def mutate(state: TrainingState) -> None:
+        for tensor in state.tensors[part].values():
+            tensor.add_(1e-6 if tensor.is_floating_point() else 0)
+
+    return mutate
+
+
+def _other_number(name: str, value: int) -> Callable[[TrainingState], None]:
+    def mutate(state: TrainingState) -> None:
+        state.progress[name] = value
+
+    return mutate
+
+
+MUTATIONS: dict[str, Callable[[TrainingState], None]] = {
+    "nothing": lambda state: None,
+    "weights": _from_start("weights"),
+    "ema": _from_start("ema"),
+    "first moments": _without_moment("exp_avg"),
+    "second moments": _without_moment("exp_avg_sq"),
+    "adam's steps": _without_moment("step"),
+    "all of adam": lambda state: state.tensors["optimizer"].clear(),
+    "random generator": _other_generator,
+    "step": _other_number("step", 2),
+    "samples seen": _other_number("samples_seen", 0),
+    "length of the metrics": _other_number("metrics_bytes", 0),
+}
+
+
+@pytest.fixture(scope="module")
+def crashed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that crashed at step 5, after its checkpoint of step 4."""
+    run_dir = tmp_path_factory.mktemp("crashed") / "run"
+    with pytest.raises(_Crash):
+        train(dataset, run_dir, micro_config(**SETTINGS), crash_after(5))
+    return run_dir
+
+
+@pytest.mark.parametrize("part", MUTATIONS)
+def test_every_part_of_the_state_is_needed(
+    part: str,
+    crashed: Path,
+    dataset: Path,
+    tmp_path: Path,
+    undisturbed: Callable[[str], dict[str, str]],
+) -> None:
+    run_dir = tmp_path / "run"
+    shutil.copytree(crashed, run_dir)
+    info = newest_checkpoint(run_dir / "checkpoints")
+    assert info is not None
+    assert info.step == 4
+    state = load_checkpoint(info)
+    MUTATIONS[part](state)
+    shutil.rmtree(run_dir / "checkpoints")
+    save_checkpoint(run_dir / "checkpoints", state, keep=2)
+    train(dataset, run_dir, micro_config(**SETTINGS))
+    assert (footprint(run_dir, 10) == undisturbed("no workers")) == (part == "nothing")

@@ -1,0 +1,262 @@
+"""A run stays what it is: any change is refused and spelled out, and a fork names its parent."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_catalog.connection import open_catalog
+from data_catalog.writes import merge_checkpoints, merge_runs
+from model.checkpoint import load_checkpoint, newest_checkpoint
+from model.config import TrainConfig, train_config
+from model.errors import (
+    ChannelCountError,
+    CheckpointError,
+    CodecError,
+    ConfigError,
+    DataError,
+    DeviceError,
+    RunError,
+)
+from model.latents import encode_dataset
+from model.runs import checkpoint_rows, differences, locked, run_row, training_modules
+from model.train import train
+from pipeline.files import read_json, write_json
+from tests.model.dataset import ENCODE, make_dataset, micro_config, micro_encode
+
+QUICK = {"steps": 2, "checkpoint_every": 1, "validate_every": 50, "sample_every": 50}
+
+
+@pytest.fixture(scope="module")
+def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of two steps. Read only: copy it."""
+    run_dir = tmp_path_factory.mktemp("trained") / "run"
+    train(dataset, run_dir, micro_config(**QUICK))
+    return run_dir
+
+
+@pytest.fixture
+def run_dir(trained: Path, tmp_path: Path) -> Path:
+    shutil.copytree(trained, tmp_path / "run")
+    return tmp_path / "run"
+
+
+def test_run_json_says_what_the_run_is_made_of(run_dir: Path) -> None:
+    record = read_json(run_dir / "run.json")
+    identity = record["identity"]
+    assert TrainConfig.model_validate(identity["config"]).hash == micro_config(**QUICK).hash
+    assert len(identity["data"]["version"]) == len(identity["code"]) == 64
+    assert {"torch", "diffusers", "accelerate"} <= identity["libraries"].keys()
+    assert record["parent"] is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seed": 1}, "config.seed: 0 before, 1 now"),
+        ({"steps": 3, "learning_rate": 0.5}, "config.learning_rate: 0.001 before, 0.5 now; config.steps: 2 before, 3"),
+        ({"holdout": 0.0}, "config.holdout: 0.3 before, 0.0 now; data.holdout_samples: 2 before, 0 now"),
+    ],
+)
+def test_a_changed_config_is_refused_and_spelled_out(change: dict, said: str, run_dir: Path, dataset: Path) -> None:
+    with pytest.raises(RunError, match=said.replace(".", r"\.")):
+        train(dataset, run_dir, micro_config(**{**QUICK, **change}))
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        (("code",), "code: 'x' before"),
+        (("libraries", "torch"), "libraries.torch: 'x' before"),
+        (("data", "version"), "data.version: 'x' before"),
+        (("processes",), "processes: 'x' before, 1 now"),
+    ],
+)
+def test_other_code_libraries_or_data_are_refused(path: tuple, said: str, run_dir: Path, dataset: Path) -> None:
+    record = read_json(run_dir / "run.json")
+    place = record["identity"]
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = "x"
+    write_json(run_dir / "run.json", record)
+    with pytest.raises(RunError, match=said):
+        train(dataset, run_dir, micro_config(**QUICK))
+
+
+def test_a_fork_goes_on_from_its_parent_under_another_config(run_dir: Path, dataset: Path, tmp_path: Path) -> None:
+    child, config = tmp_path / "child", micro_config(**{**QUICK, "steps": 4, "learning_rate": 5e-4})
+    assert train(dataset, child, config, fork=run_dir).step == 4
+    parent = read_json(child / "run.json")["parent"]
+    info = newest_checkpoint(run_dir / "checkpoints")
+    assert info is not None
+    assert parent == {
+        "run_id": read_json(run_dir / "run.json")["run_id"],
+        "kind": "fork",
+        "step": 2,
+        "checkpoint": info.sha256,
+    }
+    steps = [json.loads(line)["step"] for line in (child / "metrics.jsonl").read_text().splitlines()]
+    assert steps == [3, 4]
+    assert train(dataset, child, config, fork=run_dir).step == 4
+
+
+def test_a_stage_starts_from_another_runs_averaged_weights(run_dir: Path, dataset: Path, tmp_path: Path) -> None:
+    child = tmp_path / "child"
+    config = micro_config("interpolation", **{**QUICK, "init": f"run:{run_dir}", "learning_rate": 1e-12})
+    assert train(dataset, child, config).step == 2
+    assert read_json(child / "run.json")["parent"]["kind"] == "weights"
+    parent_info, child_info = (newest_checkpoint(path / "checkpoints") for path in (run_dir, child))
+    assert parent_info is not None
+    assert child_info is not None
+    averaged, begun = load_checkpoint(parent_info).tensors["ema"], load_checkpoint(child_info).tensors["weights"]
+    for name, tensor in averaged.items():
+        assert (tensor - begun[name]).abs().max() < 1e-6
+
+
+def test_latents_of_another_codec_are_refused(run_dir: Path, tmp_path: Path) -> None:
+    data = make_dataset(tmp_path / "other", sources=2)
+    encode_dataset(data, micro_encode())
+    with pytest.raises(CodecError, match="was trained on latents of codec"):
+        train(data, tmp_path / "child", micro_config(**QUICK, init=f"run:{run_dir}"))
+    with pytest.raises(CodecError, match="was trained on latents of codec"):
+        train(data, tmp_path / "child", micro_config(**QUICK), fork=run_dir)
+
+
+def test_a_network_of_other_channels_is_refused(dataset: Path, tmp_path: Path) -> None:
+    from diffusers import UNet2DConditionModel
+
+    unet = UNet2DConditionModel(
+        in_channels=3,
+        out_channels=3,
+        block_out_channels=(8, 16),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=1,
+        attention_head_dim=2,
+        norm_num_groups=4,
+        cross_attention_dim=8,
+    )
+    unet.save_pretrained(tmp_path / "sd" / "unet")
+    config = micro_config(**QUICK, init=str(tmp_path / "sd"))
+    with pytest.raises(ChannelCountError, match="have 4 channels and the network takes 3"):
+        train(dataset, tmp_path / "run", config)
+
+
+def test_a_stable_diffusion_folder_starts_a_run_whose_image_layers_stay(dataset: Path, tmp_path: Path) -> None:
+    from diffusers import UNet2DConditionModel
+
+    unet = UNet2DConditionModel(
+        in_channels=4,
+        out_channels=4,
+        block_out_channels=(8, 16),
+        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
+        layers_per_block=1,
+        attention_head_dim=2,
+        norm_num_groups=4,
+        cross_attention_dim=8,
+    )
+    unet.save_pretrained(tmp_path / "sd" / "unet")
+    config = micro_config(**QUICK, init=str(tmp_path / "sd"), train="new")
+    train(dataset, tmp_path / "run", config)
+    info = newest_checkpoint(tmp_path / "run" / "checkpoints")
+    assert info is not None
+    weights = load_checkpoint(info).tensors["weights"]
+    image = {tensor.double().sum().item() for tensor in unet.state_dict().values()}
+    frozen = [n for n, t in weights.items() if t.double().sum().item() in image]
+    assert len(frozen) >= len(unet.state_dict())
+    assert set(load_checkpoint(info).tensors["ema"]) < set(weights)
+
+
+def test_two_processes_cannot_train_one_run(run_dir: Path, dataset: Path) -> None:
+    with locked(run_dir), pytest.raises(RunError, match="Another process is training"):
+        train(dataset, run_dir, micro_config(**QUICK))
+
+
+def test_a_run_whose_checkpoints_are_gone_does_not_start_anew(run_dir: Path, dataset: Path) -> None:
+    for path in (run_dir / "checkpoints").glob("step-*"):
+        shutil.rmtree(path)
+    with pytest.raises(CheckpointError, match="all are gone"):
+        train(dataset, run_dir, micro_config(**QUICK))
+
+
+def test_rows_of_runs_and_checkpoints_fit_the_catalog(run_dir: Path, tmp_path: Path) -> None:
+    with open_catalog(tmp_path / "catalog.duckdb") as catalog:
+        merge_runs(catalog, [run_row(run_dir, "finished", 2)])
+        merge_checkpoints(catalog, checkpoint_rows(run_dir))
+        assert catalog.execute("SELECT stage, step, status FROM runs").fetchall() == [("starter", 2, "finished")]
+        assert catalog.execute("SELECT step, verified FROM checkpoints ORDER BY 1").fetchall() == [
+            (1, True),
+            (2, True),
+        ]
+
+
+@pytest.mark.soak
+def test_the_code_hash_covers_what_training_imports_and_no_more() -> None:
+    loaded = subprocess.run(
+        [sys.executable, "-c", "import model.train, sys; print(*[m for m in sys.modules if m.startswith('model.')])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert {name.removeprefix("model.") for name in loaded.stdout.split()} == set(training_modules())
+
+
+def test_differences_name_each_place() -> None:
+    assert differences({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3, "d": 4}}) == [
+        "a.c: 2 before, 3 now",
+        "a.d: None before, 4 now",
+    ]
+    assert differences({"a": [1]}, {"a": [1]}) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"stage": "dance"}, "'stage' is 'dance'.*'starter', 'extrapolation' or 'interpolation'"),
+        ({"preset": "huge"}, "Unknown preset 'huge': choose one of tiny, sd15"),
+        ({"steps": 0}, "'steps' is 0.*greater than or equal to 1"),
+        ({"stepps": 5}, "Unknown setting 'stepps'"),
+        ({"encode": {"picture": 63}}, "picture 63 is not a multiple of patch 4"),
+        ({"encode": {"channels": 99}}, "a 4x4 patch has no 99 components"),
+        ({"batch": 3, "accumulate": 2}, "batch 3 cannot be split into 2"),
+    ],
+)
+def test_wrong_settings_are_said_in_one_sentence(settings: dict, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        train_config(**{"stage": "starter", **settings})
+
+
+def test_settings_go_over_the_preset_and_encode_merges() -> None:
+    config = train_config("starter", "sd15", encode={"prompt": "a cat"}, batch=3)
+    assert (config.encode.picture, config.encode.prompt, config.batch) == (512, "a cat", 3)
+    assert config.hash != train_config("starter", "sd15", batch=3).hash
+    assert TrainConfig.model_validate(json.loads(config.model_dump_json())) == config
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "said"),
+    [
+        ({"device": "cuda"}, DeviceError, "GPU was asked for .* and torch finds none"),
+        ({"optimizer": "adamw8bit"}, ConfigError, "needs a GPU"),
+        ({"train": "lora"}, ConfigError, "needs peft"),
+        ({"encode": {**ENCODE, "channels": 5}}, DataError, "no latents of this codec: run `longdance encode"),
+        ({"init": "run:/nowhere"}, RunError, "is no run"),
+        ({"network": {"widths": 3}}, ConfigError, "'network'.*widths"),
+        ({"batch": 6, "accumulate": 3, "holdout": 0.99}, None, ""),
+    ],
+)
+def test_what_cannot_be_trained_is_said_before_it_begins(
+    settings: dict, error: type[Exception] | None, said: str, dataset: Path, tmp_path: Path
+) -> None:
+    config = micro_config(**{**QUICK, **settings})
+    if error is None:
+        assert train(dataset, tmp_path / "run", config).status == "finished"
+        return
+    with pytest.raises(error, match=said):
+        train(dataset, tmp_path / "run", config)
