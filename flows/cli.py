@@ -51,9 +51,10 @@ class Group(click.Group):
 def explain(error: BaseException) -> str | None:
     """The sentence for an error that the user can mend, or None for a fault of our own."""
     from data_catalog.errors import CatalogError
+    from model.errors import ModelError
     from pipeline.errors import LongdanceError
 
-    if isinstance(error, LongdanceError | CatalogError):
+    if isinstance(error, LongdanceError | CatalogError | ModelError):
         return str(error)
     if isinstance(error, OSError) and error.errno in (28, 30, 122):
         return f"The disk is full or cannot be written ({error}): make room and run the same command again."
@@ -70,6 +71,7 @@ def main() -> None:
 
     \b
     longdance build RAW --data DATA         raw videos to training-ready shards
+    longdance train STAGE --data DATA --run RUN   train starter, extrapolation, interpolation
     longdance sql "SELECT ..." --data DATA  ask the catalog
     longdance verify --data DATA            check every stored byte
     longdance synth OUT --videos 8          draw synthetic dancers to try it on
@@ -134,6 +136,56 @@ def show_build(data: Path, counters: dict[str, int]) -> None:
     click.echo("this run: " + ", ".join(f"{k}={v}" for k, v in sorted(counters.items()) if not k.startswith("total")))
     click.echo("data set: " + ", ".join(f"{k[6:]}={v}" for k, v in counters.items() if k.startswith("total")))
     click.echo(f"look at {folder.contact_sheet}, or: longdance sql 'FROM clips' --data {data}")
+
+
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--preset` and `--set`, which `encode` and `train` share."""
+    preset = click.option("--preset", type=click.Choice(["tiny", "sd15"]), default="tiny", show_default=True)
+    setting = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of training.")
+    return preset(setting(command))
+
+
+@main.command(epilog="Example: longdance encode --data dance --preset tiny --set encode.picture=64")
+@data_option
+@training_options
+def encode(data: Path, preset: str, settings: tuple[str, ...]) -> None:
+    """Make latents of every stored sample, once; `train` does it by itself where they are missing."""
+    from flows.options import overrides
+
+    prefect_settings()
+    from flows.train_stage import encode_only
+
+    counted = encode_only(data, preset, overrides(settings))
+    click.echo(", ".join(f"{name}={count}" for name, count in counted.items()))
+
+
+@main.command(epilog="Example: longdance train starter --data dance --run runs/starter --preset tiny --set steps=2000")
+@click.argument("stage")
+@data_option
+@click.option("--run", type=FOLDER, required=True, help="Folder of the run; the same command again goes on.")
+@training_options
+@click.option("--fork", type=FOLDER, help="Run that this new one goes on from, under other settings.")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Of `accelerate launch`.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved config and stop.")
+def train(
+    stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], fork: Path | None, processes: int,
+    dry_run: bool,
+) -> None:  # fmt: skip
+    """Train STAGE: starter, extrapolation or interpolation. Run it again to go on."""
+    from flows.options import overrides
+
+    values = overrides(settings)
+    if dry_run:
+        from model.config import train_config
+
+        click.echo(train_config(stage, preset, **values).model_dump_json(indent=1))
+        return
+    prefect_settings()
+    from flows.train_stage import check_stage, train_stage
+
+    check_stage(stage, preset, values)
+    ended = train_stage(stage, data, run, preset, values, processes, fork)
+    click.echo(f"{ended['status']} at step {ended['step']}; look at {run}/samples, or: tensorboard --logdir {run}")
 
 
 @main.command(epilog="Example: longdance synth raw --videos 8 --seed 1")

@@ -23,11 +23,7 @@ def resolve(model: type[Model], file: Path | None, flags: Mapping[str, Any], set
         LongdanceError: an unknown name or a value that does not fit, in one sentence.
     """
     values: dict[str, Any] = _read(file) if file else {}
-    for text in settings:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise LongdanceError(f"--set {text!r} has no '=': write --set NAME=VALUE, for example crop.margin=0.05.")
-        _put(values, name, None if value == "none" else value)
+    overlay(values, settings)
     for name, value in flags.items():
         if value is not None:
             _put(values, name, value)
@@ -37,6 +33,30 @@ def resolve(model: type[Model], file: Path | None, flags: Mapping[str, Any], set
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise LongdanceError(f"{where} is {first['input']!r}: {first['msg'].lower()}.") from error
+
+
+def overrides(settings: Iterable[str]) -> dict[str, Any]:
+    """`--set NAME=VALUE` texts as nested values.
+
+    Raises:
+        LongdanceError: a text without "=".
+    """
+    values: dict[str, Any] = {}
+    overlay(values, settings)
+    return values
+
+
+def overlay(values: dict[str, Any], settings: Iterable[str]) -> None:
+    """Put `--set NAME=VALUE` texts into nested values.
+
+    Raises:
+        LongdanceError: a text without "=".
+    """
+    for text in settings:
+        name, separator, value = text.partition("=")
+        if not separator:
+            raise LongdanceError(f"--set {text!r} has no '=': write --set NAME=VALUE, for example crop.margin=0.05.")
+        _put(values, name, None if value == "none" else value)
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -44,24 +44,39 @@ class Progress:
         if not total:
             yield lambda done: None
             return
-        bar = self.bars.add_task(name, total=total)
-        artifact = cast(UUID, create_progress_artifact(0.0, description=f"{self.title}: {name}"))
-        logger, started = get_run_logger(), time.monotonic()
-        done, told = 0, started
+        done = 0
+        with self.growing(name) as show:
+            show(0, total)
 
-        def advance(count: int) -> None:
-            nonlocal done, told
-            done += count
-            self.bars.advance(bar, count)
+            def advance(count: int) -> None:
+                nonlocal done
+                done += count
+                show(done, total)
+
+            yield advance
+
+    @contextmanager
+    def growing(self, name: str) -> Iterator[Callable[[int, int], None]]:
+        """Yield a function that takes how much is done, and of how much, from time to time."""
+        artifact = cast(UUID, create_progress_artifact(0.0, description=f"{self.title}: {name}"))
+        bar = self.bars.add_task(name, total=None)
+        logger, started = get_run_logger(), time.monotonic()
+        first, told = -1, started
+
+        def show(done: int, total: int) -> None:
+            nonlocal first, told
+            first = done if first < 0 else first  # a run that goes on does not begin at 0
+            self.bars.update(bar, completed=done, total=total)
             now = time.monotonic()
             if done < total and now - told < EVERY_S:
                 return
             told = now
-            update_progress_artifact(artifact, 100.0 * done / total)
-            left = (now - started) / done * (total - done) if done else 0
-            logger.info("%s: %d of %d, %.0f s left", name, done, total, left)
+            update_progress_artifact(artifact, 100.0 * done / max(total, 1))
+            rate = (done - first) / (now - started)
+            left = f"{(total - done) / rate:.0f} s left" if rate else "no rate yet"
+            logger.info("%s: %d of %d, %.3g a second, %s", name, done, total, rate, left)
 
         try:
-            yield advance
+            yield show
         finally:
             self.seconds[name] = round(time.monotonic() - started, 2)

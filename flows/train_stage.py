@@ -1,0 +1,193 @@
+"""The flow `train-stage`: latents for what has none, then one stage's training, to its end.
+
+Training runs in a process of its own (`python -m model.train`, or `accelerate launch` for several), which
+reports by JSON lines; checkpoints make it exact to run again, whatever was killed.
+"""
+
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_link_artifact
+
+from data_catalog.connection import open_catalog
+from data_catalog.writes import merge_checkpoints, merge_latents, merge_runs
+from flows import registry
+from flows.build_dataset import OPTIONS
+from flows.progress import Progress
+from model.config import TrainConfig, train_config
+from model.errors import UnknownNameError
+from pipeline.errors import LongdanceError
+from pipeline.files import write_json
+from pipeline.layout import DataFolder
+
+Stage = Literal["starter", "extrapolation", "interpolation"]
+Preset = Literal["tiny", "sd15"]
+STOPPED = 143  # 128 + SIGTERM, after a checkpoint
+
+
+@task(name="encode latents", task_run_name="encode latents of {root}", **OPTIONS)
+def encode_latents(root: Path, config: TrainConfig, device: str) -> dict[str, int]:
+    """Latents for every sample that has none; all of them are then in the catalog."""
+    from model.latents import encode_dataset, latent_rows
+
+    with Progress(f"encode {root.name}") as progress, progress.growing("latents") as grow:
+        result = encode_dataset(root, config.encode, grow, device)
+    rows = [row for manifest in result.manifests for row in latent_rows(manifest)]
+    with open_catalog(DataFolder(root).catalog) as con:
+        merge_latents(con, rows)
+    return {"samples": result.samples, "shards_encoded": result.encoded, "shards_there": result.skipped}
+
+
+@task(name="train", task_run_name="train {run}", **OPTIONS)
+def train_run(root: Path, run: Path, config: TrainConfig, processes: int, fork: Path | None) -> dict[str, Any]:
+    """Train until the run is finished or told to stop; the catalog follows its checkpoints."""
+    logger = get_run_logger()
+    ended: dict[str, Any] = {"status": "failed", "step": 0}
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        _child(root, run, config, processes, fork, Path(scratch)) as child,
+        Progress(f"train {run.name}") as progress,
+        progress.growing("train") as grow,
+    ):
+        assert child.stdout is not None
+        for line in child.stdout:
+            event = _event(line)
+            kind, step = event.get("kind"), event.get("step", 0)
+            values = event.get("values", {})
+            if kind == "step":
+                grow(step, event["steps"])
+            elif kind == "samples" and "path" in values:
+                create_link_artifact(
+                    Path(values["path"]).resolve().as_uri(), key="sample-windows", link_text=f"step {step}"
+                )
+            elif kind == "notice":
+                logger.info("%s", values.get("text", ""))
+            elif kind in ("started", "checkpoint", "ended"):
+                ended = {"status": values.get("status", "running"), "step": step}
+                register_run(root, run, ended["status"], step)
+    return ended
+
+
+@flow(name="train-stage", flow_run_name="train {stage} {run}", persist_result=False)
+def train_stage(
+    stage: Stage,
+    data: Path,
+    run: Path,
+    preset: Preset = "tiny",
+    settings: dict[str, Any] | None = None,
+    processes: int = 1,
+    fork: Path | None = None,
+) -> dict[str, Any]:
+    """Train one stage of the video model; run it again to go on.
+
+    Args:
+        stage: What to train.
+        data: Folder of a built data set.
+        run: Folder of the run; it is created, and it is the run's identity.
+        preset: `tiny` trains on two CPU cores, `sd15` is Stable Diffusion 1.5's size.
+        settings: What differs from the preset; names as in `model.config.TrainConfig`.
+        processes: Processes of `accelerate launch`; 1 runs without it.
+        fork: The run that a new run goes on from under other settings.
+    """
+    folder, run = built(data), run.expanduser().resolve()
+    config = train_config(stage, preset, **(settings or {}))
+    run.parent.mkdir(parents=True, exist_ok=True)
+    counted = encode_latents(folder.root, config, "cuda" if config.device == "cuda" else "cpu")
+    get_run_logger().info("latents: %s", counted)
+    return train_run(folder.root, run, config, processes, fork and fork.expanduser().resolve())
+
+
+@flow(name="encode-latents", flow_run_name="encode {data}", persist_result=False)
+def encode_only(data: Path, preset: Preset = "tiny", settings: dict[str, Any] | None = None) -> dict[str, int]:
+    """Latents for every sample of a data set that has none, without training."""
+    config = train_config("starter", preset, **(settings or {}))
+    return encode_latents(built(data).root, config, "cuda" if config.device == "cuda" else "cpu")
+
+
+def built(data: Path) -> DataFolder:
+    """A folder that holds a data set.
+
+    Raises:
+        LongdanceError: it does not.
+    """
+    folder = registry.data_folder(data)
+    if not folder.catalog.is_file():
+        raise LongdanceError(f"{str(data)!r} holds no data set: run `longdance build RAW --data {data}` first.")
+    return folder
+
+
+def check_stage(stage: str, preset: str, settings: dict[str, Any]) -> None:
+    """Refuse settings before a flow begins.
+
+    Raises:
+        UnknownNameError, ConfigError: in one sentence.
+    """
+    stages = get_args(Stage)
+    if stage not in stages:
+        raise UnknownNameError("stage", stage, stages)
+    train_config(stage, preset, **settings)
+
+
+def launch_command(root: Path, run: Path, config: Path, processes: int, fork: Path | None) -> list[str]:
+    """The training process, alone or under `accelerate launch`."""
+    program = ["-m", "model.train", "--config", str(config), "--data", str(root), "--run", str(run)]
+    program += ["--fork", str(fork)] if fork else []
+    if processes == 1:
+        return [sys.executable, *program]
+    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(processes)]
+    return [*launcher, "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", *program]
+
+
+def register_run(root: Path, run: Path, status: str, step: int) -> None:
+    """Bring a run and its checkpoints in the catalog up to date."""
+    from model.runs import checkpoint_rows, run_row
+
+    with open_catalog(DataFolder(root).catalog) as con:
+        merge_runs(con, [run_row(run, status, step)])
+        merge_checkpoints(con, checkpoint_rows(run))
+
+
+@contextmanager
+def _child(
+    root: Path, run: Path, config: TrainConfig, processes: int, fork: Path | None, scratch: Path
+) -> Iterator[subprocess.Popen[str]]:
+    """The training process. A SIGTERM or Ctrl-C that ends the flow makes it write a checkpoint and end.
+
+    Raises:
+        LongdanceError: its own last words, if it did not end well.
+    """
+    write_json(scratch / "config.json", config.model_dump(mode="json"))
+    command = launch_command(root, run, scratch / "config.json", processes, fork)
+    with (scratch / "stderr").open("w+") as errors:
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as child:
+            try:
+                yield child
+            except BaseException:
+                child.send_signal(signal.SIGTERM)
+                raise
+        if child.returncode not in (0, STOPPED):
+            errors.seek(0)
+            raise LongdanceError(_sentence(errors.read(), child.returncode))
+
+
+def _event(line: str) -> dict[str, Any]:
+    """A line of the child's as an event; what is no event is somebody's print and is passed over."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _sentence(errors: str, code: int) -> str:
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    said = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
+    return said[-1] if said else f"Training ended with exit code {code}: {' '.join(lines[-3:])}"
