@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from model.data import DataIndex, LatentReader, LatentSample, frame_runs
 from model.loader import BatchPlan, WindowDataset, window_loader
-from model.stages import CLIP_FRAMES, Window, draw_window
+from model.stages import CLIP_FRAMES, Window
 from pipeline.synthetic import SynthVideo, write_video
 
 SHAPE = (4, 64, 64)

@@ -78,7 +78,9 @@ def truth_of(data: Path, split: SplitData, codec: Codec) -> list[np.ndarray]:
     return [read_video(data, by_key[entry.key], codec.picture) for entry in split.train.samples]
 
 
-def generate(network: VideoUNet, items: list[BankWindow], codec: Codec, text: TextTable, steps: int) -> list[np.ndarray]:
+def generate(
+    network: VideoUNet, items: list[BankWindow], codec: Codec, text: TextTable, steps: int
+) -> list[np.ndarray]:
     """The decoded windows, hints and generated targets."""
     made = []
     for number, item in enumerate(items):
@@ -163,7 +165,9 @@ def report(out: Path, data: Path, config: TrainConfig) -> bool:
     print("log-SNR of the bin   before   after")
     for snr, was, now in zip(bin_log_snr(), before, after):
         print(f"{snr:18.2f} {was:8.4f} {now:8.4f}")
-    rows = [pair for item, frames in zip(items[:8], made) for pair in (clips[item.sample][list(item.window.frames)], frames)]
+    rows = [
+        pair for item, frames in zip(items[:8], made) for pair in (clips[item.sample][list(item.window.frames)], frames)
+    ]
     write_png(out / "windows.png", picture_rows(rows))
     write_gif(out / "window.gif", np.concatenate(rows[:2], axis=2), fps=2)
     print(f"pictures: {out / 'windows.png'} (truth above generated; hints 4 columns, then 4, 8, 12 ahead)")

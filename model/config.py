@@ -150,7 +150,7 @@ def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConf
     """
     if preset not in PRESETS:
         raise ConfigError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
-    base = PRESETS[preset]  # type: ignore[index]  # narrowed by the line above
+    base = PRESETS[preset]
     merged = {**base, **settings, "encode": {**base["encode"], **settings.get("encode", {})}}
     return _validated(TrainConfig, {**merged, "stage": stage, "preset": preset})
 

@@ -21,7 +21,7 @@ class WindowBatch:
     positions: tuple[int, ...]
     samples: tuple[int, ...]
     windows: tuple[Window, ...]
-    latents_BFCHW: torch.Tensor
+    latents_BFCHW: torch.Tensor  # noqa: N815
 
     def pin_memory(self) -> WindowBatch:
         """For the DataLoader: page-locked latents, which a GPU fetches faster."""
@@ -65,9 +65,7 @@ class WindowDataset(Dataset[WindowBatch]):
         sample = sample_index(self._seed, position, len(samples))
         group = position // self._batch
         frames = samples[sample].frames
-        return sample, draw_window(
-            self._stage, seed=self._seed, position=position, group=group, clip_frames=frames
-        )
+        return sample, draw_window(self._stage, seed=self._seed, position=position, group=group, clip_frames=frames)
 
     def __getitem__(self, positions: Sequence[int]) -> WindowBatch:
         chosen = [self.window(position) for position in positions]

@@ -26,11 +26,11 @@ class Network(Protocol):
 class Draws:
     """Everything random about a batch of windows."""
 
-    timestep_B: Tensor
-    noise_BFCHW: Tensor
-    hint_level_BF: Tensor
+    timestep_B: Tensor  # noqa: N815
+    noise_BFCHW: Tensor  # noqa: N815
+    hint_level_BF: Tensor  # noqa: N815
     """Uniform in [0, 1): where in its range each hint's noise level lies."""
-    hint_noise_BFCHW: Tensor
+    hint_noise_BFCHW: Tensor  # noqa: N815
 
     def to(self, device: torch.device) -> Draws:
         """The same on another device."""

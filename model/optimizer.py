@@ -23,9 +23,9 @@ def make_optimizer(config: TrainConfig, parameters: list[torch.nn.Parameter]) ->
 
     Raises ConfigError when 8-bit Adam is asked for without a GPU or without bitsandbytes.
     """
-    settings = {"lr": config.learning_rate, "betas": config.betas, "weight_decay": config.weight_decay}
+    rate, betas, decay = config.learning_rate, config.betas, config.weight_decay
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(parameters, fused=True, **settings)
+        return torch.optim.AdamW(parameters, lr=rate, betas=betas, weight_decay=decay, fused=True)
     if parameters[0].device.type != "cuda":
         raise ConfigError("Setting 'optimizer' is 'adamw8bit', which needs a GPU: use 'adamw' on the CPU.")
     try:
@@ -34,4 +34,4 @@ def make_optimizer(config: TrainConfig, parameters: list[torch.nn.Parameter]) ->
         raise ConfigError(
             "Setting 'optimizer' is 'adamw8bit', which needs bitsandbytes: `pip install bitsandbytes`."
         ) from error
-    return AdamW8bit(parameters, **settings)
+    return AdamW8bit(parameters, lr=rate, betas=betas, weight_decay=decay)

@@ -40,9 +40,7 @@ def read_samples(data: Path) -> list[Sample]:
             "JOIN shards h ON h.shard = s.shard ORDER BY s.sample_key"
         ).fetchall()
     if not rows:
-        raise DataError(
-            f"The data set in {data} holds no samples: run `longdance build` on videos with dancers."
-        )
+        raise DataError(f"The data set in {data} holds no samples: run `longdance build` on videos with dancers.")
     return [Sample(*row) for row in rows]
 
 
@@ -53,7 +51,5 @@ def holdout_sources(sources: Sequence[str], fraction: float) -> frozenset[str]:
     if fraction == 0 or len(unique) < 2:
         return frozenset()
     limit = int(fraction * 2**64)
-    below = [
-        s for s in unique if int.from_bytes(hashlib.sha256(f"holdout/{s}".encode()).digest()[:8]) < limit
-    ]
+    below = [s for s in unique if int.from_bytes(hashlib.sha256(f"holdout/{s}".encode()).digest()[:8]) < limit]
     return frozenset((below or unique[:1])[: len(unique) - 1])

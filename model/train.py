@@ -17,8 +17,8 @@ from typing import Any
 
 import click
 import torch
-from accelerate import Accelerator
-from accelerate.utils import broadcast
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from accelerate.utils import broadcast  # type: ignore[import-untyped]
 
 from model.checkpoint import (
     CheckpointInfo,
@@ -93,7 +93,7 @@ def train(
         try:
             finished = trainer.run(stop)
         except torch.OutOfMemoryError as error:
-            raise DeviceError(trainer.memory_report(str(error))) from error
+            raise DeviceError(trainer.memory_report()) from error
         finally:
             trainer.close()
     status = "finished" if finished else "stopped"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator  # type: ignore[import-untyped]
 
 from model.checkpoint import (
     Tensors,
@@ -25,7 +25,7 @@ from model.ema import Ema
 from model.errors import RunError
 from model.initial import configure_parameters
 from model.loader import BatchPlan, WindowBatch, WindowDataset, window_loader
-from model.memory import cap_memory, explain_out_of_memory
+from model.memory import cap_memory, explain_out_of_memory, plan_memory
 from model.objective import Objective, draw
 from model.optimizer import learning_rate_at, make_optimizer
 from model.stages import get_stage
@@ -54,7 +54,7 @@ class Trainer:
         cap_memory(self._device, config.vram_gib)
         self._trained = configure_parameters(network, config, self._device)
         self._network = network.to(self._device)
-        self._names = {parameter: name for name, parameter in self._trained.items()}
+        self._names: dict[torch.Tensor, str] = {parameter: name for name, parameter in self._trained.items()}
         optimizer = make_optimizer(config, list(self._trained.values()))
         self._model, self._optimizer = accelerator.prepare(network, optimizer)
         self._ema = Ema(self._trained, config.ema)
@@ -77,9 +77,11 @@ class Trainer:
         total = sum(parameter.numel() for parameter in self._network.parameters())
         return {"all": total, "trained": sum(parameter.numel() for parameter in self._trained.values())}
 
-    def memory_report(self, error: str) -> str:
-        """What took the memory, in a few sentences, after an out-of-memory error."""
-        return explain_out_of_memory(self._config, self._network, self._device, error)
+    def memory_report(self) -> str:
+        """What takes the memory and what would free some, for an out-of-memory error."""
+        prompt = self._split.prompts[0]
+        plan = plan_memory(self._config, self._network.config, self._split.train.shape[1], len(self._text_of(prompt)))
+        return explain_out_of_memory(self._config, plan)
 
     # --- state ---------------------------------------------------------------------------------
 
@@ -106,13 +108,11 @@ class Trainer:
 
     def restore(self, state: TrainingState | None) -> None:
         """Take over a saved state, or begin; opens the metrics at the place they had then."""
-        progress = state.progress if state else {"metrics_bytes": 0}
+        progress: dict[str, Any] = state.progress if state else {"metrics_bytes": 0}
         if state:
             self._network.load_state_dict(state.tensors["weights"])
             self._ema.load(state.tensors["ema"])
-            unpack_optimizer(
-                self._optimizer.optimizer, self._names, state.tensors["optimizer"], progress["optimizer"]
-            )
+            unpack_optimizer(self._optimizer.optimizer, self._names, state.tensors["optimizer"], progress["optimizer"])
             self._restore_rng(state.tensors["rng"])
             if self._accelerator.scaler and progress["scaler"]:
                 self._accelerator.scaler.load_state_dict(progress["scaler"])
@@ -128,9 +128,7 @@ class Trainer:
         states = {"cpu": torch.get_rng_state()}
         if self._device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self._device)
-        return {
-            name: self._accelerator.gather(state[None].to(self._device)).cpu() for name, state in states.items()
-        }
+        return {name: self._accelerator.gather(state[None].to(self._device)).cpu() for name, state in states.items()}
 
     def _restore_rng(self, rng: Tensors) -> None:
         row = self._accelerator.process_index
@@ -153,9 +151,7 @@ class Trainer:
         config = self._config
         if self.step == 0 and self._is_main and self._metrics and not self._metrics.sync():
             self._validate()
-        positions = self._plan.positions(
-            self._accelerator.process_index, self.samples_seen, config.steps - self.step
-        )
+        positions = self._plan.positions(self._accelerator.process_index, self.samples_seen, config.steps - self.step)
         batches = window_loader(self._dataset, positions, config.workers, self._device.type == "cuda")
         pace, saved = Pace(), self.step
         while self.step < config.steps:
@@ -252,9 +248,7 @@ class Trainer:
 
     def _held_out(self) -> list[BankWindow]:
         if not self._bank and self._split.holdout.samples:
-            self._bank = bank_windows(
-                self._split.holdout, self._config.stage, self._config.validation_windows
-            )
+            self._bank = bank_windows(self._split.holdout, self._config.stage, self._config.validation_windows)
         return self._bank
 
     def _validate(self) -> None:
@@ -262,9 +256,7 @@ class Trainer:
             return
         self._network.eval()
         with self._ema.applied():
-            losses = validation_losses(
-                self._network, self._objective, self._bank, self._text_of, self._device
-            )
+            losses = validation_losses(self._network, self._objective, self._bank, self._text_of, self._device)
         bins = [float(value) for value in losses.mean(0)]
         loss = sum(bins) / len(bins)
         self._metrics.write({"kind": "validation", "step": self.step, "loss": loss, "bins": bins})
@@ -275,9 +267,7 @@ class Trainer:
 
     def _write_samples(self) -> None:
         """Truth above what the averaged network makes of its hints, for a few held-out windows."""
-        bank = self._held_out() or bank_windows(
-            self._split.train, self._config.stage, self._config.sample_windows
-        )
+        bank = self._held_out() or bank_windows(self._split.train, self._config.stage, self._config.sample_windows)
         self._network.eval()
         codec = load_codec(self._run_dir / "codec", str(self._device))
         rows = []

@@ -51,9 +51,7 @@ def bank_windows(index: DataIndex, stage: str, count: int) -> list[BankWindow]:
     for number in range(count):
         sample = int(order[number % len(order)])
         entry = index.samples[sample]
-        window = draw_window(
-            stage, seed=_BANK_SEED, position=number, group=number, clip_frames=entry.frames
-        )
+        window = draw_window(stage, seed=_BANK_SEED, position=number, group=number, clip_frames=entry.frames)
         latents = torch.from_numpy(reader.read(sample, window.frames)).float()
         chosen.append(BankWindow(sample, window, latents, entry.prompt))
     return chosen

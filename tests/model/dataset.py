@@ -76,9 +76,7 @@ def encode_mp4(frames_FHWC: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def make_dataset(
-    data: Path, *, sources: int = 4, clips_per_source: int = 2, frames: int = 25, side: int = 32
-) -> Path:
+def make_dataset(data: Path, *, sources: int = 4, clips_per_source: int = 2, frames: int = 25, side: int = 32) -> Path:
     """Two shards of `sources * clips_per_source` clips; returns `data`."""
     (data / "shards").mkdir(parents=True)
     clips, shards, samples = [], [], []

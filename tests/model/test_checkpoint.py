@@ -113,7 +113,7 @@ def test_a_checkpoint_under_another_steps_name_is_detected(root: Path) -> None:
 def test_when_all_are_damaged_it_is_an_error_and_never_a_new_start(root: Path) -> None:
     for path in list_checkpoints(root):
         (path / "weights.safetensors").unlink()
-    with pytest.raises(CheckpointError, match="No checkpoint in .* is whole.*weights.safetensors is missing"):
+    with pytest.raises(CheckpointError, match=r"No checkpoint in .* is whole.*weights.safetensors is missing"):
         newest_checkpoint(root)
 
 

@@ -111,7 +111,7 @@ def test_an_autoencoder_folder_goes_through_the_same_path(data: Path, tmp_path: 
 def test_a_shard_that_is_cut_short_is_said_clearly(data: Path) -> None:
     for shard in (data / "shards").iterdir():
         os.truncate(shard, 2000)
-    with pytest.raises(DataError, match="cannot be read .*rebuild its shard"):
+    with pytest.raises(DataError, match=r"cannot be read .*rebuild its shard"):
         encode_dataset(data, micro_encode())
 
 

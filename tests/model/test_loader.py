@@ -67,9 +67,7 @@ def test_runs_of_frames_cover_the_window_in_order(frames: list[int]) -> None:
 def test_workers_read_the_same_batches_in_the_same_order(dataset: Path) -> None:
     split = load_data(dataset, micro_encode(), holdout=0.3)
     windows = WindowDataset(split.train, "interpolation", seed=3, batch=4)
-    batches = {
-        workers: list(window_loader(windows, BatchPlan(4).positions(0, 8, 6), workers)) for workers in (0, 2)
-    }
+    batches = {workers: list(window_loader(windows, BatchPlan(4).positions(0, 8, 6), workers)) for workers in (0, 2)}
     assert len(batches[0]) == 6
     for alone, helped in zip(batches[0], batches[2]):
         assert alone.positions == helped.positions

@@ -36,7 +36,7 @@ def footprint(run_dir: Path, step: int) -> dict[str, str]:
     return {**parts, "metrics.jsonl": sha256_file(run_dir / "metrics.jsonl")}
 
 
-class _Crash(Exception):
+class _CrashError(Exception):
     pass
 
 
@@ -45,7 +45,7 @@ def crash_after(step: int) -> Callable:
 
     def watch(event: object) -> None:
         if getattr(event, "kind", "") == "step" and getattr(event, "step", 0) == step:
-            raise _Crash
+            raise _CrashError
 
     return watch
 
@@ -189,7 +189,7 @@ MUTATIONS: dict[str, Callable[[TrainingState], None]] = {
 def crashed(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that crashed at step 5, after its checkpoint of step 4."""
     run_dir = tmp_path_factory.mktemp("crashed") / "run"
-    with pytest.raises(_Crash):
+    with pytest.raises(_CrashError):
         train(dataset, run_dir, micro_config(**SETTINGS), crash_after(5))
     return run_dir
 

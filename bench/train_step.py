@@ -1,0 +1,209 @@
+"""The trainer's overhead, and the network against diffusers' own motion network.
+
+    python bench/train_step.py [--preset tiny|sd15] [--device cpu|cuda]
+
+A step of the trainer (loader, draws, conditioning, accelerate, EMA, metrics) against the bare forward, backward,
+optimiser and EMA on the same tensors; then forward and backward of the inflated network against
+`UNetMotionModel` of the same widths and frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from diffusers import UNetMotionModel
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from model.codec import fit_patch_codec
+from model.conditioning import FrameConditioning, get_hint_noise, network_input
+from model.config import TrainConfig, train_config
+from model.data import DataIndex, LatentSample, SplitData
+from model.ema import Ema
+from model.initial import configure_parameters, initial_network
+from model.loader import BatchPlan, WindowDataset, window_loader
+from model.objective import Objective, draw
+from model.optimizer import make_optimizer
+from model.stages import CLIP_FRAMES, Window
+from model.text import TextTable
+from model.trainer import Trainer
+from model.unet import VideoUNet
+
+OVERHEAD = 1.1
+
+
+def random_data(folder: Path, config: TrainConfig, shape: tuple[int, int, int]) -> SplitData:
+    """Latents of noise, which take as long to train on as any."""
+    path = folder / "a.f16"
+    np.random.default_rng(0).standard_normal((4 * CLIP_FRAMES, *shape)).astype("<f2").tofile(path)
+    stride = CLIP_FRAMES * int(np.prod(shape)) * 2
+    samples = [LatentSample(str(n), "s", path, n * stride, CLIP_FRAMES, "") for n in range(4)]
+    index, empty = DataIndex(tuple(samples), shape), DataIndex((), shape)
+    return SplitData(index, empty, "version", "codec", folder, folder, (config.encode.prompt,))
+
+
+def median_of(work: Callable[[], object], repeats: int, device: torch.device) -> float:
+    """Median seconds of a call, after two that do not count."""
+    times = []
+    for number in range(repeats + 2):
+        start = time.perf_counter()
+        work()
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        if number >= 2:
+            times.append(time.perf_counter() - start)
+    return statistics.median(times)
+
+
+def bare_step(config: TrainConfig, split: SplitData, network: VideoUNet, device: torch.device) -> Callable[[], None]:
+    """Forward, backward, clipping, optimiser and EMA on one batch that is there already."""
+    trained = configure_parameters(network, config, device)
+    network.to(device).train()
+    optimizer = make_optimizer(config, list(trained.values()))
+    ema = Ema(trained, config.ema)
+    dataset = WindowDataset(split.train, config.stage, config.seed, config.batch)
+    batch = next(window_loader(dataset, BatchPlan(config.batch).positions(0, 0, 1), 0))
+    latents = batch.latents_BFCHW.float().to(device)
+    shape = tuple(latents.shape[2:])
+    draws = draw(0, "training", batch.positions, shape, latents.shape[1]).to(device)
+    text = torch.zeros(config.batch, 1, network.unet.config.cross_attention_dim, device=device)
+    objective = Objective(network.config.prediction_type, get_hint_noise("uniform-0.7"))
+    step = 0
+
+    def run() -> None:
+        nonlocal step
+        objective.losses(network, latents, batch.windows, draws, text).mean().backward()
+        torch.nn.utils.clip_grad_norm_(trained.values(), config.clip)
+        optimizer.step()
+        optimizer.zero_grad()
+        step += 1
+        ema.update(step)
+
+    return run
+
+
+def trainer_step(config: TrainConfig, split: SplitData, network: VideoUNet, folder: Path, steps: int) -> float:
+    """Median seconds of a step of the trainer."""
+    times: list[float] = []
+
+    def say(kind: str, step: int, **values: object) -> None:
+        if kind == "step":
+            times.append(time.perf_counter())
+
+    accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision)
+    text = TextTable(folder, config.encode, split.prompts, network.unet.config.cross_attention_dim)
+    folder.mkdir(exist_ok=True)
+    trainer = Trainer(accelerator, config, split, network, text, folder, say)
+    trainer.restore(None)
+    trainer.run(lambda: len(times) >= steps)
+    trainer.close()
+    return float(statistics.median(np.diff(times)[2:]))
+
+
+def best_of_rounds(
+    config: TrainConfig, split: SplitData, channels: int, width: int, folder: Path, steps: int
+) -> tuple[float, float]:
+    """Seconds of the bare step and of the trainer's, the best of three medians each, taken in turn: others use
+    this machine, too."""
+    bare, taken, device = [], [], torch.device(config.device)
+    for number in range(3):
+        step = bare_step(config, split, initial_network(config, channels, width), device)
+        bare.append(median_of(step, steps, device))
+        network = initial_network(config, channels, width)
+        run_dir = folder / f"run{number}"
+        shutil.copytree(folder / "run", run_dir)
+        taken.append(trainer_step(config, split, network, run_dir, steps))
+    return min(bare), min(taken)
+
+
+def motion_network(network: VideoUNet) -> UNetMotionModel:
+    """diffusers' UNetMotionModel of the same widths, with as many channels in and out."""
+    config = network.unet.config
+    heads = config.attention_head_dim
+    return UNetMotionModel(
+        in_channels=config.in_channels,
+        out_channels=config.out_channels,
+        block_out_channels=tuple(config.block_out_channels),
+        down_block_types=tuple(name.replace("2D", "Motion") for name in config.down_block_types),
+        up_block_types=tuple(name.replace("2D", "Motion") for name in config.up_block_types),
+        layers_per_block=config.layers_per_block,
+        num_attention_heads=heads,
+        motion_num_attention_heads=heads,
+        norm_num_groups=config.norm_num_groups,
+        cross_attention_dim=config.cross_attention_dim,
+    )
+
+
+def compare_networks(
+    config: TrainConfig, network: VideoUNet, shape: tuple[int, int, int], device: torch.device, repeats: int
+) -> tuple[float, float]:
+    """Seconds of forward and backward of 9 frames: (inflated, UNetMotionModel), all parameters training."""
+    window = Window((0, 4, 8), (1, 2, 3, 5, 6, 7), None)
+    windows = [window] * config.batch
+    cond = FrameConditioning.of(windows, torch.zeros(config.batch, 9)).to(device)
+    latents = torch.randn(config.batch, 9, *shape, device=device)
+    sample = network_input(latents, latents, cond)
+    timestep = torch.full((config.batch,), 500, device=device)
+    text = torch.zeros(config.batch, 1, network.unet.config.cross_attention_dim, device=device)
+    motion = motion_network(network).to(device).train()
+    network.to(device).train().requires_grad_(True)
+    folded_text = text.repeat_interleave(9, dim=0)
+
+    def ours() -> None:
+        network(sample, timestep, text, cond).square().mean().backward()
+        network.zero_grad()
+
+    def theirs() -> None:
+        motion(sample.transpose(1, 2), timestep, folded_text).sample.square().mean().backward()
+        motion.zero_grad()
+
+    return median_of(ours, repeats, device), median_of(theirs, repeats, device)
+
+
+def main() -> None:
+    """Print the figures; exit 1 if the trainer takes more than 1.1 times the bare step."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--preset", default="tiny")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--batch", type=int, default=2)
+    options = parser.parse_args()
+    # All windows of extrapolation have 7 frames, so all steps cost the same.
+    quiet = {"checkpoint_every": 10**6, "validate_every": 10**6, "sample_every": 10**6, "steps": 10**6}
+    encode = {"codec": "embedded", "picture": 512, "patch": 8, "channels": 4} if options.preset == "sd15" else {}
+    settings = {**quiet, "encode": encode, "init": "scratch", "batch": options.batch, "device": options.device}
+    config = train_config("extrapolation", options.preset, **settings)
+    device = torch.device(options.device)
+    side = config.encode.picture // config.encode.patch
+    shape = (config.encode.channels, side, side)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        split = random_data(folder, config, shape)
+        width = 768 if options.preset == "sd15" else 32
+        blank = np.zeros((1, config.encode.picture, config.encode.picture, 3), np.uint8)
+        fit_patch_codec(blank, config.encode.patch, config.encode.channels).save(folder / "run" / "codec")
+        bare, taken = best_of_rounds(config, split, shape[0], width, folder, options.steps)
+        print(
+            f"bare step {bare * 1e3:.1f} ms, trainer's {taken * 1e3:.1f} ms: {taken / bare:.3f}x (at most {OVERHEAD})"
+        )
+        network = initial_network(config, shape[0], width)
+        ours, theirs = compare_networks(config, network, shape, device, options.steps)
+    print(
+        f"9 frames, forward and backward: inflated {ours * 1e3:.0f} ms, UNetMotionModel {theirs * 1e3:.0f} ms, ", end=""
+    )
+    print(f"ratio {ours / theirs:.2f}")
+    sys.exit(int(taken / bare > OVERHEAD))
+
+
+if __name__ == "__main__":
+    main()
