@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
@@ -153,9 +153,9 @@ def encode(data: Path, preset: str, settings: tuple[str, ...]) -> None:
     from flows.options import overrides
 
     prefect_settings()
-    from flows.train_stage import encode_only
+    from flows.train_stage import Preset, encode_only
 
-    counted = encode_only(data, preset, overrides(settings))
+    counted = encode_only(data, cast(Preset, preset), overrides(settings))
     click.echo(", ".join(f"{name}={count}" for name, count in counted.items()))
 
 
@@ -181,10 +181,10 @@ def train(
         click.echo(train_config(stage, preset, **values).model_dump_json(indent=1))
         return
     prefect_settings()
-    from flows.train_stage import check_stage, train_stage
+    from flows.train_stage import Preset, Stage, check_stage, train_stage
 
     check_stage(stage, preset, values)
-    ended = train_stage(stage, data, run, preset, values, processes, fork)
+    ended = train_stage(cast(Stage, stage), data, run, cast(Preset, preset), values, processes, fork)
     click.echo(f"{ended['status']} at step {ended['step']}; look at {run}/samples, or: tensorboard --logdir {run}")
 
 

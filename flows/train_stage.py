@@ -43,7 +43,7 @@ def encode_latents(root: Path, config: TrainConfig, device: str) -> dict[str, in
     rows = [row for manifest in result.manifests for row in latent_rows(manifest)]
     with open_catalog(DataFolder(root).catalog) as con:
         merge_latents(con, rows)
-    return {"samples": result.samples, "shards_encoded": result.encoded, "shards_there": result.skipped}
+    return {"samples": result.samples, "shards_encoded": result.encoded_shards, "shards_there": result.skipped_shards}
 
 
 @task(name="train", task_run_name="train {run}", **OPTIONS)
