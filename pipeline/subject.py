@@ -42,7 +42,10 @@ def cost(a: np.ndarray, b: np.ndarray, gap: int) -> float:
 
 
 def link(people: list[np.ndarray], max_gap: int) -> list[Track]:
-    """Tracks through the detections of one shot (Hungarian assignment, sample by sample).
+    """Tracks through the detections of one shot: Hungarian assignment, whoever was seen last first.
+
+    The matching cascade of Wojke et al. 2017 ("Simple online and realtime tracking with a deep association
+    metric", listing 1): somebody who was hidden does not take over the one who stands there now.
 
     Args:
         people: per sample, (n, 33, 4) landmarks in pixels.
@@ -50,17 +53,24 @@ def link(people: list[np.ndarray], max_gap: int) -> list[Track]:
     """
     tracks: list[Track] = []
     for sample, found in enumerate(people):
-        live = [track for track in tracks if sample - track.samples[-1] <= max_gap]
-        costs = np.array([[cost(t.landmarks[-1], p, sample - t.samples[-1]) for p in found] for t in live])
-        taken: set[int] = set()
-        if live and len(found):
-            for row, column in zip(*linear_sum_assignment(np.minimum(costs, 10 * GATE)), strict=True):
-                if costs[row, column] <= GATE:
-                    live[row].samples.append(sample)
-                    live[row].landmarks.append(found[column])
-                    taken.add(int(column))
-        tracks += [Track([sample], [found[i]]) for i in range(len(found)) if i not in taken]
+        free = list(range(len(found)))
+        for gap in range(1, max_gap + 1):
+            seen = [track for track in tracks if sample - track.samples[-1] == gap]
+            free = _assign(seen, found, free, sample) if seen and free else free
+        tracks += [Track([sample], [found[i]]) for i in free]
     return tracks
+
+
+def _assign(tracks: list[Track], found: np.ndarray, free: list[int], sample: int) -> list[int]:
+    """Give tracks their detections out of those that are free; returns what stays free."""
+    costs = np.array([[cost(t.landmarks[-1], found[i], sample - t.samples[-1]) for i in free] for t in tracks])
+    taken = set()
+    for row, column in zip(*linear_sum_assignment(np.minimum(costs, 10 * GATE)), strict=True):
+        if costs[row, column] <= GATE:
+            tracks[row].samples.append(sample)
+            tracks[row].landmarks.append(found[free[column]])
+            taken.add(free[column])
+    return [i for i in free if i not in taken]
 
 
 def choose(tracks: list[Track], shape: tuple[int, int]) -> Track | None:
@@ -81,11 +91,15 @@ def choose(tracks: list[Track], shape: tuple[int, int]) -> Track | None:
 
 
 def switches(track: Track, people: list[np.ndarray]) -> list[int]:
-    """Samples at which somebody else stood so close that the two could have been taken for each other."""
+    """Samples at which somebody else stood so close that the two could have been taken for each other.
+
+    While the dancer is lost, anybody where the dancer was last seen is such a one.
+    """
     doubtful = []
     for index in range(1, len(track.samples)):
-        sample, before = track.samples[index], track.landmarks[index - 1]
-        gap = sample - track.samples[index - 1]
+        sample, before, last = track.samples[index], track.landmarks[index - 1], track.samples[index - 1]
+        doubtful += [s for s in range(last + 1, sample) if any(cost(before, p, s - last) < GATE for p in people[s])]
+        gap = sample - last
         own = cost(before, track.landmarks[index], gap)
         others = [cost(before, p, gap) for p in people[sample] if not np.array_equal(p, track.landmarks[index])]
         if others and min(others) < min(GATE, own + 0.25):
