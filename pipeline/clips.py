@@ -97,7 +97,8 @@ def make_clips(
         )
         within = detections_in(analysis, window)
         measured["identity_switches"] = int(np.isin(dancer.doubtful, within).sum())
-        measured["phash"] = clip_hash(analysis.thumbs[within[len(within) // 2]], landmarks)
+        middle = np.abs(analysis.pose_frames - window.frames[len(window.frames) // 2]).argmin()
+        measured["phash"] = clip_hash(analysis.thumbs[middle], landmarks)
         row = _row(clip_id, source_id, analysis, window, planned, rejected, name) | measured
         yield Clip(clip_id, window, planned, landmarks, known, row)
 
