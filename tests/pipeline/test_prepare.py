@@ -102,10 +102,10 @@ def make_files(raw: Path, dancer: Path) -> dict[bytes, str | None]:
     flipped(dancer, raw / "flipped.mp4")
     ffmpeg("-f", "lavfi", "-i", "sine=d=1", "-c:a", "aac", str(raw / "audio.mp4"))
     write_numbered(raw / "one_frame.mp4", 1, *X264)
-    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:d=1:r=1", "-frames:v", "1", str(raw / "picture.png"))
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:d=1:r=1", "-frames:v", "1", "-f", "apng", str(raw / "still.mp4"))
     write_numbered(raw / "24_frames.mp4", 24, *X264)
     write_numbered(raw / "15_fps.mp4", 60, *X264, rate="15")
-    apng(raw / "huge.png", 16384)
+    apng(raw / "huge_apng.mp4", 16384)
     small = write_numbered(raw / "small.gif", 30)
     patched(small, raw / "huge.gif", 6, struct.pack("<HH", 16384, 16384))
     motion = write_numbered(raw / "small.avi", 30, "-c:v", "mjpeg", "-pix_fmt", "yuvj420p")
@@ -127,9 +127,9 @@ def make_files(raw: Path, dancer: Path) -> dict[bytes, str | None]:
         b"small.gif": "no_dancer", b"small.avi": "no_dancer", b"fine.avi": "no_dancer",
         b"empty.mp4": "empty_file", b"text.mp4": "not_a_video", b"random.mp4": "not_a_video",
         b"half.mp4": "truncated", b"no_index.mp4": "truncated", b"flipped.mp4": "damaged",
-        b"audio.mp4": "no_video_stream", b"one_frame.mp4": "still_picture", b"picture.png": "not_a_video",
+        b"audio.mp4": "no_video_stream", b"one_frame.mp4": "still_picture", b"still.mp4": "not_a_video",
         b"24_frames.mp4": "too_short", b"15_fps.mp4": "low_rate",
-        b"huge.png": "picture_too_large", b"huge.gif": "picture_too_large", b"huge.avi": "picture_too_large",
+        b"huge_apng.mp4": "picture_too_large", b"huge.gif": "picture_too_large", b"huge.avi": "picture_too_large",
         b"over_reports.avi": "truncated",
         b"hls.mp4": "playlist_refused", b"concat.mp4": "playlist_refused", b"dash.mp4": "playlist_refused",
         b"link.mp4": "not_regular", b"folder link": "not_regular", b"pipe.mp4": "not_regular",
