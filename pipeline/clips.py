@@ -16,7 +16,7 @@ from pipeline.subject import Track, choose, link, switches, trajectory
 from pipeline.windows import Window, native_rate, windows_of
 
 VERSION = 1  # raise it when the same analysis and config would give other clips
-MIN_FOUND = 0.5  # share of detections with anybody in them; drawn films and landscapes stay far below
+MIN_FOUND = 0.25  # share of detections with anybody in them; drawn films and landscapes stay far below
 FOLLOW_GAP_S = 2.0  # a dancer who is lost for longer is somebody else
 
 
@@ -93,7 +93,7 @@ def make_clips(
         except RejectedError as error:
             planned, rejected = None, error.code
         measured = scores(
-            analysis, window, landmarks, known, shape, planned, config.crop.size, config.analysis.duplicate_change
+            analysis, window, landmarks, known, shape, planned, config.crop.size, config.clips.duplicate_change
         )
         within = detections_in(analysis, window)
         measured["identity_switches"] = int(np.isin(dancer.doubtful, within).sum())
@@ -114,7 +114,7 @@ def usable_windows(analysis: Analysis, ranges: list[tuple[int, int]], config: Cl
     found = float((np.diff(analysis.people_end, prepend=0) > 0).mean())
     if whole and found < MIN_FOUND:
         raise RejectedError(
-            "no_dancer", f"A person was found in {found:.0%} of the pictures; half of them were expected."
+            "no_dancer", f"A person was found in {found:.0%} of the pictures; {MIN_FOUND:.0%} were expected."
         )
     if not windows:
         native, _ = native_rate(analysis.pts)

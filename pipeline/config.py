@@ -51,7 +51,6 @@ class AnalysisConfig(Config):
     cut_ratio: float = Field(3.0, gt=0, description="scenedetect AdaptiveDetector's ratio of a cut")
     cut_content: float = Field(6.0, gt=0, description="least content change of an adaptive cut")
     cut_hard: float = Field(40.0, gt=0, description="content change that is a cut whatever its neighbours")
-    duplicate_change: float = Field(1.0, gt=0, description="largest block change (8-bit levels) of a repeated frame")
 
 
 class ClipConfig(Config):
@@ -61,6 +60,7 @@ class ClipConfig(Config):
     fps: Rate = Field(None, description="resample to this rate by timestamps (default: the source's, or its k-th)")
     min_fps: float = Field(20.0, gt=0, description="a slower source is rejected")
     max_fps: float = Field(33.0, gt=0, description="a faster source gives every k-th frame")
+    duplicate_change: float = Field(2.5, gt=0, description="largest block change (8-bit levels) of a repeated frame")
     max_gap_s: float = Field(1.0, gt=0, description="longest gap of pose that is interpolated")
 
 

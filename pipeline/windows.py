@@ -14,6 +14,7 @@ STANDARD = [Fraction(n, d) for n in (24, 30, 48, 60, 120) for d in (1,)] + [
     Fraction(25), Fraction(50), Fraction(100), Fraction(240), Fraction(15), Fraction(20),
 ]  # fmt: skip
 FALLBACK = (Fraction(30), Fraction(25), Fraction(24), Fraction(20))
+OFF = 0.8  # of a step: at 20 per second this forgives a source at 30 every single dropped frame
 EVEN = 0.2  # steps within this share of the median are a constant rate (containers round to milliseconds)
 
 
@@ -61,7 +62,7 @@ def candidate_rates(native: Fraction, constant: bool, config: ClipConfig) -> lis
 
 
 def grid(pts: np.ndarray, rate: Fraction, native: Fraction, constant: bool) -> np.ndarray:
-    """Frames nearest to an even grid that starts at the first one; -1 where none lies within half a step.
+    """Frames nearest to an even grid that starts at the first one, none twice; -1 where none lies within OFF of a step.
 
     A constant rate whose k-th part is asked for gives every k-th frame exactly.
     """
@@ -72,18 +73,20 @@ def grid(pts: np.ndarray, rate: Fraction, native: Fraction, constant: bool) -> n
     times = pts[0] + np.arange(count) / float(rate)
     right = np.clip(np.searchsorted(pts, times), 1, len(pts) - 1)
     nearest = np.where(times - pts[right - 1] <= pts[right] - times, right - 1, right)
-    return np.where(np.abs(pts[nearest] - times) < 0.5 / float(rate), nearest, -1)
+    frames, last = np.full(count, -1), -1
+    for place, near in enumerate(nearest):
+        frame = max(int(near), last + 1)
+        if frame < len(pts) and abs(pts[frame] - times[place]) < OFF / float(rate):
+            frames[place] = last = frame
+    return frames
 
 
 def tile(frames: np.ndarray, length: int) -> list[np.ndarray]:
-    """Windows of `length` (2 or more) side by side in each unbroken stretch; the rest is cut at both ends.
-
-    A stretch is broken by a missing frame (-1) and by a repeated one.
-    """
+    """Windows of `length` side by side in each stretch without a missing frame (-1); the rest is cut at both ends."""
     windows = []
-    broken = (np.diff(frames) == 0) | (frames[1:] < 0) | (frames[:-1] < 0)
-    for stretch in np.split(frames, np.flatnonzero(broken) + 1):
-        count = len(stretch) // length
+    missing = frames < 0
+    for stretch in np.split(frames, np.flatnonzero(missing[1:] | missing[:-1]) + 1):
+        count = len(stretch) // length if stretch[0] >= 0 else 0
         start = (len(stretch) - count * length) // 2
         windows += [stretch[start + i * length : start + (i + 1) * length] for i in range(count)]
     return windows

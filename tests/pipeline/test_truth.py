@@ -2,17 +2,19 @@
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 
 from pipeline.config import BuildConfig
 from pipeline.pose_model import pose_model_path
-from pipeline.synthetic import SynthVideo, synth, write_video
+from pipeline.synthetic import SynthVideo, is_complete, plan_videos, write_video
 from tests.pipeline.truth import Judged, judge_all, summary
 
 Judge = Callable[[list[SynthVideo]], list[Judged]]
-UNSEEN_SEED = 2026  # no threshold was tuned on it
+UNSEEN_SEED = 4242  # no threshold was tuned on it
 
 
 @pytest.fixture
@@ -67,10 +69,37 @@ def test_no_clip_spans_a_drawn_cut(judge):
     assert all(j.even for j in judged)
 
 
+def unseen_videos() -> list[SynthVideo]:
+    """96 videos of a seed that nothing was tuned on; both kinds of bad clip are common among them."""
+    videos = [
+        spec for spec in plan_videos(72, UNSEEN_SEED) if spec.fault not in ("tiny", "no_dancer", "slow_rate", "short")
+    ]
+    faults = ["leaves"] * 12 + ["pan", "zoom", "shake"] * 4 + ["cuts"] * 6
+    for number, fault in enumerate(faults):
+        width, height = ((540, 960), (960, 540), (640, 640))[number % 3]
+        frames, cuts = (400, (197 + number,)) if fault == "cuts" else (200, ())
+        standing = 0.36 if height > width else 0.48
+        videos.append(
+            SynthVideo(
+                name=f"{fault}_{number:02}", seed=UNSEEN_SEED + 1000 + number, width=width, height=height,
+                fps=("24", "25", "30")[number % 3], frames=frames, cuts=cuts, fault=fault, standing=standing,
+            )
+        )  # fmt: skip
+    return videos
+
+
+def draw_all(specs: list[SynthVideo], folder: Path) -> None:
+    """Draw what is not there yet, on both cores."""
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [spec for spec in specs if not is_complete(spec, folder)]
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        list(pool.map(write_video, todo, [folder] * len(todo)))
+
+
 @pytest.mark.soak
 def test_a_hundred_unseen_clips_hold_what_the_readme_says(tmp_path):
     raw = Path(os.environ.get("LONGDANCE_SOAK_RAW", tmp_path / "raw"))
-    synth(raw, videos=96, seed=UNSEEN_SEED)
+    draw_all(unseen_videos(), raw)
     judged = judge_all(raw, tmp_path / "data", pose_model_path(), BuildConfig())
     figures = summary(judged)
     print("\n" + "\n".join(f"{name}: {value:.4g}" for name, value in figures.items()))
