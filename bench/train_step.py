@@ -1,10 +1,9 @@
-"""The trainer's overhead, and the network against diffusers' own motion network.
+"""The trainer's overhead. (`bench/inflate.py` has the network against diffusers' own.)
 
     python bench/train_step.py [--preset tiny|sd15] [--device cpu|cuda]
 
 A step of the trainer (loader, draws, conditioning, accelerate, EMA, metrics) against the bare forward, backward,
-optimiser and EMA on the same tensors; then forward and backward of the inflated network against
-`UNetMotionModel` of the same widths and frames.
+optimiser and EMA on tensors of the same shapes.
 """
 
 from __future__ import annotations
@@ -21,12 +20,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from diffusers import UNetMotionModel
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from model.codec import fit_patch_codec
-from model.conditioning import FrameConditioning, get_hint_noise, network_input
+from model.conditioning import get_hint_noise
 from model.config import TrainConfig, train_config
 from model.data import DataIndex, LatentSample, SplitData
 from model.ema import Ema
@@ -34,7 +32,7 @@ from model.initial import configure_parameters, initial_network
 from model.loader import BatchPlan, WindowDataset, window_loader
 from model.objective import Objective, draw
 from model.optimizer import make_optimizer
-from model.stages import CLIP_FRAMES, Window
+from model.stages import CLIP_FRAMES
 from model.text import TextTable
 from model.trainer import Trainer
 from model.unet import VideoUNet
@@ -126,50 +124,6 @@ def best_of_rounds(
     return min(bare), min(taken)
 
 
-def motion_network(network: VideoUNet) -> UNetMotionModel:
-    """diffusers' UNetMotionModel of the same widths, with as many channels in and out."""
-    config = network.unet.config
-    heads = config.attention_head_dim
-    return UNetMotionModel(
-        in_channels=config.in_channels,
-        out_channels=config.out_channels,
-        block_out_channels=tuple(config.block_out_channels),
-        down_block_types=tuple(name.replace("2D", "Motion") for name in config.down_block_types),
-        up_block_types=tuple(name.replace("2D", "Motion") for name in config.up_block_types),
-        layers_per_block=config.layers_per_block,
-        num_attention_heads=heads,
-        motion_num_attention_heads=heads,
-        norm_num_groups=config.norm_num_groups,
-        cross_attention_dim=config.cross_attention_dim,
-    )
-
-
-def compare_networks(
-    config: TrainConfig, network: VideoUNet, shape: tuple[int, int, int], device: torch.device, repeats: int
-) -> tuple[float, float]:
-    """Seconds of forward and backward of 9 frames: (inflated, UNetMotionModel), all parameters training."""
-    window = Window((0, 4, 8), (1, 2, 3, 5, 6, 7), None)
-    windows = [window] * config.batch
-    cond = FrameConditioning.of(windows, torch.zeros(config.batch, 9)).to(device)
-    latents = torch.randn(config.batch, 9, *shape, device=device)
-    sample = network_input(latents, latents, cond)
-    timestep = torch.full((config.batch,), 500, device=device)
-    text = torch.zeros(config.batch, 1, network.unet.config.cross_attention_dim, device=device)
-    motion = motion_network(network).to(device).train()
-    network.to(device).train().requires_grad_(True)
-    folded_text = text.repeat_interleave(9, dim=0)
-
-    def ours() -> None:
-        network(sample, timestep, text, cond).square().mean().backward()
-        network.zero_grad()
-
-    def theirs() -> None:
-        motion(sample.transpose(1, 2), timestep, folded_text).sample.square().mean().backward()
-        motion.zero_grad()
-
-    return median_of(ours, repeats, device), median_of(theirs, repeats, device)
-
-
 def main() -> None:
     """Print the figures; exit 1 if the trainer takes more than 1.1 times the bare step."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -183,7 +137,6 @@ def main() -> None:
     encode = {"codec": "embedded", "picture": 512, "patch": 8, "channels": 4} if options.preset == "sd15" else {}
     settings = {**quiet, "encode": encode, "init": "scratch", "batch": options.batch, "device": options.device}
     config = train_config("extrapolation", options.preset, **settings)
-    device = torch.device(options.device)
     side = config.encode.picture // config.encode.patch
     shape = (config.encode.channels, side, side)
     with tempfile.TemporaryDirectory() as scratch:
@@ -196,12 +149,6 @@ def main() -> None:
         print(
             f"bare step {bare * 1e3:.1f} ms, trainer's {taken * 1e3:.1f} ms: {taken / bare:.3f}x (at most {OVERHEAD})"
         )
-        network = initial_network(config, shape[0], width)
-        ours, theirs = compare_networks(config, network, shape, device, options.steps)
-    print(
-        f"9 frames, forward and backward: inflated {ours * 1e3:.0f} ms, UNetMotionModel {theirs * 1e3:.0f} ms, ", end=""
-    )
-    print(f"ratio {ours / theirs:.2f}")
     sys.exit(int(taken / bare > OVERHEAD))
 
 

@@ -84,13 +84,13 @@ class FrameTimeEmbedding(nn.Module):
         return time_ND + self.axis.state.embedding_BFD.flatten(0, 1).to(time_ND.dtype)
 
 
-def inflate(unet: UNet2DConditionModel, axis: FrameAxis) -> FrameEmbedding:
+def inflate(unet: UNet2DConditionModel, latent_channels: int, axis: FrameAxis) -> FrameEmbedding:
     """Put the temporal layers into `unet`, in place; the frame embedding that goes with it is returned.
 
-    The input grows from C to 2C + 1 channels unless it already has them (C is the number of output channels).
+    The input grows from C latent channels to 2C + 1 unless it already has them.
     Raises ChannelCountError for any other number.
     """
-    channels, given = unet.config.out_channels, unet.config.in_channels
+    channels, given = latent_channels, unet.config.in_channels
     if given not in (channels, 2 * channels + 1):
         raise ChannelCountError(
             f"The 2-D network takes {given} channels and makes {channels}: expected {channels} (text to "

@@ -17,12 +17,12 @@ from model.checkpoint import (
     save_checkpoint,
     unpack_optimizer,
 )
-from model.codec import load_codec
 from model.conditioning import get_hint_noise
 from model.config import TrainConfig
 from model.data import SplitData
 from model.ema import Ema
 from model.errors import RunError
+from model.examine import Examiner
 from model.initial import configure_parameters
 from model.loader import BatchPlan, WindowBatch, WindowDataset, window_loader
 from model.memory import cap_memory, explain_out_of_memory, plan_memory
@@ -31,8 +31,7 @@ from model.optimizer import learning_rate_at, make_optimizer
 from model.stages import get_stage
 from model.text import TextTable
 from model.unet import VideoUNet
-from model.validation import BankWindow, bank_windows, sample_window, validation_losses
-from model.watch import MetricsLog, Pace, picture_rows, write_gif, write_png
+from model.watch import MetricsLog, Pace
 
 
 class Trainer:
@@ -62,7 +61,7 @@ class Trainer:
         self._objective = Objective(network.config.prediction_type, hint_noise)
         self._plan = BatchPlan(config.batch, config.accumulate, accelerator.num_processes)
         self._dataset = WindowDataset(split.train, config.stage, config.seed, config.batch)
-        self._bank: list[BankWindow] = []
+        self._examiner = Examiner(config, split, network, self._ema, self._objective, text_of, self._device, run_dir)
         self._metrics: MetricsLog | None = None
         self._board: Any = None
         self.step, self.samples_seen = 0, 0
@@ -160,12 +159,13 @@ class Trainer:
             self._train_step(batches, pace)
             if self._is_main and self.step % config.validate_every == 0:
                 self._validate()
+                pace.skip()
             if self._is_main and self.step % config.sample_every == 0:
-                self._write_samples()
+                self._say("samples", self.step, path=str(self._examiner.write_samples(self.step)))
+                pace.skip()
             if self.step % config.checkpoint_every == 0:
                 self.save()
                 saved = self.step
-            if self.step in (saved, self.step - self.step % config.validate_every):
                 pace.skip()
         if saved != self.step or self.step == 0:
             self.save()
@@ -246,47 +246,16 @@ class Trainer:
         left = (self._config.steps - self.step) / speed
         self._say("step", self.step, loss=loss, steps_per_second=speed, seconds_left=left)
 
-    def _held_out(self) -> list[BankWindow]:
-        if not self._bank and self._split.holdout.samples:
-            self._bank = bank_windows(self._split.holdout, self._config.stage, self._config.validation_windows)
-        return self._bank
-
     def _validate(self) -> None:
-        if not self._held_out() or not self._metrics:
+        if not self._metrics or not self._split.holdout.samples:
             return
-        self._network.eval()
-        with self._ema.applied():
-            losses = validation_losses(self._network, self._objective, self._bank, self._text_of, self._device)
-        bins = [float(value) for value in losses.mean(0)]
+        bins = self._examiner.bin_losses()
         loss = sum(bins) / len(bins)
         self._metrics.write({"kind": "validation", "step": self.step, "loss": loss, "bins": bins})
         self._board.add_scalar("validation/loss", loss, self.step)
         for number, value in enumerate(bins):
             self._board.add_scalar(f"validation/bin{number}", value, self.step)
         self._say("validation", self.step, loss=loss, bins=bins)
-
-    def _write_samples(self) -> None:
-        """Truth above what the averaged network makes of its hints, for a few held-out windows."""
-        bank = self._held_out() or bank_windows(self._split.train, self._config.stage, self._config.sample_windows)
-        self._network.eval()
-        codec = load_codec(self._run_dir / "codec", str(self._device))
-        rows = []
-        with self._ema.applied():
-            for number, item in enumerate(bank[: self._config.sample_windows]):
-                made = sample_window(
-                    self._network,
-                    self._objective.prediction,
-                    item,
-                    self._text_of,
-                    self._config.sample_steps,
-                    self._device,
-                    number,
-                )
-                rows += [codec.decode(item.latents), codec.decode(made)]
-        base = self._run_dir / "samples" / f"step-{self.step:08d}"
-        write_png(base.with_suffix(".png"), picture_rows(rows))
-        write_gif(base.with_suffix(".gif"), rows[1])
-        self._say("samples", self.step, path=str(base.with_suffix(".png")))
 
     def close(self) -> None:
         """Close the files that the run writes while it goes."""

@@ -20,6 +20,8 @@ from model.errors import ChannelCountError, ShapeError, UnknownNameError, Weight
 from model.inflate import NEW_LAYERS, inflate, is_new
 from model.temporal import FrameAxis, FrameState
 
+MAX_LOG_SPREAD = 2.5  # a pixel's residual spreads from 1/12 to 12 times the usual, softly bounded
+
 
 class UNetPreset(BaseModel):
     """A network made from nothing: the 2-D network's shape, and how its output is read."""
@@ -35,12 +37,12 @@ class UNetPreset(BaseModel):
     residual_std: float | None
 
     def unet2d_config(self, latent_channels: int, text_channels: int) -> dict[str, Any]:
-        """Arguments of UNet2DConditionModel, for C latent channels (2C + 1 in, C out)."""
+        """Arguments of UNet2DConditionModel, for C latent channels: 2C + 1 in, C out (and a residual's spread)."""
         first = self.first_attention_level
         attends = [0 <= level - first < self.attention_levels for level in range(len(self.block_out_channels))]
         return {
             "in_channels": 2 * latent_channels + 1,
-            "out_channels": latent_channels,
+            "out_channels": latent_channels + (self.residual_std is not None),
             "block_out_channels": self.block_out_channels,
             "down_block_types": tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attends),
             "up_block_types": tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attends)),
@@ -81,9 +83,10 @@ class VideoUNet(ModelMixin, ConfigMixin):
     Frames are folded into the batch for every 2-D layer (so group norm is per frame); temporal layers unfold
     them. As made from a 2-D network it computes, frame by frame, exactly what that network computes.
 
-    residual_std: None, or the spread of `latents - nearest hint`: the network then predicts that difference,
-        scaled as in Karras et al. 2022 (table 1), and its output is turned into epsilon or v. What stands
-        still is copied for nothing. The loss does not change, and neither does what a sampler sees.
+    residual_std: None, or the usual spread of `latents - nearest hint`: the network then predicts that
+        difference, scaled as in Karras et al. 2022 (table 1) but with a spread of its own for every pixel, one
+        more output channel; and what it says is turned into epsilon or v. What stands still is copied, at any
+        noise level. The loss does not change, and neither does what a sampler sees.
     """
 
     _supports_gradient_checkpointing = True
@@ -102,8 +105,8 @@ class VideoUNet(ModelMixin, ConfigMixin):
     def _inflate(self, unet2d: UNet2DConditionModel) -> None:
         self.axis = FrameAxis()
         self.channels_last = False
-        self.frame_embedding = inflate(unet2d, self.axis)
         self.unet = unet2d
+        self.frame_embedding = inflate(unet2d, self.latent_channels, self.axis)
 
     @classmethod
     def from_preset(cls, name: str, *, latent_channels: int, text_channels: int) -> Self:
@@ -183,7 +186,7 @@ class VideoUNet(ModelMixin, ConfigMixin):
     @property
     def latent_channels(self) -> int:
         """C, the codec's channels: as many come out, 2C + 1 go in."""
-        return self.unet.config.out_channels
+        return self.unet.config.out_channels - (self.config.residual_std is not None)
 
     def enable_gradient_checkpointing(self, gradient_checkpointing_func: None = None) -> None:
         """Recompute each block's activations in the backward pass, in the window they were computed in."""
@@ -228,18 +231,23 @@ class VideoUNet(ModelMixin, ConfigMixin):
         return out.unflatten(0, (batch, frames))
 
     def _residual(self, sample: Tensor, timestep_B: Tensor, text_BLD: Tensor, cond: FrameConditioning) -> Tensor:
-        """Predict r = x_0 - hint from alpha r + sigma noise, preconditioned for a spread s of r.
+        """Predict r = x_0 - hint from y = alpha r + sigma noise, preconditioned for the spread s of r.
 
         With D = alpha^2 s^2 + sigma^2 and network output n: r = alpha s^2 / D * y + sigma s / sqrt(D) * n,
         which is Karras et al. 2022, table 1 (c_skip, c_out, c_in) with sigma / alpha for their sigma. So
         v = (alpha x_t - hint - r) / sigma, written without the division that fails as sigma goes to 0.
+        A picture's r is either almost nothing or, where something moves, large: so s is the network's to say.
         """
-        channels, s = self.latent_channels, self.config.residual_std
+        channels, usual = self.latent_channels, self.config.residual_std
         alpha, sigma = (x.to(sample.dtype) for x in alpha_sigma(timestep_B))
         noisy, hint = sample[:, :, :channels], sample[:, :, channels + 1 :]
-        y, d = noisy - alpha * hint, alpha**2 * s**2 + sigma**2
-        inputs = torch.cat([y * d.rsqrt(), sample[:, :, channels:]], dim=2)
-        n = self._frames(inputs, timestep_B, text_BLD, cond).to(sample.dtype)
+        y = noisy - alpha * hint
+        scaled = y * (alpha**2 * usual**2 + sigma**2).rsqrt()
+        inputs = torch.cat([scaled, sample[:, :, channels:]], dim=2)
+        out = self._frames(inputs, timestep_B, text_BLD, cond).to(sample.dtype)
+        n, spread = out[:, :, :channels], out[:, :, channels:]
+        s = usual * torch.exp(MAX_LOG_SPREAD * torch.tanh(spread / MAX_LOG_SPREAD))
+        d = alpha**2 * s**2 + sigma**2
         v = alpha * sigma * (1 - s**2) / d * y - sigma * hint - s * d.rsqrt() * n
         return alpha * v + sigma * noisy if self.config.prediction_type == "epsilon" else v
 

