@@ -143,7 +143,17 @@ def launch_command(root: Path, run: Path, config: Path, processes: int, fork: Pa
     if processes == 1:
         return [sys.executable, *program]
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(processes)]
-    return [*launcher, "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", *program]
+    return [
+        *launcher,
+        "--multi_gpu",
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        *program,
+    ]
 
 
 def register_run(root: Path, run: Path, status: str, step: int) -> None:
