@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.config import AnalysisConfig, BuildConfig, ClipConfig, CropConfig, ShardConfig, VariantConfig
+from pipeline.files import read_json
 from pipeline.layout import DataFolder
 from pipeline.pose import PoseFinder, pose_finder
 from pipeline.pose_model import pose_model_path
@@ -68,8 +69,6 @@ def build(root: Path, video: Path, config: BuildConfig, model: Path) -> Built:
     source_id = hash_source(source)
     prepare_sources(data, [(source_id, source.path)], config, model)
     names = keys(config)
-    from pipeline.files import read_json
-
     clip_ids = [clip["clip_id"] for clip in read_json(data.clips(source_id, names.clip_set))["clips"]]
     encode_clips(data, source_id, source.path, clip_ids, config)
     manifest = pack_shard(data, clip_ids, config)

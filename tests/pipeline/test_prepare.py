@@ -18,7 +18,7 @@ import pytest
 
 from pipeline.config import BuildConfig, LimitsConfig
 from pipeline.errors import LongdanceError, RejectedError
-from pipeline.ffmpeg import ffmpeg_exe
+from pipeline.ffmpeg import decode, ffmpeg_exe, open_source, source_input
 from pipeline.files import read_json
 from pipeline.layout import DataFolder
 from pipeline.pose import PoseFinder
@@ -293,8 +293,6 @@ def test_the_memory_limit_ends_a_decode_that_takes_too_much(tmp_path: Path, find
 
 def test_a_playlist_opens_nothing_else_even_where_it_is_taken_for_a_video(dancer: Path, tmp_path: Path) -> None:
     """Without the door, ffmpeg does decode the sibling; behind the door, the format is not even recognised."""
-    from pipeline.ffmpeg import decode, open_source, source_input
-
     for name, text in {
         "concat.mp4": f"ffconcat version 1.0\nfile '{dancer}'\n",
         "hls.m3u8": f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{dancer}\n#EXT-X-ENDLIST\n",

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import ffmpeg as builder
 import pytest
 
 from pipeline.config import LimitsConfig
@@ -75,8 +76,6 @@ def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path) -> 
 
 
 def test_a_child_is_killed_when_its_reader_leaves(tmp_path: Path) -> None:
-    import ffmpeg as builder
-
     path = tmp_path / "a.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x480:r=25:d=8", *X264, str(path))
     descriptor = open_source(bytes(path))

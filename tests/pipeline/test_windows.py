@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pipeline.config import ClipConfig
 from pipeline.errors import RejectedError
-from pipeline.windows import Window, native_rate, windows_of
+from pipeline.windows import OFF, Window, native_rate, windows_of
 
 CONFIG = ClipConfig(frames=9)
 WHOLE_RATES = ["24", "25", "24000/1001", "30000/1001", "30", "20", "22", "33"]
@@ -43,7 +43,7 @@ def check(windows: list[Window], pts: np.ndarray, shots: list[tuple[int, int]], 
         ideal = np.arange(len(frames)) / float(window.fps)
         off = pts[frames] - pts[frames[0]] - ideal
         off -= (off.max() + off.min()) / 2
-        assert np.abs(off).max() <= 0.55 / float(window.fps) + 0.002, "the motion is not even"
+        assert np.abs(off).max() <= (OFF + 0.02) / float(window.fps) + 0.002, "the motion is not even"
 
 
 irregular = st.lists(st.sampled_from([8, 16, 17, 33, 34, 40, 50, 67, 100, 400]), min_size=1, max_size=150)
