@@ -51,10 +51,9 @@ class Group(click.Group):
 def explain(error: BaseException) -> str | None:
     """The sentence for an error that the user can mend, or None for a fault of our own."""
     from data_catalog.errors import CatalogError
-    from model.errors import ModelError
     from pipeline.errors import LongdanceError
 
-    if isinstance(error, LongdanceError | CatalogError | ModelError):
+    if isinstance(error, LongdanceError | CatalogError):
         return str(error)
     if isinstance(error, OSError) and error.errno in (28, 30, 122):
         return f"The disk is full or cannot be written ({error}): make room and run the same command again."

@@ -63,15 +63,19 @@ def _to_uint8(pictures_FCHW: torch.Tensor) -> np.ndarray:
 
 
 class PatchCodec:
-    """Orthonormal patches: each p x p patch's leading principal components, scaled to unit variance."""
+    """Orthonormal patches: each p x p patch's leading principal components, half whitened.
 
-    def __init__(self, mean_D: torch.Tensor, basis_DC: torch.Tensor, std_C: torch.Tensor, picture: int) -> None:
-        self.mean, self.basis, self.std = mean_D, basis_DC, std_C
+    A component's scale is the geometric mean of its own standard deviation and the average one. Full whitening
+    makes the diffusion loss spend itself on fine texture; no scaling at all, on flat colour.
+    """
+
+    def __init__(self, mean_D: torch.Tensor, basis_DC: torch.Tensor, scale_C: torch.Tensor, picture: int) -> None:
+        self.mean, self.basis, self.scale = mean_D, basis_DC, scale_C
         self.picture = picture
         self.factor = round((mean_D.numel() / 3) ** 0.5)
-        self.channels = std_C.numel()
+        self.channels = scale_C.numel()
         digest = hashlib.sha256(canonical_json(self._header()))
-        for tensor in (mean_D, basis_DC, std_C):
+        for tensor in (mean_D, basis_DC, scale_C):
             digest.update(tensor.numpy().astype("<f4").tobytes())
         self.hash = digest.hexdigest()
 
@@ -82,19 +86,19 @@ class PatchCodec:
         """See `Codec.encode`."""
         signed_FCHW = _to_signed(frames_FHWC, self.factor)
         patches_FDHW = torch.nn.functional.pixel_unshuffle(signed_FCHW, self.factor)
-        latents_FHWC = ((patches_FDHW.permute(0, 2, 3, 1) - self.mean) @ self.basis) / self.std
+        latents_FHWC = ((patches_FDHW.permute(0, 2, 3, 1) - self.mean) @ self.basis) / self.scale
         return latents_FHWC.permute(0, 3, 1, 2).contiguous()
 
     def decode(self, latents_FCHW: torch.Tensor) -> np.ndarray:
         """See `Codec.decode`."""
         latents_FHWC = latents_FCHW.detach().cpu().float().permute(0, 2, 3, 1)
-        patches_FHWD = (latents_FHWC * self.std) @ self.basis.T + self.mean
+        patches_FHWD = (latents_FHWC * self.scale) @ self.basis.T + self.mean
         return _to_uint8(torch.nn.functional.pixel_shuffle(patches_FHWD.permute(0, 3, 1, 2), self.factor))
 
     def save(self, folder: Path) -> None:
         """See `Codec.save`."""
         folder.mkdir(parents=True, exist_ok=True)
-        tensors = {"mean": self.mean, "basis": self.basis, "std": self.std}
+        tensors = {"mean": self.mean, "basis": self.basis, "scale": self.scale}
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "codec.safetensors")
         write_json(folder / "codec.json", {**self._header(), "hash": self.hash})
 
@@ -112,8 +116,9 @@ def fit_patch_codec(frames_FHWC: np.ndarray, patch: int, channels: int) -> Patch
     basis = basis * np.sign(strongest)
     # A component without variance (flat pictures) would divide by zero: one grey level is the floor.
     std = np.sqrt(variances[::-1][:channels].clip(min=(1 / 127.5) ** 2))
-    mean_D, basis_DC, std_C = (torch.from_numpy(np.array(x, np.float32)) for x in (mean, basis, std))
-    return PatchCodec(mean_D, basis_DC, std_C, frames_FHWC.shape[1])
+    scale = np.sqrt(std * std.mean())
+    mean_D, basis_DC, scale_C = (torch.from_numpy(np.array(x, np.float32)) for x in (mean, basis, scale))
+    return PatchCodec(mean_D, basis_DC, scale_C, frames_FHWC.shape[1])
 
 
 class KLCodec:
@@ -174,7 +179,7 @@ def load_codec(folder: Path, device: str = "cpu") -> Codec:
     codec: Codec
     if record["kind"] == "patches":
         tensors = load_file(folder / "codec.safetensors")
-        codec = PatchCodec(tensors["mean"], tensors["basis"], tensors["std"], record["picture"])
+        codec = PatchCodec(tensors["mean"], tensors["basis"], tensors["scale"], record["picture"])
     else:
         codec = KLCodec(record["source"], record["picture"], device)
     if codec.hash != record["hash"]:

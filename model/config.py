@@ -125,7 +125,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
     "tiny": {
         "encode": {},
         "train": "all",
-        "batch": 8,
+        "batch": 4,
         "steps": 2000,
         "learning_rate": 1e-3,
         "warmup": 50,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from pipeline.errors import LongdanceError
 
-class ModelError(Exception):
+
+class ModelError(LongdanceError):
     """Base of every error that `model` raises on purpose."""
 
 

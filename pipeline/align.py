@@ -148,5 +148,11 @@ def _checked(corners: np.ndarray, side: float, framing: str, place: np.ndarray, 
             f"Within the picture the pelvis would sit at {place[0]:.2f}, {place[1]:.2f} of the crop, "
             f"further than {limit:g} from its place.",
         )
+    if config.size / side > config.max_upscale:
+        raise RejectedError(
+            "dancer_too_small",
+            f"The crop is {side:.0f} pixels wide and would be enlarged {config.size / side:.1f} times; "
+            f"at most {config.max_upscale:g} was expected.",
+        )
     even = np.floor(corners / 2).astype(np.int64) * 2
     return Crop(even, int(side // 2 * 2), framing)

@@ -80,7 +80,7 @@ def check_times(pts: np.ndarray, duration_s: float) -> None:
     steps = np.diff(pts)
     if (steps <= 0).any():
         raise RejectedError("bad_timestamps", f"{int((steps <= 0).sum())} frames do not come after the one before.")
-    end = pts[-1] - pts[0] + float(np.median(steps))
+    end = pts[-1] + float(np.median(steps))  # from the container's beginning, as its duration is
     if end < 0.9 * duration_s:
         raise RejectedError(
             "truncated",

@@ -99,6 +99,9 @@ class Child:
         level: str = "error",
     ) -> None:
         graph = graph.global_args("-nostdin", "-hide_banner", "-nostats", "-loglevel", level, "-xerror")
+        graph = graph.global_args(
+            "-filter_complex_threads", str(limits.threads), "-filter_threads", str(limits.threads)
+        )
         os.lseek(descriptors[0], 0, os.SEEK_SET)  # a child shares the offset that the one before left
         self.process = subprocess.Popen(
             graph.compile(cmd=ffmpeg_exe(), overwrite_output=True),

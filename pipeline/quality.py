@@ -28,6 +28,7 @@ REFERENCE = 512  # pixels are stated for a clip of this size
 MIN_KNOWN = 0.25  # share of camera steps below which camera motion is unknown
 SHAKE_WINDOW_S = 0.5
 EDGE = 0.15  # a dancer last seen this near the border (in body lengths) and gone has left the picture
+QUIET = 0.15  # of the usual change
 LOST_LIMBS = 3  # of 8: as many hidden limbs as make a frame one with the dancer out of it
 UPPER = [*CORE, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST]
 
@@ -174,12 +175,15 @@ def gone(known: np.ndarray, near: np.ndarray) -> np.ndarray:
 def duplicated(change: np.ndarray, frames: np.ndarray, threshold: float) -> float:
     """Share of a clip's steps over which the source's picture stays the same.
 
+    Compression changes a repeated frame, too, and more so where it is coarse: so a step is also a repetition
+    where it changes far less than the clip's steps usually do.
+
     Args:
         change: (source frames,) largest block change since the frame before.
-        threshold: largest change of a repeated frame.
+        threshold: largest change of a repeated frame, 8-bit levels.
     """
-    most = np.maximum.reduceat(change, frames[:-1] + 1)
-    return float((most < threshold).mean())
+    most = np.maximum.reduceat(change[: frames[-1] + 1], frames[:-1] + 1)
+    return float((most < max(threshold, QUIET * float(np.median(most)))).mean())
 
 
 def motion_energy(landmarks: np.ndarray, known: np.ndarray, scale: float) -> float | None:

@@ -10,13 +10,16 @@ from scipy.signal import butter, sosfiltfilt
 from pipeline.pose import CORE, JOINTS, MAIN, body_length, box, pelvis
 
 GATE = 1.0  # cost above which two detections cannot be one person
+ESTABLISHED = 3  # detections after which a track is somebody and no flicker of the detector
+MERGED_WITHIN = 3  # samples
 SMOOTH_HZ = 4.0  # dance moves are slower; detection noise is not
 
 
 @dataclass
 class Track:
-    """One person: `samples` are indices into the shot's detections."""
+    """One person: `samples` are indices into the shot's detections. An ended track is never taken up again."""
 
+    ended: bool = False
     samples: list[int] = field(default_factory=list)
     landmarks: list[np.ndarray] = field(default_factory=list)
 
@@ -55,10 +58,28 @@ def link(people: list[np.ndarray], max_gap: int) -> list[Track]:
     for sample, found in enumerate(people):
         free = list(range(len(found)))
         for gap in range(1, max_gap + 1):
-            seen = [track for track in tracks if sample - track.samples[-1] == gap]
+            seen = [track for track in tracks if sample - track.samples[-1] == gap and not track.ended]
             free = _assign(seen, found, free, sample) if seen and free else free
-        tracks += [Track([sample], [found[i]]) for i in free]
+        tracks += [Track(samples=[sample], landmarks=[found[i]]) for i in free]
+        tracks += _end_merged(tracks, sample)
     return tracks
+
+
+def _end_merged(tracks: list[Track], sample: int) -> list[Track]:
+    """Two people who became one detection: nobody can say whose it is, so both tracks end and a new one begins.
+
+    Returns the new tracks.
+    """
+    known = [track for track in tracks if len(track.samples) > ESTABLISHED and not track.ended]
+    lost = [track for track in known if 1 <= sample - track.samples[-1] <= MERGED_WITHIN]
+    begun = []
+    for track in [track for track in known if track.samples[-1] == sample]:
+        rivals = [o for o in lost if cost(o.landmarks[-1], track.landmarks[-1], sample - o.samples[-1]) <= GATE]
+        if rivals:
+            begun.append(Track(samples=[track.samples.pop()], landmarks=[track.landmarks.pop()]))
+            for ended in (track, *rivals):
+                ended.ended = True
+    return begun
 
 
 def _assign(tracks: list[Track], found: np.ndarray, free: list[int], sample: int) -> list[int]:

@@ -121,7 +121,6 @@ def test_a_half_repeated_step_is_no_repetition() -> None:
     assert duplicated(change, np.arange(0, 81), 1.0) == pytest.approx(0.5, abs=0.02)
 
 
-@pytest.mark.xfail(strict=True, reason="the last step looks at all frames that follow the clip")
 def test_what_follows_the_clip_does_not_count() -> None:
     change = np.full(100, 9.0)
     change[:51] = 0.1
