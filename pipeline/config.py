@@ -45,7 +45,7 @@ class AnalysisConfig(Config):
 
     proxy_px: int = Field(512, ge=128, le=2048, description="longest side of the analysed picture")
     pose_hz: float = Field(6.0, gt=0, description="pose detections per second")
-    camera_hz: float = Field(15.0, gt=0, description="camera motion measurements per second")
+    camera_hz: float = Field(30.0, gt=0, description="camera motion measurements per second")
     max_people: int = Field(4, ge=1, le=10, description="people detected in one frame at most")
     min_pose_confidence: float = Field(0.5, ge=0, le=1, description="mediapipe's detection confidence")
     cut_ratio: float = Field(3.0, gt=0, description="scenedetect AdaptiveDetector's ratio of a cut")

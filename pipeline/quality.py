@@ -27,7 +27,8 @@ from pipeline.windows import Window
 REFERENCE = 512  # pixels are stated for a clip of this size
 MIN_KNOWN = 0.25  # share of camera steps below which camera motion is unknown
 SHAKE_WINDOW_S = 0.5
-EDGE = 0.15  # a dancer last seen this near the border (in body lengths) and gone has left the picture
+# A dancer last seen with the pelvis this near a border (sides, top and bottom; in body lengths) and gone has left.
+EDGE = np.array([0.6, 0.4])
 QUIET = 0.15  # of the usual change
 LOST_LIMBS = 3  # of 8: as many hidden limbs as make a frame one with the dancer out of it
 UPPER = [*CORE, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST]
@@ -151,7 +152,7 @@ def out_of_frame(
     out = known & (~core.all(1) | ((~limbs).sum(1) >= LOST_LIMBS))
     length = body_length(landmarks)
     hips = pelvis(landmarks)
-    near = (np.minimum(hips, high - hips).min(1) < (EDGE + 0.25) * length) | ~core.all(1)
+    near = (np.minimum(hips, high - hips) < EDGE * length[:, None]).any(1) | ~core.all(1)
     out |= gone(known, near)
     joints = np.concatenate([core, limbs], 1)
     return {

@@ -11,6 +11,7 @@ from pipeline.pose import CORE, JOINTS, MAIN, body_length, box, pelvis
 
 GATE = 1.0  # cost above which two detections cannot be one person
 ESTABLISHED = 3  # detections after which a track is somebody and no flicker of the detector
+WALKS_ON = 3  # samples
 MERGED_WITHIN = 3  # samples
 SMOOTH_HZ = 4.0  # dance moves are slower; detection noise is not
 
@@ -74,7 +75,7 @@ def _end_merged(tracks: list[Track], sample: int) -> list[Track]:
     lost = [track for track in known if 1 <= sample - track.samples[-1] <= MERGED_WITHIN]
     begun = []
     for track in [track for track in known if track.samples[-1] == sample]:
-        rivals = [o for o in lost if cost(o.landmarks[-1], track.landmarks[-1], sample - o.samples[-1]) <= GATE]
+        rivals = [o for o in lost if cost(predicted(o, sample), track.landmarks[-1], sample - o.samples[-1]) <= GATE]
         if rivals:
             begun.append(Track(samples=[track.samples.pop()], landmarks=[track.landmarks.pop()]))
             for ended in (track, *rivals):
@@ -84,7 +85,7 @@ def _end_merged(tracks: list[Track], sample: int) -> list[Track]:
 
 def _assign(tracks: list[Track], found: np.ndarray, free: list[int], sample: int) -> list[int]:
     """Give tracks their detections out of those that are free; returns what stays free."""
-    costs = np.array([[cost(t.landmarks[-1], found[i], sample - t.samples[-1]) for i in free] for t in tracks])
+    costs = np.array([[cost(predicted(t, sample), found[i], sample - t.samples[-1]) for i in free] for t in tracks])
     taken = set()
     for row, column in zip(*linear_sum_assignment(np.minimum(costs, 10 * GATE)), strict=True):
         if costs[row, column] <= GATE:
@@ -92,6 +93,17 @@ def _assign(tracks: list[Track], found: np.ndarray, free: list[int], sample: int
             tracks[row].landmarks.append(found[free[column]])
             taken.add(free[column])
     return [i for i in free if i not in taken]
+
+
+def predicted(track: Track, sample: int) -> np.ndarray:
+    """(33, 4) where a track's person would be now who walks on as between the last two samples, for a few samples."""
+    last = track.landmarks[-1]
+    if len(track.samples) < 2:
+        return last
+    step = (pelvis(last) - pelvis(track.landmarks[-2])) / (track.samples[-1] - track.samples[-2])
+    moved = last.copy()
+    moved[:, :2] += step * min(sample - track.samples[-1], WALKS_ON)
+    return moved
 
 
 def choose(tracks: list[Track], shape: tuple[int, int]) -> Track | None:

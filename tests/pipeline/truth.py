@@ -77,8 +77,10 @@ def judge(
     """Compare one clip with the truth of its frames."""
     frames = clip.window.frames
     assert len(truth["pts_s"]) == len(pts), f"{video}: {len(pts)} frames decoded, {len(truth['pts_s'])} drawn"
-    joints = np.array([truth["joints"][f][0] for f in frames], dtype=np.float64)  # the first person is the dancer
-    joints = joints[:, :, :2] if joints.ndim == 3 else np.full((len(frames), 33, 2), np.nan)
+    everybody = np.array([truth["joints"][f] for f in frames], dtype=np.float64)  # (frames, people, 33, 2)
+    apart = np.linalg.norm(pelvis(everybody) - pelvis(clip.landmarks)[:, None], axis=-1)
+    followed = apart[clip.known].mean(0).argmin() if clip.known.any() else 0  # one person all the way: a swap shows
+    joints = everybody[:, followed]
     main = joints[:, MAIN]
     picture = np.array([shape[1], shape[0]], float)
     inside = ((main >= 0) & (main <= picture)).all(-1)
