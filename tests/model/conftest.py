@@ -14,7 +14,7 @@ from model.latents import encode_dataset
 from tests.model.dataset import make_dataset, micro_encode
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture(autouse=True, scope="session")
 def _one_thread() -> Iterator[None]:
     """Sums in one order, whatever the machine; and children that agree with this process bit for bit."""
     before = torch.get_num_threads()

@@ -229,7 +229,7 @@ def without_root() -> Iterator[None]:
 
 def test_an_unreadable_file_and_an_unreadable_folder_are_recorded_as_such(tmp_path: Path) -> None:
     for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_uid == os.getuid() and folder.name.startswith(("pytest", "test")):
+        if folder.stat().st_uid == os.getuid() and folder.name.startswith(("pytest", "popen", "test")):
             folder.chmod(folder.stat().st_mode | 0o055)
     for name in ("fine.mp4", "secret.mp4"):
         (tmp_path / name).write_bytes(b"bytes of " + name.encode())
