@@ -22,10 +22,10 @@ from pipeline.build_plan import EncodeJob, WantedClip, batches, encode_jobs, sha
 from pipeline.config import BuildConfig
 from pipeline.contact_sheet import write_contact_sheet
 from pipeline.errors import LongdanceError, RejectedError
-from pipeline.files import remove_temps, write_json
+from pipeline.files import exclusive, remove_temps, write_json
 from pipeline.layout import DataFolder, names_in
 from pipeline.pose_model import pose_model_path
-from pipeline.prepare import Keys, keys, prepare_sources, record_rejected
+from pipeline.prepare import Keys, forget_limited, keys, prepare_sources, record_rejected
 from pipeline.samples import encode_clips, pack_shard, unstage
 from pipeline.shards import manifests
 from pipeline.sources import SourceFile, hash_source, nameless_id, require_videos
@@ -84,9 +84,17 @@ def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) ->
     folder, raw = registry.data_folder(data), raw.expanduser().absolute()
     files = require_videos(raw, folder.root)
     workers = config.workers or os.cpu_count() or 1
-    logger = get_run_logger()
     folder.root.mkdir(parents=True, exist_ok=True)
-    names, counters = keys(config), Counter(temps_removed=remove_temps(folder.root))
+    with exclusive(folder.root / ".lock", f"Another build is at work in {folder.root}: wait until it has ended."):
+        return _run(raw, folder, files, config, workers)
+
+
+def _run(
+    raw: Path, folder: DataFolder, files: Sequence[SourceFile], config: BuildConfig, workers: int
+) -> dict[str, int]:
+    """The build, by the only process that writes into the folder."""
+    logger = get_run_logger()
+    names, counters = keys(config), Counter(temps_removed=remove_temps(*folder.own_folders))
     if reason := registry.mend_catalog(folder, config, names):
         logger.info("The catalog was made from the manifests on disk: %s", reason)
     write_json(folder.build_record, {"raw": str(raw), "config": config.model_dump(mode="json")})
@@ -94,6 +102,7 @@ def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) ->
         build = _Build(folder, config, names, workers, runner, progress, counters)
         build.prepare(build.identify(os.fsencode(raw), files))
         registry.mark_current(folder, names, config)
+        counters["shards_missing"] = registry.forget_missing_shards(folder, names)
         build.encode(wanted_clips(folder, config, names))
     registry.mark_current(folder, names, config)
     write_contact_sheet(folder.contact_sheet, folder.shards, list(manifests(folder.shards)), names.sample_set)
@@ -163,7 +172,7 @@ class _Build:
             for file, source_id, code, detail in found:
                 ids[file] = source_id
                 if code:
-                    record_rejected(self.folder, source_id, self.config, code, detail)
+                    record_rejected(self.folder, source_id, file.path, self.config, code, detail)
             self.counters["sources_hashed"] += len(found)
         rows = [
             {"path": f.path, "source_id": ids[f], "size": f.size, "mtime_ns": f.mtime_ns, "inode": f.inode}
@@ -179,6 +188,7 @@ class _Build:
 
     def prepare(self, sources: list[Prepared]) -> None:
         """Analyse and tile what has no clip manifest, then bring the catalog up to date."""
+        forget_limited(self.folder, registry.limited_sources(self.folder, self.names), self.config)
         done = names_in(self.folder.clip_set(self.names.clip_set), ".json")
         with open_catalog(self.folder.catalog) as con:
             merged = dict(

@@ -23,9 +23,10 @@ def prefect_settings() -> None:
         "PREFECT_LOGGING_LOGGERS_PREFECT_LEVEL": "WARNING",
     }.items():
         os.environ.setdefault(name, value)
-    from flows.runners import quiet_exit
+    from flows.runners import quiet_exit, stop_on_ctrl_c
 
     quiet_exit()
+    stop_on_ctrl_c()
 
 
 class Group(click.Group):
@@ -37,9 +38,6 @@ class Group(click.Group):
             return super().invoke(ctx)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except KeyboardInterrupt:
-            click.echo("Stopped. Run the same command again to go on.", err=True)
-            ctx.exit(130)
         except Exception as error:
             sentence = explain(error)
             if sentence is None:

@@ -19,7 +19,7 @@ from pipeline.config import BuildConfig
 from pipeline.errors import LongdanceError
 from pipeline.files import read_json, write_json
 from pipeline.layout import DataFolder, names_in
-from pipeline.prepare import Keys
+from pipeline.prepare import LIMITED, Keys
 from pipeline.prepare import keys as derive
 from pipeline.shards import manifests
 
@@ -60,9 +60,15 @@ def shard_rows(manifest: Row) -> tuple[Row, list[Row]]:
 
 
 def record_paths(data: DataFolder, root: bytes, rows: list[Row]) -> None:
-    """Remember, in the catalog and on disk, which file is which source; forget names below `root` that are gone."""
+    """Remember, in the catalog and on disk, which file is which source.
+
+    A name below `root` that is gone is forgotten where its source has another name; a source whose file is
+    gone stays in the data set.
+    """
     known = {bytes.fromhex(row["path"]): row for row in stored_paths(data)}
-    kept = {path: row for path, row in known.items() if not path.startswith(root.rstrip(b"/") + b"/")}
+    there = {row["source_id"] for row in rows}
+    gone = root.rstrip(b"/") + b"/"
+    kept = {p: row for p, row in known.items() if not (p.startswith(gone) and row["source_id"] in there)}
     kept |= {row["path"]: row | {"path": row["path"].hex()} for row in rows}
     if kept == known:
         return
@@ -120,9 +126,9 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: Keys) -> dict[s
     clips: list[Row] = []
     shards: list[Row] = []
     samples: list[Row] = []
-    for source_id in sorted(names_in(data.clip_set(keys.clip_set), ".json") & by_source.keys()):
+    for source_id in sorted(names_in(data.clip_set(keys.clip_set), ".json")):
         manifest = read_json(data.clips(source_id, keys.clip_set))
-        row = by_source[source_id]
+        row = by_source.get(source_id, {"path": bytes.fromhex(manifest["path"]), "size": None})  # its file was replaced
         sources.append(source_row(manifest, row["path"], row["size"], keys))
         clips += clip_rows(manifest, data, keys.sample_set)
     for manifest in manifests(data.shards):
@@ -173,6 +179,29 @@ def forget_nameless(data: DataFolder, keep: set[str], keys: Keys) -> None:
     if stale:
         with open_catalog(data.catalog) as con:
             con.execute("DELETE FROM source_rows WHERE source_id IN (SELECT unnest($1))", [sorted(stale)])
+
+
+def limited_sources(data: DataFolder, keys: Keys) -> list[str]:
+    """Sources that were rejected for a reason that other limits might change."""
+    with open_catalog(data.catalog) as con:
+        rows = con.execute(
+            "SELECT source_id FROM source_rows WHERE clip_set = $1 AND reason IN (SELECT unnest($2))",
+            [keys.clip_set, list(LIMITED)],
+        ).fetchall()
+    return [source_id for (source_id,) in rows]
+
+
+def forget_missing_shards(data: DataFolder, keys: Keys) -> int:
+    """Drop shards whose file is gone from the catalog, so that their clips are wanted again; returns how many."""
+    there = {manifest["shard"] for manifest in manifests(data.shards)}
+    with open_catalog(data.catalog) as con:
+        rows = con.execute("SELECT shard FROM shard_rows WHERE plan_key = ?", [keys.sample_set]).fetchall()
+        gone = sorted({shard for (shard,) in rows} - there)
+        for table in ("shard_rows", "sample_rows"):
+            con.execute(f"DELETE FROM {table} WHERE shard IN (SELECT unnest($1))", [gone])
+    for shard in gone:
+        logger.warning("Shard %s is gone from the disk: its clips are encoded again.", shard)
+    return len(gone)
 
 
 def reasons(con: duckdb.DuckDBPyConnection) -> list[Row]:

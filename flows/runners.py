@@ -1,12 +1,16 @@
 """Where tasks run: processes here; Ray or Dask when one machine is too small."""
 
 import atexit
+import contextlib
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
+import psutil
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from pipeline.errors import LongdanceError
@@ -19,9 +23,32 @@ def quiet_exit() -> None:
     atexit.register(lambda: (sys.stderr.flush(), os.dup2(os.open(os.devnull, os.O_WRONLY), 2)))
 
 
+def stop_on_ctrl_c() -> None:
+    """End at once on Ctrl-C, children and all: every file is whole or not there, so nothing needs saying goodbye to.
+
+    A training child is left to write its checkpoint first. (Prefect's own way is to report to a server that the
+    same Ctrl-C has stopped, for minutes.)
+    """
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        os.write(2, b"\nStopped. Run the same command again to go on.\n")
+        children = psutil.Process().children(recursive=True)
+        training = [child for child in children if "model.train" in child.cmdline()]
+        for child in training:
+            child.terminate()
+        psutil.wait_procs(training, timeout=60)
+        for child in children:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                child.kill()
+        os._exit(130)
+
+    signal.signal(signal.SIGINT, stop)
+
+
 def quiet_worker() -> None:
     """Set up a worker process: mediapipe's C++ does not talk, OpenCV does not start threads of its own."""
     quiet_exit()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the flow's process ends its workers
     os.environ["GLOG_minloglevel"] = "2"  # noqa: SIM112 (its real name)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     import cv2

@@ -187,13 +187,15 @@ def _sayer(progress: Progress | None, steps: int) -> Callable[..., None]:
 
 @contextmanager
 def _stop_flag() -> Iterator[Callable[[], bool]]:
-    """Within the block SIGTERM only sets the flag that is yielded."""
+    """Within the block SIGTERM and Ctrl-C only set the flag that is yielded."""
     asked = []
-    before = signal.signal(signal.SIGTERM, lambda number, frame: asked.append(number))
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda number, frame: asked.append(number)) for number in signals]
     try:
         yield lambda: bool(asked)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
 
 
 def _print_event() -> Progress:

@@ -142,7 +142,7 @@ def bounded_speed(path: np.ndarray, most: float) -> np.ndarray:
 def _checked(corners: np.ndarray, side: float, framing: str, place: np.ndarray, config: CropConfig) -> Crop:
     """Whole, even pixels (chroma is subsampled), and a pelvis that is still near its place."""
     limit = MAX_SHIFT if framing == "full" else max(MAX_SHIFT, UPPER_PELVIS[1] - config.pelvis_y)
-    if np.abs(place - [PELVIS_X, config.pelvis_y]).max() > limit:
+    if np.abs(place - [PELVIS_X, config.pelvis_y]).max() > limit + 1e-6:  # a crop that was clamped lies on it
         raise RejectedError(
             "crop_outside_picture",
             f"Within the picture the pelvis would sit at {place[0]:.2f}, {place[1]:.2f} of the crop, "

@@ -5,6 +5,7 @@ import numpy as np
 
 MAX_FEATURES = 120
 MIN_TRACKS = 10
+MIN_SPREAD = 0.4  # of the picture: a shadow or a sign is not the background
 MIN_INLIERS = 0.5  # a background moves as one: fewer tracks that agree are somebody's limbs
 
 
@@ -44,6 +45,9 @@ def camera_step(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> np.n
         return unknown
     affine, inliers = cv2.estimateAffinePartial2D(corners[good], there[good], ransacReprojThreshold=0.7)
     if affine is None or inliers.sum() < max(MIN_TRACKS, MIN_INLIERS * good.sum()):
+        return unknown
+    spread = np.ptp(corners[good][inliers.ravel() == 1].reshape(-1, 2), axis=0) / before.shape[::-1]
+    if spread.max() < MIN_SPREAD:
         return unknown
     return np.asarray(affine, np.float64)
 

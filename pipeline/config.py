@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 class Config(BaseModel):
     """Immutable, strict (an unknown name is an error) and hashable by content."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def key(self, *more: object) -> str:
         """16 hex digits that name this config together with `more` (ids, code versions)."""
@@ -22,12 +22,16 @@ class Config(BaseModel):
 def _rate(text: str | None) -> str | None:
     if text is None:
         return None
-    rate = Fraction(text)  # ValueError and ZeroDivisionError become pydantic's sentence
+    try:
+        rate = Fraction(text)
+    except ZeroDivisionError as error:
+        raise ValueError(f"{text} is no number") from error
     if not 1 <= rate <= 240:
         raise ValueError(f"{text} frames per second: expected 1 to 240")
     return str(rate)
 
 
+X264Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 Rate = Annotated[str | None, AfterValidator(_rate)]
 
 
@@ -95,7 +99,7 @@ class EncodeConfig(Config):
     """The stored H.264."""
 
     crf: int = Field(20, ge=0, le=40, description="x264 quality")
-    preset: str = Field("veryfast", pattern="^[a-z]+$", description="x264 preset")
+    preset: X264Preset = Field("veryfast", description="x264 preset")
     gop: int = Field(12, ge=1, description="frames between keyframes: short, so that a window is cheap to read")
     max_kbit: int = Field(12000, ge=100, description="rate cap, so that a shard's size is bounded")
 

@@ -162,9 +162,5 @@ def describe(path: Path) -> dict[str, Any]:
     pts = np.array([p for p, *_ in decoded])
     sizes = {(w, h) for _, w, h in decoded}
     width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
-    even = bool(
-        len(pts) > 1
-        and (np.diff(pts) * float(tick or 0) - 1 / float(rate or 1) < 1e-9).all()
-        and (np.diff(pts) > 0).all()
-    )
+    even = bool(len(pts) > 1 and (np.abs(np.diff(pts) * float(tick or 0) - 1 / float(rate or 1)) < 1e-9).all())
     return {"frames": len(decoded), "width": width, "height": height, "fps": rate, "even": even}

@@ -5,6 +5,10 @@ class LongdanceError(Exception):
     """A mistake of the user's that one sentence explains; the command line prints it and exits with 2."""
 
 
+class KilledError(Exception):
+    """ffmpeg was killed from outside. That says nothing about the source, so the next run tries again."""
+
+
 class RejectedError(Exception):
     """A source that cannot become clips.
 

@@ -6,10 +6,12 @@ opening anything else, `-format_whitelist` keeps text files from being playlists
 """
 
 import contextlib
+import errno
 import functools
 import os
 import re
 import resource
+import signal
 import stat
 import subprocess
 import threading
@@ -22,7 +24,7 @@ import imageio_ffmpeg
 import numpy as np
 
 from pipeline.config import LimitsConfig
-from pipeline.errors import LongdanceError, RejectedError
+from pipeline.errors import KilledError, LongdanceError, RejectedError
 
 FORMATS = "mov,matroska,webm,avi,mpeg,mpegts,flv,asf,ogg,gif,m4v,h264,hevc,mjpeg,mxf,nut,rm,wtv,ivf,obu,dv,apng"
 MAX_MESSAGES = 1 << 16
@@ -140,10 +142,18 @@ class Child:
                 pipe.close()
 
     def messages(self) -> bytes:
-        """Wait for the end, clean or not; all that was said (64 KiB at most)."""
-        self.process.wait()
+        """Wait for the end, clean or not; all that was said (64 KiB at most).
+
+        Raises:
+            KilledError: somebody else killed it; OSError: the disk is full.
+        """
+        code = self.process.wait()
         self._clock.cancel()
         self._drain.join()
+        if b"No space left on device" in self._messages:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        if code < 0 and not self.timed_out and -code not in (signal.SIGXCPU, signal.SIGXFSZ):
+            raise KilledError(f"ffmpeg was killed by signal {-code}.")
         return self._messages
 
     def finish(self) -> None:

@@ -1,6 +1,7 @@
 """Files that are either whole or not there: temp name, fsync, rename, fsync the folder."""
 
 import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -8,6 +9,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+from pipeline.errors import LongdanceError
 
 TEMP_MARK = ".tmp-"
 
@@ -74,11 +77,28 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def remove_temps(root: Path) -> int:
-    """Remove what a killed process left half-written below `root`; returns how many files."""
+def remove_temps(*folders: Path) -> int:
+    """Remove what a killed process left half-written below these folders of ours; returns how many files."""
     count = 0
-    for path in root.rglob(f"{TEMP_MARK}*"):
-        if path.is_file():
-            path.unlink(missing_ok=True)
-            count += 1
+    for folder in folders:
+        for path in folder.rglob(f"{TEMP_MARK}*"):
+            if path.is_file():
+                path.unlink(missing_ok=True)
+                count += 1
     return count
+
+
+@contextlib.contextmanager
+def exclusive(path: Path, refusal: str) -> Iterator[None]:
+    """Hold a lock that ends with this process, however it ends.
+
+    Raises:
+        LongdanceError: `refusal`, another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LongdanceError(refusal) from error
+        yield

@@ -27,6 +27,11 @@ class DataFolder:
         return self.root / "work"
 
     @property
+    def own_folders(self) -> tuple[Path, ...]:
+        """Every folder that a build writes into; anything else below `root` is somebody else's."""
+        return self.shards, self.work, *(self.root / name for name in ("analysis", "clips", "failures"))
+
+    @property
     def build_record(self) -> Path:
         """The config and the paths of the last build."""
         return self.root / "build.json"

@@ -1,5 +1,6 @@
 """People in a picture: mediapipe's 33 landmarks each."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,9 @@ class PoseFinder:
         square[: rgb.shape[0], : rgb.shape[1]] = rgb
         image = mp.Image(image_format=mp.ImageFormat.SRGB, data=square)
         if self._landmarker is None:
-            self._landmarker = self._open()
+            with silenced_stderr():
+                self._landmarker = self._open()
+                self._landmarker.detect(image)
         people = self._landmarker.detect(image).pose_landmarks
         rows = [[(p.x * side, p.y * side, p.z * side, p.visibility) for p in person] for person in people]
         return np.asarray(rows, np.float32).reshape(-1, JOINTS, 4)
@@ -68,6 +71,19 @@ class PoseFinder:
         """Free the networks."""
         if self._landmarker is not None:
             self._landmarker.close()
+
+
+@contextmanager
+def silenced_stderr() -> Iterator[None]:
+    """Keep TFLite's C++ start-up notes off the terminal: they have no switch."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 @contextmanager

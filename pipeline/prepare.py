@@ -18,7 +18,7 @@ from pipeline import analysis as analyses
 from pipeline.clips import Clip, clip_set, make_clips
 from pipeline.config import BuildConfig
 from pipeline.encode import VERSION as ENCODE_VERSION
-from pipeline.errors import RejectedError
+from pipeline.errors import KilledError, RejectedError
 from pipeline.ffmpeg import open_source
 from pipeline.files import read_json, write_json
 from pipeline.layout import DataFolder
@@ -58,6 +58,9 @@ def prepare_sources(data: DataFolder, batch: list[tuple[str, bytes]], config: Bu
                 done["sources_unopened"] += 1
             except OSError:  # a full or broken disk: going on would lose everything else, too
                 raise
+            except KilledError as error:
+                logger.warning("Source %s: %s The next run tries again.", source_id, error)
+                done["sources_interrupted"] += 1
             except Exception:
                 logger.exception("Source %s failed, which is a fault of longdance; the others go on.", source_id)
                 done["sources_failed"] += 1
@@ -78,9 +81,16 @@ def prepare_source(
     return done + tile_source(data, source_id, config)
 
 
-def record_rejected(data: DataFolder, source_id: str, config: BuildConfig, code: str, detail: str) -> None:
+def record_rejected(data: DataFolder, source_id: str, path: bytes, config: BuildConfig, code: str, detail: str) -> None:
     """Write down a file that could not even be read."""
-    manifest = {"source_id": source_id, "status": "rejected", "reason": code, "detail": detail, "probe": None}
+    manifest: dict[str, Any] = {
+        "source_id": source_id,
+        "status": "rejected",
+        "reason": code,
+        "detail": detail,
+        "probe": None,
+    }
+    manifest |= {"path": path.hex(), "limits": config.limits.model_dump(mode="json")}
     write_json(data.clips(source_id, keys(config).clip_set), {**manifest, "clips": []})
 
 
@@ -107,6 +117,7 @@ def analyse_source(
         manifest |= {"status": "rejected", "reason": error.code, "detail": error.detail}
     finally:
         os.close(descriptor)
+    manifest |= {"path": path.hex(), "limits": config.limits.model_dump(mode="json")}
     write_json(out.with_suffix(".json"), manifest)
     return counters
 
@@ -138,3 +149,18 @@ def clips_of(
 def finite(row: dict[str, Any]) -> dict[str, Any]:
     """A score that is not a number was not measured: None."""
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
+
+
+LIMITED = ("timeout", "picture_too_large", "damaged")  # what other limits might change
+
+
+def forget_limited(data: DataFolder, source_ids: list[str], config: BuildConfig) -> set[str]:
+    """Drop the records of sources that were rejected under other limits than today's; returns their ids."""
+    names, dropped = keys(config), set()
+    for source_id in source_ids:
+        manifest = data.clips(source_id, names.clip_set)
+        if manifest.is_file() and read_json(manifest).get("limits") != config.limits.model_dump(mode="json"):
+            manifest.unlink()
+            data.analysis(source_id, names.analysis).with_suffix(".json").unlink(missing_ok=True)
+            dropped.add(source_id)
+    return dropped

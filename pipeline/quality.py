@@ -25,7 +25,7 @@ from pipeline.subject import main_joints_inside
 from pipeline.windows import Window
 
 REFERENCE = 512  # pixels are stated for a clip of this size
-MIN_KNOWN = 0.25  # share of camera steps below which camera motion is unknown
+MIN_KNOWN = 0.5  # share of camera steps below which camera motion is unknown
 SHAKE_WINDOW_S = 0.5
 # A dancer last seen with the pelvis this near a border (sides, top and bottom; in body lengths) and gone has left.
 EDGE = np.array([0.6, 0.4])

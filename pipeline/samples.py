@@ -19,13 +19,15 @@ from pipeline.clips import Clip, dancer_of_shot, landmarks_at
 from pipeline.config import BuildConfig
 from pipeline.cuts import shots
 from pipeline.encode import Take, encode_takes
-from pipeline.errors import RejectedError
+from pipeline.errors import KilledError, RejectedError
 from pipeline.ffmpeg import open_source
 from pipeline.files import canonical_json, publish, read_json, temp_name, write_bytes, write_json
 from pipeline.layout import DataFolder
 from pipeline.prepare import clips_of, finite, keys
 from pipeline.probe import Probe
 from pipeline.shards import MEMBERS, Sample, write_shard
+
+logger = logging.getLogger(__name__)
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +61,9 @@ def encode_clips(
                 failure = {"clip_id": clip.clip_id, "code": error.code, "detail": error.detail}
                 write_json(data.failure(clip.clip_id, names.sample_set), failure)
                 done["clips_failed"] += 1
+            except KilledError as error:
+                logger.warning("Clip %s: %s The next run tries again.", clip.clip_id, error)
+                done["clips_interrupted"] += 1
     finally:
         os.close(descriptor)
     return done
@@ -116,6 +121,8 @@ def plan_take(
     recipe, frames, crop = draw(clip.clip_id, variant, config.variants), clip.window.frames, clip.crop
     landmarks, known, shape = clip.landmarks, clip.known, (found.height, found.width)
     if variant:
+        if crop.framing == "upper":  # there is no room to move, and heads would go first
+            recipe = replace(recipe, zoom=1.0, shift=(0.0, 0.0))
         shot = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))[clip.window.shot]
         moved = retimed(analysis.pts, frames, shot, recipe.tempo)
         at = (landmarks, known)
