@@ -29,6 +29,7 @@ MIN_KNOWN = 0.5  # share of camera steps below which camera motion is unknown
 SHAKE_WINDOW_S = 0.5
 # A dancer last seen with the pelvis this near a border (sides, top and bottom; in body lengths) and gone has left.
 EDGE = np.array([0.6, 0.4])
+WALK = 15  # frames: who walks on for as long again and is then at a border is leaving
 QUIET = 0.15  # of the usual change
 LOST_LIMBS = 3  # of 8: as many hidden limbs as make a frame one with the dancer out of it
 UPPER = [*CORE, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST]
@@ -144,7 +145,7 @@ def out_of_frame(
     """Shares of frames and of joints out of the source picture, and of frames without the dancer.
 
     A frame counts as out when a core joint or LOST_LIMBS limb joints lie outside, or when the dancer is not
-    found and was last, or is next, seen at the border. Legs are not asked for where the framing is `upper`.
+    found and was last seen at a border or walking to it, or is next seen coming from it. Legs are not asked for where the framing is `upper`.
     """
     high = np.array([shape[1], shape[0]], float)
     core = main_joints_inside(landmarks, np.zeros(2), high, CORE)
@@ -152,8 +153,14 @@ def out_of_frame(
     out = known & (~core.all(1) | ((~limbs).sum(1) >= LOST_LIMBS))
     length = body_length(landmarks)
     hips = pelvis(landmarks)
-    near = (np.minimum(hips, high - hips) < EDGE * length[:, None]).any(1) | ~core.all(1)
-    out |= gone(known, near)
+    walked = np.concatenate([np.repeat(hips[:1], WALK, 0), hips])[: len(hips)]
+    walks = np.concatenate([hips, np.repeat(hips[-1:], WALK, 0)])[WALK:]
+
+    def near(place: np.ndarray) -> np.ndarray:
+        """Frames in which a pelvis there would be at a border, or beyond it."""
+        return np.asarray((np.minimum(place, high - place) < EDGE * length[:, None]).any(1) | ~core.all(1))
+
+    out |= gone(known, near(hips) | near(2 * hips - walked), near(hips) | near(2 * hips - walks))
     joints = np.concatenate([core, limbs], 1)
     return {
         "out_of_frame": float(out.mean()),
@@ -162,15 +169,14 @@ def out_of_frame(
     }
 
 
-def gone(known: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Unknown frames whose last known frame before, or first known one after, has the dancer at the border."""
+def gone(known: np.ndarray, leaving: np.ndarray, coming: np.ndarray) -> np.ndarray:
+    """Unknown frames before which the dancer was last seen leaving, or after which first seen coming."""
     frames = np.arange(len(known))
     before = np.maximum.accumulate(np.where(known, frames, -1))
     after = np.minimum.accumulate(np.where(known, frames, len(known))[::-1])[::-1]
-    at_border = (before >= 0) & near[np.maximum(before, 0)] | (after < len(known)) & near[
-        np.minimum(after, len(known) - 1)
-    ]
-    return np.asarray(~known & at_border)
+    left = (before >= 0) & leaving[np.maximum(before, 0)]
+    came = (after < len(known)) & coming[np.minimum(after, len(known) - 1)]
+    return np.asarray(~known & (left | came))
 
 
 def duplicated(change: np.ndarray, frames: np.ndarray, threshold: float) -> float:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.files import exclusive
 from tests.flows.conftest import (
     build,
     command,
@@ -94,6 +95,43 @@ def test_the_same_bytes_under_two_names_are_one_source(raw, server, undisturbed,
     report = build(twice, data, server)
     assert report["duplicates"] == 1
     assert done(report) == {}
+
+
+def test_a_deleted_shard_is_made_again_and_the_users_own_files_stay(raw, server, undisturbed, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(undisturbed, data)
+    for shard in (data / "shards").glob("*.tar"):
+        shard.unlink()
+    (data / "mine").mkdir()
+    (data / "mine" / ".tmp-mine.mp4").write_bytes(b"the user's")
+    report = build(raw, data, server)
+    assert report["shards_missing"] == 1
+    assert report.get("frames_decoded", 0) == 0
+    assert shards_of(data) == shards_of(undisturbed)
+    assert (data / "mine" / ".tmp-mine.mp4").read_bytes() == b"the user's"
+
+
+def test_a_source_that_was_removed_stays_in_the_data_set_and_in_its_rebuild(raw, server, undisturbed, tmp_path):
+    data, fewer = tmp_path / "data", tmp_path / "raw"
+    shutil.copytree(undisturbed, data)
+    shutil.copytree(raw, fewer)
+    build(fewer, data, server)
+    (fewer / "first.mp4").unlink()
+    build(fewer, data, server)
+    before = rows_of(data)
+    assert len(before["sources"]) == len(rows_of(undisturbed)["sources"])
+    (data / "catalog.duckdb").unlink()
+    build(fewer, data, server)
+    assert rows_of(data) == before
+
+
+def test_a_second_build_in_the_same_folder_is_refused_in_one_sentence(raw, server, undisturbed, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(undisturbed, data)
+    with exclusive(data / ".lock", "held by the test"):
+        second = subprocess.run(command(raw, data), env=server, capture_output=True, text=True, check=False)
+    assert second.returncode == 2
+    assert "Another build is at work" in second.stderr
 
 
 def kill_and_compare(raw: Path, server: dict[str, str], undisturbed: Path, data: Path, kills: int, seed: int) -> None:

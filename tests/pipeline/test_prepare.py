@@ -22,7 +22,7 @@ from pipeline.ffmpeg import decode, ffmpeg_exe, open_source, source_input
 from pipeline.files import read_json
 from pipeline.layout import DataFolder
 from pipeline.pose import PoseFinder
-from pipeline.prepare import keys, prepare_source, prepare_sources, record_rejected
+from pipeline.prepare import forget_limited, keys, prepare_source, prepare_sources, record_rejected
 from pipeline.sources import hash_source, nameless_id, require_videos
 from tests.conftest import SMALL
 from tests.pipeline.videos import ffmpeg, write_numbered
@@ -41,7 +41,7 @@ def prepare_folder(raw: Path, data: DataFolder, config: BuildConfig, model: Path
             batch.setdefault(ids[file.path], file.path)
         except RejectedError as error:
             ids[file.path] = nameless_id(file.path)
-            record_rejected(data, ids[file.path], config, error.code, error.detail)
+            record_rejected(data, ids[file.path], file.path, config, error.code, error.detail)
     done = prepare_sources(data, sorted(batch.items()), config, model)
     assert done["sources_failed"] == 0
     folder = data.clip_set(keys(config).clip_set)
@@ -356,3 +356,30 @@ def test_a_change_of_config_renames_exactly_what_depends_on_it() -> None:
     assert changed("clips", frames=30) == (False, True, True)
     assert changed("analysis", pose_hz=3.0) == (True, True, True)
     assert keys(SMALL.model_copy(update={"workers": 7})) == keys(SMALL)
+
+
+def test_an_ffmpeg_that_somebody_kills_says_nothing_about_the_source(
+    tmp_path: Path, dancer: Path, pose_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / "ffmpeg"
+    killed.write_text("#!/bin/sh\nkill -9 $$\n")
+    killed.chmod(0o755)
+    data, source = DataFolder(tmp_path / "data"), os.fsencode(dancer)
+    monkeypatch.setattr("pipeline.ffmpeg.ffmpeg_exe", lambda: str(killed))
+    assert prepare_sources(data, [("a" * 64, source)], SMALL, pose_model) == {"sources_interrupted": 1}
+    assert not list(data.root.rglob("*.json"))
+    monkeypatch.undo()
+    assert prepare_sources(data, [("a" * 64, source)], SMALL, pose_model)["sources_tiled"] == 1
+
+
+def test_a_source_that_a_limit_rejected_is_tried_again_under_another_limit(
+    tmp_path: Path, dancer: Path, pose_model: Path
+) -> None:
+    data, source = DataFolder(tmp_path / "data"), os.fsencode(dancer)
+    tight = SMALL.model_copy(update={"limits": LimitsConfig(max_pixels=1000)})
+    prepare_sources(data, [("a" * 64, source)], tight, pose_model)
+    assert read_json(data.clips("a" * 64, keys(tight).clip_set))["reason"] == "picture_too_large"
+    assert forget_limited(data, ["a" * 64], tight) == set()
+    assert forget_limited(data, ["a" * 64], SMALL) == {"a" * 64}
+    prepare_sources(data, [("a" * 64, source)], SMALL, pose_model)
+    assert read_json(data.clips("a" * 64, keys(SMALL).clip_set))["status"] == "ok"
