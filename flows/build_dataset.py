@@ -100,7 +100,7 @@ def _run(
     write_json(folder.build_record, {"raw": str(raw), "config": config.model_dump(mode="json")})
     with open_runner(workers) as runner, Progress("build " + folder.root.name) as progress:
         build = _Build(folder, config, names, workers, runner, progress, counters)
-        build.prepare(build.identify(os.fsencode(raw), files))
+        build.prepare(build.identify(files))
         registry.mark_current(folder, names, config)
         counters["shards_missing"] = registry.forget_missing_shards(folder, names)
         build.encode(wanted_clips(folder, config, names))
@@ -153,7 +153,7 @@ class _Build:
                 yield futures[future], future.result()
                 advance(size(futures[future]))
 
-    def identify(self, root: bytes, files: Sequence[SourceFile]) -> list[Prepared]:
+    def identify(self, files: Sequence[SourceFile]) -> list[Prepared]:
         """Hash what is new or changed; the distinct sources, with the codes of what cannot be read recorded."""
         with open_catalog(self.folder.catalog) as con:
             known = {
@@ -178,7 +178,7 @@ class _Build:
             {"path": f.path, "source_id": ids[f], "size": f.size, "mtime_ns": f.mtime_ns, "inode": f.inode}
             for f in files
         ]
-        registry.record_paths(self.folder, root, rows)
+        registry.record_paths(self.folder, rows)
         registry.forget_nameless(self.folder, {str(source_id) for source_id in ids.values()}, self.names)
         first: dict[str, Prepared] = {}
         for file in files:  # the same bytes twice are one source, under its first name

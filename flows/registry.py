@@ -59,16 +59,15 @@ def shard_rows(manifest: Row) -> tuple[Row, list[Row]]:
     return shard | {"samples": len(manifest["samples"])}, manifest["samples"]
 
 
-def record_paths(data: DataFolder, root: bytes, rows: list[Row]) -> None:
+def record_paths(data: DataFolder, rows: list[Row]) -> None:
     """Remember, in the catalog and on disk, which file is which source.
 
-    A name below `root` that is gone is forgotten where its source has another name; a source whose file is
-    gone stays in the data set.
+    A source that was found has the names under which it was found, no older ones; one whose file is gone stays
+    in the data set under its last name.
     """
     known = {bytes.fromhex(row["path"]): row for row in stored_paths(data)}
     there = {row["source_id"] for row in rows}
-    gone = root.rstrip(b"/") + b"/"
-    kept = {p: row for p, row in known.items() if not (p.startswith(gone) and row["source_id"] in there)}
+    kept = {path: row for path, row in known.items() if row["source_id"] not in there}
     kept |= {row["path"]: row | {"path": row["path"].hex()} for row in rows}
     if kept == known:
         return

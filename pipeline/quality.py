@@ -145,7 +145,8 @@ def out_of_frame(
     """Shares of frames and of joints out of the source picture, and of frames without the dancer.
 
     A frame counts as out when a core joint or LOST_LIMBS limb joints lie outside, or when the dancer is not
-    found and was last seen at a border or walking to it, or is next seen coming from it. Legs are not asked for where the framing is `upper`.
+    found and was last seen at a border or walking to it, or is next seen coming from it. Legs are not asked for
+    where the framing is `upper`.
     """
     high = np.array([shape[1], shape[0]], float)
     core = main_joints_inside(landmarks, np.zeros(2), high, CORE)

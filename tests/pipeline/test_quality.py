@@ -100,9 +100,9 @@ def test_legs_are_not_asked_for_where_the_framing_is_upper() -> None:
 def test_gone_looks_both_ways() -> None:
     known = np.array([False, False, True, True, False, False, True])
     near = np.array([False, False, False, True, False, False, False])
-    assert gone(known, near).tolist() == [False, False, False, False, True, True, False]
+    assert gone(known, near, near).tolist() == [False, False, False, False, True, True, False]
     at_start = np.array([False, False, True, False, False, False, False])
-    assert gone(known, at_start).tolist() == [True, True, False, False, False, False, False]
+    assert gone(known, at_start, at_start).tolist() == [True, True, False, False, False, False, False]
 
 
 @pytest.mark.parametrize("step", [1, 2])
