@@ -20,7 +20,8 @@ def sized(stream: ffmpeg.nodes.Stream, probe: Probe, width: int, height: int, fl
     The HDR chain is the one of ffmpeg's `tonemap` documentation (linear light, Hable's curve).
     """
     if not probe.hdr:
-        stream = stream.filter("scale", width, height, flags=flags, out_range="tv", out_color_matrix="bt709")
+        convert = {"out_range": "tv", "out_color_matrix": "bt709"} if probe.foreign_colour else {}
+        stream = stream.filter("scale", width, height, flags=flags, **convert)
         return stream.filter("setsar", 1).filter("format", "yuv420p")
     stream = stream.filter("scale", width, height, flags=flags).filter("setsar", 1)
     stream = stream.filter("zscale", transfer="linear", npl=100).filter("format", "gbrpf32le")

@@ -42,6 +42,7 @@ class Probe:
     pix_fmt: str
     hdr: bool
     interlaced: bool
+    foreign_colour: bool  # other than limited-range YUV of BT.709 (or untagged, which is taken for it)
     seekable: bool
 
 
@@ -128,5 +129,14 @@ def _describe(messages: str, stream: re.Match[str], frame: re.Match[str]) -> Pro
         pix_fmt=stream[2],
         hdr=any(name in (stream[3] or "") for name in HDR_TRANSFERS),
         interlaced=frame[5] != "P",
+        foreign_colour=_foreign_colour(stream[2], stream[3] or ""),
         seekable=bool(SEEKABLE.search(messages)),
+    )
+
+
+def _foreign_colour(pix_fmt: str, tags: str) -> bool:
+    """Whether range or matrix must be converted, which costs swscale more than the scaling itself."""
+    matrices = ("smpte170m", "bt470bg", "bt2020", "smpte240m", "fcc", "ycgco", "gbr")
+    return (
+        pix_fmt.startswith("yuvj") or not pix_fmt.startswith("yuv") or "pc" in tags or any(m in tags for m in matrices)
     )
