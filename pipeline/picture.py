@@ -22,6 +22,9 @@ def sized(stream: ffmpeg.nodes.Stream, probe: Probe, width: int, height: int, fl
     if not probe.hdr:
         convert = {"out_range": "tv", "out_color_matrix": "bt709"} if probe.foreign_colour else {}
         stream = stream.filter("scale", width, height, flags=flags, **convert)
+        if not convert:  # say what it is, or ffmpeg would convert it to what the output asks for
+            names = {"range": "tv", "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}
+            stream = stream.filter("setparams", **names)
         return stream.filter("setsar", 1).filter("format", "yuv420p")
     stream = stream.filter("scale", width, height, flags=flags).filter("setsar", 1)
     stream = stream.filter("zscale", transfer="linear", npl=100).filter("format", "gbrpf32le")
