@@ -200,7 +200,8 @@ class _Build:
         stale = [s for s in sources if s[0] in done and (s[0] not in merged or bytes(merged[s[0]]) != s[1])]
         if stale:
             registry.merge_prepared(self.folder, stale, self.names)
-        todo = [s for s in sources if s[0] not in done]
+        # Largest first, so that no worker is left alone with a long one at the end.
+        todo = sorted((s for s in sources if s[0] not in done), key=lambda s: -s[2])
         if not todo:
             return
         model = pose_model_path()

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from pipeline.camera import background_mask, camera_step
+from pipeline.camera import CameraTracker, background_mask
 from pipeline.config import AnalysisConfig, LimitsConfig
 from pipeline.cuts import CutFinder
 from pipeline.errors import RejectedError
@@ -21,7 +21,7 @@ from pipeline.picture import proxy_shape, sized, upright
 from pipeline.pose import JOINTS, PoseFinder, box
 from pipeline.probe import Probe
 
-VERSION = 1  # raise it when the same config would give other numbers
+VERSION = 2  # raise it when the same config would give other numbers
 THUMB = 32
 PAIR_S = 1 / 34  # camera motion is measured from a frame to the next of 20 to 33 frames per second
 
@@ -117,12 +117,14 @@ class _Measuring:
 
     def _pair(self, number: int, pts: float, luma: np.ndarray) -> None:
         """Keep pictures for the camera in pairs about one clip frame apart, `camera_hz` pairs a second."""
+        kept = None
         if self.pair_open is not None and pts >= self.pts[self.pair_open[0]] + PAIR_S:
-            self.waiting.append((*self.pair_open, number, luma.copy()))
+            kept = luma.copy()
+            self.waiting.append((*self.pair_open, number, kept))
             self.pair_open = None
         if self.pair_open is None and pts >= self.next_camera:
             self.next_camera = _due(self.next_camera, pts, self.config.camera_hz)
-            self.pair_open = (number, luma.copy())
+            self.pair_open = (number, luma.copy() if kept is None else kept)
 
     def _compare(self, luma: np.ndarray) -> None:
         small = cv2.resize(luma, (64, 64), interpolation=cv2.INTER_AREA)
@@ -140,9 +142,9 @@ class _Measuring:
         """Steps between the waiting pairs, with everyone seen by the last two detections masked out."""
         recent = [box(people) for _, people, *_ in self.detections[-2:] if len(people)]
         boxes = np.concatenate(recent) if recent else np.empty((0, 4))
-        mask = background_mask(self.shape, boxes)
+        tracker = CameraTracker(background_mask(self.shape, boxes))
         for a, before, b, after in self.waiting:
-            self.steps.append((a, b, camera_step(before, after, mask)))
+            self.steps.append((a, b, tracker.step(before, after)))
         self.waiting.clear()
 
     def result(self, scale_x: float, scale_y: float) -> Analysis:

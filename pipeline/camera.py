@@ -5,7 +5,9 @@ import numpy as np
 
 MAX_FEATURES = 120
 MIN_TRACKS = 10
+KEPT = 0.5  # of the corners that were found: with fewer left, new ones are sought
 MIN_SPREAD = 0.4  # of the picture: a shadow or a sign is not the background
+WINDOW, LEVELS = (15, 15), 3  # of Lucas and Kanade
 MIN_INLIERS = 0.5  # a background moves as one: fewer tracks that agree are somebody's limbs
 
 
@@ -24,29 +26,56 @@ def background_mask(shape: tuple[int, int], boxes: np.ndarray, grow: float = 0.1
     return mask
 
 
-def camera_step(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The similarity that carries background points of `before` to `after` (uint8 luma pictures).
+class CameraTracker:
+    """Follows background corners from picture to picture; new ones are sought when the mask changes or many are lost.
 
-    Pyramidal Lucas-Kanade tracks from corners outside the mask, kept when the way back returns to its
-    start; RANSAC similarity fit (Fischler and Bolles 1981).
-
-    Returns:
-        (2, 3) float64 affine in pixels; NaN where too little background can be tracked.
+    Seeking corners costs more than following them.
     """
-    unknown = np.full((2, 3), np.nan)
-    corners = cv2.goodFeaturesToTrack(before, MAX_FEATURES, 0.01, 8, mask=mask)
-    if corners is None or len(corners) < MIN_TRACKS:
-        return unknown
-    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, winSize=(15, 15), maxLevel=3)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, winSize=(15, 15), maxLevel=3)
+
+    def __init__(self, mask: np.ndarray) -> None:
+        self._mask = mask
+        self._corners: np.ndarray | None = None
+        self._sought = 0
+        self._seen: np.ndarray | None = None  # the picture that the corners lie in
+
+    def step(self, before: np.ndarray, after: np.ndarray) -> np.ndarray:
+        """The similarity that carries background points of `before` to `after` (uint8 luma pictures).
+
+        Pyramidal Lucas-Kanade tracks from corners outside the mask, kept when the way back returns to its
+        start; RANSAC similarity fit (Fischler and Bolles 1981).
+
+        Returns:
+            (2, 3) float64 affine in pixels; NaN where too little background can be tracked.
+        """
+        if self._seen is not before:
+            self._corners = None
+        if self._corners is None or len(self._corners) < KEPT * self._sought:
+            self._corners = cv2.goodFeaturesToTrack(before, MAX_FEATURES, 0.01, 8, mask=self._mask)
+            self._sought = 0 if self._corners is None else len(self._corners)
+        corners, there = _tracks(before, after, self._corners)
+        self._seen, self._corners = after, there
+        return _similarity(corners, there, before.shape)
+
+
+def _tracks(before: np.ndarray, after: np.ndarray, corners: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """(n, 1, 2) places before and after of the corners whose way back returns to its start."""
+    if corners is None or not len(corners):
+        return np.empty((0, 1, 2), np.float32), np.empty((0, 1, 2), np.float32)
+    there, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, winSize=WINDOW, maxLevel=LEVELS)
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(after, before, there, None, winSize=WINDOW, maxLevel=LEVELS)
     returned = np.linalg.norm((back - corners).reshape(-1, 2), axis=1) < 0.7
     good = (found.ravel() == 1) & (found_back.ravel() == 1) & returned
-    if good.sum() < MIN_TRACKS:
+    return corners[good], there[good]
+
+
+def _similarity(corners: np.ndarray, there: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    unknown = np.full((2, 3), np.nan)
+    if len(corners) < MIN_TRACKS:
         return unknown
-    affine, inliers = cv2.estimateAffinePartial2D(corners[good], there[good], ransacReprojThreshold=0.7)
-    if affine is None or inliers.sum() < max(MIN_TRACKS, MIN_INLIERS * good.sum()):
+    affine, inliers = cv2.estimateAffinePartial2D(corners, there, ransacReprojThreshold=0.7)
+    if affine is None or inliers.sum() < max(MIN_TRACKS, MIN_INLIERS * len(corners)):
         return unknown
-    spread = np.ptp(corners[good][inliers.ravel() == 1].reshape(-1, 2), axis=0) / before.shape[::-1]
+    spread = np.ptp(corners[inliers.ravel() == 1].reshape(-1, 2), axis=0) / shape[::-1]
     if spread.max() < MIN_SPREAD:
         return unknown
     return np.asarray(affine, np.float64)

@@ -47,8 +47,8 @@ def encode_takes(
         RejectedError: the source could not be decoded, or what was written does not verify.
     """
     first = min(int(take.frames[0]) for take in takes) if probe.seekable else 0
-    seek = {"ss": f"{(pts[first] + pts[first - 1]) / 2:.6f}"} if first > 0 else {}
-    picture = upright(source_input(descriptor, limits, **seek), probe)
+    span = _span(pts, first, max(int(take.frames[-1]) for take in takes))
+    picture = upright(source_input(descriptor, limits, **span), probe)
     branches = picture.filter_multi_output("split", len(takes)) if len(takes) > 1 else [picture]
     outputs = [
         _output(branches[i], take, first, probe, fps, size, config, limits.threads) for i, take in enumerate(takes)
@@ -56,6 +56,15 @@ def encode_takes(
     encode(ffmpeg.merge_outputs(*outputs), descriptor, limits, MAX_BYTES)
     for take in takes:
         verify(take.out, len(take.frames), size, fps)
+
+
+def _span(pts: np.ndarray, first: int, last: int) -> dict[str, str]:
+    """Input options that begin before frame `first` and end after `last`: what lies beyond is never decoded."""
+    start = (pts[first] + pts[first - 1]) / 2 if first else 0.0
+    span = {"ss": f"{start:.6f}"} if first else {}
+    if last + 1 < len(pts):
+        span["to"] = f"{(pts[last] + pts[last + 1]) / 2:.6f}"
+    return span
 
 
 def _output(

@@ -1,16 +1,23 @@
 """Camera motion is the background's, whatever the dancer does."""
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.camera import background_mask, camera_step, decompose
+from pipeline.camera import CameraTracker, background_mask, decompose
 
 HEIGHT, WIDTH = 288, 512
 CENTRE = np.array([WIDTH / 2, HEIGHT / 2])
 BOX = np.array([[180.0, 40.0, 330.0, 280.0]])
+
+
+def camera_step(before: np.ndarray, after: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """One step of a fresh tracker."""
+    return CameraTracker(mask).step(before, after)
 
 
 def scene() -> np.ndarray:
@@ -46,6 +53,16 @@ def test_a_known_similarity_is_recovered_while_the_dancer_moves(zoom: float, tur
     assert np.abs(translation[0] - [x, y]).max() < 0.35
     assert abs(np.exp(log_zoom[0]) - zoom) < 0.002
     assert abs(rotation[0] - turn) < 0.12
+
+
+def test_a_long_pan_is_followed_step_by_step_on_the_same_corners() -> None:
+    path = [similarity(1, 0, 3.0 * n, 0.5 * n) for n in range(12)]
+    views = [view(affine, dancer=195 + 2 * n) for n, affine in enumerate(path)]
+    tracker = CameraTracker(background_mask((HEIGHT, WIDTH), BOX))
+    steps = np.array([tracker.step(before, after) for before, after in pairwise(views)])
+    translation, zoom, _ = decompose(steps, CENTRE)
+    assert np.abs(translation - [3.0, 0.5]).max() < 0.1
+    assert np.abs(zoom).max() < 0.001
 
 
 def test_a_still_camera_measures_still_whatever_the_dancer_does() -> None:

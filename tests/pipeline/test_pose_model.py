@@ -1,12 +1,13 @@
 """The pose model is the one that is expected, or it is not used."""
 
+import os
 import zipfile
 from pathlib import Path
 
 import pytest
 
 from pipeline.errors import LongdanceError
-from pipeline.pose_model import MODELS, bundle, cached_model, pose_model_path
+from pipeline.pose_model import HEATMAP_OUTPUT, MASK_OUTPUT, MODELS, bundle, cached_model, pose_model_path
 
 
 def test_a_wheel_with_another_network_is_refused(tmp_path: Path) -> None:
@@ -22,6 +23,20 @@ def test_the_model_in_use_is_a_stored_zip_of_both_networks(pose_model: Path) -> 
     with zipfile.ZipFile(pose_model) as file:
         assert sorted(file.namelist()) == sorted(MODELS)
         assert {info.compress_type for info in file.infolist()} == {zipfile.ZIP_STORED}
+
+
+@pytest.mark.skipif("LONGDANCE_POSE_MODEL" in os.environ, reason="LONGDANCE_POSE_MODEL names another model")
+def test_the_landmark_network_makes_no_mask_and_is_smaller_for_it(pose_model: Path) -> None:
+    from mediapipe.tasks.metadata import schema_py_generated as tflite
+
+    with zipfile.ZipFile(pose_model) as file:
+        network = tflite.ModelT.InitFromPackedBuf(file.read("pose_landmarks_detector.tflite"), 0)
+    graph = network.subgraphs[0]
+    outputs = [int(tensor) for tensor in graph.outputs]
+    assert outputs[MASK_OUTPUT] == outputs[HEATMAP_OUTPUT]
+    made = {int(tensor) for operator in graph.operators for tensor in operator.outputs}
+    assert set(outputs) <= made
+    assert not any(list(graph.tensors[tensor].shape[1:3]) == [256, 256] for tensor in made)
 
 
 def test_a_named_model_is_taken_and_a_missing_one_is_one_sentence(

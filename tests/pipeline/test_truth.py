@@ -14,7 +14,7 @@ from pipeline.synthetic import SynthVideo, is_complete, plan_videos, write_video
 from tests.pipeline.truth import Judged, judge_all, summary
 
 Judge = Callable[[list[SynthVideo]], list[Judged]]
-UNSEEN_SEED = 777  # no threshold was tuned on it
+UNSEEN_SEED = 2468  # no threshold was tuned on it
 
 
 @pytest.fixture
