@@ -20,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -27,17 +29,18 @@ from model.codec import fit_patch_codec
 from model.conditioning import get_hint_noise
 from model.config import TrainConfig, train_config
 from model.data import DataIndex, LatentSample, SplitData
-from model.ema import Ema
 from model.initial import configure_parameters, initial_network
 from model.loader import BatchPlan, WindowDataset, window_loader
 from model.objective import Objective, draw
-from model.optimizer import make_optimizer
+from model.optimizer import make_ema, make_optimizer
 from model.stages import CLIP_FRAMES
-from model.text import TextTable
+from model.text import TextTable, text_path
 from model.trainer import Trainer
 from model.unet import VideoUNet
 
 OVERHEAD = 1.1
+TEXT = (77, 768)
+"""Tokens and width of Stable Diffusion 1.5's prompts."""
 
 
 def random_data(folder: Path, config: TrainConfig, shape: tuple[int, int, int]) -> SplitData:
@@ -47,7 +50,10 @@ def random_data(folder: Path, config: TrainConfig, shape: tuple[int, int, int]) 
     stride = CLIP_FRAMES * int(np.prod(shape)) * 2
     samples = [LatentSample(str(n), "s", path, n * stride, CLIP_FRAMES, "") for n in range(4)]
     index, empty = DataIndex(tuple(samples), shape), DataIndex((), shape)
-    return SplitData(index, empty, "version", "codec", folder, folder, (config.encode.prompt,))
+    prompts = (config.encode.prompt,)
+    if config.encode.text_source != "zeros":
+        save_file({"embeddings": torch.randn(1, *TEXT).half()}, text_path(folder, config.encode, prompts))
+    return SplitData(index, empty, "version", "codec", folder, folder, prompts)
 
 
 def median_of(work: Callable[[], object], repeats: int, device: torch.device) -> float:
@@ -68,7 +74,7 @@ def bare_step(config: TrainConfig, split: SplitData, network: VideoUNet, device:
     trained = configure_parameters(network, config, device)
     network.to(device).train()
     optimizer = make_optimizer(config, list(trained.values()))
-    ema = Ema(trained, config.ema)
+    ema = make_ema(config, trained, optimizer)
     dataset = WindowDataset(split.train, config.stage, config.seed, config.batch)
     batch = next(window_loader(dataset, BatchPlan(config.batch).positions(0, 0, 1), 0))
     latents = batch.latents_BFCHW.float().to(device)
@@ -98,8 +104,9 @@ def trainer_step(config: TrainConfig, split: SplitData, network: VideoUNet, fold
         if kind == "step":
             times.append(time.perf_counter())
 
+    AcceleratorState._reset_state()
     accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision)
-    text = TextTable(folder, config.encode, split.prompts, network.unet.config.cross_attention_dim)
+    text = TextTable(split.latents, config.encode, split.prompts, network.unet.config.cross_attention_dim)
     folder.mkdir(exist_ok=True)
     trainer = Trainer(accelerator, config, split, network, text, folder, say)
     trainer.restore(None)

@@ -77,8 +77,9 @@ class TrainConfig(_Frozen):
     """Samples per optimiser step, over all processes and accumulated parts."""
     accumulate: int = Field(1, ge=1)
     seed: int = Field(0, ge=0)
-    workers: int = Field(2, ge=0)
-    """Loader processes per training process."""
+    workers: int = Field(0, ge=0)
+    """Threads per training process that read latents ahead. 0 reads them when they are needed, which costs a few
+    thousandths of a step; 2 hide a disk that is slow and larger than the memory."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
     vram_gib: float = Field(24.0, gt=0)
@@ -95,7 +96,11 @@ class TrainConfig(_Frozen):
     clip: float = Field(1.0, gt=0)
     """Largest norm of the gradient."""
     ema: float = Field(0.9999, ge=0, lt=1)
-    """Decay of the moving average of the weights, once it has warmed up."""
+    """Decay per step of the moving average of the weights, once it has warmed up."""
+    ema_every: int = Field(1, ge=1)
+    """Steps between its updates."""
+    ema_device: Literal["training", "cpu"] = "training"
+    """Where it is kept: beside the weights, or in the computer's memory."""
     prediction: Literal["epsilon", "v_prediction"] | None = None
     """What the network says. None: as its preset or checkpoint does."""
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -138,6 +143,8 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "init": "stable-diffusion-v1-5/stable-diffusion-inpainting",
         "train": "new",
         "mixed_precision": "bf16",
+        "ema_every": 10,
+        "ema_device": "cpu",
         "device": "cuda",
     },
 }

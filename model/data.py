@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from model.samples import Sample, holdout_sources, read_samples
 from pipeline.files import read_json
 
 _OPEN_FILES = 128
-"""Latent files a process keeps open: well below the usual limit of 1,024."""
+"""Latent files a thread keeps open: well below the usual limit of 1,024."""
 
 
 @dataclass(frozen=True)
@@ -122,13 +123,38 @@ def frame_runs(frames: Sequence[int]) -> Iterator[tuple[int, int, int]]:
             start = place
 
 
+class _Descriptors(OrderedDict[Path, int]):
+    """Open files, the least recently used first; closed with the thread that opened them."""
+
+    def of(self, path: Path) -> int:
+        """The descriptor of a file, opened if need be."""
+        if path in self:
+            self.move_to_end(path)
+            return self[path]
+        self[path] = os.open(path, os.O_RDONLY)
+        if len(self) > _OPEN_FILES:
+            os.close(self.popitem(last=False)[1])
+        return self[path]
+
+    def __del__(self) -> None:
+        for descriptor in self.values():
+            os.close(descriptor)
+
+
+class _ThreadsOwn(threading.local):
+    """A thread that closed a file which another one reads from would make it read a third."""
+
+    def __init__(self) -> None:
+        self.descriptors = _Descriptors()
+
+
 class LatentReader:
-    """Reads windows of an index with `pread`. Cheap to make; safe in forked and in spawned loader workers."""
+    """Reads windows of an index with `pread`. Cheap to make; any number of threads may share it."""
 
     def __init__(self, index: DataIndex) -> None:
         self.index = index
         self._stride = 2 * int(np.prod(index.shape))
-        self._descriptors: OrderedDict[Path, int] = OrderedDict()
+        self._own = _ThreadsOwn()
 
     def read(self, sample: int, frames: Sequence[int]) -> np.ndarray:
         """The latents (F, C, H, W) of these frames, float16. Raises DataError if the file ends too early."""
@@ -140,28 +166,10 @@ class LatentReader:
         """The same into an array that is there already, contiguous and of that shape."""
         entry = self.index.samples[sample]
         view = memoryview(window).cast("B")  # type: ignore[arg-type]  # numpy's stubs lack the buffer protocol
-        descriptor = self._open(entry.path)
+        descriptor = self._own.descriptors.of(entry.path)
         for place, first, length in frame_runs(frames):
             part = view[place * self._stride : (place + length) * self._stride]
             if first < 0 or first + length > entry.frames:
                 raise DataError(f"Sample {entry.key} has {entry.frames} frames; {first + length - 1} was asked for.")
             if os.preadv(descriptor, [part], entry.offset + first * self._stride) != len(part):
                 raise DataError(f"{entry.path} ends inside sample {entry.key}: run `longdance encode` to mend it.")
-
-    def _open(self, path: Path) -> int:
-        descriptor = self._descriptors.get(path)
-        if descriptor is None:
-            descriptor = self._descriptors[path] = os.open(path, os.O_RDONLY)
-            if len(self._descriptors) > _OPEN_FILES:
-                os.close(self._descriptors.popitem(last=False)[1])
-        else:
-            self._descriptors.move_to_end(path)
-        return descriptor
-
-    def __getstate__(self) -> dict:
-        """What a spawned worker gets: the index, no descriptors."""
-        return {"index": self.index, "_stride": self._stride, "_descriptors": OrderedDict()}
-
-    def __del__(self) -> None:
-        for descriptor in self._descriptors.values():
-            os.close(descriptor)

@@ -10,6 +10,7 @@ from model.config import TrainConfig
 from model.data import load_data
 from model.initial import initial_network
 from model.memory import GIB, MemoryPlan, plan_memory
+from model.step_bytes import twin_of
 from model.text import TextTable, text_width
 
 
@@ -51,17 +52,18 @@ def dry_run(data: Path, config: TrainConfig) -> DryRun:
     network = initial_network(config, split.train.shape[0], width)
     text = TextTable(split.latents, config.encode, split.prompts, network.unet.config.cross_attention_dim)
     memory = plan_memory(config, network.config, split.train.shape[1], len(text(split.prompts[0])))
+    learnt = sum(p.numel() for p in twin_of(config, network.config).parameters() if p.requires_grad)
     channels, height, side = split.train.shape
     frames = sum(sample.frames for sample in (*split.train.samples, *split.holdout.samples))
     return DryRun(
         config=config.model_dump(mode="json"),
         parameters=sum(parameter.numel() for parameter in network.parameters()),
-        trained_parameters=memory.ema // 4,
+        trained_parameters=learnt,
         memory=memory,
         steps=config.steps,
         samples=len(split.train.samples),
         holdout_samples=len(split.holdout.samples),
         epochs=config.steps * config.batch / len(split.train.samples),
-        checkpoint_bytes=memory.weights + memory.ema + memory.optimizer,
+        checkpoint_bytes=memory.weights + 4 * learnt + memory.optimizer,
         latent_bytes=2 * frames * channels * height * side,
     )

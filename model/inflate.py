@@ -13,6 +13,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
+from model import lean
 from model.conditioning import FrameEmbedding
 from model.errors import ChannelCountError
 from model.temporal import FrameAxis, TemporalAttention, TemporalConv
@@ -52,8 +53,8 @@ class GrownInputConv(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """(B*F, C + extra, H, W) to (B*F, C', H, W)."""
         noisy, extra = x_NCHW.split([self.spatial.in_channels, self.hint_conv.in_channels], dim=1)
-        weight = self.hint_conv.weight.to(x_NCHW.dtype)
-        grown = nn.functional.conv2d(extra, weight, padding=weight.shape[-1] // 2)
+        weight, around = self.hint_conv.weight, self.hint_conv.weight.shape[-1] // 2
+        grown = lean.conv2d(extra, weight, None, padding=(around, around))
         return self.temporal(self.spatial(noisy) + grown)
 
 

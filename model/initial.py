@@ -10,10 +10,10 @@ import torch
 from model.checkpoint import CheckpointInfo, load_checkpoint, newest_checkpoint
 from model.config import TrainConfig
 from model.errors import CodecError, ConfigError, RunError
+from model.lean import make_lean
+from model.lora import add_lora, is_lora, merge_lora
 from model.unet import PRESETS, UNetPreset, VideoUNet
 from pipeline.files import read_json
-
-_LORA_TARGETS = r".*\.attn[12]\.(to_q|to_k|to_v|to_out\.0)"
 
 
 def initial_network(config: TrainConfig, latent_channels: int, text_width: int) -> VideoUNet:
@@ -66,13 +66,14 @@ def run_checkpoint(run_dir: Path) -> CheckpointInfo:
 
 
 def network_of_run(run_dir: Path) -> VideoUNet:
-    """A run's network with its averaged weights, on the CPU. Raises RunError, CheckpointError."""
+    """A run's network with its averaged weights, LoRA merged, on the CPU. Raises RunError, CheckpointError."""
     state = load_checkpoint(run_checkpoint(run_dir))
     config = TrainConfig.model_validate(read_json(run_dir / "run.json")["identity"]["config"])
     network = VideoUNet.from_config(state.network)
     if config.train == "lora":
         add_lora(network, config.lora_rank)
     network.load_state_dict({**state.tensors["weights"], **state.tensors["ema"]})
+    merge_lora(network)
     return network
 
 
@@ -86,13 +87,14 @@ def check_codec_of_run(run_dir: Path, codec: str) -> None:
         )
 
 
-def add_lora(network: VideoUNet, rank: int) -> None:
-    """Put LoRA factors beside the 2-D attentions' projections. Raises ConfigError without peft."""
-    try:
-        from peft import LoraConfig, inject_adapter_in_model
-    except ImportError as error:
-        raise ConfigError("Setting 'train' is 'lora', which needs peft: `pip install peft`.") from error
-    inject_adapter_in_model(LoraConfig(r=rank, lora_alpha=rank, target_modules=_LORA_TARGETS), network)
+def half_of(config: TrainConfig) -> torch.dtype:
+    """The type of activations and of frozen weights."""
+    return {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.mixed_precision]
+
+
+def splits_weights(config: TrainConfig) -> bool:
+    """Whether learnt weights are held in halves by the optimizer: where the image network learns, with 8-bit Adam."""
+    return config.train == "all" and config.optimizer == "adamw8bit" and config.mixed_precision == "bf16"
 
 
 def configure_parameters(
@@ -100,21 +102,19 @@ def configure_parameters(
 ) -> dict[str, torch.nn.Parameter]:
     """Set dropout and memory format, freeze what does not learn and return, by name, what does, in float32.
 
-    On a GPU with mixed precision the frozen 2-D layers are cast to it: they need neither gradients nor a master.
+    With mixed precision the frozen 2-D layers are cast to it: they need neither gradients nor a master.
     """
     network.channels_last = True  # the order that CPU kernels and tensor cores want
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = config.dropout
-    if config.train == "lora" and not any("lora_" in name for name, _ in network.named_parameters()):
+    if config.train == "lora":
         add_lora(network, config.lora_rank)
+    if device.type == "cuda" or config.mixed_precision != "no":
+        make_lean(network)  # on a CPU in float32 there is memory enough, and time is short
     new = network.new_parameters()
-    half = {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.mixed_precision]
     for name, parameter in network.named_parameters():
-        learns = config.train == "all" or name in new or "lora_" in name
+        learns = config.train == "all" or name in new or is_lora(name)
         parameter.requires_grad_(learns)
-        if not learns and device.type == "cuda":
-            parameter.data = parameter.data.to(half)
-        else:
-            parameter.data = parameter.data.float()
+        parameter.data = parameter.data.to(torch.float32 if learns else half_of(config))
     return {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}

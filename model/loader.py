@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 
 import torch
-from torch.utils.data import DataLoader, Dataset
 
 from model.data import DataIndex, LatentReader
 from model.errors import ConfigError
 from model.seeding import sample_index
 from model.stages import Window, draw_window
+
+_TOGETHER, _AHEAD = 4, 2
+"""Batches that a thread reads at once (handing over costs as much as reading one), and how many times that each
+thread may be ahead of the training."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,7 @@ class WindowBatch:
     latents_BFCHW: torch.Tensor  # noqa: N815
 
     def pin_memory(self) -> WindowBatch:
-        """For the DataLoader: page-locked latents, which a GPU fetches faster."""
+        """With page-locked latents, which a GPU fetches faster."""
         return WindowBatch(self.positions, self.samples, self.windows, self.latents_BFCHW.pin_memory())
 
 
@@ -52,8 +58,8 @@ class BatchPlan:
                 yield list(range(first, first + size))
 
 
-class WindowDataset(Dataset[WindowBatch]):
-    """Maps a list of positions to its batch: no state, so any worker can make any batch."""
+class WindowDataset:
+    """Maps a list of positions to its batch: no state, so that any thread can make any batch."""
 
     def __init__(self, index: DataIndex, stage: str, seed: int, batch: int) -> None:
         self._reader = LatentReader(index)
@@ -67,36 +73,45 @@ class WindowDataset(Dataset[WindowBatch]):
         frames = samples[sample].frames
         return sample, draw_window(self._stage, seed=self._seed, position=position, group=group, clip_frames=frames)
 
-    def __getitem__(self, positions: Sequence[int]) -> WindowBatch:
-        chosen = [self.window(position) for position in positions]
-        samples, windows = zip(*chosen)
-        shape = (len(chosen), len(windows[0].frames), *self._reader.index.shape)
-        latents = torch.empty(shape, dtype=torch.float16)
-        for (sample, window), place in zip(chosen, latents.numpy()):
+    def empty(self, positions: Sequence[int]) -> WindowBatch:
+        """The batch at `positions`, its latents not read yet."""
+        samples, windows = zip(*(self.window(position) for position in positions))
+        shape = (len(windows), len(windows[0].frames), *self._reader.index.shape)
+        return WindowBatch(tuple(positions), samples, windows, torch.empty(shape, dtype=torch.float16))
+
+    def fill(self, batch: WindowBatch) -> WindowBatch:
+        """Read the latents of a batch into their place. Any thread may call it."""
+        for sample, window, place in zip(batch.samples, batch.windows, batch.latents_BFCHW.numpy()):
             self._reader.read_into(place, sample, window.frames)
-        return WindowBatch(tuple(positions), samples, windows, latents)
+        return batch
 
 
 def window_loader(
-    dataset: WindowDataset, positions: Iterator[list[int]], workers: int, pin_memory: bool = False
+    dataset: WindowDataset, positions: Iterable[list[int]], workers: int, pin_memory: bool = False
 ) -> Iterator[WindowBatch]:
-    """The batches at `positions`, in order, read ahead by `workers` processes (0: by this one)."""
-    loader = DataLoader(
-        dataset,
-        sampler=_Positions(positions),
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-        pin_memory=pin_memory,
-        # Its own generator: otherwise the loader draws its workers' seed from the global one.
-        generator=torch.Generator(),
-    )
-    return iter(loader)
+    """The batches at `positions`, in order, read ahead by `workers` threads (0: read when asked for).
 
+    Threads and not processes: reading is one system call, and handing over a batch would cost more than that. What
+    is read, and where to, is decided by the caller's thread: nothing but the bytes depends on another.
+    """
 
-class _Positions:
-    def __init__(self, positions: Iterator[list[int]]) -> None:
-        self._positions = positions
+    def fill(batches: list[WindowBatch]) -> list[WindowBatch]:
+        filled = [dataset.fill(batch) for batch in batches]
+        return [batch.pin_memory() for batch in filled] if pin_memory else filled
 
-    def __iter__(self) -> Iterator[list[int]]:
-        return self._positions
+    empty = (dataset.empty(wanted) for wanted in positions)
+    if not workers:
+        for batch in empty:
+            yield from fill([batch])
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="latents") as pool:
+        ahead: deque[Future[list[WindowBatch]]] = deque()
+        try:
+            while batches := list(islice(empty, _TOGETHER)):
+                ahead.append(pool.submit(fill, batches))
+                if len(ahead) > _AHEAD * workers:
+                    yield from ahead.popleft().result()
+            while ahead:
+                yield from ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

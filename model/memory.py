@@ -1,44 +1,36 @@
-"""GPU memory: predicted by part before a run, capped while it goes, explained when it was not enough.
-
-The prediction needs no GPU: the network runs on fake tensors, which have shapes and no bytes, and what autograd
-keeps for the backward pass is added up.
-"""
+"""GPU memory: predicted by part before a run, capped while it goes, explained when it was not enough."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.autograd.graph import saved_tensors_hooks
 
-from model.conditioning import FrameConditioning
 from model.config import TrainConfig
-from model.diffusion import alphas_cumprod
 from model.errors import DeviceError
-from model.initial import configure_parameters
+from model.initial import splits_weights
 from model.plan import MAX_WINDOW
-from model.stages import Window
-from model.unet import VideoUNet
+from model.step_bytes import step_bytes, twin_of
 
 GIB = 2**30
 
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """Predicted bytes in the allocator at the peak of a training step, by part."""
+    """Predicted bytes in the allocator at the fullest moment of a training step, by part."""
 
     weights: int
-    gradients: int
     optimizer: int
+    """Adam's moments, and the lower halves of weights that are held in halves."""
     ema: int
+    gradients: int
+    """Those that are there by then: they come as the backward pass goes."""
     activations: int
-    """What the backward pass needs kept."""
+    """What the forward pass keeps for the backward pass, and by then is still there."""
     workspace: int
-    """The outputs and gradients of the largest layer beside them."""
+    """Everything else: results and gradients on their way from one layer to the next."""
 
     @property
     def total(self) -> int:
@@ -56,61 +48,22 @@ def plan_memory(
 ) -> MemoryPlan:
     """Predict a step on a GPU, for windows of `frames` frames of `side` x `side` latents, on one process.
 
-    `network` is the config of a VideoUNet. LoRA's factors, about 1 % of the weights, are left out.
+    `network` is the config of a VideoUNet.
     """
-    with torch.device("meta"):
-        twin = VideoUNet.from_config(dict(network))
-    plain = config.model_copy(update={"train": "new"}) if config.train == "lora" else config
-    trained = configure_parameters(twin, plain, torch.device("cuda"))
+    twin = twin_of(config, network)
+    trained = [parameter for parameter in twin.parameters() if parameter.requires_grad]
+    learnt = sum(parameter.numel() for parameter in trained)
     weights = sum(p.numel() * p.element_size() for p in twin.parameters())
-    learnt = sum(p.numel() for p in trained.values())
-    kept, largest = _activations(twin, config, side, text_length, frames)
+    step = step_bytes(twin, config, side, text_length, frames)
+    moments = 8 if config.optimizer == "adamw" else 2
     return MemoryPlan(
         weights=weights,
-        gradients=4 * learnt,
-        optimizer=learnt * (8 if config.optimizer == "adamw" else 2),
-        ema=4 * learnt,
-        activations=kept,
-        workspace=3 * largest,
+        optimizer=learnt * (moments + 2 * splits_weights(config)),
+        ema=4 * learnt if config.ema_device == "training" else 0,
+        gradients=step.peak_gradients,
+        activations=step.peak_kept,
+        workspace=step.peak - step.peak_kept - step.peak_gradients,
     )
-
-
-def _activations(twin: VideoUNet, config: TrainConfig, side: int, text_length: int, frames: int) -> tuple[int, int]:
-    """Bytes that autograd keeps for one accumulated part, and of the largest tensor among them."""
-    batch, channels = config.batch // config.accumulate, twin.latent_channels
-    kept: dict[int, torch.UntypedStorage] = {}
-
-    def pack(tensor: torch.Tensor) -> torch.Tensor:
-        storage = tensor.untyped_storage()
-        kept[storage._cdata] = storage
-        return tensor
-
-    half = {"no": None, "bf16": torch.bfloat16, "fp16": torch.float16}[config.mixed_precision]
-    window = Window((0,), tuple(range(1, frames)), 0)
-    alphas_cumprod(torch.device("cpu"))  # cached: made here for the first time it would stay a fake one
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        _make_fake(twin)
-        own = {parameter.untyped_storage()._cdata for parameter in twin.parameters()}
-        cond = FrameConditioning.of([window] * batch, torch.zeros(batch, frames))
-        sample = torch.zeros(batch, frames, 2 * channels + 1, side, side)
-        text = torch.zeros(batch, text_length, twin.unet.config.cross_attention_dim)
-        timestep = torch.zeros(batch, dtype=torch.long)
-        autocast = torch.autocast("cpu", dtype=half) if half else nullcontext()
-        with autocast, saved_tensors_hooks(pack, lambda tensor: tensor):
-            out = twin.train()(sample, timestep, text, cond)
-        sizes = [storage.nbytes() for place, storage in kept.items() if place not in own]
-        del out
-    return sum(sizes), max(sizes, default=0)
-
-
-def _make_fake(twin: VideoUNet) -> None:
-    """Replace `meta` parameters and buffers by fake ones on the CPU: kernels choose by device."""
-    for module in twin.modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            fake = torch.empty(parameter.shape, dtype=parameter.dtype)
-            setattr(module, name, torch.nn.Parameter(fake, requires_grad=parameter.requires_grad))
-        for name, buffer in module.named_buffers(recurse=False):
-            setattr(module, name, torch.empty(buffer.shape, dtype=buffer.dtype))
 
 
 def cap_memory(device: torch.device, vram_gib: float) -> None:
@@ -142,6 +95,8 @@ def explain_out_of_memory(config: TrainConfig, plan: MemoryPlan) -> str:
         advice.append("train='new' frees the 2-D layers' gradients, moments and averages")
     if config.optimizer == "adamw":
         advice.append(f"optimizer='adamw8bit' frees about {plan.optimizer * 0.75 / GIB:.1f} GiB")
+    if plan.ema:
+        advice.append(f"ema_device='cpu' frees {plan.ema / GIB:.1f} GiB")
     parts = ", ".join(f"{name} {value / GIB:.1f}" for name, value in asdict(plan).items())
     return (
         f"The GPU's memory is not enough under vram_gib={config.vram_gib:g}: a step is predicted to take "

@@ -1,4 +1,4 @@
-"""AdamW, in full precision or in 8 bits, and the learning rate's warm-up."""
+"""AdamW, in full precision or in 8 bits, the learning rate's schedule, and the average of the weights."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import math
 
 import torch
 
+from model.adam8bit import AdamW8bit
 from model.config import TrainConfig
-from model.errors import ConfigError
+from model.ema import Ema, float32_of
+from model.initial import splits_weights
 
 
 def learning_rate_at(step: int, config: TrainConfig) -> float:
@@ -19,19 +21,15 @@ def learning_rate_at(step: int, config: TrainConfig) -> float:
 
 
 def make_optimizer(config: TrainConfig, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """AdamW over `parameters`, which are on their device already.
-
-    Raises ConfigError when 8-bit Adam is asked for without a GPU or without bitsandbytes.
-    """
+    """AdamW over `parameters`, which are on their device already. Raises ConfigError: 8 bits without bitsandbytes."""
     rate, betas, decay = config.learning_rate, config.betas, config.weight_decay
     if config.optimizer == "adamw":
         return torch.optim.AdamW(parameters, lr=rate, betas=betas, weight_decay=decay, fused=True)
-    if parameters[0].device.type != "cuda":
-        raise ConfigError("Setting 'optimizer' is 'adamw8bit', which needs a GPU: use 'adamw' on the CPU.")
-    try:
-        from bitsandbytes.optim import AdamW8bit
-    except ImportError as error:
-        raise ConfigError(
-            "Setting 'optimizer' is 'adamw8bit', which needs bitsandbytes: `pip install bitsandbytes`."
-        ) from error
-    return AdamW8bit(parameters, lr=rate, betas=betas, weight_decay=decay)
+    return AdamW8bit(parameters, rate, betas, weight_decay=decay, split=splits_weights(config))
+
+
+def make_ema(config: TrainConfig, parameters: dict[str, torch.nn.Parameter], optimizer: torch.optim.Optimizer) -> Ema:
+    """The average of `parameters`, by name; of their whole values, where the optimizer holds them in halves."""
+    device = torch.device("cpu") if config.ema_device == "cpu" else None
+    value = optimizer.full if isinstance(optimizer, AdamW8bit) else float32_of
+    return Ema(parameters, config.ema, config.ema_every, device, value)

@@ -106,6 +106,18 @@ def open_run(run_dir: Path, identity: dict[str, Any], parent: dict[str, Any] | N
 
 
 @contextmanager
+def threads_of(record: dict[str, Any]) -> Iterator[None]:
+    """Within it torch computes on as many CPU threads as the run began with: another number adds up in another
+    order, and a resume would no longer be exact."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(record["environment"]["threads"])
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
 def locked(run_dir: Path) -> Iterator[None]:
     """Hold the run for this process. Raises RunError if another one trains it; a killed one lets go by itself."""
     run_dir.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from model import lean
 from model.errors import ShapeError
 
 
@@ -82,8 +83,7 @@ class TemporalConv(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """(B*F, C, H, W) to the same shape, in x's dtype."""
         x_BCFP = x_NCHW.unflatten(0, (-1, self.axis.state.frames)).transpose(1, 2).flatten(3)
-        weight, bias = self.weight.to(x_NCHW.dtype), self.bias.to(x_NCHW.dtype)
-        y_BCFP = F.conv2d(x_BCFP, weight[..., None], bias, padding=(1, 0))
+        y_BCFP = lean.conv2d(x_BCFP, self.weight[..., None], self.bias, padding=(1, 0))
         return y_BCFP.unflatten(3, x_NCHW.shape[2:]).transpose(1, 2).flatten(0, 1)
 
 
@@ -112,15 +112,18 @@ class TemporalAttention(nn.Module):
 
     def forward(self, x_NPC: Tensor) -> Tensor:
         """(B*F, pixels, C) to the same shape, in x's dtype."""
-        state, dtype = self.axis.state, x_NPC.dtype
-        x_BPFC = x_NPC.unflatten(0, (-1, state.frames)).transpose(1, 2)
-        normed = F.layer_norm(x_BPFC, self.norm.normalized_shape, *_cast(self.norm, dtype), self.norm.eps)
-        qkv = F.linear(normed, self.to_qkv.weight.to(dtype))
-        q, k, v = qkv.unflatten(-1, (3, -1, self.head_dim)).permute(3, 0, 1, 4, 2, 5)
-        cos, sin = state.rotary(self.head_dim)
-        out_BPHFD = full_attention(rotate(q, cos, sin), rotate(k, cos, sin), v)
-        out_NPC = out_BPHFD.permute(0, 3, 1, 2, 4).flatten(3).flatten(0, 1)
-        return x_NPC + F.linear(out_NPC, *_cast(self.to_out, dtype))
+        state = self.axis.state
+        norm = (self.norm.normalized_shape, self.norm.weight.to(x_NPC.dtype), self.norm.bias.to(x_NPC.dtype))
+        normed = F.layer_norm(x_NPC, *norm, self.norm.eps)
+        qkv = lean.linear(normed.unflatten(0, (-1, state.frames)).transpose(1, 2).contiguous(), self.to_qkv.weight)
+        q, k, v = qkv.unflatten(-1, (3, -1, self.head_dim)).unbind(3)
+        cos, sin = (x.transpose(2, 3) for x in state.rotary(self.head_dim))
+        # A copy of v lets go of the unturned q and k, which share its memory. The attention's result lies as q
+        # does: so that what it keeps for its backward pass is also what the projection keeps.
+        turned = (rotate(q, cos, sin), rotate(k, cos, sin), v.contiguous())
+        out_BPHFD = full_attention(*(x_BPFHD.transpose(2, 3) for x_BPFHD in turned))
+        out_BPFC = lean.linear(out_BPHFD.transpose(2, 3).flatten(3), self.to_out.weight, self.to_out.bias)
+        return x_NPC + out_BPFC.transpose(1, 2).flatten(0, 1)
 
 
 def full_attention(q_BPHFD: Tensor, k_BPHFD: Tensor, v_BPHFD: Tensor) -> Tensor:
@@ -141,7 +144,3 @@ def rotate(x_BPHFD: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
     a, b = x_BPHFD.chunk(2, dim=-1)
     cos, sin = cos.to(x_BPHFD.dtype), sin.to(x_BPHFD.dtype)
     return torch.cat([a * cos - b * sin, b * cos + a * sin], dim=-1)
-
-
-def _cast(layer: nn.Linear | nn.LayerNorm, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    return layer.weight.to(dtype), layer.bias.to(dtype)

@@ -18,6 +18,7 @@ from typing import Any
 import click
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
+from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 from accelerate.utils import broadcast  # type: ignore[import-untyped]
 
 from model.checkpoint import (
@@ -32,9 +33,9 @@ from model.checkpoint import (
 from model.codec import load_codec
 from model.config import TrainConfig, parse_config
 from model.data import SplitData, load_data
-from model.errors import ChannelCountError, DeviceError, ModelError
+from model.errors import ChannelCountError, DeviceError, ModelError, RunError
 from model.initial import check_codec_of_run, initial_network, run_checkpoint
-from model.runs import locked, open_run, run_identity
+from model.runs import locked, open_run, run_identity, threads_of
 from model.text import TextTable, text_width
 from model.trainer import Trainer
 from model.unet import VideoUNet
@@ -71,6 +72,9 @@ def train(
     no checkpoint left, an absent GPU.
     """
     device = resolve_device(config.device)
+    if config.mixed_precision == "fp16" and device == "cpu":
+        raise DeviceError("Setting 'mixed_precision' is 'fp16', which needs a GPU: use 'bf16' or 'no'.")
+    AcceleratorState._reset_state()  # accelerate's is the process's: a run before this one may have left another
     accelerator = Accelerator(
         cpu=device == "cpu",
         mixed_precision=config.mixed_precision,
@@ -84,22 +88,28 @@ def train(
             _begin(run_dir, identity, fork, split, say)
         accelerator.wait_for_everyone()
         record = read_json(run_dir / "run.json")
-        info = _agreed_checkpoint(accelerator, run_dir, say)
-        state = load_checkpoint(info) if info else None
-        network, text_of = _network(config, split, state)
-        trainer = Trainer(accelerator, config, split, network, text_of, run_dir, say)
-        trainer.restore(state)
-        say("started", trainer.step, run_id=record["run_id"], parameters=trainer.parameter_counts())
-        try:
-            finished = trainer.run(stop)
-        except torch.OutOfMemoryError as error:
-            raise DeviceError(trainer.memory_report()) from error
-        finally:
-            trainer.close()
+        with threads_of(record):
+            info = _agreed_checkpoint(accelerator, run_dir, say)
+            state = load_checkpoint(info) if info else None
+            network, text_of = _network(config, split, state)
+            trainer = Trainer(accelerator, config, split, network, text_of, run_dir, say)
+            trainer.restore(state)
+            say("started", trainer.step, run_id=record["run_id"], parameters=trainer.parameter_counts())
+            finished = _run(trainer, stop)
     status = "finished" if finished else "stopped"
     say("ended", trainer.step, status=status)
     checkpoint = step_folder(run_dir / "checkpoints", trainer.step)
     return RunResult(run_dir, record["run_id"], status, trainer.step, checkpoint)
+
+
+def _run(trainer: Trainer, stop: Callable[[], bool]) -> bool:
+    """Whether the run got to its end. Raises DeviceError if the GPU's memory was not enough, and why."""
+    try:
+        return trainer.run(stop)
+    except torch.OutOfMemoryError as error:
+        raise DeviceError(trainer.memory_report()) from error
+    finally:
+        trainer.close()
 
 
 def resolve_device(wanted: str) -> str:
@@ -121,6 +131,7 @@ def _begin(
         init = identity["config"]["init"]
         if fork is not None:
             parent = _parent(fork, "fork", split)
+            _check_fork(fork, identity["config"])
             _copy_checkpoint(run_checkpoint(fork), run_dir / "checkpoints", identity["config"]["keep"])
         elif init.startswith("run:"):
             parent = _parent(Path(init.removeprefix("run:")), "weights", split)
@@ -135,6 +146,18 @@ def _parent(run_dir: Path, kind: str, split: SplitData) -> dict[str, Any]:
     check_codec_of_run(run_dir, split.codec)
     run_id = read_json(run_dir / "run.json")["run_id"]
     return {"run_id": run_id, "kind": kind, "step": info.step, "checkpoint": info.sha256}
+
+
+def _check_fork(fork: Path, config: dict[str, Any]) -> None:
+    """Raise RunError if the parent's Adam is of no use to the child."""
+    before = read_json(fork / "run.json")["identity"]["config"]
+    changed = [name for name in ("train", "lora_rank", "optimizer", "mixed_precision") if before[name] != config[name]]
+    if changed:
+        said = "; ".join(f"{name}: {before[name]!r} before, {config[name]!r} now" for name in changed)
+        raise RunError(
+            f"A fork goes on with its parent's Adam, which these settings would not fit ({said}): keep them, or start "
+            f"from the parent's weights alone with init 'run:{fork}'."
+        )
 
 
 def _copy_checkpoint(info: CheckpointInfo, root: Path, keep: int) -> None:

@@ -20,14 +20,13 @@ from model.checkpoint import (
 from model.conditioning import get_hint_noise
 from model.config import TrainConfig
 from model.data import SplitData
-from model.ema import Ema
-from model.errors import RunError
+from model.errors import CheckpointError, RunError
 from model.examine import Examiner
 from model.initial import configure_parameters
 from model.loader import BatchPlan, WindowBatch, WindowDataset, window_loader
 from model.memory import cap_memory, explain_out_of_memory, plan_memory
 from model.objective import Objective, draw
-from model.optimizer import learning_rate_at, make_optimizer
+from model.optimizer import learning_rate_at, make_ema, make_optimizer
 from model.stages import get_stage
 from model.text import TextTable
 from model.unet import VideoUNet
@@ -55,8 +54,9 @@ class Trainer:
         self._network = network.to(self._device)
         self._names: dict[torch.Tensor, str] = {parameter: name for name, parameter in self._trained.items()}
         optimizer = make_optimizer(config, list(self._trained.values()))
-        self._model, self._optimizer = accelerator.prepare(network, optimizer)
-        self._ema = Ema(self._trained, config.ema)
+        # The optimizer's state is in its place, and "placing" it would turn all of it into the weights' type.
+        self._model, self._optimizer = accelerator.prepare(network, optimizer, device_placement=[True, False])
+        self._ema = make_ema(config, self._trained, optimizer)
         hint_noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
         self._objective = Objective(network.config.prediction_type, hint_noise)
         self._plan = BatchPlan(config.batch, config.accumulate, accelerator.num_processes)
@@ -109,6 +109,7 @@ class Trainer:
         """Take over a saved state, or begin; opens the metrics at the place they had then."""
         progress: dict[str, Any] = state.progress if state else {"metrics_bytes": 0}
         if state:
+            self._check_trained(state.tensors["ema"])
             self._network.load_state_dict(state.tensors["weights"])
             self._ema.load(state.tensors["ema"])
             unpack_optimizer(self._optimizer.optimizer, self._names, state.tensors["optimizer"], progress["optimizer"])
@@ -121,6 +122,14 @@ class Trainer:
 
             self._metrics = MetricsLog(self._run_dir / "metrics.jsonl", progress["metrics_bytes"])
             self._board = SummaryWriter(str(self._run_dir / "tensorboard"), purge_step=self.step + 1)
+
+    def _check_trained(self, averages: Tensors) -> None:
+        if averages.keys() != self._trained.keys():
+            name = min(averages.keys() ^ self._trained.keys())
+            raise CheckpointError(
+                f"The checkpoint trains other parameters than this run ({name!r} is in one only): keep the settings "
+                "'train' and 'lora_rank', or start from its weights with init 'run:PATH'."
+            )
 
     def _gather_rng(self) -> Tensors:
         """Each process's global generators, one row a process."""

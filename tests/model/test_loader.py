@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import islice
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -137,12 +138,46 @@ def test_frames_beyond_a_sample_are_refused(tmp_path: Path) -> None:
         reader.read(1, [0, 1, 2])
 
 
-def test_many_files_do_not_exhaust_the_descriptors(tmp_path: Path) -> None:
-    entries = []
+@pytest.fixture(scope="module")
+def many_files(tmp_path_factory: pytest.TempPathFactory) -> DataIndex:
+    """300 files of one frame each, which holds the file's number."""
+    folder, entries = tmp_path_factory.mktemp("many"), []
     for number in range(300):
-        path = tmp_path / f"{number}.f16"
+        path = folder / f"{number}.f16"
         np.full(4, number, "<f2").tofile(path)
         entries.append(LatentSample(str(number), "s", path, 0, 1, ""))
-    reader = LatentReader(DataIndex(tuple(entries), (1, 2, 2)))
-    assert [reader.read(n, [0])[0, 0, 0, 0] for n in islice(range(300), 300)] == list(range(300))
-    assert len(reader._descriptors) <= 128
+    return DataIndex(tuple(entries), (1, 2, 2))
+
+
+def test_many_files_do_not_exhaust_the_descriptors(many_files: DataIndex) -> None:
+    reader = LatentReader(many_files)
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    assert [reader.read(n, [0])[0, 0, 0, 0] for n in range(300)] == list(range(300))
+    assert 100 < len(list(Path("/proc/self/fd").iterdir())) - before <= 128
+    del reader
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+def test_threads_that_share_a_reader_each_read_what_they_asked_for(many_files: DataIndex) -> None:
+    reader, wanted = LatentReader(many_files), [n * 7 % 300 for n in range(6000)]
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda n: int(reader.read(n, [0])[0, 0, 0, 0]), wanted)) == wanted
+
+
+def test_a_loader_that_is_left_alone_ends_its_threads(dataset: Path) -> None:
+    split = load_data(dataset, micro_encode(), holdout=0.3)
+    windows = WindowDataset(split.train, "starter", seed=3, batch=2)
+    batches = window_loader(windows, BatchPlan(2).positions(0, 0, 10**6), 2)
+    assert next(batches).positions == (0, 1)
+    assert [thread for thread in threading.enumerate() if thread.name.startswith("latents")]
+    batches.close()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("latents")]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_goes_wrong_in_reading_is_raised(workers: int, tmp_path: Path) -> None:
+    (tmp_path / "a.f16").write_bytes(b"")
+    index = DataIndex((LatentSample("a", "s", tmp_path / "a.f16", 0, 181, ""),), (1, 2, 2))
+    windows = WindowDataset(index, "starter", seed=0, batch=1)
+    with pytest.raises(DataError, match="ends inside sample a"):
+        next(window_loader(windows, BatchPlan(1).positions(0, 0, 5), workers))

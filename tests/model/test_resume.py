@@ -16,7 +16,8 @@ import torch
 from model.checkpoint import TrainingState, load_checkpoint, newest_checkpoint, save_checkpoint
 from model.config import TrainConfig
 from model.train import RunResult, train
-from pipeline.files import sha256_file
+from model.watch import TrainEvent
+from pipeline.files import read_json, sha256_file
 from tests.model.children import train_and_die, train_here
 from tests.model.dataset import micro_config
 
@@ -137,6 +138,29 @@ def test_sigterm_leaves_a_checkpoint_and_the_next_call_goes_on(
         tmp_path / "run", stopped.run_id, "finished", 10, tmp_path / "run" / "checkpoints" / "step-00000010"
     )
     assert footprint(tmp_path / "run", 10) == undisturbed("no workers")
+
+
+def test_a_resume_computes_on_as_many_threads_as_the_run_began_with(
+    dataset: Path, tmp_path: Path, crashed: Path, undisturbed: Callable[[str], dict[str, str]]
+) -> None:
+    shutil.copytree(crashed, tmp_path / "run")
+    assert read_json(tmp_path / "run" / "run.json")["environment"]["threads"] == 1
+    seen: set[int] = set()
+
+    def watch(event: TrainEvent) -> None:
+        if event.kind == "step":
+            seen.add(torch.get_num_threads())
+
+    torch.set_num_threads(2)
+    try:
+        train(dataset, tmp_path / "run", micro_config(**SETTINGS), watch)
+        assert torch.get_num_threads() == 2
+        train(dataset, tmp_path / "other", micro_config(**SETTINGS))
+    finally:
+        torch.set_num_threads(1)
+    assert seen == {1}
+    assert footprint(tmp_path / "run", 10) == undisturbed("no workers")
+    assert footprint(tmp_path / "other", 10) != undisturbed("no workers"), "two threads add up in another order"
 
 
 # --- the mutation check ------------------------------------------------------------------------

@@ -243,8 +243,7 @@ def test_settings_go_over_the_preset_and_encode_merges() -> None:
     ("settings", "error", "said"),
     [
         ({"device": "cuda"}, DeviceError, "GPU was asked for .* and torch finds none"),
-        ({"optimizer": "adamw8bit"}, ConfigError, "needs a GPU"),
-        ({"train": "lora"}, ConfigError, "needs peft"),
+        ({"mixed_precision": "fp16"}, DeviceError, "'fp16'.* needs a GPU: use 'bf16' or 'no'"),
         ({"encode": {**ENCODE, "channels": 5}}, DataError, "no latents of this codec: run `longdance encode"),
         ({"init": "run:/nowhere"}, RunError, "is no run"),
         ({"network": {"widths": 3}}, ConfigError, "'network'.*widths"),

@@ -2,40 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 import torch
-from transformers import CLIPTextConfig, CLIPTextModel
 
 from model.config import EncodeConfig
 from model.errors import DataError
 from model.text import TextTable, embed, prompts_of, text_path, text_width, write_text
+from tests.model.networks import save_clip
 
 
 @pytest.fixture(scope="module")
 def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small CLIP text encoder and tokenizer in diffusers' layout."""
     folder = tmp_path_factory.mktemp("clip")
-    (folder / "tokenizer").mkdir()
-    letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
-    words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
-    (folder / "tokenizer" / "vocab.json").write_text(json.dumps({word: n for n, word in enumerate(words)}))
-    (folder / "tokenizer" / "merges.txt").write_text("#version: 0.2\n")
-    (folder / "tokenizer" / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "CLIPTokenizer"}))
-    torch.manual_seed(0)
-    config = CLIPTextConfig(
-        vocab_size=len(words),
-        hidden_size=16,
-        intermediate_size=32,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        max_position_embeddings=12,
-        bos_token_id=52,
-        eos_token_id=53,
-    )
-    CLIPTextModel(config).save_pretrained(folder / "text_encoder")
+    save_clip(folder)
     return folder
 
 
