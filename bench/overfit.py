@@ -3,6 +3,10 @@
     python bench/overfit.py --out OUT                # 15 minutes of training
     python bench/overfit.py --out OUT --minutes 2    # a look
 
+Minutes are counted in processor time, MINUTES x THREADS of it, so that a busy machine gives no fewer steps than an
+idle one. `--steps` sets the number instead, where even processor time is not to be trusted: two threads that wait
+for each other on a busy machine burn it.
+
 Prints PSNR of generated frames against "repeat the last hint", on the pixels that move and on the whole frame,
 by how far ahead the frame lies; and the validation loss per log-SNR bin before and after. Writes pictures.
 """
@@ -109,15 +113,15 @@ def table(items: list[BankWindow], made: list[np.ndarray], clips: list[np.ndarra
 
 
 def steps_in(minutes: float, data: Path, folder: Path, settings: dict[str, Any]) -> int:
-    """How many steps fit, by a probe of 12 steps."""
+    """How many steps fit into `minutes` of every thread's processor time, by a probe of 12 steps."""
     times: list[float] = []
 
     def watch(event: TrainEvent) -> None:
         if event.kind == "step":
-            times.append(time.perf_counter())
+            times.append(time.process_time())
 
     train(data, folder, train_config(steps=12, **settings), watch)
-    return max(20, int(minutes * 60 / np.median(np.diff(times))))
+    return max(20, int(minutes * 60 * torch.get_num_threads() / np.median(np.diff(times))))
 
 
 def bin_losses(network: VideoUNet, split: SplitData, config: TrainConfig, text: TextTable) -> np.ndarray:
@@ -128,19 +132,22 @@ def bin_losses(network: VideoUNet, split: SplitData, config: TrainConfig, text: 
     return validation_losses(network.eval(), objective, bank, text, CPU).mean(0)
 
 
-def train_for(minutes: float, data: Path, out: Path, stage: str, overrides: dict[str, Any]) -> TrainConfig:
-    """Train into OUT/run for about that long and return the config."""
+def train_for(
+    minutes: float, steps: int | None, data: Path, out: Path, stage: str, overrides: dict[str, Any]
+) -> TrainConfig:
+    """Train into OUT/run for that many steps, or about that long, and return the config."""
     quiet = {"checkpoint_every": 10**6, "validate_every": 10**6, "sample_every": 10**6}
     settings: dict[str, Any] = {"stage": stage, "holdout": 0.0, "workers": 0, **quiet, **overrides}
-    config = train_config(steps=steps_in(minutes, data, out / "probe", settings), **settings)
-    started = time.perf_counter()
+    config = train_config(steps=steps or steps_in(minutes, data, out / "probe", settings), **settings)
+    started, busy = time.perf_counter(), time.process_time()
 
     def watch(event: TrainEvent) -> None:
         if event.kind == "step" and event.step % 50 == 0:
             print(f"step {event.step}/{event.steps} loss {event.values['loss']:.4f}", flush=True)
 
     train(data, out / "run", config, watch)
-    print(f"{config.steps} steps in {time.perf_counter() - started:.0f} s on {torch.get_num_threads()} threads")
+    taken, used = time.perf_counter() - started, time.process_time() - busy
+    print(f"{config.steps} steps in {taken:.0f} s, {used:.0f} s of processor time, threads: {torch.get_num_threads()}")
     return config
 
 
@@ -188,6 +195,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="an empty folder")
     parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--steps", type=int, help="train this many steps instead")
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--stage", default="extrapolation")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting, VALUE in JSON")
@@ -198,7 +206,7 @@ def main() -> None:
     if not data.is_dir():
         make_clips(data, clips=4)
     encode_dataset(data, train_config(options.stage, **overrides).encode)
-    config = train_for(options.minutes, data, options.out, options.stage, overrides)
+    config = train_for(options.minutes, options.steps, data, options.out, options.stage, overrides)
     sys.exit(not report(options.out, data, config))
 
 

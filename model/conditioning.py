@@ -17,6 +17,7 @@ from model.errors import ShapeError, UnknownNameError
 from model.stages import Window
 
 MAX_LOG_SNR = 12.0  # a clean hint: noise_to_signal of 0.0025, below what float16 latents resolve
+HINT_DRIFT = 0.005  # variance by which latents drift from a hint's with each frame, about that of dancers' pictures
 MAX_OFFSET = 180  # the farthest that two frames of a 181-frame clip lie apart, so the farthest that is ever learnt
 
 
@@ -104,6 +105,21 @@ def nearest_hint(hints_BFCHW: Tensor, cond: FrameConditioning) -> Tensor:
     nearest_BF = (apart_BFF + rank_F).masked_fill(~cond.given_BF[:, None, :], math.inf).argmin(-1)
     filled = hints_BFCHW.gather(1, nearest_BF[:, :, None, None, None].expand_as(hints_BFCHW))
     return filled * cond.given_BF.any(1).view(-1, 1, 1, 1, 1)
+
+
+def blended_hints(hints_BFCHW: Tensor, cond: FrameConditioning) -> Tensor:
+    """For every frame the mean of all given frames' latents, each weighted by its inverse variance; 0 if none is.
+
+    A hint stands for another frame with the variance of its noise, (sigma/alpha)^2, and HINT_DRIFT for every frame
+    between them. What stands still is so freed of most of the hints' noise; what moves is half there already.
+    """
+    apart_BFF = (cond.frame_index_BF[:, :, None] - cond.frame_index_BF[:, None, :]).abs()
+    noise_BF = torch.exp(-cond.hint_log_snr_BF)
+    precision_BFF = (noise_BF[:, None, :] + HINT_DRIFT * apart_BFF).reciprocal() * cond.given_BF[:, None, :]
+    weight_BFF = precision_BFF / precision_BFF.sum(-1, keepdim=True).clamp(min=1e-9)
+    unbiased_BFF = weight_BFF * (1 + noise_BF).sqrt()[:, None, :]  # a hint is alpha x + sigma noise
+    # A product and a sum, where a matrix product would lose digits under autocast.
+    return (unbiased_BFF.to(hints_BFCHW.dtype)[..., None, None, None] * hints_BFCHW[:, None]).sum(2)
 
 
 def network_input(noisy_BFCHW: Tensor, hints_BFCHW: Tensor, cond: FrameConditioning) -> Tensor:

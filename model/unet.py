@@ -14,13 +14,13 @@ from pydantic import BaseModel, ConfigDict
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from model.conditioning import FrameConditioning
+from model.conditioning import FrameConditioning, blended_hints
 from model.diffusion import PredictionType, alpha_sigma
 from model.errors import ChannelCountError, ShapeError, UnknownNameError, WeightsError
 from model.inflate import NEW_LAYERS, inflate, is_new
 from model.temporal import FrameAxis, FrameState
 
-MAX_LOG_SPREAD = 2.5  # a pixel's residual spreads from 1/12 to 12 times the usual, softly bounded
+MAX_LOG_SPREAD = 2.5  # a latent's residual spreads from 1/12 to 12 times the usual, softly bounded
 
 
 class UNetPreset(BaseModel):
@@ -37,12 +37,12 @@ class UNetPreset(BaseModel):
     residual_std: float | None
 
     def unet2d_config(self, latent_channels: int, text_channels: int) -> dict[str, Any]:
-        """Arguments of UNet2DConditionModel, for C latent channels: 2C + 1 in, C out (and a residual's spread)."""
+        """Arguments of UNet2DConditionModel, for C latent channels: 2C + 1 in, C out (with a residual's spread, 2C)."""
         first = self.first_attention_level
         attends = [0 <= level - first < self.attention_levels for level in range(len(self.block_out_channels))]
         return {
             "in_channels": 2 * latent_channels + 1,
-            "out_channels": latent_channels + (self.residual_std is not None),
+            "out_channels": latent_channels * (1 if self.residual_std is None else 2),
             "block_out_channels": self.block_out_channels,
             "down_block_types": tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attends),
             "up_block_types": tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attends)),
@@ -83,9 +83,9 @@ class VideoUNet(ModelMixin, ConfigMixin):
     Frames are folded into the batch for every 2-D layer (so group norm is per frame); temporal layers unfold
     them. As made from a 2-D network it computes, frame by frame, exactly what that network computes.
 
-    residual_std: None, or the usual spread of `latents - nearest hint`: the network then predicts that
-        difference, scaled as in Karras et al. 2022 (table 1) but with a spread of its own for every pixel, one
-        more output channel; and what it says is turned into epsilon or v. What stands still is copied, at any
+    residual_std: None, or the usual spread of `latents - blended hints`: the network then predicts that
+        difference, scaled as in Karras et al. 2022 (table 1) but with a spread of its own for every latent, C
+        more output channels; and what it says is turned into epsilon or v. What stands still is copied, at any
         noise level. The loss does not change, and neither does what a sampler sees.
     """
 
@@ -185,8 +185,8 @@ class VideoUNet(ModelMixin, ConfigMixin):
 
     @property
     def latent_channels(self) -> int:
-        """C, the codec's channels: as many come out, 2C + 1 go in."""
-        return self.unet.config.out_channels - (self.config.residual_std is not None)
+        """C, the codec's channels: as many are predicted, 2C + 1 go in."""
+        return self.unet.config.out_channels // (1 if self.config.residual_std is None else 2)
 
     def enable_gradient_checkpointing(self, gradient_checkpointing_func: None = None) -> None:
         """Recompute each block's activations in the backward pass, in the window they were computed in."""
@@ -233,17 +233,21 @@ class VideoUNet(ModelMixin, ConfigMixin):
     def _residual(self, sample: Tensor, timestep_B: Tensor, text_BLD: Tensor, cond: FrameConditioning) -> Tensor:
         """Predict r = x_0 - hint from y = alpha r + sigma noise, preconditioned for the spread s of r.
 
+        `hint` is the blend of all hints, which also takes the place of the nearest one in the 2-D network's input.
+
         With D = alpha^2 s^2 + sigma^2 and network output n: r = alpha s^2 / D * y + sigma s / sqrt(D) * n,
         which is Karras et al. 2022, table 1 (c_skip, c_out, c_in) with sigma / alpha for their sigma. So
         v = (alpha x_t - hint - r) / sigma, written without the division that fails as sigma goes to 0.
-        A picture's r is either almost nothing or, where something moves, large: so s is the network's to say.
+        A picture's r is either almost nothing or, where something moves, large, its fine texture less than
+        its flat colour: so s is the network's to say.
         """
         channels, usual = self.latent_channels, self.config.residual_std
         alpha, sigma = (x.to(sample.dtype) for x in alpha_sigma(timestep_B))
-        noisy, hint = sample[:, :, :channels], sample[:, :, channels + 1 :]
+        noisy, mask = sample[:, :, :channels], sample[:, :, channels : channels + 1]
+        hint = blended_hints(noisy, cond)  # given frames hold their hint in the noisy channels, too
         y = noisy - alpha * hint
         scaled = y * (alpha**2 * usual**2 + sigma**2).rsqrt()
-        inputs = torch.cat([scaled, sample[:, :, channels:]], dim=2)
+        inputs = torch.cat([scaled, mask, hint], dim=2)
         out = self._frames(inputs, timestep_B, text_BLD, cond).to(sample.dtype)
         n, spread = out[:, :, :channels], out[:, :, channels:]
         s = usual * torch.exp(MAX_LOG_SPREAD * torch.tanh(spread / MAX_LOG_SPREAD))

@@ -13,6 +13,7 @@ from model.conditioning import (
     FrameConditioning,
     FrameEmbedding,
     HintNoise,
+    blended_hints,
     get_hint_noise,
     log_snr_of,
     nearest_hint,
@@ -91,7 +92,26 @@ def test_every_frame_finds_its_nearest_hint_and_of_two_the_earlier() -> None:
     assert filled.flatten().tolist() == [0, 0, 0, 4, 4, 4, 4, 8, 8]
 
 
-def test_without_any_hint_the_hint_channels_are_zero() -> None:
+def test_clean_hints_blend_in_inverse_proportion_to_their_distance() -> None:
+    window = Window((0, 4), (1, 2, 3, 8), first=0)
+    hints = torch.tensor([0.0, 9, 9, 9, 4, 9]).view(1, 6, 1, 1, 1)
+    blended = blended_hints(hints, FrameConditioning.of([window], torch.zeros(1, 6)))
+    assert blended.flatten().tolist() == pytest.approx([0, 1, 2, 3, 4, 4 * 2 / 3], abs=0.01)
+
+
+def test_blended_hints_show_what_stands_still_with_less_noise_than_any_noisy_hint() -> None:
+    still = torch.randn(2, 1, 4, 32, 32).expand(-1, 7, -1, -1, -1)
+    level = noise_to_signal_of(WINDOWS, HINT_NOISE["origin-0.66"], torch.rand(2, 7))
+    cond = FrameConditioning.of(WINDOWS, level)
+    noisy = noise_hints(still, torch.randn(still.shape), level)
+    error = (blended_hints(noisy, cond) - still).square().mean((2, 3, 4))
+    assert error[0].max() < 0.33 * 0.66**2  # frame 0, which has no noise, is one of its hints
+    assert error[1].max() < 0.67 * 0.66**2
+    silent = blended_hints(noise_hints(still, torch.zeros(still.shape), level), cond)
+    torch.testing.assert_close(silent, still, rtol=1e-4, atol=1e-4)
+
+
+def test_without_any_hint_the_blend_and_the_hint_channels_are_zero() -> None:
     cond = FrameConditioning.of(WINDOWS, CLEAN)
     dropped = FrameConditioning(cond.frame_index_BF, cond.hint_log_snr_BF, torch.zeros_like(cond.given_BF))
     noisy, hints = torch.randn(2, 7, 4, 3, 3), torch.randn(2, 7, 4, 3, 3)
@@ -99,6 +119,7 @@ def test_without_any_hint_the_hint_channels_are_zero() -> None:
     assert torch.equal(out[:, :, :4], noisy)
     assert out[:, :, 4].eq(1).all()
     assert out[:, :, 5:].eq(0).all()
+    assert blended_hints(hints, dropped).eq(0).all()
 
 
 def test_the_input_is_noisy_mask_hint_and_never_shows_a_target() -> None:

@@ -59,7 +59,7 @@ def test_run_json_says_what_the_run_is_made_of(run_dir: Path) -> None:
     ("change", "said"),
     [
         ({"seed": 1}, "config.seed: 0 before, 1 now"),
-        ({"steps": 3, "learning_rate": 0.5}, "config.learning_rate: 0.001 before, 0.5 now; config.steps: 2 before, 3"),
+        ({"steps": 3, "learning_rate": 0.5}, "config.learning_rate: 0.002 before, 0.5 now; config.steps: 2 before, 3"),
         ({"holdout": 0.0}, "config.holdout: 0.3 before, 0.0 now; data.holdout_samples: 2 before, 0 now"),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from model.conditioning import FrameConditioning
+from model.conditioning import FrameConditioning, blended_hints
 from model.diffusion import PredictionType, alpha_sigma, predicted_latents
 from model.errors import ChannelCountError, ShapeError, UnknownNameError, WeightsError
 from model.unet import VideoUNet
@@ -27,7 +27,7 @@ def frame_by_frame(in_channels: int, network: torch.nn.Module) -> torch.Tensor:
 def residual_network(prediction_type: PredictionType) -> VideoUNet:
     torch.manual_seed(0)
     return VideoUNet(
-        unet2d=dict(unet2d(9, out_channels=5).config), prediction_type=prediction_type, residual_std=0.5
+        unet2d=dict(unet2d(9, out_channels=8).config), prediction_type=prediction_type, residual_std=0.5
     ).eval()
 
 
@@ -145,14 +145,15 @@ def test_channels_last_memory_computes_the_same() -> None:
 
 @pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction"])
 @torch.no_grad()
-def test_a_silent_residual_network_repeats_the_hint_where_noise_is_all(
+def test_a_silent_residual_network_repeats_the_blended_hints_where_noise_is_all(
     prediction_type: PredictionType,
 ) -> None:
     network = residual_network(prediction_type)
     network.unet.conv_out.spatial.weight.zero_()
     network.unet.conv_out.spatial.bias.zero_()
     sample, timestep, text, cond = inputs()
-    noisy, hint = sample[:, :, :4], sample[:, :, 5:]
+    noisy = sample[:, :, :4]
+    hint = blended_hints(noisy, cond)
     timestep = torch.tensor([999, 500])
     alpha, sigma = alpha_sigma(timestep)
     latents = predicted_latents(network(sample, timestep, text, cond), noisy, timestep, prediction_type)
@@ -162,15 +163,15 @@ def test_a_silent_residual_network_repeats_the_hint_where_noise_is_all(
 
 
 @torch.no_grad()
-def test_where_a_residual_network_sees_no_motion_it_copies_the_hint_at_any_noise() -> None:
+def test_where_a_residual_network_sees_no_motion_it_copies_the_blended_hints_at_any_noise() -> None:
     network = residual_network("v_prediction")
     network.unet.conv_out.spatial.weight.zero_()
-    network.unet.conv_out.spatial.bias.copy_(torch.tensor([0, 0, 0, 0, -100.0]))
+    network.unet.conv_out.spatial.bias.copy_(torch.tensor([0.0] * 4 + [-100.0] * 4))
     sample, _, text, cond = inputs()
     timestep = torch.tensor([999, 100])
     out = network(sample, timestep, text, cond)
     latents = predicted_latents(out, sample[:, :, :4], timestep, "v_prediction")
-    away = (latents - sample[:, :, 5:]).flatten(1).abs().amax(1)
+    away = (latents - blended_hints(sample[:, :, :4], cond)).flatten(1).abs().amax(1)
     assert away[0] < 1e-3
     assert away[1] < 0.1
 
