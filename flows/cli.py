@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import click
 
+from flows.generating import COMMANDS
+
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -69,6 +71,7 @@ def main() -> None:
     \b
     longdance build RAW --data DATA         raw videos to training-ready shards
     longdance train STAGE --data DATA --run RUN   train starter, extrapolation, interpolation
+    longdance plan --frames 181             which frames each network call sees and makes
     longdance sql "SELECT ..." --data DATA  ask the catalog
     longdance verify --data DATA            check every stored byte
     longdance synth OUT --videos 8          draw synthetic dancers to try it on
@@ -264,6 +267,9 @@ def pose_model() -> None:
 
     click.echo(pose_model_path())
 
+
+for command in COMMANDS:
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()
