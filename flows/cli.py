@@ -171,7 +171,7 @@ def train(
     stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], fork: Path | None, processes: int,
     dry_run: bool,
 ) -> None:  # fmt: skip
-    """Train STAGE: starter, extrapolation or interpolation. Run it again to go on."""
+    """Train STAGE: starter, extrapolation, interpolation, or any (all of them in one). Run it again to go on."""
     from flows.options import overrides
 
     values = overrides(settings)
