@@ -118,7 +118,9 @@ def kill_until_done(children: ForkServerContext, folder: Path, kills: int, seed:
     """Roll in children that die at random moments, then once to the end; returns how many died."""
     moments, died = random.Random(seed), 0
     for _ in range(kills):
-        child = children.Process(target=roll_and_die, args=(folder, folder / "video.mp4", moments.randint(1, 60 // kills)))
+        child = children.Process(
+            target=roll_and_die, args=(folder, folder / "video.mp4", moments.randint(1, 60 // kills))
+        )
         child.start()
         child.join()
         died += child.exitcode != 0
