@@ -24,7 +24,7 @@ def read_picture(path: Path) -> np.ndarray:
         with Image.open(path, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 raise LongdanceError(
-                    f"{path} has {opened.width}x{opened.height} pixels: at most {MAX_PIXELS} in all are read; shrink it."
+                    f"{path} has {opened.width}x{opened.height} pixels: at most {MAX_PIXELS} are read; shrink it."
                 )
             upright = ImageOps.exif_transpose(opened).convert("RGBA")
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
