@@ -71,6 +71,7 @@ def main() -> None:
     \b
     longdance build RAW --data DATA         raw videos to training-ready shards
     longdance train STAGE --data DATA --run RUN   train starter, extrapolation, interpolation
+    longdance generate --runs RUN... --image P.png --out F.mp4   a long video and its drift
     longdance plan --frames 181             which frames each network call sees and makes
     longdance sql "SELECT ..." --data DATA  ask the catalog
     longdance verify --data DATA            check every stored byte

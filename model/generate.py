@@ -98,7 +98,9 @@ def prepare(request: Request) -> Prepared:
     return Prepared(request, serving, load_codec(run.path / "codec", str(device)), device)
 
 
-def generate(prepared: Prepared, picture_HWC: np.ndarray, out: Path, progress: Progress | None = None) -> Generated:
+def generate_video(
+    prepared: Prepared, picture_HWC: np.ndarray, out: Path, progress: Progress | None = None
+) -> Generated:
     """Make the video `out` from the picture, or go on with it: the same call again is how it resumes.
 
     Raises RolloutError: `out` belongs to another rollout or another process, or the disk is full.
