@@ -19,7 +19,8 @@ from flows.progress import Progress
 from flows.rollout_page import write_page
 from model.drift import RealClip, catalog_metrics, measure_drift, real_clip, reference_clips, report_table, write_report
 from model.errors import RolloutError
-from model.generate import Generated, Prepared, Request, generate_video, prepare, rollout_row
+from model.frechet import load_scripted
+from model.generate import Generated, Prepared, Request, check_output, generate_video, prepare, rollout_row
 from model.plan import depth_per_frame
 from model.rollout import RolloutEvent
 from model.sampling import sampling_config
@@ -118,16 +119,44 @@ def generate(
         lpips: TorchScript weights of an LPIPS network.
     """
     out = out.expanduser().resolve()
+    ready = get_ready(
+        runs, out, image, clip, data, frames, plan, settings or {}, align, redo, overwrite, fvd, lpips
+    )  # fmt: skip
+    output = Output(out, gif_mb, pngs, ready.weights)
+    generated = roll_out(ready.prepared, ready.picture, out)
+    report = measure_rollout(generated, ready.prepared, ready.truth, ready.data, output)
+    return finish(generated, ready.prepared, report, ready.data, output)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All that a rollout needs, opened and checked."""
+
+    prepared: Prepared
+    picture: np.ndarray
+    truth: RealClip | None
+    data: DataFolder | None
+    weights: dict[str, Path]
+
+
+def get_ready(
+    runs: list[Path], out: Path, image: Path | None, clip: str | None, data: Path | None, frames: int, plan: str,
+    settings: dict[str, Any], align: bool, redo: str | None, overwrite: bool, fvd: Path | None, lpips: Path | None,
+) -> Ready:  # fmt: skip
+    """Open and check everything, before anything long begins.
+
+    Raises ModelError's kinds and LongdanceError, each with one sentence.
+    """
     folders = tuple(run.expanduser().resolve() for run in runs)
-    request = Request(folders, plan, frames, sampling_config(folders, settings or {}), redo=redo, overwrite=overwrite)
+    request = Request(folders, plan, frames, sampling_config(folders, settings), redo=redo, overwrite=overwrite)
     prepared = prepare(request)
-    folder = _data_set(data)
     weights = {name: path for name, path in (("fvd", fvd), ("lpips", lpips)) if path is not None}
+    for name, path in weights.items():
+        load_scripted(path, name.upper())
+    folder = _data_set(data)
     truth, picture = starting_picture(image, clip, folder, prepared.picture, align)
-    output = Output(out, gif_mb, pngs, weights)
-    generated = roll_out(prepared, picture, out)
-    report = measure_rollout(generated, prepared, truth, folder, output)
-    return finish(generated, prepared, report, folder, output)
+    check_output(prepared, picture, out.expanduser().resolve())
+    return Ready(prepared, picture, truth, folder, weights)
 
 
 def _data_set(data: Path | None) -> DataFolder | None:

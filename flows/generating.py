@@ -90,11 +90,14 @@ def generate(
         click.echo(_checked(runs, name, frames, values))
         return
     prefect_settings()
-    from flows.generate import drift_table
+    from flows.generate import drift_table, get_ready
     from flows.generate import generate as flow
 
+    align = not no_align
+    get_ready(runs, out, image, clip, data, frames, name, values, align, redo, overwrite, fvd, lpips)
+
     made = flow(
-        runs, out, image, clip, data, frames, cast(Any, name), values, not no_align, redo, overwrite, gif_mb, pngs,
+        runs, out, image, clip, data, frames, cast(Any, name), values, align, redo, overwrite, gif_mb, pngs,
         fvd, lpips,
     )  # fmt: skip
     click.echo(drift_table(made["metrics"]), nl=False)
@@ -113,4 +116,31 @@ def _checked(runs: list[Path], name: str, frames: int, values: dict[str, Any]) -
     return "\n".join([request.sampling.model_dump_json(indent=1), *serving, cost])
 
 
-COMMANDS = (plan, generate)
+@click.command(epilog="Example: longdance calibrate --run runs/extrapolation --data dance --clips 4")
+@click.option("--run", type=FOLDER, required=True, help="A trained run; the best is written into its defaults.")
+@click.option("--data", type=FOLDER, help="Data set with held-out clips [where the run was trained].")
+@click.option("--clips", type=click.IntRange(1), default=4, show_default=True, help="Clips that are tried on.")
+@sampling_options
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def calibrate(
+    run: Path, data: Path | None, clips: int, seed: int | None, sampler: str | None, steps: int | None,
+    settings: tuple[str, ...], form: str,
+) -> None:  # fmt: skip
+    """Find how much noise and guidance over hints a run likes best, on held-out clips."""
+    from data_catalog.queries import format_rows
+    from model.calibrate import calibrate as sweep
+    from model.calibrate import trial_rows
+    from model.sampling import sampling_config
+
+    config = sampling_config([], sampling_values(seed, sampler, steps, settings))
+
+    def say(stage: str, trial: Any) -> None:
+        noise, guidance = f"noise {trial.hint_noise:g}", f"guidance {trial.hint_guidance:g}"
+        click.echo(f"{stage}: {noise}, {guidance}: error {trial.error:.3f}, motion {trial.motion:.2f}", err=True)
+
+    record = sweep(run, data, clips, config, say=say)
+    columns = ["stage", "hint_noise", "hint_guidance", "error", "motion", "chosen"]
+    click.echo(format_rows(columns, trial_rows(record), form), nl=False)
+
+
+COMMANDS = (plan, generate, calibrate)

@@ -22,7 +22,7 @@ from model.guidance import TextPair
 from model.memory import cap_memory
 from model.plan import Call, make_plan
 from model.rollout import Cast, Progress, Rollout, picture_hash
-from model.rollout_record import RolloutRecord, open_record
+from model.rollout_record import RolloutRecord, check_record, open_record
 from model.runs import code_hash
 from model.sampling import SamplingConfig
 from model.schedule import parse_stretch
@@ -122,6 +122,13 @@ def generate_video(
         rollout.run(picture_HWC, out, progress, replaces_whole=record.finished > 0)
         record.finish()
     return Generated(out, folder, record, rollout)
+
+
+def check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path) -> None:
+    """Raise RolloutError, before anything is done, where `generate_video` would refuse to write to `out`."""
+    request = prepared.request
+    redo = parse_stretch(request.redo, request.frames) if request.redo else None
+    check_record(rollout_folder(out), rollout_identity(prepared, picture_HWC), redo, request.overwrite)
 
 
 def rollout_identity(prepared: Prepared, picture_HWC: np.ndarray) -> dict[str, Any]:

@@ -19,18 +19,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model.calls import CallNoise, CallSettings, make_window
 from model.codec import Codec
 from model.diffusion import PredictionType
 from model.files import sha256_json
-from model.guidance import Denoiser, Scales, TextPair
+from model.guidance import Scales, TextPair
 from model.objective import Network
 from model.plan import Call
 from model.rollout_store import RolloutStore
-from model.samplers import sample
 from model.sampling import SamplingConfig
 from model.schedule import Step, Stretch, final_steps, steps_of
-from model.seeding import torch_generator
-from model.stages import Window, call_window
+from model.stages import call_window
 from pipeline.files import remove_temps
 from pipeline.video_out import encode_segment, join_segments
 
@@ -146,39 +145,26 @@ class Rollout:
 
     def _make(self, step: Step, final: dict[int, Step]) -> Tensor:
         """The latents of a step's targets (T, C, H, W)."""
-        window, device = call_window(step.call), self._cast.device
-        known = [frame for frame in window.frames if frame in step.call.hints or frame in step.kept]
-        known_FCHW = self.store.frames(known, final)
-        latents_FCHW = torch.zeros(len(window.frames), *known_FCHW.shape[1:])
-        places = [window.frames.index(frame) for frame in known]
-        latents_FCHW[places] = known_FCHW
-        is_known_F = torch.zeros(len(window.frames), dtype=torch.bool)
-        is_known_F[places] = True
-        noise, hint_noise = self._noise(step, window, tuple(known_FCHW.shape[1:]))
-        latents, noise, hint_noise = (x[None].to(device) for x in (latents_FCHW, noise, hint_noise))
-        with torch.inference_mode():
-            denoiser = self._denoiser(step.call.stage, window, latents, hint_noise)
-            made = sample(
-                denoiser, noise, latents, is_known_F[None].to(device),
-                sampler=self._sampling.sampler, steps=self._sampling.steps,
-            )  # fmt: skip
-        return made[0, [window.frames.index(frame) for frame in step.targets]].cpu()
-
-    def _denoiser(self, stage: str, window: Window, hints: Tensor, hint_noise: Tensor) -> Denoiser:
-        network, prediction = self._cast.networks(stage)
-        level, guidance = self._sampling.of_stage(stage)
-        level_F = torch.tensor([level if f in window.hints and f != 0 else 0.0 for f in window.frames])
-        scales = Scales(guidance, self._sampling.text_guidance)
-        text = self._cast.text
-        return Denoiser(network, prediction, window, hints, level_F[None].to(hints.device), hint_noise, text, scales)
-
-    def _noise(self, step: Step, window: Window, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
-        """What sampling starts from, by (seed, redo, frame), and the noise on hints, by (seed, redo, call, frame)."""
-        seed, frames = self._sampling.seed, window.frames
-        start = [torch.randn(shape, generator=torch_generator(seed, f"rollout/{step.redo}", f)) for f in frames]
-        purpose = f"rollout-hint/{step.redo}/{step.number}"
-        hints = [torch.randn(shape, generator=torch_generator(seed, purpose, f)) for f in frames]
-        return torch.stack(start), torch.stack(hints)
+        window = call_window(step.call)
+        frames = [*step.call.hints, *step.kept]
+        latents_FCHW = self.store.frames(frames, final)
+        network, prediction = self._cast.networks(step.call.stage)
+        level, guidance = self._sampling.of_stage(step.call.stage)
+        sampling = self._sampling
+        made_FCHW = make_window(
+            network,
+            prediction,
+            window,
+            known=dict(zip(frames, latents_FCHW)),
+            generated=frozenset(window.frames) - {0},
+            noise=CallNoise.of(
+                sampling.seed, f"rollout/{step.redo}", step.number, window, tuple(latents_FCHW.shape[1:])
+            ),
+            text=self._cast.text,
+            settings=CallSettings(sampling.sampler, sampling.steps, level, Scales(guidance, sampling.text_guidance)),
+            device=self._cast.device,
+        )
+        return made_FCHW[[window.frames.index(frame) for frame in step.targets]]
 
 
 class _Writer:

@@ -41,45 +41,46 @@ class RolloutRecord:
         write_json(self.path, content)
 
 
-def open_record(
+def check_record(
     folder: Path, identity: dict[str, Any], redo: Stretch | None = None, overwrite: bool = False
-) -> RolloutRecord:
-    """Begin a rollout in `folder`, or go on with it; a redo that was killed goes on, too.
+) -> RolloutRecord | None:
+    """The record in `folder`, if it is to be gone on with; None if there is none, or it may be overwritten.
 
     Raises RolloutError, with every difference, if the folder holds another rollout and `overwrite` is not set; and
     for a redo of a rollout that is not finished.
     """
     path = folder / "rollout.json"
-    if overwrite and path.is_file():
-        path.unlink()
-        for part in ("latents", "segments"):
-            shutil.rmtree(folder / part, ignore_errors=True)
-    if path.is_file():
+    record = None
+    if path.is_file() and not overwrite:
         stored = read_json(path)
-        record = RolloutRecord(
-            path, stored["identity"], stored["created"], [(a, b) for a, b in stored["redos"]], stored["finished"]
-        )
+        redos = [(start, stop) for start, stop in stored["redos"]]
+        record = RolloutRecord(path, stored["identity"], stored["created"], redos, stored["finished"])
         changed = differences(record.identity, identity)
         if changed:
             raise RolloutError(
                 f"{folder} holds a rollout of something else ({'; '.join(changed)}): name another --out, or add "
                 "--overwrite to begin anew."
             )
-    else:
-        record = RolloutRecord(path, identity, datetime.now(UTC).isoformat(timespec="seconds"), [], 0)
-        record._write()
-    if redo is not None:
-        _add_redo(record, redo)
+    finished = record is not None and record.finished > len(record.redos)
+    goes_on = record is not None and record.redos[-1:] == [redo]
+    if redo is not None and not finished and not goes_on:
+        raise RolloutError(f"The rollout in {folder} is not finished: run the command without --redo first.")
     return record
 
 
-def _add_redo(record: RolloutRecord, redo: Stretch) -> None:
-    unfinished = record.finished <= len(record.redos)
-    if unfinished and record.redos and record.redos[-1] == redo:
-        return
-    if unfinished:
-        raise RolloutError(
-            f"The rollout in {record.path.parent} is not finished: run the command without --redo first."
-        )
-    record.redos.append(redo)
-    record._write()
+def open_record(
+    folder: Path, identity: dict[str, Any], redo: Stretch | None = None, overwrite: bool = False
+) -> RolloutRecord:
+    """Begin a rollout in `folder`, or go on with it; a redo that was killed goes on, too. Raises as `check_record`."""
+    record = check_record(folder, identity, redo, overwrite)
+    path = folder / "rollout.json"
+    if record is None:
+        path.unlink(missing_ok=True)
+        for part in ("latents", "segments"):
+            shutil.rmtree(folder / part, ignore_errors=True)
+        record = RolloutRecord(path, identity, datetime.now(UTC).isoformat(timespec="seconds"), [], 0)
+        record._write()
+    if redo is not None and record.finished > len(record.redos):
+        record.redos.append(redo)
+        record._write()
+    return record

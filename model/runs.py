@@ -75,8 +75,12 @@ def differences(before: Any, now: Any, name: str = "") -> list[str]:
     return [] if before == now else [f"{name}: {before!r} before, {now!r} now"]
 
 
-def open_run(run_dir: Path, identity: dict[str, Any], parent: dict[str, Any] | None) -> dict[str, Any]:
+def open_run(
+    run_dir: Path, identity: dict[str, Any], parent: dict[str, Any] | None, data: Path | None = None
+) -> dict[str, Any]:
     """Begin the run, or check that it is still the same. Returns what `run.json` holds.
+
+    Where the data set lay is noted, and is no part of what the run is.
 
     Raises RunError with every difference spelled out.
     """
@@ -99,6 +103,7 @@ def open_run(run_dir: Path, identity: dict[str, Any], parent: dict[str, Any] | N
             "python": platform.python_version(),
             "platform": platform.platform(),
             "threads": torch.get_num_threads(),
+            "data": str(data.resolve()) if data else None,
         },
     }
     write_json(path, record)
