@@ -1,6 +1,7 @@
 """Generated frames to video: segments that are encoded once each, joined into an mp4 that grows, and a GIF.
 
-The same frames give the same bytes: one encoder thread, no dates, closed groups of pictures.
+The same frames give the same bytes: one encoder thread, no dates. Every frame is coded by itself, at a constant
+quantiser, so that a frame looks the same whatever is made of its neighbours.
 """
 
 import os
@@ -17,14 +18,14 @@ from pipeline.errors import LongdanceError
 from pipeline.ffmpeg import encode, file_url, open_source, source_input
 from pipeline.files import atomic, temp_name
 
-CRF, PRESET = 16, "veryfast"
+QP, PRESET = 22, "veryfast"
 MAX_BYTES = 2 << 30
 GIF_TRIES = ((1.0, 384), (0.5, 320), (0.5, 256), (0.33, 192), (0.25, 160), (0.2, 128), (0.1, 96), (0.05, 64))
 """(share of the frames, most pixels a side), tried in turn until a GIF is small enough."""
 
 
 def encode_segment(path: Path, frames_FHWC: np.ndarray, fps: Fraction) -> None:
-    """Write uint8 RGB frames as a short H.264 mp4, atomically: a key frame first, no reordering.
+    """Write uint8 RGB frames as a short H.264 mp4, atomically.
 
     Raises LongdanceError for frames of odd sides (4:2:0 has half the chroma samples), OSError where no room is left.
     """
@@ -52,8 +53,8 @@ def encode_segment(path: Path, frames_FHWC: np.ndarray, fps: Fraction) -> None:
 def _encode(path: Path, picture: ffmpeg.nodes.Stream, descriptor: int, count: int, fps: Fraction) -> None:
     with atomic(path) as temp:
         output = ffmpeg.output(
-            picture, file_url(temp), format="mp4", vcodec="libx264", preset=PRESET, crf=CRF, g=count, bf=0,
-            sc_threshold=0, threads=1, r=str(fps), fps_mode="cfr", video_track_timescale=_timescale(fps),
+            picture, file_url(temp), format="mp4", vcodec="libx264", preset=PRESET, qp=QP, g=1, bf=0,
+            threads=1, r=str(fps), fps_mode="cfr", video_track_timescale=_timescale(fps),
             colorspace="bt709", color_primaries="bt709", color_trc="bt709", color_range="tv", map_metadata=-1,
             fflags="+bitexact", **{"flags:v": "+bitexact", "frames:v": count},
         )  # fmt: skip

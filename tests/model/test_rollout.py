@@ -31,6 +31,12 @@ def frames_in(video: Path) -> int:
         return sum(1 for _ in container.decode(video=0))
 
 
+def pictures_in(video: Path) -> np.ndarray:
+    """A video's frames as they are shown."""
+    with av.open(str(video)) as container:
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+
+
 @pytest.mark.parametrize("sampler", ["ddim", "dpm++", "euler"])
 @pytest.mark.parametrize("plan", sorted(PLANS))
 def test_a_network_that_knows_the_clip_reproduces_it_exactly_through_every_plan(
@@ -172,7 +178,7 @@ def test_the_video_grows_as_its_frames_become_final(tmp_path: Path) -> None:
 def test_a_redo_makes_a_stretch_and_what_depends_on_it_and_leaves_all_other_bytes(plan: str, tmp_path: Path) -> None:
     before, picture = mixed_rollout(tmp_path, plan, frames=90)
     before.run(picture, tmp_path / "video.mp4")
-    old = frames_of(before)
+    old, shown = frames_of(before), pictures_in(tmp_path / "video.mp4")
     old_latents = before.store.frames(range(90), before._final)
     again, _ = mixed_rollout(tmp_path, plan, frames=90, redos=((40, 47),))
     events: list[RolloutEvent] = []
@@ -184,6 +190,7 @@ def test_a_redo_makes_a_stretch_and_what_depends_on_it_and_leaves_all_other_byte
         assert torch.equal(old_latents[frame], new_latents[frame]) == (frame not in affected), frame
     kept = [frame for frame in range(90) if frame not in affected]
     assert np.array_equal(frames_of(again)[kept], old[kept])
+    assert np.array_equal(pictures_in(tmp_path / "video.mp4")[kept], shown[kept])
     assert sum(event.made for event in events) < len(events)
 
 
