@@ -53,7 +53,8 @@ def sample(
     """
     scheduler = make_scheduler(sampler, steps)
     known = is_known_BF[:, :, None, None, None]
-    current, latents = noise_BFCHW * scheduler.init_noise_sigma, known_BFCHW
+    noised = scheduler.add_noise(known_BFCHW, noise_BFCHW, scheduler.timesteps[:1])
+    current, latents = torch.where(known, noised, noise_BFCHW * scheduler.init_noise_sigma), known_BFCHW
     for timestep in scheduler.timesteps:
         noisy = scheduler.scale_model_input(current, timestep)
         latents = torch.where(known, known_BFCHW, denoise(noisy, int(timestep)))
