@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from data_catalog.connection import open_catalog
+from flows.cli import explain
 from model.config import train_config
 from model.latents import encode_dataset
 from model.train import train
@@ -95,25 +96,45 @@ def check_page(page: str) -> None:
     assert not re.search(r"""(src|href)\s*=\s*["'](?!data:)|url\(|@import|https?://""", page)
 
 
-def test_mistakes_are_one_sentence_each_and_exit_code_2(data, run, server, tmp_path):
+def test_a_picture_without_a_person_is_one_sentence_and_exit_code_2(run, server, tmp_path):
     Image.new("RGB", (300, 300), (90, 90, 90)).save(tmp_path / "wall.png")
-    out, wall = tmp_path / "out.mp4", ["--image", str(tmp_path / "wall.png")]
-    for more, words in (
-        (wall, "No person was found"),
-        (["--clip", "waltz", "--data", str(data)], "no stored clip 'waltz'"),
-        (["--clip", "waltz"], "name it with --data"),
-        ([], "Give either a picture"),
-        ([*wall, "--no-align", "--plan", "spiral"], "Unknown plan 'spiral'"),
-        ([*wall, "--no-align", "--fvd", str(tmp_path / "i3d.pt")], "no FVD weights"),
-        ([*wall, "--no-align", "--redo", "4:8"], "is not finished"),
-        ([*wall, "--no-align", "--set", "steps=-1"], "'steps'"),
-    ):
-        done = to_end(command(run, out, *more), server)
-        assert done.returncode == 2, done.stdout + done.stderr
-        assert words in done.stderr
-        assert done.stderr.startswith("longdance: ")
-        assert done.stderr.count("\n") == 1
-    assert not out.exists()
+    done = to_end(command(run, tmp_path / "out.mp4", "--image", str(tmp_path / "wall.png")), server)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.startswith("longdance: No person was found")
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("out*"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"image": None, "clip": "waltz"}, "no stored clip 'waltz'"),
+        ({"image": None, "clip": "waltz", "data": None}, "name it with --data"),
+        ({"image": None}, "Give either a picture"),
+        ({"plan": "spiral"}, "Unknown plan 'spiral'"),
+        ({"fvd": Path("i3d.pt")}, "no FVD weights"),
+        ({"redo": "4:8"}, "is not finished"),
+        ({"settings": {"steps": -1}}, "'steps'"),
+        ({"data": Path("/nowhere")}, "holds no data set"),
+        ({"runs": [Path("/nowhere")]}, "is no run"),
+    ],
+)
+def test_mistakes_are_found_before_anything_begins(changes, words, data, run, tmp_path):
+    from flows.generate import get_ready
+
+    Image.new("RGB", (300, 300), (90, 90, 90)).save(tmp_path / "wall.png")
+    given = {
+        "runs": [run], "out": tmp_path / "out.mp4", "image": tmp_path / "wall.png", "clip": None, "data": data,
+        "frames": FRAMES, "plan": "streaming", "settings": {}, "align": False, "redo": None, "overwrite": False,
+        "fvd": None, "lpips": None,
+    }  # fmt: skip
+    assert get_ready(**given).prepared.serving
+    with pytest.raises(Exception, match=words) as caught:
+        get_ready(**{**given, **changes})
+    sentence = explain(caught.value)
+    assert sentence is not None
+    assert "\n" not in sentence
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_a_dry_run_says_which_run_serves_which_stage_and_makes_nothing(run, tmp_path):
