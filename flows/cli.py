@@ -8,6 +8,8 @@ from typing import Any, cast
 
 import click
 
+from flows.generating import COMMANDS
+
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False, exists=True)
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
@@ -69,6 +71,8 @@ def main() -> None:
     \b
     longdance build RAW --data DATA         raw videos to training-ready shards
     longdance train STAGE --data DATA --run RUN   train starter, extrapolation, interpolation
+    longdance generate --runs RUN... --image P.png --out F.mp4   a long video and its drift
+    longdance plan --frames 181             which frames each network call sees and makes
     longdance sql "SELECT ..." --data DATA  ask the catalog
     longdance verify --data DATA            check every stored byte
     longdance synth OUT --videos 8          draw synthetic dancers to try it on
@@ -168,7 +172,7 @@ def train(
     stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], fork: Path | None, processes: int,
     dry_run: bool,
 ) -> None:  # fmt: skip
-    """Train STAGE: starter, extrapolation or interpolation. Run it again to go on."""
+    """Train STAGE: starter, extrapolation, interpolation, or any (all of them in one). Run it again to go on."""
     from flows.options import overrides
 
     values = overrides(settings)
@@ -264,6 +268,9 @@ def pose_model() -> None:
 
     click.echo(pose_model_path())
 
+
+for command in COMMANDS:
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

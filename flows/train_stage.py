@@ -28,7 +28,7 @@ from pipeline.errors import LongdanceError
 from pipeline.files import write_json
 from pipeline.layout import DataFolder
 
-Stage = Literal["starter", "extrapolation", "interpolation"]
+Stage = Literal["starter", "extrapolation", "interpolation", "any"]
 Preset = Literal["tiny", "sd15"]
 STOPPED = 143  # 128 + SIGTERM, after a checkpoint
 

@@ -92,6 +92,11 @@ class FrameConditioning:
             given_BF.to(device),
         )
 
+    def without_hints(self, dropped_B: Tensor) -> FrameConditioning:
+        """The same with no frame given where `dropped_B` is True: hints are then frames to be made like others."""
+        given_BF = self.given_BF & ~dropped_B.to(self.given_BF.device)[:, None]
+        return FrameConditioning(self.frame_index_BF, self.hint_log_snr_BF, given_BF)
+
     def to(self, device: torch.device) -> FrameConditioning:
         """The same on another device."""
         return FrameConditioning(*(x.to(device) for x in (self.frame_index_BF, self.hint_log_snr_BF, self.given_BF)))

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from model.errors import ConfigError
 from model.files import sha256_json
 
-Stage = Literal["starter", "extrapolation", "interpolation"]
+Stage = Literal["starter", "extrapolation", "interpolation", "any"]
 Preset = Literal["tiny", "sd15"]
 
 
@@ -107,6 +107,12 @@ class TrainConfig(_Frozen):
     """In the ResNets and transformers of the 2-D network."""
     hint_noise: str | None = None
     """How noisy hints get in training: a name in `model.conditioning.HINT_NOISE`. None: the stage's own."""
+    hint_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of windows that are trained without their hints: guidance over hints in generation needs some."""
+    plans: tuple[Literal["origin", "streaming", "tree"], ...] | None = None
+    """Plans whose windows are trained. None: the origin's; for stage `any`, all."""
+    random_windows: float = Field(0.25, ge=0, lt=1)
+    """Stage `any`: share of windows that are random frames instead of a plan's call."""
 
     checkpoint_every: int = Field(1000, ge=1)
     keep: int = Field(2, ge=2)
@@ -118,6 +124,12 @@ class TrainConfig(_Frozen):
     sample_steps: int = Field(20, ge=1)
     holdout: float = Field(0.05, ge=0, lt=1)
     """Share of the sources that is never trained on."""
+
+    @field_validator("plans", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        """`origin,tree` on a command line."""
+        return tuple(value.split(",")) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

@@ -56,3 +56,15 @@ class RunError(ModelError):
 
 class DeviceError(ModelError):
     """A device that is not there, or has too little memory."""
+
+
+class RolloutError(ModelError):
+    """A rollout that cannot begin or go on: its runs do not cover the plan, its folder holds another, no room."""
+
+
+class PictureError(ModelError, ValueError):
+    """An input picture that cannot be read or aligned."""
+
+
+class MetricsError(ModelError):
+    """A measurement that cannot be made, for want of weights or frames."""

@@ -36,7 +36,7 @@ class Examiner:
         if not self._bank:
             most = max(self.config.validation_windows, self.config.sample_windows)
             index = self.split.holdout if self.split.holdout.samples else self.split.train
-            self._bank = bank_windows(index, self.config.stage, most)
+            self._bank = bank_windows(index, self.config.stage, most, self.config.plans)
         return self._bank[:count]
 
     def bin_losses(self) -> list[float]:

@@ -61,9 +61,18 @@ class BatchPlan:
 class WindowDataset:
     """Maps a list of positions to its batch: no state, so that any thread can make any batch."""
 
-    def __init__(self, index: DataIndex, stage: str, seed: int, batch: int) -> None:
+    def __init__(
+        self,
+        index: DataIndex,
+        stage: str,
+        seed: int,
+        batch: int,
+        plans: tuple[str, ...] | None = None,
+        random_share: float = 0.0,
+    ) -> None:
         self._reader = LatentReader(index)
         self._stage, self._seed, self._batch = stage, seed, batch
+        self._plans, self._random_share = plans, random_share
 
     def window(self, position: int) -> tuple[int, Window]:
         """The sample and its window at a position. All positions of one step have equally many frames."""
@@ -71,7 +80,16 @@ class WindowDataset:
         sample = sample_index(self._seed, position, len(samples))
         group = position // self._batch
         frames = samples[sample].frames
-        return sample, draw_window(self._stage, seed=self._seed, position=position, group=group, clip_frames=frames)
+        window = draw_window(
+            self._stage,
+            seed=self._seed,
+            position=position,
+            group=group,
+            clip_frames=frames,
+            plans=self._plans,
+            random_share=self._random_share,
+        )
+        return sample, window
 
     def empty(self, positions: Sequence[int]) -> WindowBatch:
         """The batch at `positions`, its latents not read yet."""

@@ -54,6 +54,12 @@ def draw(seed: int, purpose: str, positions: Sequence[int], frame_shape: tuple[i
     return Draws(*(torch.stack(part) for part in zip(*parts)))
 
 
+def dropped_hints(seed: int, positions: Sequence[int], share: float) -> Tensor:
+    """Which of these positions train without hints (B,), bool: a pure function of seed and position."""
+    drawn = [torch.rand((), generator=torch_generator(seed, "hint-dropout", position)) for position in positions]
+    return torch.stack(drawn) < share
+
+
 @dataclass(frozen=True)
 class Objective:
     """How a run trains: what the network predicts, and how noisy its hints are."""
@@ -62,13 +68,25 @@ class Objective:
     hint_noise: HintNoise
 
     def losses(
-        self, network: Network, latents_BFCHW: Tensor, windows: Sequence[Window], draws: Draws, text_BLD: Tensor
+        self,
+        network: Network,
+        latents_BFCHW: Tensor,
+        windows: Sequence[Window],
+        draws: Draws,
+        text_BLD: Tensor,
+        without_hints_B: Tensor | None = None,
     ) -> Tensor:
-        """The loss of each sample (B,), float32. All windows have the same number of frames."""
+        """The loss of each sample (B,), float32. All windows have the same number of frames.
+
+        Where `without_hints_B` is True the network is given no hint at all; the loss is still that of the targets.
+        """
         level_BF = noise_to_signal_of(windows, self.hint_noise, draws.hint_level_BF)
         cond = FrameConditioning.of(windows, level_BF)
+        is_target_BF = ~cond.given_BF
+        if without_hints_B is not None:
+            cond = cond.without_hints(without_hints_B)
         hints = noise_hints(latents_BFCHW, draws.hint_noise_BFCHW, level_BF)
         noisy = add_noise(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B)
         predicted = network(network_input(noisy, hints, cond), draws.timestep_B, text_BLD, cond)
         target = prediction_target(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B, self.prediction)
-        return loss_per_sample(predicted, target, ~cond.given_BF)
+        return loss_per_sample(predicted, target, is_target_BF)

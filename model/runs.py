@@ -27,9 +27,9 @@ _LIBRARIES = ("torch", "diffusers", "accelerate", "transformers", "numpy", "safe
 _PACKAGE = Path(__file__).parent
 
 
-def training_modules() -> list[str]:
-    """The modules of `model` that training runs, found by following the imports of `model.train`."""
-    found, waiting = set(), ["train"]
+def training_modules(entry: str = "train") -> list[str]:
+    """The modules of `model` that training runs (or another entry), found by following the imports of it."""
+    found, waiting = set(), [entry]
     while waiting:
         name = waiting.pop()
         path = _PACKAGE / f"{name}.py"
@@ -42,9 +42,9 @@ def training_modules() -> list[str]:
     return sorted(found)
 
 
-def code_hash() -> str:
-    """Names the code that trains: the sha256 of its modules' bytes."""
-    return sha256_json([[name, sha256_file(_PACKAGE / f"{name}.py")] for name in training_modules()])
+def code_hash(entry: str = "train") -> str:
+    """Names the code that trains (or another entry): the sha256 of its modules' bytes."""
+    return sha256_json([[name, sha256_file(_PACKAGE / f"{name}.py")] for name in training_modules(entry)])
 
 
 def run_identity(config: TrainConfig, data: SplitData, processes: int, device: str) -> dict[str, Any]:
@@ -75,8 +75,12 @@ def differences(before: Any, now: Any, name: str = "") -> list[str]:
     return [] if before == now else [f"{name}: {before!r} before, {now!r} now"]
 
 
-def open_run(run_dir: Path, identity: dict[str, Any], parent: dict[str, Any] | None) -> dict[str, Any]:
+def open_run(
+    run_dir: Path, identity: dict[str, Any], parent: dict[str, Any] | None, data: Path | None = None
+) -> dict[str, Any]:
     """Begin the run, or check that it is still the same. Returns what `run.json` holds.
+
+    Where the data set lay is noted, and is no part of what the run is.
 
     Raises RunError with every difference spelled out.
     """
@@ -99,6 +103,7 @@ def open_run(run_dir: Path, identity: dict[str, Any], parent: dict[str, Any] | N
             "python": platform.python_version(),
             "platform": platform.platform(),
             "threads": torch.get_num_threads(),
+            "data": str(data.resolve()) if data else None,
         },
     }
     write_json(path, record)

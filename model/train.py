@@ -85,7 +85,7 @@ def train(
     identity = run_identity(config, split, accelerator.num_processes, device)
     with locked(run_dir) if accelerator.is_main_process else nullcontext(), _stop_flag() as stop:
         if accelerator.is_main_process:
-            _begin(run_dir, identity, fork, split, say)
+            _begin(run_dir, identity, fork, split, say, data)
         accelerator.wait_for_everyone()
         record = read_json(run_dir / "run.json")
         with threads_of(record):
@@ -122,7 +122,12 @@ def resolve_device(wanted: str) -> str:
 
 
 def _begin(
-    run_dir: Path, identity: dict[str, Any], fork: Path | None, split: SplitData, say: Callable[..., None]
+    run_dir: Path,
+    identity: dict[str, Any],
+    fork: Path | None,
+    split: SplitData,
+    say: Callable[..., None],
+    data: Path,
 ) -> None:
     """Open the run; a new one first gets its codec, and its parent's checkpoint if it is a fork."""
     remove_temps(run_dir)
@@ -136,7 +141,7 @@ def _begin(
         elif init.startswith("run:"):
             parent = _parent(Path(init.removeprefix("run:")), "weights", split)
         load_codec(split.codec_folder).save(run_dir / "codec")
-    open_run(run_dir, identity, parent)
+    open_run(run_dir, identity, parent, data)
     if not split.holdout.samples:
         say("notice", 0, text="No source is held out, so there is no validation: it needs two sources or more.")
 

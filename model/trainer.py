@@ -25,7 +25,7 @@ from model.examine import Examiner
 from model.initial import configure_parameters
 from model.loader import BatchPlan, WindowBatch, WindowDataset, window_loader
 from model.memory import cap_memory, explain_out_of_memory, plan_memory
-from model.objective import Objective, draw
+from model.objective import Objective, draw, dropped_hints
 from model.optimizer import learning_rate_at, make_ema, make_optimizer
 from model.stages import get_stage
 from model.text import TextTable
@@ -60,7 +60,8 @@ class Trainer:
         hint_noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
         self._objective = Objective(network.config.prediction_type, hint_noise)
         self._plan = BatchPlan(config.batch, config.accumulate, accelerator.num_processes)
-        self._dataset = WindowDataset(split.train, config.stage, config.seed, config.batch)
+        random_share = config.random_windows if config.stage == "any" else 0.0
+        self._dataset = WindowDataset(split.train, config.stage, config.seed, config.batch, config.plans, random_share)
         self._examiner = Examiner(config, split, network, self._ema, self._objective, text_of, self._device, run_dir)
         self._metrics: MetricsLog | None = None
         self._board: Any = None
@@ -216,7 +217,10 @@ class Trainer:
         latents = batch.latents_BFCHW.to(self._device, non_blocking=True).float()
         samples = self._split.train.samples
         text = torch.stack([self._text_of(samples[sample].prompt) for sample in batch.samples])
-        return self._objective.losses(self._model, latents, batch.windows, draws, text.to(self._device))
+        dropped = None
+        if self._config.hint_dropout:
+            dropped = dropped_hints(self._config.seed, batch.positions, self._config.hint_dropout)
+        return self._objective.losses(self._model, latents, batch.windows, draws, text.to(self._device), dropped)
 
     def _in_order(self, losses: list[torch.Tensor]) -> list[float]:
         """All processes' losses of this step in the order of the samples' positions."""

@@ -44,14 +44,16 @@ def bin_log_snr() -> list[float]:
     return [float(value) for value in log_snr(bin_timesteps())]
 
 
-def bank_windows(index: DataIndex, stage: str, count: int) -> list[BankWindow]:
+def bank_windows(index: DataIndex, stage: str, count: int, plans: tuple[str, ...] | None = None) -> list[BankWindow]:
     """`count` windows, the same for every run on these samples: spread evenly over them, none preferred."""
     reader, chosen = LatentReader(index), []
     order = numpy_generator(_BANK_SEED, "validation-order", 0).permutation(len(index.samples))
     for number in range(count):
         sample = int(order[number % len(order)])
         entry = index.samples[sample]
-        window = draw_window(stage, seed=_BANK_SEED, position=number, group=number, clip_frames=entry.frames)
+        window = draw_window(
+            stage, seed=_BANK_SEED, position=number, group=number, clip_frames=entry.frames, plans=plans
+        )
         latents = torch.from_numpy(reader.read(sample, window.frames)).float()
         chosen.append(BankWindow(sample, window, latents, entry.prompt))
     return chosen

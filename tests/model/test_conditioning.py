@@ -157,3 +157,15 @@ def test_the_embedding_starts_at_zero_and_then_tells_sign_noise_and_given_apart(
 def test_an_unknown_hint_noise_is_named_in_the_error() -> None:
     with pytest.raises(UnknownNameError, match=r"hint noise 'lots'.*origin-0.66"):
         get_hint_noise("lots")
+
+
+def test_a_window_without_hints_has_nothing_given_and_nothing_in_its_hint_channels() -> None:
+    windows = [Window((0, 4), (8, 12), 0), Window((0, 4), (8, 12), 0)]
+    cond = FrameConditioning.of(windows, torch.zeros(2, 4)).without_hints(torch.tensor([False, True]))
+    noisy, hints = torch.full((2, 4, 3, 2, 2), 5.0), torch.ones(2, 4, 3, 2, 2)
+    kept, dropped = network_input(noisy, hints, cond)
+    assert cond.given_BF.tolist() == [[True, True, False, False], [False] * 4]
+    assert (kept[:2, :3] == 1).all()
+    assert (dropped[:, :3] == 5).all()
+    assert (dropped[:, 3] == 1).all()
+    assert (dropped[:, 4:] == 0).all()

@@ -27,6 +27,7 @@ VARIANTS = {
     "no workers": {},
     "two workers": {"workers": 2},
     "accumulation": {"accumulate": 2, "batch": 4},
+    "any stage, hint drop-out": {"stage": "any", "hint_dropout": 0.5},
 }
 
 

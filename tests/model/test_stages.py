@@ -9,9 +9,19 @@ from hypothesis import strategies as st
 from model.conditioning import HINT_NOISE
 from model.errors import PlanError, UnknownNameError
 from model.plan import PLANS, Call, make_plan
-from model.stages import ORIGIN_STARTER_WINDOW, STAGES, Window, call_window, draw_window, training_windows
+from model.stages import (
+    CALL_STAGES,
+    ORIGIN_STARTER_WINDOW,
+    STAGES,
+    Window,
+    call_window,
+    draw_window,
+    random_window,
+    training_windows,
+)
 
-stages = st.sampled_from(sorted(STAGES))
+stages = st.sampled_from(CALL_STAGES)
+any_stage = st.sampled_from(sorted(STAGES))
 positions = st.integers(0, 10**9)
 
 
@@ -35,16 +45,16 @@ def test_every_training_window_is_a_call_of_the_plan_shifted(stage: str, positio
 def test_every_call_of_every_plan_that_fits_a_clip_is_trained_on(plan: str) -> None:
     calls = [call for call in make_plan(plan, 181) if call_window(call).span <= 181]
     stages = {call.stage for call in calls}
-    trained = {stage: {window for window, _ in training_windows(stage, plan=plan)} for stage in stages}
+    trained = {stage: {window for window, _ in training_windows(stage, plans=(plan,))} for stage in stages}
     for call in calls:
         window = call_window(call)
         assert window.shifted(-window.frames[0]) in trained[call.stage]
 
 
 @settings(deadline=None, max_examples=60)
-@given(stages, positions, positions, st.integers(40, 400))
+@given(any_stage, positions, positions, st.integers(40, 400))
 def test_hints_and_targets_are_disjoint_and_inside_the_clip(stage: str, position: int, group: int, clip: int) -> None:
-    window = draw_window(stage, seed=0, position=position, group=group, clip_frames=clip)
+    window = draw_window(stage, seed=0, position=position, group=group, clip_frames=clip, random_share=0.5)
     assert set(window.hints).isdisjoint(window.targets)
     assert sorted(window.hints + window.targets) == list(window.frames)
     assert window.frames[0] >= 0
@@ -53,7 +63,7 @@ def test_hints_and_targets_are_disjoint_and_inside_the_clip(stage: str, position
 
 
 @settings(deadline=None, max_examples=60)
-@given(stages, positions, positions)
+@given(any_stage, positions, positions)
 def test_a_window_is_a_pure_function_of_its_position(stage: str, position: int, group: int) -> None:
     draws = {draw_window(stage, seed=7, position=position, group=group) for _ in range(3)}
     assert len(draws) == 1
@@ -104,7 +114,48 @@ def test_the_stages_hint_noises_exist() -> None:
 
 
 def test_unknown_stages_and_clips_too_short_are_refused() -> None:
-    with pytest.raises(UnknownNameError, match=r"stage 'finisher'.*extrapolation, interpolation, starter"):
+    with pytest.raises(UnknownNameError, match=r"stage 'finisher'.*any, extrapolation, interpolation, starter"):
         training_windows("finisher")
     with pytest.raises(PlanError, match="clip of 12 frames"):
         training_windows("extrapolation", clip_frames=12)
+
+
+def test_stage_any_is_trained_on_every_call_of_every_plan_and_on_each_stage_of_each_plan_alike() -> None:
+    weights = dict(training_windows("any"))
+    total = sum(weights.values())
+    for plan in PLANS:
+        calls = [call_window(call) for call in make_plan(plan, 181)]
+        fitting = [w.shifted(-w.frames[0]) for w in calls if w.span <= 181]
+        assert set(fitting) <= set(weights)
+    openings = sum(weight for window, weight in weights.items() if window.hints == (0,))
+    assert openings / total == pytest.approx(
+        3 / 8
+    )  # three plans' starters among eight stages; a tree extrapolates never
+
+
+def test_windows_of_one_step_stack_with_random_ones_among_them_in_the_share_that_was_asked_for() -> None:
+    planned = {window for window, _ in training_windows("any")}
+    sizes, others = set(), 0
+    for position in range(2000):
+        window = draw_window("any", seed=0, position=position, group=position // 4, random_share=0.4)
+        sizes.add((position // 4, len(window.frames)))
+        others += window.shifted(-window.frames[0]) not in planned
+    assert len(sizes) == 500
+    assert 0.35 < others / 2000 < 0.45
+
+
+def test_random_windows_reach_from_dense_to_the_whole_clip_and_begin_with_frame_0_only_if_it_is_a_hint() -> None:
+    windows = [random_window(0, position, 7, 181) for position in range(2000)]
+    spans = [window.span for window in windows]
+    assert min(spans) == 7
+    assert max(spans) > 170
+    assert all(window.first is None or window.first == window.hints[0] == window.frames[0] for window in windows)
+    assert 0.1 < sum(window.first is not None for window in windows) / 2000 < 0.4
+    assert {len(window.hints) for window in windows} == {1, 2, 3, 4, 5, 6}
+
+
+def test_a_stage_can_be_trained_on_other_plans_than_the_origins() -> None:
+    both = {window for window, _ in training_windows("interpolation", plans=("origin", "streaming"))}
+    assert {window for window, _ in training_windows("interpolation")} < both
+    with pytest.raises(PlanError, match="No extrapolation call of plan 'tree'"):
+        training_windows("extrapolation", plans=("tree",))

@@ -1,0 +1,288 @@
+"""Rollouts of a tiny model that was overfitted on a few drawn clips: every plan, every drift metric, and the costs.
+
+    python bench/rollout.py --out OUT                      # trains for 8 minutes, then 181 frames under each plan
+    python bench/rollout.py --out OUT --run RUN            # a run of stage `any` that is there
+    python bench/rollout.py --gpu                          # sd15 at 512x512 with random weights: time and memory
+    python bench/rollout.py --gpu --device cpu --preset tiny   # the same programme, tiny, where there is no GPU
+
+Prints, beside "repeat frame 1" and the real clip, each plan's calls, depth, seconds a frame and drift; the share of
+a rollout's time that is neither network nor decoding; and peak memory and time a frame at 181 and 724 frames.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import repeat
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from bench.clips import make_clips
+from bench.overfit import steps_in
+from model.codec import Codec, KLCodec, fit_patch_codec
+from model.config import train_config
+from model.drift import RealClip, measure_drift, reference_clips
+from model.frechet import pose_motion_distance
+from model.generate import Prepared, Request, generate_video, prepare
+from model.guidance import TextPair
+from model.latents import encode_dataset
+from model.memory import GIB, cap_memory
+from model.metrics import METRICS, TRUTH_METRICS
+from model.plan import PLANS, depth_per_frame, make_plan
+from model.plan_view import plan_cost
+from model.rollout import Cast, Rollout
+from model.sampling import SamplingConfig, sampling_config
+from model.train import train
+from model.unet import VideoUNet
+from model.watch import TrainEvent, picture_rows, write_png
+from pipeline.pose_metrics import DancerFinder
+from pipeline.pose_model import pose_model_path
+
+OVERHEAD, GROWTH = 1.05, 1.05
+GPU_GIB, GPU_STEPS = 12.0, 30
+
+
+class Clock:
+    """Seconds spent in networks and in decoding."""
+
+    def __init__(self) -> None:
+        self.network = self.decoding = 0.0
+
+    @contextmanager
+    def watching(self, codec: Codec) -> Iterator[None]:
+        """Within the block, every network call and every decoding by `codec` is timed."""
+        forward, decode = VideoUNet.forward, codec.decode
+
+        def timed(call: Callable[..., Any], name: str) -> Callable[..., Any]:
+            def run(*args: Any, **kwargs: Any) -> Any:
+                started = time.perf_counter()
+                result = call(*args, **kwargs)
+                if torch.cuda.is_available():
+                    torch.cuda.synchronize()
+                setattr(self, name, getattr(self, name) + time.perf_counter() - started)
+                return result
+
+            return run
+
+        VideoUNet.forward, codec.decode = timed(forward, "network"), timed(decode, "decoding")  # type: ignore
+        try:
+            yield
+        finally:
+            VideoUNet.forward, codec.decode = forward, decode  # type: ignore[method-assign]
+
+
+def train_any(out: Path, data: Path, minutes: float, settings: dict[str, Any]) -> Path:
+    """A run of stage `any` on all clips of the data set, for about so long."""
+    quiet = {"checkpoint_every": 10**6, "validate_every": 10**6, "sample_every": 10**6}
+    fixed = {"stage": "any", "holdout": 0.0, "workers": 0, "hint_dropout": 0.1, **quiet, **settings}
+    encode_dataset(data, train_config(**fixed).encode)
+    config = train_config(steps=steps_in(minutes, data, out / "probe", fixed), **fixed)
+    started = time.perf_counter()
+
+    def watch(event: TrainEvent) -> None:
+        if event.kind == "step" and event.step % 50 == 0:
+            print(f"step {event.step}/{event.steps} loss {event.values['loss']:.4f}", flush=True)
+
+    train(data, out / "run", config, watch)
+    print(f"{config.steps} steps in {time.perf_counter() - started:.0f} s on {torch.get_num_threads()} threads")
+    return out / "run"
+
+
+def roll(prepared: Prepared, clip: RealClip, out: Path) -> tuple[Rollout, float, Clock]:
+    """One rollout from the clip's first frame: it, its seconds, and where they went."""
+    clock = Clock()
+    with clock.watching(prepared.codec):
+        started = time.perf_counter()
+        made = generate_video(prepared, clip.frames_FHWC[0], out)
+        seconds = time.perf_counter() - started
+    return made.rollout, seconds, clock
+
+
+def compare_plans(run: Path, data: Path, out: Path, frames: int, sampling: SamplingConfig) -> bool:
+    """Every plan beside "repeat frame 1" and the real clip; whether the overhead's bound holds."""
+    finder, columns, overheads, strips = DancerFinder(pose_model_path()), {}, [], []
+    first = prepare(Request((run,), "origin", frames, sampling))
+    clip = next(reference_clips(data, 1, first.picture, 0.0))
+    for plan in PLANS:
+        prepared = prepare(Request((run,), plan, frames, sampling, overwrite=True))
+        rollout, seconds, clock = roll(prepared, clip, out / f"{plan}.mp4")
+        overheads.append(seconds / (clock.network + clock.decoding))
+        depths = depth_per_frame(make_plan(plan, frames))
+        columns[plan] = measured(rollout.decoded, finder, depths, clip)
+        strips.append(np.stack([f for n, f in enumerate(rollout.decoded()) if n % (frames // 9) == 0]))
+        cost = plan_cost(make_plan(plan, frames), frames)
+        print(
+            f"{plan}: {sum(cost.calls.values())} calls, depth {cost.depth} (mean {cost.mean_depth:.1f}), "
+            f"{seconds / frames:.3f} s a frame; {overheads[-1]:.3f} times network and decoding",
+            flush=True,
+        )
+    columns["repeat frame 1"] = measured(lambda: repeat(clip.frames_FHWC[0], frames), finder, {}, clip)
+    columns["real clip"] = measured(lambda: iter(clip.frames_FHWC[:frames]), finder, {}, clip)
+    print_table(columns)
+    truth = np.stack([f for n, f in enumerate(clip.frames_FHWC[:frames]) if n % (frames // 9) == 0])
+    write_png(out / "rollouts.png", picture_rows([truth, *strips]))
+    print(f"pictures: {out / 'rollouts.png'} (the real clip, then {', '.join(PLANS)}; every {frames // 9}th frame)")
+    finder.close()
+    return max(overheads) <= OVERHEAD
+
+
+def measured(frames: Callable[[], Any], finder: DancerFinder, depths: dict[int, int], clip: RealClip) -> dict[str, Any]:
+    """The report of these frames; the distance of its pose motion to the clip's goes with it."""
+    drift = measure_drift(frames, finder, depths or dict.fromkeys(range(10_000), 1), clip, ())
+    distance = pose_motion_distance([drift.generated.landmarks], [drift.real[0][1].landmarks])
+    return {**drift.report(), "pose_motion_distance": distance.value if distance else None}
+
+
+def print_table(columns: dict[str, dict[str, Any]]) -> None:
+    """A row per metric: mean, last tenth, slope a 100 frames, for each plan and the two references."""
+    width = 26
+    print(f"{'mean / last tenth / slope':26s}" + "".join(f"{name:>{width}s}" for name in columns))
+    for metric in (*METRICS, *TRUTH_METRICS):
+        cells = []
+        for report in columns.values():
+            numbers = report["metrics"].get(metric)
+            values = (numbers["mean"], numbers["tenths"][-1], numbers["slope"]) if numbers else ()
+            cells.append(" / ".join("-" if v is None else f"{v:.3g}" for v in values))
+        print(f"{metric:26s}" + "".join(f"{cell:>{width}s}" for cell in cells))
+    distances = [report["pose_motion_distance"] for report in columns.values()]
+    print(f"{'pose motion distance':26s}" + "".join(f"{'-' if d is None else f'{d:.3g}':>{width}s}" for d in distances))
+    for name in ("psnr", "pose_error"):
+        for plan in PLANS:
+            depths = columns[plan]["by_depth"][name]
+            cells = (f"{depth}: {'-' if v is None else f'{v:.1f}'}" for depth, v in depths.items())
+            print(f"{name} by depth, {plan}: {', '.join(cells)}")
+
+
+def growth(run: Path, data: Path, out: Path) -> bool:
+    """Peak memory and seconds a frame at 181 and 724 frames, in processes of their own, with one step a call."""
+    peaks, seconds = [], []
+    for frames in (181, 724):
+        command = [sys.executable, __file__, "--child", str(frames), "--run", str(run), "--data", str(data)]
+        done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, check=True)
+        peak, spent = (float(x) for x in done.stdout.split()[-2:])
+        peaks.append(peak)
+        seconds.append(spent / frames)
+        print(
+            f"{frames} frames: peak {peak:.0f} MiB, {1000 * seconds[-1]:.1f} ms a frame (one step a call)", flush=True
+        )
+    print(f"memory x {peaks[1] / peaks[0]:.3f}, time a frame x {seconds[1] / seconds[0]:.3f}")
+    return peaks[1] <= GROWTH * peaks[0] and seconds[1] <= GROWTH * seconds[0]
+
+
+def child(frames: int, run: Path, data: Path, out: Path) -> None:
+    """One rollout; prints its process's peak in MiB and its seconds."""
+    prepared = prepare(Request((run,), "origin", frames, SamplingConfig(steps=1, device="cpu"), overwrite=True))
+    clip = next(reference_clips(data, 1, prepared.picture, 0.0))
+    started = time.perf_counter()
+    generate_video(prepared, clip.frames_FHWC[0], out / f"growth-{frames}.mp4")
+    spent = time.perf_counter() - started
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, spent)
+
+
+def gpu(device: torch.device, preset: str, frames: int) -> bool:
+    """Random weights of the preset's size: seconds a frame and peak memory for each plan, under the cap."""
+    cap_memory(device, GPU_GIB)
+    on_gpu = device.type == "cuda"
+    holds = True
+    with tempfile.TemporaryDirectory() as scratch:
+        codec = _codec(Path(scratch), preset, device)
+        width, tokens = (768, 77) if preset == "sd15" else (32, 1)
+        network = VideoUNet.from_preset(preset, latent_channels=codec.channels, text_channels=width).eval()
+        network.channels_last = True
+        for parameter in network.image_parameters().values():
+            parameter.data = parameter.data.to(torch.bfloat16 if on_gpu else torch.float32)
+        network.to(device)
+        prediction = network.config.prediction_type
+        text = torch.zeros(1, tokens, width, device=device)
+        cast = Cast(lambda stage: (network, prediction), codec, TextPair(text, text), lambda stage: "random", device)
+        picture = np.random.default_rng(0).integers(0, 255, (codec.picture, codec.picture, 3)).astype(np.uint8)
+        for plan in PLANS:
+            folder = Path(scratch) / plan
+            sampling = SamplingConfig(steps=GPU_STEPS if on_gpu else 2)
+            rollout = Rollout(folder, make_plan(plan, frames), frames, cast, sampling)
+            if on_gpu:
+                torch.cuda.empty_cache()
+                torch.cuda.reset_peak_memory_stats()
+            clock, started = Clock(), time.perf_counter()
+            with clock.watching(codec):
+                rollout.run(picture, folder / "video.mp4")
+            seconds = time.perf_counter() - started
+            peak = torch.cuda.max_memory_reserved() / GIB if on_gpu else None
+            holds &= peak is None or peak <= GPU_GIB
+            shown = "no allocator" if peak is None else f"{peak:.2f} GiB (at most {GPU_GIB:g})"
+            ratio = seconds / (clock.network + clock.decoding)
+            print(f"{plan}: {seconds / frames:.3f} s a frame, peak {shown}, {ratio:.3f} times network and decoding")
+    return holds
+
+
+def _codec(scratch: Path, preset: str, device: torch.device) -> Codec:
+    """Stable Diffusion 1.5's autoencoder with random weights, or the embedded codec at the tiny size."""
+    if preset != "sd15":
+        frames = np.random.default_rng(0).integers(0, 255, (8, 64, 64, 3)).astype(np.uint8)
+        return fit_patch_codec(frames, 4, 16)
+    from diffusers import AutoencoderKL
+
+    levels = (128, 256, 512, 512)
+    vae = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
+        block_out_channels=levels, layers_per_block=2, latent_channels=4, scaling_factor=0.18215,
+    )  # fmt: skip
+    vae.save_pretrained(scratch / "vae")
+    return KLCodec(str(scratch / "vae"), 512, str(device))
+
+
+def main() -> None:
+    """Run what was asked for; exit 1 if a bound does not hold."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, help="a folder; what is there is used again")
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--run", type=Path, help="a run of stage `any`")
+    parser.add_argument("--minutes", type=float, default=8.0)
+    parser.add_argument("--clips", type=int, default=4)
+    parser.add_argument("--frames", type=int, default=181)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a sampling setting")
+    parser.add_argument("--gpu", action="store_true")
+    parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
+    parser.add_argument("--preset", default="sd15", choices=["sd15", "tiny"])
+    parser.add_argument("--child", type=int, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    if options.gpu:
+        sys.exit(not gpu(torch.device(options.device), options.preset, options.frames))
+    if options.out is None:
+        parser.error("--out is needed")
+    if options.child:
+        child(options.child, options.run, options.data, options.out)
+        return
+    data = options.data or options.out / "data"
+    if not data.is_dir():
+        make_clips(data, clips=options.clips)
+    run = options.run or options.out / "run"
+    if not (run / "checkpoints").is_dir():
+        shutil.rmtree(options.out / "probe", ignore_errors=True)
+        run = train_any(options.out, data, options.minutes, {})
+    from flows.options import overrides
+
+    sampling = sampling_config([run], {"device": "cpu", "steps": options.steps, **overrides(options.set)})
+    good = compare_plans(run, data, options.out, options.frames, sampling)
+    good &= growth(run, data, options.out)
+    sys.exit(not good)
+
+
+if __name__ == "__main__":
+    main()

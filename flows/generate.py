@@ -1,0 +1,237 @@
+"""The flow `generate`: trained runs, a plan and a picture in; a long video, its drift and a page about it out.
+
+What is finished is on the disk, window by window: run it again to go on, whatever was killed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact
+
+from data_catalog.connection import open_catalog
+from data_catalog.queries import format_rows
+from data_catalog.writes import merge_rollouts
+from flows.build_dataset import OPTIONS
+from flows.progress import Progress
+from flows.rollout_page import write_page
+from model.drift import RealClip, catalog_metrics, measure_drift, real_clip, reference_clips, report_table, write_report
+from model.errors import RolloutError
+from model.frechet import load_scripted
+from model.generate import Generated, Prepared, Request, check_output, generate_video, prepare, rollout_row
+from model.plan import depth_per_frame
+from model.rollout import RolloutEvent
+from model.sampling import sampling_config
+from pipeline.config import BuildConfig, CropConfig
+from pipeline.files import atomic, read_json
+from pipeline.input_picture import aligned_picture, middle_square, read_picture
+from pipeline.layout import DataFolder
+from pipeline.pose_metrics import DancerFinder
+from pipeline.pose_model import pose_model_path
+from pipeline.video_out import write_gif_within
+
+PlanName = Literal["origin", "streaming", "tree"]
+REFERENCES = 3
+"""Real clips that a rollout is compared with, where a data set is named."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """What is made beside the mp4."""
+
+    out: Path
+    gif_mb: float
+    pngs: bool
+    weights: dict[str, Path]
+
+
+@task(name="roll out", task_run_name="roll out {out}", **OPTIONS)
+def roll_out(prepared: Prepared, picture: np.ndarray, out: Path) -> Generated:
+    """Every window of the plan, one after the other."""
+    with Progress(f"generate {out.name}") as progress, progress.growing("windows") as grow:
+
+        def show(event: RolloutEvent) -> None:
+            grow(event.calls_done, event.calls)
+
+        return generate_video(prepared, picture, out, show)
+
+
+@task(name="measure drift", task_run_name="measure {output.out}", **OPTIONS)
+def measure_rollout(
+    generated: Generated, prepared: Prepared, truth: RealClip | None, data: DataFolder | None, output: Output
+) -> dict[str, Any]:
+    """All drift metrics of the finished video, beside real clips where there are some."""
+    plan, finder = prepared.request.calls(), DancerFinder(pose_model_path())
+    references: Any = ()
+    if data is not None and truth is None:
+        holdout = next(iter(prepared.serving.values())).config.holdout
+        references = reference_clips(data.root, REFERENCES, prepared.picture, holdout)
+    try:
+        with Progress(f"measure {output.out.name}") as progress, progress.growing("frames") as grow:
+            drift = measure_drift(
+                generated.rollout.decoded, finder, depth_per_frame(plan), truth, references, output.weights,
+                lambda done: grow(done, prepared.request.frames),
+            )  # fmt: skip
+    finally:
+        finder.close()
+    report = drift.report()
+    write_report(generated.folder / "metrics.json", report)
+    return report
+
+
+@flow(name="generate", flow_run_name="generate {out}", persist_result=False)
+def generate(
+    runs: list[Path],
+    out: Path,
+    image: Path | None = None,
+    clip: str | None = None,
+    data: Path | None = None,
+    frames: int = 181,
+    plan: PlanName = "origin",
+    settings: dict[str, Any] | None = None,
+    align: bool = True,
+    redo: str | None = None,
+    overwrite: bool = False,
+    gif_mb: float = 8.0,
+    pngs: bool = False,
+    fvd: Path | None = None,
+    lpips: Path | None = None,
+) -> dict[str, Any]:
+    """Generate a long video from one picture and measure its drift; run it again to go on.
+
+    Args:
+        runs: Folders of trained runs: one for each stage of the plan, or one of stage `any`.
+        out: The mp4. Latents, numbers and a page about it are kept beside it.
+        image: The picture; it is aligned by its dancer's pose as clips are.
+        clip: Instead of a picture, a clip of the data set: its first frame, and then a comparison with the rest.
+        data: Folder of the data set, for `clip`, for real clips to compare with, and for the row in `rollouts`.
+        frames: Frames of the video.
+        plan: Which windows are made in which order.
+        settings: Sampling settings; names as in `model.sampling.SamplingConfig`.
+        align: False takes the picture's middle square as it is.
+        redo: Frames to make again, START:STOP, with all that depends on them.
+        overwrite: Begin anew where `out` holds a rollout of something else.
+        gif_mb: Most megabytes of the GIF; 0 writes none.
+        pngs: Write every frame as a PNG, too.
+        fvd: TorchScript weights of an I3D network.
+        lpips: TorchScript weights of an LPIPS network.
+    """
+    out = out.expanduser().resolve()
+    ready = get_ready(
+        runs, out, image, clip, data, frames, plan, settings or {}, align, redo, overwrite, fvd, lpips
+    )  # fmt: skip
+    output = Output(out, gif_mb, pngs, ready.weights)
+    generated = roll_out(ready.prepared, ready.picture, out)
+    report = measure_rollout(generated, ready.prepared, ready.truth, ready.data, output)
+    return finish(generated, ready.prepared, report, ready.data, output)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """All that a rollout needs, opened and checked."""
+
+    prepared: Prepared
+    picture: np.ndarray
+    truth: RealClip | None
+    data: DataFolder | None
+    weights: dict[str, Path]
+
+
+def get_ready(
+    runs: list[Path], out: Path, image: Path | None, clip: str | None, data: Path | None, frames: int, plan: str,
+    settings: dict[str, Any], align: bool, redo: str | None, overwrite: bool, fvd: Path | None, lpips: Path | None,
+) -> Ready:  # fmt: skip
+    """Open and check everything, before anything long begins.
+
+    Raises ModelError's kinds and LongdanceError, each with one sentence.
+    """
+    folders = tuple(run.expanduser().resolve() for run in runs)
+    request = Request(folders, plan, frames, sampling_config(folders, settings), redo=redo, overwrite=overwrite)
+    prepared = prepare(request)
+    weights = {name: path for name, path in (("fvd", fvd), ("lpips", lpips)) if path is not None}
+    for name, path in weights.items():
+        load_scripted(path, name.upper())
+    folder = _data_set(data)
+    truth, picture = starting_picture(image, clip, folder, prepared.picture, align)
+    check_output(prepared, picture, out.expanduser().resolve())
+    return Ready(prepared, picture, truth, folder, weights)
+
+
+def _data_set(data: Path | None) -> DataFolder | None:
+    from flows.train_stage import built
+
+    return built(data) if data is not None else None
+
+
+def starting_picture(
+    image: Path | None, clip: str | None, data: DataFolder | None, side: int, align: bool
+) -> tuple[RealClip | None, np.ndarray]:
+    """The picture that the video begins with, of the codec's size, and the clip it comes from, if it does.
+
+    Raises RolloutError, LongdanceError, DataError.
+    """
+    if (image is None) == (clip is None):
+        raise RolloutError("Give either a picture (--image P.png) or a clip of a data set (--clip ID --data DATA).")
+    if clip is not None:
+        if data is None:
+            raise RolloutError(f"Clip {clip!r} belongs to a data set: name it with --data.")
+        truth = real_clip(data.root, clip, side)
+        return truth, truth.frames_FHWC[0]
+    assert image is not None
+    picture = read_picture(image)
+    if not align:
+        return None, middle_square(picture, side)
+    return None, aligned_picture(picture, str(image), pose_model_path(), _crop_of(data), side)
+
+
+def _crop_of(data: DataFolder | None) -> CropConfig:
+    """The crop of the data set's clips, or the default one."""
+    if data is None or not data.build_record.is_file():
+        return CropConfig()
+    return BuildConfig.model_validate(read_json(data.build_record)["config"]).crop
+
+
+def finish(
+    generated: Generated, prepared: Prepared, report: dict[str, Any], data: DataFolder | None, output: Output
+) -> dict[str, Any]:
+    """The GIF, the PNGs, the page, the row in the catalog and the artifacts; returns where all of it lies."""
+    request, out = prepared.request, generated.video
+    files: dict[str, Any] = {"video": str(out), "page": str(out.with_suffix(".html"))}
+    if output.gif_mb:
+        gif = out.with_suffix(".gif")
+        write_gif_within(gif, out, request.frames, request.fps, int(output.gif_mb * 1e6))
+        files["gif"] = str(gif)
+    if output.pngs:
+        files["pngs"] = str(write_pngs(generated))
+    write_page(Path(files["page"]), out, request.plan, request.calls(), report, generated.record.identity)
+    if data is not None:
+        with open_catalog(data.catalog) as con:
+            merge_rollouts(con, [rollout_row(generated, prepared, catalog_metrics(report))])
+    table = _markdown(*report_table(report))
+    create_markdown_artifact(key="drift", markdown=f"# {out.name}\n\n{table}\n", description=f"Drift of {out}")
+    create_link_artifact(Path(files["page"]).as_uri(), key="rollout-page", link_text=out.name)
+    get_run_logger().info("%s: %d frames; look at %s", out, request.frames, files["page"])
+    return {**files, "rollout": generated.record.rollout, "metrics": report}
+
+
+def write_pngs(generated: Generated) -> Path:
+    """Every frame as a PNG in a folder of the rollout's."""
+    from PIL import Image
+
+    folder = generated.folder / "frames"
+    for number, frame in enumerate(generated.rollout.decoded()):
+        with atomic(folder / f"{number:05d}.png") as temp:
+            Image.fromarray(frame).save(temp, format="PNG")
+    return folder
+
+
+def _markdown(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
+    lines = [columns, ["---"] * len(columns), *([("" if c is None else str(c)) for c in row] for row in rows)]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def drift_table(report: dict[str, Any]) -> str:
+    """The report's table for a terminal."""
+    return format_rows(*report_table(report), "table")

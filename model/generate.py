@@ -1,0 +1,200 @@
+"""Generate: runs, a plan and a picture in, a video and what it was made of out. No Prefect here."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from model.codec import Codec, load_codec
+from model.errors import RolloutError
+from model.guidance import TextPair
+from model.memory import cap_memory
+from model.plan import Call, make_plan
+from model.rollout import Cast, Progress, Rollout, picture_hash
+from model.rollout_record import RolloutRecord, check_record, open_record
+from model.runs import code_hash
+from model.sampling import SamplingConfig
+from model.schedule import parse_stretch
+from model.serving import NetworkPool, Run, check_guidance, open_run_for_serving, runs_by_stage
+from model.text import ZEROS_WIDTH, embed
+from model.train import resolve_device
+from pipeline.files import exclusive, read_json
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be generated. `runs` are folders of `longdance train`."""
+
+    runs: tuple[Path, ...]
+    plan: str
+    frames: int
+    sampling: SamplingConfig
+    fps: Fraction = Fraction(30)
+    redo: str | None = None
+    overwrite: bool = False
+
+    def calls(self) -> list[Call]:
+        """The plan's calls. Raises UnknownNameError, PlanError."""
+        return make_plan(self.plan, self.frames)
+
+
+@dataclass(frozen=True)
+class Generated:
+    """A finished video and what it was made of."""
+
+    video: Path
+    folder: Path
+    record: RolloutRecord
+    rollout: Rollout
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request whose runs have been opened and found to cover the plan."""
+
+    request: Request
+    serving: dict[str, Run]
+    codec: Codec
+    device: torch.device
+
+    @property
+    def picture(self) -> int:
+        """Side of the pictures, in pixels."""
+        return self.codec.picture
+
+
+def rollout_folder(out: Path) -> Path:
+    """Where a video's latents, segments and numbers are kept: beside it."""
+    return out.with_name(f"{out.stem}.rollout")
+
+
+def prepare(request: Request) -> Prepared:
+    """Open the runs and check them against the plan and the settings, before anything long begins.
+
+    Raises RolloutError, ConfigError, RunError, CheckpointError, CodecError, DeviceError, PlanError.
+    """
+    calls = request.calls()
+    if request.redo is not None:
+        parse_stretch(request.redo, request.frames)
+    serving = runs_by_stage([open_run_for_serving(path) for path in request.runs], request.plan, calls)
+    for stage, run in serving.items():
+        check_guidance(run, stage, request.sampling.of_stage(stage)[1], request.sampling.text_guidance)
+    device = torch.device(resolve_device(request.sampling.device))
+    cap_memory(device, request.sampling.vram_gib)
+    run = next(iter(serving.values()))
+    return Prepared(request, serving, load_codec(run.path / "codec", str(device)), device)
+
+
+def generate_video(
+    prepared: Prepared, picture_HWC: np.ndarray, out: Path, progress: Progress | None = None
+) -> Generated:
+    """Make the video `out` from the picture, or go on with it: the same call again is how it resumes.
+
+    Raises RolloutError: `out` belongs to another rollout or another process, or the disk is full.
+    """
+    request, folder = prepared.request, rollout_folder(out)
+    redo = parse_stretch(request.redo, request.frames) if request.redo else None
+    busy = f"Another process is at work on {out}: wait for it, or stop it first."
+    with _full_disk_explained(out), exclusive(folder / "lock", busy):
+        record = open_record(folder, rollout_identity(prepared, picture_HWC), redo, request.overwrite)
+        dtype = _dtype(request.sampling, prepared.device)
+        cast = Cast(
+            networks=NetworkPool(prepared.serving, prepared.device, dtype),
+            codec=prepared.codec,
+            text=_text(prepared),
+            identity=lambda stage: [prepared.serving[stage].checkpoint.sha256, str(dtype), _prompts(prepared)],
+            device=prepared.device,
+        )
+        rollout = Rollout(folder, request.calls(), request.frames, cast, request.sampling, request.fps, record.redos)
+        rollout.run(picture_HWC, out, progress, replaces_whole=record.finished > 0)
+        record.finish()
+    return Generated(out, folder, record, rollout)
+
+
+def check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path) -> None:
+    """Raise RolloutError, before anything is done, where `generate_video` would refuse to write to `out`."""
+    request = prepared.request
+    redo = parse_stretch(request.redo, request.frames) if request.redo else None
+    check_record(rollout_folder(out), rollout_identity(prepared, picture_HWC), redo, request.overwrite)
+
+
+def rollout_identity(prepared: Prepared, picture_HWC: np.ndarray) -> dict[str, Any]:
+    """All that decides about the video's bytes, as plain JSON values."""
+    request = prepared.request
+    return {
+        "plan": request.plan,
+        "frames": request.frames,
+        "fps": str(request.fps),
+        "sampling": {**request.sampling.identity(), "device": prepared.device.type},
+        "runs": {stage: run.record() for stage, run in prepared.serving.items()},
+        "codec": prepared.codec.hash,
+        "picture": picture_hash(picture_HWC),
+        "code": code_hash("generate"),
+    }
+
+
+def _prompts(prepared: Prepared) -> list[str]:
+    sampling, encode = prepared.request.sampling, next(iter(prepared.serving.values())).encode
+    return [sampling.prompt or encode.prompt, sampling.negative_prompt]
+
+
+def _text(prepared: Prepared) -> TextPair:
+    """The embeddings of the prompt and of the negative one; zeros where the runs were trained without text."""
+    encode = next(iter(prepared.serving.values())).encode
+    if encode.text_source == "zeros":
+        zeros = torch.zeros(1, 1, _text_width(prepared.serving), device=prepared.device)
+        return TextPair(zeros, zeros)
+    prompt, negative = embed(encode.text_source, _prompts(prepared), str(prepared.device)).half().float()
+    return TextPair(prompt[None].to(prepared.device), negative[None].to(prepared.device))
+
+
+def _text_width(serving: Mapping[str, Run]) -> int:
+    network = read_json(next(iter(serving.values())).checkpoint.path / "network.json")
+    return int(network["unet2d"].get("cross_attention_dim", ZEROS_WIDTH))
+
+
+def _dtype(sampling: SamplingConfig, device: torch.device) -> torch.dtype:
+    chosen = sampling.dtype if sampling.dtype != "auto" else ("bf16" if device.type == "cuda" else "fp32")
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[chosen]
+
+
+@contextmanager
+def _full_disk_explained(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        free = shutil.disk_usage(out.parent).free / 2**30
+        raise RolloutError(
+            f"The disk of {out.parent} is full ({free:.2f} GiB free): make room and run the same command again, it "
+            "goes on at the next window."
+        ) from error
+
+
+def rollout_row(generated: Generated, prepared: Prepared, metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """The rollout as the catalog's `rollouts` keeps it."""
+    request = prepared.request
+    return {
+        "rollout": generated.record.rollout,
+        "path": str(generated.video),
+        "plan": request.plan,
+        "seed": request.sampling.seed,
+        "runs": json.dumps({stage: run.run_id for stage, run in prepared.serving.items()}, sort_keys=True),
+        "metrics": json.dumps(metrics, sort_keys=True),
+        "config": json.dumps({**generated.record.identity, "redos": generated.record.redos}, sort_keys=True),
+        "created": datetime.fromisoformat(generated.record.created).replace(tzinfo=None),
+    }

@@ -1,0 +1,47 @@
+"""Drop-out of hints: by position, in the share asked for, and the loss stays that of the targets."""
+
+from __future__ import annotations
+
+import torch
+
+from model.conditioning import FrameConditioning, get_hint_noise
+from model.objective import Objective, draw, dropped_hints
+from model.stages import Window
+
+WINDOWS = [Window((0, 2), (4, 6), 0), Window((0, 2), (4, 6), 0)]
+SHAPE = (3, 2, 2)
+
+
+class Records:
+    """A network that says nothing and keeps what it was given."""
+
+    def __call__(
+        self, sample: torch.Tensor, timestep: torch.Tensor, text: torch.Tensor, cond: FrameConditioning
+    ) -> torch.Tensor:
+        self.sample, self.cond = sample, cond
+        return torch.zeros_like(sample[:, :, : SHAPE[0]])
+
+
+def losses(without: torch.Tensor | None) -> tuple[torch.Tensor, Records]:
+    """The losses of WINDOWS on fixed latents."""
+    network, draws = Records(), draw(0, "test", [0, 1], SHAPE, 4)
+    latents = torch.ones(2, 4, *SHAPE)
+    objective = Objective("epsilon", get_hint_noise("uniform-0.7"))
+    return objective.losses(network, latents, WINDOWS, draws, torch.zeros(2, 1, 8), without), network
+
+
+def test_dropped_hints_are_drawn_by_position_in_the_share_that_was_asked_for() -> None:
+    dropped = dropped_hints(0, range(2000), 0.2)
+    assert 0.17 < dropped.float().mean() < 0.23
+    assert torch.equal(dropped[500:600], dropped_hints(0, range(500, 600), 0.2))
+    assert not torch.equal(dropped, dropped_hints(1, range(2000), 0.2))
+
+
+def test_a_sample_without_hints_is_given_none_and_its_loss_is_still_that_of_its_targets() -> None:
+    with_hints, seen = losses(None)
+    assert seen.cond.given_BF.tolist() == [[True, True, False, False]] * 2
+    mixed, seen = losses(torch.tensor([False, True]))
+    assert seen.cond.given_BF.tolist() == [[True, True, False, False], [False] * 4]
+    assert (seen.sample[1, :, SHAPE[0] + 1 :] == 0).all()
+    # The network says 0 either way, so a loss over the same frames is the same number.
+    assert torch.equal(with_hints, mixed)
