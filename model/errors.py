@@ -56,3 +56,15 @@ class RunError(ModelError):
 
 class DeviceError(ModelError):
     """A device that is not there, or has too little memory."""
+
+
+class PolicyError(ModelError, ValueError):
+    """A setting of scoring or pruning that cannot be, or a stratum with nothing in it."""
+
+
+class LedgerError(ModelError):
+    """Losses that are missing, or were measured on other data or with another bank."""
+
+
+class VersionError(ModelError):
+    """A version that does not exist, or whose samples have changed since it was made."""

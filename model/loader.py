@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from model.data import DataIndex, LatentReader
 from model.errors import ConfigError
-from model.seeding import sample_index
+from model.seeding import sample_index, weighted_order
 from model.stages import Window, draw_window
 
 
@@ -55,16 +56,28 @@ class BatchPlan:
 class WindowDataset(Dataset[WindowBatch]):
     """Maps a list of positions to its batch: no state, so any worker can make any batch."""
 
-    def __init__(self, index: DataIndex, stage: str, seed: int, batch: int) -> None:
+    def __init__(self, index: DataIndex, stage: str, seed: int, batch: int, prioritise: bool = False) -> None:
         self._reader = LatentReader(index)
         self._stage, self._seed, self._batch = stage, seed, batch
+        if prioritise and not index.weights:
+            raise ConfigError("Setting 'prioritise' needs weights: name a version with them in the setting 'version'.")
+        self._weights = np.array(index.weights) if prioritise else None
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def _sample(self, position: int) -> int:
+        size = len(self._reader.index.samples)
+        if self._weights is None:
+            return sample_index(self._seed, position, size)
+        epoch, place = divmod(position, size)
+        if self._order is None or self._order[0] != epoch:  # only to save time: a function of (seed, epoch)
+            self._order = (epoch, weighted_order(self._seed, epoch, self._weights))
+        return int(self._order[1][place])
 
     def window(self, position: int) -> tuple[int, Window]:
         """The sample and its window at a position. All positions of one step have equally many frames."""
-        samples = self._reader.index.samples
-        sample = sample_index(self._seed, position, len(samples))
+        sample = self._sample(position)
         group = position // self._batch
-        frames = samples[sample].frames
+        frames = self._reader.index.samples[sample].frames
         return sample, draw_window(self._stage, seed=self._seed, position=position, group=group, clip_frames=frames)
 
     def __getitem__(self, positions: Sequence[int]) -> WindowBatch:

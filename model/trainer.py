@@ -60,7 +60,7 @@ class Trainer:
         hint_noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
         self._objective = Objective(network.config.prediction_type, hint_noise)
         self._plan = BatchPlan(config.batch, config.accumulate, accelerator.num_processes)
-        self._dataset = WindowDataset(split.train, config.stage, config.seed, config.batch)
+        self._dataset = WindowDataset(split.train, config.stage, config.seed, config.batch, config.prioritise)
         self._examiner = Examiner(config, split, network, self._ema, self._objective, text_of, self._device, run_dir)
         self._metrics: MetricsLog | None = None
         self._board: Any = None

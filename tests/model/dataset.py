@@ -101,6 +101,7 @@ def make_dataset(data: Path, *, sources: int = 4, clips_per_source: int = 2, fra
                         "shard": name,
                         "mp4_offset": place,
                         "mp4_length": len(content),
+                        "mp4_sha256": hashlib.sha256(content).hexdigest(),
                     }
                 )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
