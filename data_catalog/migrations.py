@@ -82,7 +82,7 @@ CREATE TABLE worth_rows (
     evidence VARCHAR NOT NULL, sample_key VARCHAR NOT NULL, stage VARCHAR, run VARCHAR, bank VARCHAR,
     k INTEGER, loss DOUBLE, irreducible_loss DOUBLE,
     high_loss DOUBLE, irreducible DOUBLE, rho DOUBLE, unlearnable DOUBLE, learnt DOUBLE, random DOUBLE,
-    flags DOUBLE, error DOUBLE, certainty DOUBLE);
+    error DOUBLE, certainty DOUBLE, irreducible_runs VARCHAR[]);
 """
 
 

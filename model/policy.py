@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from model.config import _Frozen
 from model.errors import PolicyError
@@ -53,8 +53,10 @@ class Policy(_Frozen):
     """Share of the judged samples that goes, per stage."""
     action: Literal["drop", "keep"] = "drop"
     """`keep`: of the samples most worth training on, only this share stays."""
-    combine: Literal["union", "intersection", "vote"] = "union"
-    """Of several stages' choices: what any, all, or more than half of them choose."""
+    end: Literal["worth", "highest", "lowest"] = "worth"
+    """Which end of the score is chosen: that which its worth says, or one by force."""
+    combine: Literal["each", "union", "intersection", "vote"] = "each"
+    """Of several stages' choices: each stage its own version, or one of what any, all, or more than half choose."""
     strata: tuple[Stratum, ...] = ("motion",)
     """No stratum loses more than `cap` times its share."""
     motion_strata: int = Field(10, ge=2)
@@ -64,6 +66,14 @@ class Policy(_Frozen):
     """Least bootstrap probability of being in the worst `fraction`, for a sample to go."""
     weights: Literal["none", "rho"] = "none"
     """`rho`: samples that stay weigh 1 to 2 by the rank of their rho, for a training with `prioritise`."""
+
+    @field_validator("strata", mode="before")
+    @classmethod
+    def _listed(cls, value: Any) -> Any:
+        """`motion,source` as a command line gives it; `none` for no strata."""
+        if value is None:
+            return ()
+        return tuple(part for part in value.split(",") if part) if isinstance(value, str) else value
 
 
 def policy(**settings: Any) -> Policy:

@@ -1,4 +1,4 @@
-"""Measure a run's losses under a bank: `python -m model.score --job JOB.json`, or `accelerate launch` for several.
+"""Measure a run's losses under a bank: `python -m model.score --jobs JOBS.json`, or `accelerate launch` for several.
 
 Forward passes alone, in eval mode with the averaged weights. A forward pass holds windows of one sample only, so a
 loss depends on the sample, the bank and the batch size, and not on what else is scored, where, or in what order.
@@ -211,22 +211,26 @@ def score(job: ScoreJob, progress: Progress | None = None, rank: int = 0, proces
     return paths
 
 
-@click.command()
-@click.option("--job", "path", type=click.Path(exists=True, path_type=Path), required=True)
-def main(path: Path) -> None:
-    """Score as JOB (JSON) says; prints progress as JSON lines."""
-    try:
-        job = ScoreJob.model_validate(read_json(path))
-        accelerator = Accelerator(cpu=resolve_device(job.config.device) == "cpu")
+def _printer(accelerator: Accelerator, job: ScoreJob) -> Progress:
+    def show(done: int, total: int) -> None:
         if accelerator.is_main_process:
-            remove_temps(job.data / "ledger")
+            print(json.dumps({"kind": "scored", "run": job.run.name, "done": done, "total": total}), flush=True)
+
+    return show
+
+
+@click.command()
+@click.option("--jobs", "path", type=click.Path(exists=True, path_type=Path), required=True)
+def main(path: Path) -> None:
+    """Score as JOBS (a JSON list) say, one after the other; prints progress as JSON lines."""
+    try:
+        jobs = [ScoreJob.model_validate(job) for job in read_json(path)]
+        accelerator = Accelerator(cpu=resolve_device(jobs[0].config.device) == "cpu")
+        if accelerator.is_main_process:
+            remove_temps(*{job.data / "ledger" for job in jobs})
         accelerator.wait_for_everyone()
-
-        def show(done: int, total: int) -> None:
-            if accelerator.is_main_process:
-                print(json.dumps({"kind": "scored", "done": done, "total": total}), flush=True)
-
-        score(job, show, accelerator.process_index, accelerator.num_processes)
+        for job in jobs:
+            score(job, _printer(accelerator, job), accelerator.process_index, accelerator.num_processes)
     except ModelError as error:
         raise click.ClickException(str(error)) from error
 

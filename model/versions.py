@@ -42,9 +42,11 @@ class Version:
 
     @property
     def hash(self) -> str:
-        """Hex sha256 of the samples' keys, bytes and weights, and of the policy. The name is no part of it."""
+        """Hex sha256 of the samples' keys, bytes and weights, and of the policy. Not of names: `runs` (their ids are
+        drawn anew by every machine) and the version's own."""
         samples = sorted([s.key, s.sha256, s.weight] for s in self.samples)
-        return sha256_json({"samples": samples, "policy": self.policy})
+        policy = {name: value for name, value in self.policy.items() if name != "runs"}
+        return sha256_json({"samples": samples, "policy": policy})
 
     def check(self, stored: Mapping[str, str | None]) -> None:
         """Raise VersionError unless every sample is stored (key to sha256) with the bytes that it had."""

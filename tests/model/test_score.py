@@ -52,8 +52,8 @@ def losses(data: Path) -> dict[tuple[str, int], float]:
 
 
 def write_job(tmp_path: Path, wanted: ScoreJob) -> Path:
-    path = tmp_path / "job.json"
-    path.write_text(wanted.model_dump_json())
+    path = tmp_path / "jobs.json"
+    path.write_text(f"[{wanted.model_dump_json()}]")
     return path
 
 
@@ -78,7 +78,7 @@ def test_the_same_bits_by_one_process_by_two_and_in_another_order(data, trained,
     assert ledger(data) == one
     shutil.rmtree(data / "ledger")
     command = launch(data, trained, write_job(tmp_path, job(data, trained)), 2)
-    program = [*command[: command.index("model.train")], "model.score", "--job", str(tmp_path / "job.json")]
+    program = [*command[: command.index("model.train")], "model.score", "--jobs", str(tmp_path / "jobs.json")]
     done = subprocess.run(program, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-2000:]
     assert ledger(data) == one
@@ -88,7 +88,7 @@ def test_killed_in_between_and_run_again_the_same_bits_and_no_half_file(data, tr
     score(job(data, trained))
     whole = ledger(data)
     shutil.rmtree(data / "ledger")
-    command = [sys.executable, "-m", "model.score", "--job", str(write_job(tmp_path, job(data, trained)))]
+    command = [sys.executable, "-m", "model.score", "--jobs", str(write_job(tmp_path, job(data, trained)))]
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"})
     while not ledger(data) and child.poll() is None:
         time.sleep(0.002)
@@ -97,7 +97,12 @@ def test_killed_in_between_and_run_again_the_same_bits_and_no_half_file(data, tr
     assert len(ledger(data)) >= 1
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr[-2000:]
-    assert json.loads(done.stdout.splitlines()[-1]) == {"kind": "scored", "done": 8, "total": 8}
+    assert json.loads(done.stdout.splitlines()[-1]) | {"run": ""} == {
+        "kind": "scored",
+        "run": "",
+        "done": 8,
+        "total": 8,
+    }
     assert ledger(data) == whole
     assert not list(data.rglob(".tmp-*"))
 
