@@ -248,6 +248,29 @@ def prune(
     click.echo(f"made {', '.join(made['versions'])}; train on it: longdance train ... --version {made['versions'][0]}")
 
 
+@main.group()
+def experiment() -> None:
+    """Measure what a choice is worth."""
+
+
+@experiment.command("prune", epilog="Example: longdance experiment prune --run runs/starter --data dance --out runs/x")
+@data_option
+@click.option("--run", type=FOLDER, required=True, help="Run that every training goes on from.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the trainings and the result.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Of each training.")
+@click.option("--fraction", type=float, default=0.1, show_default=True, help="Share that each policy drops.")
+def experiment_of_prune(data: Path, run: Path, out: Path, seeds: int, steps: int, fraction: float) -> None:
+    """Does pruning help? Trains on the full data, and without 10 % by chance, by loss, by rho; judges the hold-out."""
+    from model.policy import policy
+
+    policy(fraction=fraction)
+    prefect_settings()
+    from flows.experiment import experiment_prune
+
+    click.echo(experiment_prune(data, run, out, seeds, steps, fraction))
+
+
 @main.command(epilog="Example: longdance versions --data dance")
 @data_option
 @click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", show_default=True)
