@@ -109,7 +109,7 @@ def judge_stage(
     target = RunRef.of(run)
     samples = judged_samples(root, target.config, parent)
     others: list[Path] = [path.expanduser().resolve() for path in irreducible or []]
-    if not others and policy.score in NEEDS_IRREDUCIBLE:
+    if not others and (policy.score in NEEDS_IRREDUCIBLE or policy.weights == "rho"):
         require_holdout(root, target.config)
         others = [fit_fold(root, target, fold, fit) for fold in range(FOLDS)]
     score_runs(root, score_jobs(run, others, score), 1 + len(others), processes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -25,7 +25,7 @@ from model.bank import Bank
 from model.conditioning import get_hint_noise
 from model.config import TrainConfig, _Frozen, parse_config
 from model.data import DataIndex, LatentReader, LatentSample, load_data
-from model.errors import ModelError, PolicyError, RunError
+from model.errors import PolicyError, RunError
 from model.initial import check_codec_of_run, network_of_run, run_checkpoint
 from model.ledger import LOSSES, Fragment, is_scored, write_fragment
 from model.memory import cap_memory
@@ -34,7 +34,8 @@ from model.policy import ScoreConfig
 from model.stages import Window, get_stage
 from model.text import TextTable
 from model.train import resolve_device
-from pipeline.files import read_json, remove_temps
+from pipeline.errors import LongdanceError
+from pipeline.files import exclusive, read_json, remove_temps
 
 Progress = Callable[[int, int], None]
 """Called with (samples done, samples of this process)."""
@@ -211,6 +212,15 @@ def score(job: ScoreJob, progress: Progress | None = None, rank: int = 0, proces
     return paths
 
 
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Hold the ledger, and clear what a killed process left in it."""
+    busy = f"Another process is scoring on {data}: wait until it has ended."
+    with exclusive(data / "ledger" / ".lock", busy):
+        remove_temps(data / "ledger")
+        yield
+
+
 def _printer(accelerator: Accelerator, job: ScoreJob) -> Progress:
     def show(done: int, total: int) -> None:
         if accelerator.is_main_process:
@@ -226,12 +236,12 @@ def main(path: Path) -> None:
     try:
         jobs = [ScoreJob.model_validate(job) for job in read_json(path)]
         accelerator = Accelerator(cpu=resolve_device(jobs[0].config.device) == "cpu")
-        if accelerator.is_main_process:
-            remove_temps(*{job.data / "ledger" for job in jobs})
-        accelerator.wait_for_everyone()
-        for job in jobs:
-            score(job, _printer(accelerator, job), accelerator.process_index, accelerator.num_processes)
-    except ModelError as error:
+        with _alone(jobs[0].data) if accelerator.is_main_process else nullcontext():
+            accelerator.wait_for_everyone()
+            for job in jobs:
+                score(job, _printer(accelerator, job), accelerator.process_index, accelerator.num_processes)
+            accelerator.wait_for_everyone()
+    except LongdanceError as error:
         raise click.ClickException(str(error)) from error
 
 
