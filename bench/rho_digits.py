@@ -220,7 +220,7 @@ def main() -> int:
     """Run it; exit code 1 if rho takes more than its share of flipped labels, or high_loss does not take more."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=300)
     options = parser.parse_args()
     torch.set_num_threads(1)
     seeds = range(2 if options.quick else 5)
