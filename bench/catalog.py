@@ -24,8 +24,9 @@ from data_catalog.examples import EXAMPLES
 from data_catalog.queries import run_query
 from data_catalog.rebuild import rebuild
 from data_catalog.views import set_thresholds
-from data_catalog.writes import register_shards
+from data_catalog.writes import merge_tables, register_shards
 
+LOSSES, VERSIONS, GONE = 8, 2, 10
 VARIANTS, SHARD_SAMPLES, CLIPS_PER_SOURCE = 3, 128, 40
 QUERY_LIMIT_S, REGISTER_LIMIT_S, LIMITS_UP_TO_CLIPS = 0.2, 0.1, 25_000
 THRESHOLDS = [
@@ -75,6 +76,7 @@ def clip_rows(clips: int, rng: np.random.Generator) -> pa.Table:
             "source_id": _ids(number // CLIPS_PER_SOURCE, 64),
             "start_s": start_s,
             "end_s": start_s + 181 / 30,
+            "frames": pa.array(np.full(clips, 181, np.int32)),
             "cam_translation": rng.exponential(1.0, clips),
             "cam_shake": rng.exponential(0.6, clips),
             **{score: rng.random(clips) for score in UNIT_SCORES},
@@ -121,6 +123,37 @@ def _ids(numbers: np.ndarray, digits: int) -> list[str]:
     return [f"{value:016x}" * (digits // 16) for value in mixed.tolist()]
 
 
+def ledger_rows(samples: pa.Table, rng: np.random.Generator) -> dict[str, pa.Table | list[dict[str, object]]]:
+    """Eight losses and one judgement of each sample, and two versions that each lack one sample in ten."""
+    keys, count = samples["sample_key"].to_pylist(), len(samples)
+    k = np.tile(np.arange(LOSSES, dtype=np.int32), count)
+    loss = rng.lognormal(size=count * LOSSES)
+    one = {"run": "run", "stage": "starter", "bank": "bank"}
+    losses = {
+        "sample_key": [key for key in keys for _ in range(LOSSES)], "checkpoint": ["step"] * len(k), "k": k,
+        "window": k // 2, "bin": k // 2, "loss": loss,
+    }  # fmt: skip
+    scores = {name: rng.normal(size=count) for name in ("high_loss", "rho", "unlearnable", "certainty")}
+    worth = {"evidence": ["evidence"] * count, "sample_key": keys, **scores}
+    names = [f"version-{n}" for n in range(VERSIONS)]
+    kept = {name: [key for n, key in enumerate(keys) if n % (GONE + 5 * place)] for place, name in enumerate(names)}
+    return {
+        "losses": pa.table({**losses, **{name: [value] * len(k) for name, value in one.items()}}),
+        "worth": pa.table({**worth, **{name: [value] * count for name, value in one.items()}}),
+        "versions": [
+            {"version": name, "policy": {"config": {"score": "rho"}, "evidence": ["evidence"]}, "hash": name}
+            for name in names
+        ],
+        "version_samples": pa.table(
+            {
+                "version": [name for name, held in kept.items() for _ in held],
+                "sample_key": [key for held in kept.values() for key in held],
+                "weight": np.ones(sum(map(len, kept.values()))),
+            }
+        ),
+    }
+
+
 def fill(path: Path, clips: int, samples: int) -> None:
     """A catalog of so many clips and samples, with thresholds."""
     rng = np.random.default_rng(0)
@@ -134,6 +167,7 @@ def fill(path: Path, clips: int, samples: int) -> None:
     }
     rebuild(path, tables)
     with open_catalog(path) as con:
+        merge_tables(con, ledger_rows(stored, rng))
         set_thresholds(con, THRESHOLDS)
 
 

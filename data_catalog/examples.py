@@ -1,4 +1,4 @@
-"""Five queries that answer what people ask first. README, report and bench read them from here."""
+"""Queries that answer what people ask first. README, report and bench read them from here."""
 
 # name -> (sql, what it answers)
 EXAMPLES: dict[str, tuple[str, str]] = {
@@ -63,5 +63,72 @@ ORDER BY bits_apart, a.clip_id, b.clip_id
 LIMIT 50
 """,
         "Clips of different sources that show the same",
+    ),
+    "worst-loss": (
+        """
+WITH worst AS (
+    FROM worth WHERE evidence = (
+        SELECT policy ->> '$.evidence[0]' FROM versions WHERE (policy ->> '$.evidence[0]') IS NOT NULL
+        ORDER BY created DESC, version LIMIT 1)
+    ORDER BY unlearnable DESC NULLS LAST, high_loss DESC, sample_key LIMIT 20
+)
+SELECT sample_key, stage, round(high_loss, 2) AS high_loss, round(rho, 2) AS rho,
+       round(unlearnable, 2) AS unlearnable, certainty, verdict, reasons, round(motion_energy, 2) AS motion, path
+FROM worst JOIN samples USING (sample_key) JOIN clips USING (clip_id) JOIN sources USING (source_id)
+ORDER BY unlearnable DESC NULLS LAST, high_loss DESC, sample_key
+""",
+        "The 20 worst clips of the last prune, and what speaks against them",
+    ),
+    "motion-lost": (
+        """
+WITH good AS (
+    SELECT sum(motion_energy * frames) AS motion FROM samples JOIN clips USING (clip_id) WHERE verdict = 'ok'
+)
+SELECT version, parent, count(*) AS samples,
+       round(100 * (1 - sum(c.motion_energy * c.frames) / any_value(good.motion)), 2) AS motion_lost_percent
+FROM version_samples JOIN versions USING (version) JOIN samples USING (sample_key) JOIN clips c USING (clip_id), good
+GROUP BY ALL
+ORDER BY version
+""",
+        "Motion (joint speed times frames) that each version lacks of all good clips",
+    ),
+    "prunes-shared": (
+        """
+WITH gone AS (
+    SELECT v.version, s.sample_key
+    FROM (SELECT version FROM versions WHERE (policy -> '$.config') IS NOT NULL) v, samples s JOIN clips USING (clip_id)
+    WHERE verdict = 'ok' AND (v.version, s.sample_key) NOT IN (SELECT (version, sample_key) FROM version_samples)
+)
+SELECT a.version, b.version AS other, count(*) AS both_lack
+FROM gone a JOIN gone b ON a.sample_key = b.sample_key AND a.version < b.version
+GROUP BY ALL
+ORDER BY ALL
+""",
+        "What two stages' prunes share",
+    ),
+    "loss-by-source": (
+        """
+SELECT path, stage, count(*) AS losses, round(avg(loss), 4) AS loss, round(stddev(loss), 4) AS spread
+FROM losses JOIN samples USING (sample_key) JOIN clips USING (clip_id) JOIN sources USING (source_id)
+GROUP BY source_id, path, stage
+ORDER BY loss DESC, path
+LIMIT 50
+""",
+        "Loss by source",
+    ),
+    "loss-against-camera": (
+        """
+WITH placed AS (
+    SELECT sample_key, cam_translation, ntile(10) OVER (ORDER BY cam_translation) AS tenth
+    FROM samples JOIN clips USING (clip_id)
+    WHERE cam_translation IS NOT NULL
+)
+SELECT stage, tenth, round(min(cam_translation), 2) AS from_px, round(max(cam_translation), 2) AS to_px,
+       count(*) AS losses, round(avg(loss), 4) AS loss
+FROM placed JOIN losses USING (sample_key)
+GROUP BY ALL
+ORDER BY ALL
+""",
+        "Loss against camera motion, by tenths",
     ),
 }

@@ -74,7 +74,23 @@ def _first_tables(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(FIRST_TABLES)
 
 
-MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (_first_tables,)
+LEDGER_TABLES = """
+CREATE TABLE ledger_rows (
+    fragment VARCHAR NOT NULL, run VARCHAR, checkpoint VARCHAR, stage VARCHAR, bank VARCHAR, bank_config JSON,
+    shard VARCHAR, latents VARCHAR, first_k INTEGER, last_k INTEGER, samples INTEGER, sha256 VARCHAR);
+CREATE TABLE worth_rows (
+    evidence VARCHAR NOT NULL, sample_key VARCHAR NOT NULL, stage VARCHAR, run VARCHAR, bank VARCHAR,
+    k INTEGER, loss DOUBLE, irreducible_loss DOUBLE,
+    high_loss DOUBLE, irreducible DOUBLE, rho DOUBLE, unlearnable DOUBLE, learnt DOUBLE, random DOUBLE,
+    error DOUBLE, certainty DOUBLE, irreducible_runs VARCHAR[]);
+"""
+
+
+def _ledger_tables(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(LEDGER_TABLES)
+
+
+MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (_first_tables, _ledger_tables)
 
 
 def schema_version(con: duckdb.DuckDBPyConnection) -> int:

@@ -28,5 +28,7 @@ TABLES: dict[str, Table] = {
     "runs": Table("run_rows", ("run",), frozen=("stage", "parent", "config", "version", "data_version", "code_hash")),
     "checkpoints": Table("checkpoint_rows", ("run", "step")),
     "losses": Table("loss_rows", ("run", "checkpoint", "stage", "bank", "sample_key", "window", "k")),
+    "ledgers": Table("ledger_rows", ("fragment",)),
+    "worth": Table("worth_rows", ("evidence", "sample_key")),
     "rollouts": Table("rollout_rows", ("rollout",)),
 }

@@ -25,6 +25,8 @@ CREATE OR REPLACE VIEW version_samples AS SELECT * FROM version_sample_rows;
 CREATE OR REPLACE VIEW runs AS SELECT * FROM run_rows;
 CREATE OR REPLACE VIEW checkpoints AS SELECT * FROM checkpoint_rows;
 CREATE OR REPLACE VIEW losses AS SELECT * FROM loss_rows;
+CREATE OR REPLACE VIEW ledgers AS SELECT * FROM ledger_rows;
+CREATE OR REPLACE VIEW worth AS SELECT * FROM worth_rows;
 CREATE OR REPLACE VIEW rollouts AS SELECT * FROM rollout_rows;
 CREATE OR REPLACE VIEW thresholds AS SELECT * FROM threshold_rows;
 """

@@ -46,6 +46,18 @@ def overrides(settings: Iterable[str]) -> dict[str, Any]:
     return values
 
 
+def sections(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """Values by their section, each there though empty.
+
+    Raises:
+        LongdanceError: a value of no section, or of another one.
+    """
+    for name, value in values.items():
+        if name not in names or not isinstance(value, dict):
+            raise LongdanceError(f"Unknown setting {name!r}: it begins with one of {', '.join(names)} and a dot.")
+    return {name: values.get(name, {}) for name in names}
+
+
 def overlay(values: dict[str, Any], settings: Iterable[str]) -> None:
     """Put `--set NAME=VALUE` texts into nested values.
 

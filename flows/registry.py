@@ -15,6 +15,7 @@ from data_catalog.errors import CatalogDamagedError
 from data_catalog.rebuild import rebuild
 from data_catalog.views import set_thresholds
 from data_catalog.writes import merge_clips, merge_paths, merge_sources, register_shards, shown_path
+from flows.evidence_rows import restore_evidence
 from pipeline.config import BuildConfig
 from pipeline.errors import LongdanceError
 from pipeline.files import read_json, write_json
@@ -138,6 +139,7 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: Keys) -> dict[s
     rows_of_paths = [row | {"shown": shown_path(row["path"])} for row in paths]
     rebuild(data.catalog, {"paths": rows_of_paths, **tables})
     mark_current(data, keys, config)
+    restore_evidence(data.root)
     return {name: len(rows) for name, rows in tables.items()}
 
 

@@ -76,6 +76,10 @@ class TrainConfig(_Frozen):
     batch: int = Field(1, ge=1)
     """Samples per optimiser step, over all processes and accumulated parts."""
     accumulate: int = Field(1, ge=1)
+    version: str | None = None
+    """The named set of samples that is trained on. None: all good clips."""
+    prioritise: bool = False
+    """Draw samples in proportion to their weights in the version, instead of all equally often."""
     seed: int = Field(0, ge=0)
     workers: int = Field(0, ge=0)
     """Threads per training process that read latents ahead. 0 reads them when they are needed, which costs a few

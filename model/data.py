@@ -16,6 +16,7 @@ from model.errors import DataError
 from model.files import sha256_json
 from model.latents import codec_folder, manifest_path
 from model.samples import Sample, holdout_sources, read_samples
+from model.versions import Version, read_version
 from pipeline.files import read_json
 
 _OPEN_FILES = 128
@@ -41,6 +42,8 @@ class DataIndex:
     samples: tuple[LatentSample, ...]
     shape: tuple[int, int, int]
     """Channels, height and width of a frame's latents."""
+    weights: tuple[float, ...] = ()
+    """How often a sample is to be seen, relative to the others; empty: all equally often."""
 
 
 @dataclass(frozen=True)
@@ -56,13 +59,17 @@ class SplitData:
     prompts: tuple[str, ...]
 
 
-def load_data(data: Path, encode: EncodeConfig, holdout: float) -> SplitData:
-    """Index the good clips' latents of `data`, split by source.
+def load_data(data: Path, encode: EncodeConfig, holdout: float, version: str | None = None) -> SplitData:
+    """Index the latents of `data`, split by source: all good clips, or the samples of a version to train on.
 
-    Raises DataError when there is no data set, no good clip, or a sample has no latents of this codec.
+    The hold-out is that of the good clips, whatever the version: it is never pruned. Raises DataError when there
+    is no data set, no good clip, or a sample has no latents of this codec; VersionError for a version that does not
+    exist or whose bytes have changed.
     """
     samples = read_samples(data)
-    good = [sample for sample in samples if sample.ok]
+    named = read_version(data, version) if version else None
+    weights = _weights(named, samples)
+    good = [sample for sample in samples if sample.ok or sample.key in weights]
     if not good:
         raise DataError(f"No clip of {data} has the verdict 'ok': look at `longdance report`.")
     folder = codec_folder(data, encode)
@@ -71,18 +78,27 @@ def load_data(data: Path, encode: EncodeConfig, holdout: float) -> SplitData:
     codec_hash = read_json(folder / "codec.json")["hash"]
     entries, rows, shape = _locate(data, codec_hash, good, encode.prompt)
     held = holdout_sources([sample.source_id for sample in samples], holdout)
-    train = tuple(entry for entry in entries if entry.source_id not in held)
+    ok = {sample.key for sample in samples if sample.ok}
+    train = tuple(e for e in entries if e.source_id not in held and (e.key in weights if named else e.key in ok))
     if not train:
         raise DataError(f"No source of {data} is left to train on: lower the setting 'holdout' ({holdout}).")
     return SplitData(
-        train=DataIndex(train, shape),
-        holdout=DataIndex(tuple(entry for entry in entries if entry.source_id in held), shape),
-        version=sha256_json(rows),
+        train=DataIndex(train, shape, tuple(weights[entry.key] for entry in train) if named else ()),
+        holdout=DataIndex(tuple(entry for entry in entries if entry.source_id in held and entry.key in ok), shape),
+        version=sha256_json([rows, named.hash]) if named else sha256_json(rows),
         codec=codec_hash,
         codec_folder=folder,
         latents=data / "latents" / codec_hash[:16],
         prompts=tuple(sorted({sample.caption or encode.prompt for sample in samples})),
     )
+
+
+def _weights(named: Version | None, samples: Sequence[Sample]) -> dict[str, float]:
+    """Sample key to weight of a version whose bytes are still the same; empty without one."""
+    if named is None:
+        return {}
+    named.check({sample.key: sample.mp4_sha256 for sample in samples})
+    return {sample.key: sample.weight for sample in named.samples}
 
 
 def _locate(

@@ -68,3 +68,15 @@ class PictureError(ModelError, ValueError):
 
 class MetricsError(ModelError):
     """A measurement that cannot be made, for want of weights or frames."""
+
+
+class PolicyError(ModelError, ValueError):
+    """A setting of scoring or pruning that cannot be, or a stratum with nothing in it."""
+
+
+class LedgerError(ModelError):
+    """Losses that are missing, or were measured on other data or with another bank."""
+
+
+class VersionError(ModelError):
+    """A version that does not exist, or whose samples have changed since it was made."""

@@ -8,11 +8,12 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
+import numpy as np
 import torch
 
 from model.data import DataIndex, LatentReader
 from model.errors import ConfigError
-from model.seeding import sample_index
+from model.seeding import sample_index, weighted_order
 from model.stages import Window, draw_window
 
 _TOGETHER, _AHEAD = 4, 2
@@ -69,17 +70,30 @@ class WindowDataset:
         batch: int,
         plans: tuple[str, ...] | None = None,
         random_share: float = 0.0,
+        prioritise: bool = False,
     ) -> None:
         self._reader = LatentReader(index)
         self._stage, self._seed, self._batch = stage, seed, batch
         self._plans, self._random_share = plans, random_share
+        if prioritise and not index.weights:
+            raise ConfigError("Setting 'prioritise' needs weights: name a version with them in the setting 'version'.")
+        self._weights = np.array(index.weights) if prioritise else None
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def _sample(self, position: int) -> int:
+        size = len(self._reader.index.samples)
+        if self._weights is None:
+            return sample_index(self._seed, position, size)
+        epoch, place = divmod(position, size)
+        if self._order is None or self._order[0] != epoch:  # only to save time: a function of (seed, epoch)
+            self._order = (epoch, weighted_order(self._seed, epoch, self._weights))
+        return int(self._order[1][place])
 
     def window(self, position: int) -> tuple[int, Window]:
         """The sample and its window at a position. All positions of one step have equally many frames."""
-        samples = self._reader.index.samples
-        sample = sample_index(self._seed, position, len(samples))
+        sample = self._sample(position)
         group = position // self._batch
-        frames = samples[sample].frames
+        frames = self._reader.index.samples[sample].frames
         window = draw_window(
             self._stage,
             seed=self._seed,

@@ -143,6 +143,7 @@ def run_row(run_dir: Path, status: str, step: int) -> dict[str, Any]:
         "stage": identity["config"]["stage"],
         "parent": (record["parent"] or {}).get("run_id"),
         "config": json.dumps(identity["config"], sort_keys=True),
+        "version": identity["config"].get("version"),
         "data_version": identity["data"]["version"],
         "code_hash": identity["code"],
         "libraries": json.dumps(identity["libraries"], sort_keys=True),

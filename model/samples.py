@@ -24,6 +24,7 @@ class Sample:
     mp4_length: int
     ok: bool
     caption: str | None
+    mp4_sha256: str | None = None
 
 
 def read_samples(data: Path) -> list[Sample]:
@@ -36,7 +37,7 @@ def read_samples(data: Path) -> list[Sample]:
         caption = "s.caption" if "caption" in names else "NULL"
         rows = catalog.execute(
             f"SELECT s.sample_key, s.clip_id, c.source_id, s.shard, h.sha256, s.mp4_offset, s.mp4_length, "
-            f"c.verdict = 'ok', {caption} FROM samples s JOIN clips c USING (clip_id) "
+            f"c.verdict = 'ok', {caption}, s.mp4_sha256 FROM samples s JOIN clips c USING (clip_id) "
             "JOIN shards h ON h.shard = s.shard ORDER BY s.sample_key"
         ).fetchall()
     if not rows:

@@ -34,3 +34,16 @@ def sample_index(seed: int, position: int, size: int) -> int:
     """Which of `size` samples is seen at `position` (samples seen so far): each epoch is a fresh permutation."""
     epoch, place = divmod(position, size)
     return int(_epoch_order(seed, epoch, size)[place])
+
+
+def weighted_order(seed: int, epoch: int, weights: np.ndarray) -> np.ndarray:
+    """The samples of one epoch (as many as there are weights), each as often as its share of the weights says.
+
+    Systematic resampling (Kitagawa 1996, appendix): how often a sample comes differs from its share by less than
+    one; then permuted. A pure function of its arguments.
+    """
+    size, generator = len(weights), numpy_generator(seed, "priority", epoch)
+    edges = np.cumsum(weights) / np.sum(weights)
+    places = (np.arange(size) + generator.random()) / size
+    chosen = np.searchsorted(edges, places, side="right").clip(max=size - 1)
+    return generator.permutation(chosen)

@@ -81,7 +81,7 @@ def train(
         gradient_accumulation_steps=config.accumulate,
     )
     say = _sayer(progress if accelerator.is_main_process else None, config.steps)
-    split = load_data(data, config.encode, config.holdout)
+    split = load_data(data, config.encode, config.holdout, config.version)
     identity = run_identity(config, split, accelerator.num_processes, device)
     with locked(run_dir) if accelerator.is_main_process else nullcontext(), _stop_flag() as stop:
         if accelerator.is_main_process:

@@ -61,7 +61,9 @@ class Trainer:
         self._objective = Objective(network.config.prediction_type, hint_noise)
         self._plan = BatchPlan(config.batch, config.accumulate, accelerator.num_processes)
         random_share = config.random_windows if config.stage == "any" else 0.0
-        self._dataset = WindowDataset(split.train, config.stage, config.seed, config.batch, config.plans, random_share)
+        self._dataset = WindowDataset(
+            split.train, config.stage, config.seed, config.batch, config.plans, random_share, config.prioritise
+        )
         self._examiner = Examiner(config, split, network, self._ema, self._objective, text_of, self._device, run_dir)
         self._metrics: MetricsLog | None = None
         self._board: Any = None

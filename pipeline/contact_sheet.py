@@ -27,8 +27,13 @@ def write_contact_sheet(out: Path, folder: Path, manifests: list[dict[str, Any]]
     newest = max(manifest_path(folder / m["shard"]).stat().st_mtime for m in shards)
     if out.is_file() and out.stat().st_mtime >= newest:
         return 0
+    return write_sheet(out, [(folder / shard, sample) for shard, sample in samples])
+
+
+def write_sheet(out: Path, samples: list[tuple[Path, dict[str, Any]]]) -> int:
+    """Draw up to MOST evenly chosen samples, each given by its shard and its members' places; returns how many."""
     chosen = [samples[i] for i in np.linspace(0, len(samples) - 1, min(MOST, len(samples))).astype(int)]
-    tiles = [_tile(folder / shard, sample) for shard, sample in chosen]
+    tiles = [_tile(shard, sample) for shard, sample in chosen]
     tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
     rows = [np.hstack(tiles[i : i + COLUMNS]) for i in range(0, len(tiles), COLUMNS)]
     with atomic(out) as temp:

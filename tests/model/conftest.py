@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from model.latents import encode_dataset
-from tests.model.dataset import make_dataset, micro_encode
+from model.train import train
+from tests.model.dataset import make_dataset, micro_config, micro_encode
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -43,3 +44,11 @@ def children() -> ForkServerContext:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["model.train", "tests.model.children", "torch.utils.tensorboard"])
     return context
+
+
+@pytest.fixture(scope="session")
+def trained(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of a few steps on `dataset`. Read only."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    train(dataset, run, micro_config(steps=4, sample_every=50, validate_every=50))
+    return run

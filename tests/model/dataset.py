@@ -92,7 +92,16 @@ def make_dataset(data: Path, *, sources: int = 4, clips_per_source: int = 2, fra
                 member.size = len(content)
                 place = tar.offset + 512
                 tar.addfile(member, io.BytesIO(content))
-                clips.append({"clip_id": key[:-2], "source_id": f"source-{source}"})
+                clips.append(
+                    {
+                        "clip_id": key[:-2],
+                        "source_id": f"source-{source}",
+                        "frames": frames,
+                        "start_s": 10.0 * clip,
+                        "end_s": 10.0 * clip + frames / 30,
+                        "motion_energy": 1.0 + source + 0.1 * clip,
+                    }
+                )
                 samples.append(
                     {
                         "sample_key": key,
@@ -101,6 +110,7 @@ def make_dataset(data: Path, *, sources: int = 4, clips_per_source: int = 2, fra
                         "shard": name,
                         "mp4_offset": place,
                         "mp4_length": len(content),
+                        "mp4_sha256": hashlib.sha256(content).hexdigest(),
                     }
                 )
         digest = hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,45 @@
+"""What scoring and pruning leave on disk, as rows of the catalog: ledgers, scores of worth, versions."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from data_catalog.connection import open_catalog
+from data_catalog.writes import merge_tables
+from pipeline.layout import DataFolder
+
+
+def merge_ledger(root: Path) -> int:
+    """Put fragments that the catalog does not have yet into `ledgers` and `losses`; how many fragments."""
+    from model.ledger import catalog_rows, fragments
+
+    with open_catalog(DataFolder(root).catalog) as con:
+        known = {name for (name,) in con.execute("SELECT fragment FROM ledgers").fetchall()}
+    fresh = [path for path in fragments(root) if str(path.relative_to(root)) not in known]
+    for start in range(0, len(fresh), 64):  # short transactions: readers get in between
+        ledgers, losses = catalog_rows(root, fresh[start : start + 64])
+        with open_catalog(DataFolder(root).catalog) as con:
+            merge_tables(con, {"losses": losses, "ledgers": ledgers})
+    return len(fresh)
+
+
+def merge_version_files(root: Path, names: Sequence[str]) -> None:
+    """Put versions into the catalog."""
+    from model.versions import version_rows
+
+    versions, samples = version_rows(root, names)
+    with open_catalog(DataFolder(root).catalog) as con:
+        merge_tables(con, {"versions": versions, "version_samples": samples})
+
+
+def restore_evidence(root: Path) -> None:
+    """Bring ledgers, scores of worth and versions from the disk into a catalog that was made anew."""
+    if not any((root / name).is_dir() for name in ("ledger", "worth", "versions")):
+        return
+    from model.evidence import stored_worth
+    from model.versions import version_names
+
+    merge_ledger(root)
+    merge_version_files(root, version_names(root))
+    for table in stored_worth(root):
+        with open_catalog(DataFolder(root).catalog) as con:
+            merge_tables(con, {"worth": table})

@@ -1,0 +1,91 @@
+"""The flow `experiment-prune`: does pruning help? Same start, same compute, several seeds, a control."""
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow, get_run_logger, task
+from prefect.artifacts import create_markdown_artifact
+
+from flows.build_dataset import OPTIONS
+from flows.score_and_prune import judge_stage, prune, train_to_end
+from flows.train_stage import built
+from model.policy import ScoreConfig, policy
+from pipeline.files import read_json, write_bytes, write_json
+
+COMPARED = ("random", "high_loss", "rho")
+
+
+@task(name="judge", task_run_name="judge {run}", **OPTIONS)
+def judge(root: Path, run: Path, windows: int, generated: int) -> dict[str, Any]:
+    """A run's losses and picture quality on the hold-out, kept beside it."""
+    from dataclasses import asdict
+
+    from model.evidence import RunRef
+    from model.experiment import judge_run
+
+    kept, checkpoint = run / "judgement.json", RunRef.of(run).checkpoint
+    settings = {"checkpoint": checkpoint, "windows": windows, "generated": generated}
+    if kept.is_file():
+        before = read_json(kept)
+        if {name: before[name] for name in settings} == settings:
+            return dict(before)
+    found = {**settings, **asdict(judge_run(root, run, windows, generated))}
+    write_json(kept, found)
+    return found
+
+
+@flow(name="experiment-prune", flow_run_name="experiment on {data}", persist_result=False)
+def experiment_prune(
+    data: Path,
+    run: Path,
+    out: Path,
+    seeds: int = 3,
+    steps: int = 100,
+    fraction: float = 0.1,
+    windows: int = 32,
+    generated: int = 8,
+    fit: dict[str, Any] | None = None,
+) -> str:
+    """Train one stage on from one checkpoint on the full data and on versions; run it again to go on.
+
+    Args:
+        data: Folder of a built data set.
+        run: The run from whose checkpoint every training starts, and whose losses are scored.
+        out: Folder of the trainings and of the result.
+        seeds: Trainings of each version.
+        steps: Of each training: the same compute for all.
+        fraction: Share that each policy drops.
+        windows: Windows of the hold-out that are judged by loss.
+        generated: Windows of the hold-out that are generated.
+        fit: Settings of the cross-fit models that differ from the run's.
+    """
+    from model.config import train_config
+    from model.evidence import RunRef
+    from model.experiment import Judgement, experiment_table, verdict
+
+    root, run, out = built(data).root, run.expanduser().resolve(), out.expanduser().resolve()
+    config = RunRef.of(run).config
+    decisive = policy(score="rho", fraction=fraction)
+    evidence = judge_stage(root, run, decisive, ScoreConfig(), None, fit or {}, None, 1)
+    versions: dict[str, str | None] = {"full": None}
+    for name in COMPARED:
+        how = policy(score=name, fraction=fraction)
+        versions[name] = prune(root, [evidence], how, None, None, 0, 1)
+    found: dict[str, list[Judgement]] = {name: [] for name in versions}
+    was = config.model_dump(mode="json", exclude={"stage", "preset"})
+    for seed in range(seeds):
+        for name, version in versions.items():
+            settings = {**was, "init": f"run:{run}", "seed": 1000 + seed, "steps": steps, "version": version}
+            child = out / f"{name}-seed{seed}"
+            child.parent.mkdir(parents=True, exist_ok=True)
+            train_to_end(root, child, train_config(config.stage, config.preset, **settings), None)
+            judged = judge(root, child, windows, generated)
+            found[name].append(Judgement(tuple(judged["bins"]), judged["psnr"]))
+    text = "\n".join(
+        [f"# Pruning {fraction:.0%} of {root.name}, {config.stage}, {steps} steps from {run.name}", "",
+         experiment_table(found), verdict(found), ""]
+    )  # fmt: skip
+    write_bytes(out / "experiment.md", text.encode())
+    create_markdown_artifact(key="experiment-prune", markdown=text, description="Versions against the full data")
+    get_run_logger().info("%s", text)
+    return text

@@ -1,0 +1,44 @@
+"""What a prune leaves for people: before and after, and how sure the scores are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_markdown_artifact
+
+from data_catalog.connection import open_catalog
+from flows.version_diff import mass
+from pipeline.layout import DataFolder
+
+
+def prune_artifact(markdown: str) -> None:
+    """Show a prune in Prefect's UI."""
+    create_markdown_artifact(key="score-and-prune", markdown=markdown, description="Before and after")
+
+
+def prune_markdown(root: Path, evidence: Sequence[Any], versions: Sequence[str], parent: str | None) -> str:
+    """Tables of before and after, of what went by score, and of reliability."""
+    lines = [
+        f"# Versions of {root.name}",
+        "",
+        "| | samples | clips | sources | hours | motion |",
+        "|---|---|---|---|---|---|",
+    ]
+    with open_catalog(DataFolder(root).catalog, read_only=True) as con:
+        before = mass(con, parent)
+        for name, now in [(parent or "all good clips", before), *((v, mass(con, v)) for v in versions)]:
+            share = now["motion"] / before["motion"] if before["motion"] else float("nan")
+            lines.append(
+                f"| {name} | {now['samples']} | {now['clips']} | {now['sources']} | {now['hours']:.2f} | {share:.1%} |"
+            )
+    lines += ["", "| stage | score | reliability at the default K (Spearman-Brown) |", "|---|---|---|"]
+    for one in evidence:
+        lines += [f"| {one.stage} | {name} | {value:.3f} |" for name, value in sorted(one.reliability.items())]
+    for one in evidence:
+        average = one.losses / max(len(one.keys), 1)
+        lines += [
+            "",
+            f"{one.stage}: reliability around the cut {one.around_cut:.3f} with {len(one.near)} of {len(one.keys)} "
+            f"samples near it, at {average:.1f} losses a sample in all runs together.",
+        ]
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,121 @@
+"""The ledger on disk: immutable parquet fragments, one per run, bank, shard of latents, range of k and set of samples.
+
+`DATA/ledger/RUN-CHECKPOINT/BANK/SHARD-IDENTITY.parquet`. The catalog's `losses` is made from them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from model.errors import LedgerError
+from model.files import sha256_json
+from pipeline.files import atomic, sha256_file
+
+SCORE_VERSION = 1
+"""Part of a fragment's identity: raised when the same run, bank and bytes would give other losses."""
+
+LOSSES = pa.schema(
+    [
+        ("sample_key", pa.string()),
+        ("window", pa.int32()),
+        ("bin", pa.int32()),
+        ("k", pa.int32()),
+        ("log_snr", pa.float64()),
+        ("loss", pa.float64()),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """What one fragment holds: losses `first` to `last` - 1 of some samples of one shard's latents."""
+
+    run: str
+    checkpoint: str
+    stage: str
+    bank: str
+    bank_config: dict[str, Any]
+    shard: str
+    latents: str
+    """sha256 of the latents' bytes."""
+    first: int
+    last: int
+    samples: tuple[str, ...]
+
+    @property
+    def identity(self) -> str:
+        """Hex sha256 of all that the losses follow from."""
+        return sha256_json([SCORE_VERSION, asdict(self)])
+
+    def path(self, data: Path) -> Path:
+        """Where it lies."""
+        folder = data / "ledger" / f"{self.run[:12]}-{self.checkpoint[:12]}" / self.bank
+        return folder / f"{Path(self.shard).stem}-{self.first:04d}-{self.last:04d}-{self.identity[:12]}.parquet"
+
+
+def write_fragment(data: Path, fragment: Fragment, losses: pa.Table) -> Path:
+    """Write a fragment, whole or not at all; the same losses give the same bytes."""
+    path = fragment.path(data)
+    said = json.dumps({"version": SCORE_VERSION, **asdict(fragment)}, sort_keys=True)
+    with atomic(path) as temp:
+        pq.write_table(losses.cast(LOSSES).replace_schema_metadata({"longdance": said}), temp)
+    return path
+
+
+def is_scored(data: Path, fragment: Fragment) -> bool:
+    """Whether the fragment is there and whole (a parquet file ends in what names its rows)."""
+    path = fragment.path(data)
+    if not path.is_file():
+        return False
+    try:
+        return bool(pq.read_metadata(path).num_rows == len(fragment.samples) * (fragment.last - fragment.first))
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def fragments(data: Path, run: str | None = None) -> Iterator[Path]:
+    """All finished fragments of a data set, or those of one run, by name."""
+    for path in sorted((data / "ledger").glob(f"{run[:12] if run else ''}*/*/*.parquet")):
+        if not path.name.startswith("."):
+            yield path
+
+
+def read_fragment(path: Path) -> tuple[dict[str, Any], pa.Table]:
+    """(what `Fragment` says, its losses). Raises LedgerError for a file that is damaged or no fragment."""
+    try:
+        table = pq.read_table(path)
+        said = json.loads((table.schema.metadata or {})[b"longdance"])
+    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
+        raise LedgerError(f"{path} is no whole fragment of the ledger ({error}): delete it and score again.") from error
+    return said, table
+
+
+def catalog_rows(data: Path, paths: Sequence[Path]) -> tuple[list[dict[str, Any]], pa.Table]:
+    """Rows of the catalog's `ledgers` and of its `losses` for these fragments."""
+    ledgers, tables = [], []
+    for path in paths:
+        said, losses = read_fragment(path)
+        ledgers.append(
+            {
+                **{name: said[name] for name in ("run", "checkpoint", "stage", "bank", "shard", "latents")},
+                "fragment": str(path.relative_to(data)),
+                "bank_config": json.dumps(said["bank_config"], sort_keys=True),
+                "first_k": said["first"],
+                "last_k": said["last"],
+                "samples": len(said["samples"]),
+                "sha256": sha256_file(path),
+            }
+        )
+        for name in ("run", "checkpoint", "stage", "bank"):
+            losses = losses.append_column(name, pa.repeat(said[name], len(losses)))
+        tables.append(losses.replace_schema_metadata(None))
+    if not tables:
+        return [], LOSSES.empty_table()
+    return ledgers, pa.concat_tables(tables)

@@ -1,0 +1,249 @@
+"""Measure a run's losses under a bank: `python -m model.score --jobs JOBS.json`, or `accelerate launch` for several.
+
+Forward passes alone, in eval mode with the averaged weights. A forward pass holds windows of one sample only, so a
+loss depends on the sample, the bank and the batch size, and not on what else is scored, where, or in what order.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import numpy as np
+import pyarrow as pa
+import torch
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from pydantic import Field
+
+from model.bank import Bank
+from model.conditioning import get_hint_noise
+from model.config import TrainConfig, _Frozen, parse_config
+from model.data import DataIndex, LatentReader, LatentSample, load_data
+from model.errors import PolicyError, RunError
+from model.initial import check_codec_of_run, network_of_run, run_checkpoint
+from model.ledger import LOSSES, Fragment, is_scored, write_fragment
+from model.memory import cap_memory
+from model.objective import Draws, Objective
+from model.policy import ScoreConfig
+from model.stages import Window, get_stage
+from model.text import TextTable
+from model.train import resolve_device
+from pipeline.errors import LongdanceError
+from pipeline.files import exclusive, read_json, remove_temps
+
+Progress = Callable[[int, int], None]
+"""Called with (samples done, samples of this process)."""
+
+
+class ScoreJob(_Frozen):
+    """What is to be scored."""
+
+    data: Path
+    run: Path
+    config: ScoreConfig = ScoreConfig()
+    select: Literal["all", "unseen"] = "all"
+    """`unseen`: only samples of sources that the run was not trained on."""
+    keys: tuple[str, ...] | None = None
+    """Only these of them."""
+    first: int = Field(0, ge=0, multiple_of=2)
+    """Begin at this k: what lies before is there already."""
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Losses that share one forward pass; their draws are the same for every clip of one length."""
+
+    ks: tuple[int, ...]
+    windows: tuple[Window, ...]
+    draws: Draws
+
+
+@dataclass
+class Scorer:
+    """One run's averaged network and what it is judged on."""
+
+    job: ScoreJob
+    device: torch.device
+    _groups: dict[int, list[_Group]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        run, data = self.job.run, self.job.data
+        info = run_checkpoint(run)
+        record = read_json(run / "run.json")
+        self.train_config: TrainConfig = parse_config(record["identity"]["config"])
+        config = self.train_config
+        split = load_data(data, config.encode, config.holdout)
+        check_codec_of_run(run, split.codec)
+        self.run_id, self.checkpoint = record["run_id"], info.sha256
+        self.bank = Bank(self.job.config.bank, config.stage)
+        samples = sorted((*split.train.samples, *split.holdout.samples), key=lambda sample: sample.key)
+        self.reader = LatentReader(DataIndex(tuple(samples), split.train.shape))
+        self.network = network_of_run(run).eval().requires_grad_(False).to(self.device)
+        self.network.channels_last = True  # as it was trained
+        noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
+        self.objective = Objective(self.network.config.prediction_type, noise)
+        width = self.network.unet.config.cross_attention_dim
+        self.text_of = TextTable(split.latents, config.encode, split.prompts, width)
+        self.trained_sources = _trained_sources(data, config)
+
+    def wanted(self) -> Iterator[tuple[Fragment, list[int]]]:
+        """Every fragment of the job, by shard, with its samples' places in the index."""
+        keys = None if self.job.keys is None else set(self.job.keys)
+        by_file: dict[Path, list[int]] = defaultdict(list)
+        for place, sample in enumerate(self.reader.index.samples):
+            unseen = self.job.select == "all" or sample.source_id not in self.trained_sources
+            if unseen and (keys is None or sample.key in keys):
+                by_file[sample.path].append(place)
+        for path, places in sorted(by_file.items()):
+            yield self._fragment(path, places), places
+
+    def _fragment(self, path: Path, places: Sequence[int]) -> Fragment:
+        latents, config = read_json(path.with_suffix(".json")), self.job.config
+        return Fragment(
+            run=self.run_id,
+            checkpoint=self.checkpoint,
+            stage=self.train_config.stage,
+            bank=self.bank.id,
+            bank_config=config.bank.model_dump(mode="json"),
+            shard=latents["shard"],
+            latents=latents["sha256"],
+            first=self.job.first,
+            last=config.k,
+            samples=tuple(self.reader.index.samples[place].key for place in places),
+        )
+
+    @torch.no_grad()
+    def losses(self, place: int) -> np.ndarray:
+        """The losses of one sample, for k from `first` to K, float32."""
+        sample = self.reader.index.samples[place]
+        losses = np.empty(self.job.config.k - self.job.first, np.float32)
+        text = self.text_of(sample.prompt).to(self.device)
+        for group in self._groups_of(sample):
+            with self._precision():
+                loss_B = self.objective.losses(
+                    self.network,
+                    self._latents(place, group.windows),
+                    group.windows,
+                    group.draws,
+                    text.expand(len(group.ks), -1, -1),
+                )
+            losses[np.array(group.ks) - self.job.first] = loss_B.cpu().numpy()
+        return losses
+
+    def _latents(self, place: int, windows: Sequence[Window]) -> torch.Tensor:
+        """Each window's latents, read once for windows that are the same."""
+        read = {window: self.reader.read(place, window.frames) for window in dict.fromkeys(windows)}
+        stacked = np.stack([read[window] for window in windows])
+        return torch.from_numpy(stacked).to(self.device).float()
+
+    def _groups_of(self, sample: LatentSample) -> list[_Group]:
+        if sample.frames not in self._groups:
+            by_length: dict[int, list[int]] = defaultdict(list)
+            for k in range(self.job.first, self.job.config.k):
+                by_length[len(self.bank.window(k, sample.frames).frames)].append(k)
+            size = self.job.config.batch
+            parts = [ks[at : at + size] for ks in by_length.values() for at in range(0, len(ks), size)]
+            self._groups[sample.frames] = [self._group(tuple(ks), sample.frames) for ks in parts]
+        return self._groups[sample.frames]
+
+    def _group(self, ks: tuple[int, ...], frames: int) -> _Group:
+        windows = tuple(self.bank.window(k, frames) for k in ks)
+        draws = self.bank.draws(ks, windows, self.reader.index.shape)
+        return _Group(ks, windows, draws.to(self.device))
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        """On a GPU the run's own mixed precision; on a CPU float32."""
+        kind = self.train_config.mixed_precision
+        if self.device.type != "cuda" or kind == "no":
+            return nullcontext()
+        return torch.autocast("cuda", {"bf16": torch.bfloat16, "fp16": torch.float16}[kind])
+
+    def table(self, places: Sequence[int]) -> pa.Table:
+        """The rows of one fragment: sample by sample, then by k."""
+        ks = range(self.job.first, self.job.config.k)
+        bank, count = self.bank, len(places)
+        return pa.table(
+            {
+                "sample_key": [self.reader.index.samples[place].key for place in places for _ in ks],
+                "window": [bank.window_number(k) for k in ks] * count,
+                "bin": [bank.bin(k) for k in ks] * count,
+                "k": list(ks) * count,
+                "log_snr": [bank.log_snr(k) for k in ks] * count,
+                "loss": np.concatenate([self.losses(place) for place in places]).astype(np.float64),
+            },
+            schema=LOSSES,
+        )
+
+
+def _trained_sources(data: Path, config: TrainConfig) -> frozenset[str]:
+    split = load_data(data, config.encode, config.holdout, config.version)
+    return frozenset(sample.source_id for sample in split.train.samples)
+
+
+def score(job: ScoreJob, progress: Progress | None = None, rank: int = 0, processes: int = 1) -> list[Path]:
+    """Score what is not scored yet; this process does every `processes`-th shard. Returns its fragments' paths.
+
+    Raises ModelError's kinds: no such run, no checkpoint, latents of another codec, an absent GPU.
+    """
+    if job.first >= job.config.k:
+        raise PolicyError(f"Losses from {job.first} to {job.config.k} are none: give a k above {job.first}.")
+    if not (job.run / "run.json").is_file():
+        raise RunError(f"{job.run} is no run (it has no run.json): name the folder that `longdance train` made.")
+    device = torch.device(resolve_device(job.config.device))
+    if device.type == "cpu":
+        torch.set_num_threads(job.config.threads)
+    scorer = Scorer(job, device)
+    cap_memory(device, scorer.train_config.vram_gib)
+    mine = list(scorer.wanted())[rank::processes]
+    total, done, paths = sum(len(places) for _, places in mine), 0, []
+    for fragment, places in mine:
+        if not is_scored(job.data, fragment):
+            write_fragment(job.data, fragment, scorer.table(places))
+        paths.append(fragment.path(job.data))
+        done += len(places)
+        if progress:
+            progress(done, total)
+    return paths
+
+
+@contextmanager
+def _alone(data: Path) -> Iterator[None]:
+    """Hold the ledger, and clear what a killed process left in it."""
+    busy = f"Another process is scoring on {data}: wait until it has ended."
+    with exclusive(data / "ledger" / ".lock", busy):
+        remove_temps(data / "ledger")
+        yield
+
+
+def _printer(accelerator: Accelerator, job: ScoreJob) -> Progress:
+    def show(done: int, total: int) -> None:
+        if accelerator.is_main_process:
+            print(json.dumps({"kind": "scored", "run": job.run.name, "done": done, "total": total}), flush=True)
+
+    return show
+
+
+@click.command()
+@click.option("--jobs", "path", type=click.Path(exists=True, path_type=Path), required=True)
+def main(path: Path) -> None:
+    """Score as JOBS (a JSON list) say, one after the other; prints progress as JSON lines."""
+    try:
+        jobs = [ScoreJob.model_validate(job) for job in read_json(path)]
+        accelerator = Accelerator(cpu=resolve_device(jobs[0].config.device) == "cpu")
+        with _alone(jobs[0].data) if accelerator.is_main_process else nullcontext():
+            accelerator.wait_for_everyone()
+            for job in jobs:
+                score(job, _printer(accelerator, job), accelerator.process_index, accelerator.num_processes)
+            accelerator.wait_for_everyone()
+    except LongdanceError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,198 @@
+"""What samples are worth, from their losses: pure functions over arrays (N samples, K losses; NaN: not measured).
+
+RHO-loss (Mindermann et al. 2022, eq. 3): the loss under the model minus the irreducible loss, that under a model
+which was never trained on the sample. High: worth learning. Low with a low loss: learnt. Low with a high irreducible
+loss: noise. Every column is standardised by itself, since losses of different log-SNR differ by powers of ten.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.seeding import numpy_generator, seed_of
+
+HIGHEST_GOES = {"unlearnable": True, "rho": False, "high_loss": True, "learnt": True, "random": True, "flags": True}
+"""For every score of worth: whether the highest or the lowest samples are the least worth."""
+_SPLITS, _RESAMPLES = 100, 200
+NEAR = (0.02, 0.98)
+"""Bootstrap probabilities between which a sample counts as near the cut."""
+
+
+def standardise(values_NK: np.ndarray, anchors_N: np.ndarray | None = None) -> np.ndarray:
+    """Each column minus its median, over its interquartile range as a normal deviation (IQR / 1.349).
+
+    Robust, because what is looked for are outliers. A column that only some samples have (they were near a cut)
+    is centred on the anchors, samples that were not chosen for their scores.
+    """
+    result = np.full(values_NK.shape, np.nan)
+    for k, column in enumerate(values_NK.T):
+        known = ~np.isnan(column)
+        basis = known if known.all() or anchors_N is None else known & anchors_N
+        if not basis.any():
+            basis = known
+        low, middle, high = np.percentile(column[basis], [25, 50, 75]) if basis.any() else (0, 0, 0)
+        spread = (high - low) / 1.349
+        result[:, k] = (column - middle) / (spread if spread > 0 else 1)
+    return result
+
+
+def pairs(values_NK: np.ndarray) -> np.ndarray:
+    """Means of antithetic pairs, (N, K / 2): the smallest parts whose noise is independent."""
+    return values_NK.reshape(len(values_NK), -1, 2).mean(2)
+
+
+def average(values: np.ndarray) -> np.ndarray:
+    """Mean of each row over what was measured; NaN where nothing was."""
+    counts = (~np.isnan(values)).sum(1)
+    return np.where(counts > 0, np.nansum(values, 1) / np.maximum(counts, 1), np.nan)
+
+
+def calibrated(folds_FNK: np.ndarray, probes_N: np.ndarray) -> np.ndarray:
+    """One irreducible loss (N, K) from several models, each NaN where it was trained on the sample.
+
+    One model may be better than the other altogether: on the probes, which none was trained on, each is compared
+    with their mean, and the median difference of each column is taken off. Probes themselves get the mean.
+    """
+    probes = folds_FNK[:, probes_N]
+    offsets = np.nan_to_num(_nanmedian(probes - probes.mean(0, keepdims=True), axis=1))
+    shifted = folds_FNK - offsets[:, None, :]
+    counts = (~np.isnan(shifted)).sum(0)
+    return np.where(counts > 0, np.nansum(shifted, 0) / np.maximum(counts, 1), np.nan)
+
+
+def _nanmedian(values: np.ndarray, axis: int) -> np.ndarray:
+    """numpy's, without its warning where nothing is known: that is NaN."""
+    known = ~np.isnan(values).all(axis)
+    filled = np.where(np.isnan(values).all(axis, keepdims=True), 0.0, values)
+    return np.where(known, np.nanmedian(filled, axis), np.nan)
+
+
+def rho(loss: np.ndarray, irreducible: np.ndarray) -> np.ndarray:
+    """Reducible hold-out loss: what a sample still has to teach."""
+    return loss - irreducible
+
+
+def unlearnable(loss: np.ndarray, irreducible: np.ndarray, anchors_N: np.ndarray | None = None) -> np.ndarray:
+    """High irreducible loss and low rho, (N, K): the standardised logarithm of the irreducible loss, less what the
+    loss lies above it (in logarithms, so that rho's noise does not grow with the loss)."""
+    hard = np.log(_positive(irreducible))
+    worth = np.log(_positive(loss)) - hard
+    return standardise(hard, anchors_N) - np.maximum(standardise(worth, anchors_N), 0)
+
+
+def _positive(losses_NK: np.ndarray) -> np.ndarray:
+    """At least a thousandth of the column's median: calibration can take a small loss below 0."""
+    return np.maximum(losses_NK, 1e-3 * np.maximum(_nanmedian(losses_NK, axis=0), 1e-30))
+
+
+@dataclass(frozen=True)
+class Worth:
+    """Scores of worth of N samples: a column each, and its independent parts (N, pairs) where it has some."""
+
+    columns: dict[str, np.ndarray]
+    units: dict[str, np.ndarray]
+
+
+def judge(
+    keys: Sequence[str],
+    loss_NK: np.ndarray,
+    irreducible_NK: np.ndarray | None,
+    seed: int = 0,
+    anchors_N: np.ndarray | None = None,
+) -> Worth:
+    """All scores of worth that the losses allow; `flags` is the catalog's to say."""
+    hard = standardise(loss_NK, anchors_N)
+    parts = {"high_loss": hard, "learnt": -hard}
+    empty = np.full(len(keys), np.nan)
+    columns = {"loss": average(loss_NK), "irreducible_loss": empty, "irreducible": empty, "rho": empty}
+    columns["unlearnable"] = empty
+    if irreducible_NK is not None:
+        columns["irreducible_loss"] = average(irreducible_NK)
+        parts["irreducible"] = standardise(irreducible_NK, anchors_N)
+        parts["rho"] = standardise(rho(loss_NK, irreducible_NK), anchors_N)
+        parts["unlearnable"] = unlearnable(loss_NK, irreducible_NK, anchors_N)
+    columns |= {name: average(part) for name, part in parts.items()}
+    columns["random"] = random_scores(keys, seed)
+    return Worth(columns, {name: pairs(part) for name, part in parts.items()})
+
+
+def random_scores(keys: Sequence[str], seed: int) -> np.ndarray:
+    """The control: even in [0, 1), from the sample's key alone."""
+    return np.array([seed_of(seed, f"random/{key}", 0) / 2**63 for key in keys])
+
+
+def split_half(units_NU: np.ndarray) -> float:
+    """Reliability of the mean over all units: Spearman's rank correlation between random halves of them, stepped up
+    to the full length by Spearman-Brown, 2r / (1 + r); the mean over 100 splits. NaN with fewer than two units.
+
+    Only units that every sample has are used. Pairs are never split: antithetic errors would cancel.
+    """
+    whole = units_NU[:, ~np.isnan(units_NU).any(0)]
+    count = whole.shape[1]
+    if count < 2 or len(whole) < 3:
+        return float("nan")
+    found = []
+    for split in range(_SPLITS):
+        order = numpy_generator(0, "split-half", split).permutation(count)
+        halves = [whole[:, order[: count // 2]].mean(1), whole[:, order[count // 2 : 2 * (count // 2)]].mean(1)]
+        r = np.corrcoef(_ranks(halves[0]), _ranks(halves[1]))[0, 1]
+        found.append(2 * r / (1 + r))
+    return float(np.mean(found))
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    return np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float)
+
+
+def standard_error(units_NU: np.ndarray) -> np.ndarray:
+    """Standard error of each sample's mean over its units, (N,); NaN with fewer than two."""
+    counts = (~np.isnan(units_NU)).sum(1)
+    centred = units_NU - average(units_NU)[:, None]
+    variance = np.nansum(centred**2, 1) / np.maximum(counts - 1, 1)
+    return np.where(counts > 1, np.sqrt(variance / np.maximum(counts, 1)), np.nan)
+
+
+def certainty(units_NU: np.ndarray, fraction: float, highest: bool, seed: int = 0) -> np.ndarray:
+    """Bootstrap probability that a sample is among the worst `fraction`: its units are drawn anew, with replacement,
+    200 times, and all samples ranked each time; (N,)."""
+    signed = units_NU if highest else -units_NU
+    counts = (~np.isnan(signed)).sum(1)
+    order = np.argsort(np.isnan(signed), axis=1, kind="stable")  # what is known first
+    known = np.take_along_axis(signed, order, 1)
+    goes, hits = max(1, int(fraction * len(signed))), np.zeros(len(signed))
+    for number in range(_RESAMPLES):
+        uniform = numpy_generator(seed, "bootstrap", number).random(signed.shape, np.float32)
+        drawn = np.take_along_axis(known, np.minimum((uniform * counts[:, None]).astype(int), counts[:, None] - 1), 1)
+        within = np.arange(signed.shape[1])[None] < counts[:, None]
+        means = np.where(within, drawn, 0).sum(1) / counts
+        hits[np.argsort(-means, kind="stable")[:goes]] += 1
+    return hits / _RESAMPLES
+
+
+def near_cut(certainty_N: np.ndarray) -> np.ndarray:
+    """Which samples the bootstrap cannot place."""
+    return (certainty_N > NEAR[0]) & (certainty_N < NEAR[1])
+
+
+def conditional_reliability(units_NU: np.ndarray, near_N: np.ndarray) -> float:
+    """Reliability around the cut: 1 - mean squared standard error of the samples there / variance of all scores.
+
+    The variance is the robust one (IQR / 1.349, squared). With nobody near the cut it is 1.
+    """
+    if not near_N.any():
+        return 1.0
+    low, high = np.percentile(average(units_NU), [25, 75])
+    spread = (high - low) / 1.349
+    if spread <= 0:
+        return 0.0
+    return float(max(0.0, 1 - np.mean(standard_error(units_NU)[near_N] ** 2) / spread**2))
+
+
+def k_needed(k: int, reliability: float, wanted: float) -> int:
+    """The even K, between 2k and 8k, at which a reliability at k becomes the wanted one: by the Spearman-Brown
+    prophecy, k times the ratio of r / (1 - r), and a quarter more, as it is an estimate."""
+    odds = wanted / (1 - wanted) * (1 - reliability) / max(reliability, 1e-9)
+    return 2 * round(k * min(8.0, max(2.0, 1.25 * odds)) / 2)

@@ -1,0 +1,177 @@
+"""The flow `score-and-prune` as a user runs it: killed anywhere and run again, it ends with the same version."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from data_catalog.connection import open_catalog
+from data_catalog.writes import merge_tables
+from flows.evidence_rows import restore_evidence
+from flows.score_and_prune import LEAKS, check_leaks
+from flows.version_diff import mass
+from model.latents import encode_dataset
+from model.train import train
+from pipeline.errors import LongdanceError
+from pipeline.files import read_json
+from tests.model.dataset import make_dataset, micro_config, micro_encode
+
+STEPS = 4
+QUIET = {"steps": STEPS, "checkpoint_every": 2, "sample_every": 50, "validate_every": 50}
+PRUNE = [
+    "--score", "rho", "--fraction", "0.2", "--set", "policy.motion_strata=2", "--set", "policy.cap=2",
+    "--set", "scoring.k=4", "--set", "scoring.bank.bins=2", "--set", "scoring.adaptive=false",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an encoded data set of 10 sources and a trained run. Copied, never changed."""
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("prune")
+    data = make_dataset(root / "data", sources=10)
+    encode_dataset(data, micro_encode())
+    train(data, root / "starter", micro_config(**QUIET))
+    return root
+
+
+def prune(root: Path, *more: str) -> list[str]:
+    command = [sys.executable, "-m", "flows.cli", "prune", "--data", str(root / "data")]
+    return [*command, "--run", str(root / "starter"), *PRUNE, *more]
+
+
+def finish(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, env=env | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False)
+
+
+def made(root: Path) -> dict[str, dict[str, Any]]:
+    """Versions by name, folds too: their content without the ids of runs, which are drawn anew."""
+    found = {path.stem: read_json(path) for path in sorted((root / "data" / "versions").glob("*.json"))}
+    for version in found.values():
+        version["policy"].pop("runs", None)
+    return found
+
+
+def rows(root: Path, sql: str) -> list[Any]:
+    with open_catalog(root / "data" / "catalog.duckdb", read_only=True) as con:
+        return con.execute(sql).fetchall()
+
+
+def test_a_prune_leaves_a_version_its_reasons_and_no_leak_and_killed_and_rerun_makes_the_same(whole, server, tmp_path):
+    first, second = (Path(shutil.copytree(whole, tmp_path / name)) for name in ("first", "second"))
+    done = finish(prune(first), server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Spearman-Brown" in done.stdout
+    names = list(made(first))
+    pruned = next(name for name in names if "rho" in name)
+    assert len([name for name in names if name.startswith("fold")]) == 2
+    version = made(first)[pruned]
+    # one of five of the judged samples is gone, the hold-out is all there, nothing was deleted from the disk
+    judged = rows(first, "SELECT count(*) FROM worth")[0][0]
+    assert len(version["samples"]) == 20 - judged // 5
+    gone = rows(first, version["policy"]["sql"])
+    assert sorted(key for (key,) in gone) == sorted(
+        {key for (key,) in rows(first, "SELECT sample_key FROM samples")} - {key for key, *_ in version["samples"]}
+    )
+    assert rows(first, "SELECT count(*) FROM samples") == [(20,)]
+    assert {run for (run,) in rows(first, "SELECT DISTINCT run FROM losses")} == {
+        run for (run,) in rows(first, "SELECT DISTINCT run FROM runs")
+    } | {read_json(whole / "starter" / "run.json")["run_id"]}
+    # the same in another place, killed while it scored and while it trained a fold
+    for wanted in ("data/ledger/*/*/*.parquet", "starter-fold0*/checkpoints/step-*"):
+        kill_when(prune(second), server, second, wanted)
+    done = finish(prune(second), server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert made(second) == made(first)
+
+
+def kill_when(command: list[str], env: dict[str, str], root: Path, wanted: str) -> None:
+    process = subprocess.Popen(
+        command, env=env | {"OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 240
+    while not list(root.glob(wanted)) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert process.poll() is None, "it ended before it could be killed"
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def test_training_goes_on_on_the_version_by_a_fork_and_a_version_cannot_be_changed_otherwise(whole, server, tmp_path):
+    root = Path(shutil.copytree(whole, tmp_path / "root"))
+    command = [*prune(root), "--then-train", "--then-steps", "2"]
+    command[command.index("rho")] = "high_loss"
+    command += ["--name", "hard"]
+    done = finish(command, server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    child, parent = read_json(root / "starter-hard" / "run.json"), read_json(root / "starter" / "run.json")
+    assert child["parent"]["run_id"] == parent["run_id"]
+    assert child["parent"]["kind"] == "fork"
+    assert rows(root, "SELECT version, step FROM runs WHERE version IS NOT NULL") == [("hard", STEPS + 2)]
+    lines = [json.loads(line) for line in (root / "starter-hard" / "metrics.jsonl").read_text().splitlines()]
+    seen = {key for line in lines for key in line.get("samples", [])}
+    assert seen
+    assert seen <= {key for key, *_ in made(root)["hard"]["samples"]}
+    changed = micro_config(**QUIET, version="hard")
+    with pytest.raises(LongdanceError, match=r"config.version: None before, 'hard' now.*--fork"):
+        train(root / "data", root / "starter", changed)
+
+
+def test_mistakes_end_in_one_sentence_and_exit_code_2(whole, server, tmp_path):
+    root = Path(shutil.copytree(whole, tmp_path / "root"))
+    for change, words in (
+        ({"--fraction": "1.5"}, "fraction"),
+        ({"--run": str(tmp_path / "none")}, "is no run"),
+        ({"--parent": "none-such"}, "Unknown version 'none-such'"),
+    ):
+        command = prune(root)
+        for name, value in change.items():
+            if name in command:
+                command[command.index(name) + 1] = value
+            else:
+                command += [name, value]
+        done = finish(command, server)
+        assert done.returncode == 2
+        assert words in done.stderr.splitlines()[-1]
+
+
+def test_a_leak_stops_the_flow(whole, tmp_path):
+    root = Path(shutil.copytree(whole, tmp_path / "root"))
+    worth = {"evidence": "e", "sample_key": "s3c0v0", "irreducible_runs": ["run-a"]}
+    for version, source, leaks in (("clean", "s4c0v0", False), ("dirty", "s3c1v0", True)):
+        run = {"run": f"run-{version}", "version": version, "stage": "starter"}
+        with open_catalog(root / "data" / "catalog.duckdb") as con:
+            tables = {"worth": [worth | {"evidence": version, "irreducible_runs": [run["run"]]}], "runs": [run]}
+            merge_tables(con, tables | {"version_samples": [{"version": version, "sample_key": source}]})
+        if leaks:
+            with pytest.raises(LongdanceError, match="that is a leak"):
+                check_leaks(root / "data", version)
+        else:
+            check_leaks(root / "data", version)
+    assert "irreducible_runs" in LEAKS
+
+
+def test_a_lost_catalog_gets_its_evidence_back_from_the_disk(whole, server, tmp_path):
+    root = Path(shutil.copytree(whole, tmp_path / "root"))
+    command = prune(root, "--name", "hard")
+    command[command.index("rho")] = "high_loss"
+    assert finish(command, server).returncode == 0
+    views = ("losses", "ledgers", "worth", "versions", "version_samples")
+    before = {view: sorted(rows(root, f"FROM {view}"), key=repr) for view in views}
+    assert all(before.values())
+    with open_catalog(root / "data" / "catalog.duckdb") as con:
+        for table in ("loss_rows", "ledger_rows", "worth_rows", "version_rows", "version_sample_rows"):
+            con.execute(f"DELETE FROM {table}")
+    restore_evidence(root / "data")
+    assert {view: sorted(rows(root, f"FROM {view}"), key=repr) for view in views} == before
+    with open_catalog(root / "data" / "catalog.duckdb", read_only=True) as con:
+        assert mass(con, "hard")["samples"] == len(made(root)["hard"]["samples"])
