@@ -28,5 +28,6 @@ TABLES: dict[str, Table] = {
     "runs": Table("run_rows", ("run",), frozen=("stage", "parent", "config", "version", "data_version", "code_hash")),
     "checkpoints": Table("checkpoint_rows", ("run", "step")),
     "losses": Table("loss_rows", ("run", "checkpoint", "stage", "bank", "sample_key", "window", "k")),
+    "decisions": Table("decision_rows", ("clip_id", "decided"), frozen=("decision", "who", "why")),
     "rollouts": Table("rollout_rows", ("rollout",)),
 }
