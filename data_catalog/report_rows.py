@@ -1,5 +1,6 @@
 """What the report shows, in SQL: one short read of the catalog, plain rows and Arrow columns out."""
 
+import math
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
@@ -14,6 +15,20 @@ MOST_LOSSES = 12  # columns of the ledger in the gallery, newest runs first
 LEDGER = ("stage", "run", "checkpoint", "bank")  # what a column of losses belongs to
 TEXTS = ("clip_id", "source_id", "verdict", "reason", "decision", "framing", "crop_mode")
 
+OVERVIEW = {
+    "sources": """SELECT source_id, path, status, reason, detail, width, height, fps, duration_s, size_bytes
+                  FROM sources ORDER BY path, source_id""",
+    "shards": """SELECT count(*) AS shards, coalesce(sum(samples), 0)::BIGINT AS samples,
+                 coalesce(sum(bytes), 0)::BIGINT AS bytes FROM shards""",
+    "decisions": "SELECT clip_id, decision, who, why, decided, newest FROM decisions ORDER BY decided",
+    "versions": "SELECT version, parent, policy, hash, samples, created FROM versions ORDER BY created, version",
+    "runs": """SELECT run, stage, parent, config, coalesce(version, data_version) AS version, code_hash, status, step,
+               created FROM runs ORDER BY created, run""",
+    "checkpoints": "SELECT run, step, path, verified, bytes FROM checkpoints ORDER BY run, step",
+    "rollouts": """SELECT rollout, path, plan, seed, runs, metrics, config, created FROM rollouts
+                   ORDER BY created, rollout""",
+}
+
 # The marks of a version: what became of each clip of its parent.
 OUTSIDE, KEPT, REMOVED, THINNED = range(4)
 
@@ -22,7 +37,11 @@ def rows_of(con: Connection, sql: str, params: Sequence[Any] = ()) -> list[Row]:
     """The answer of a query as dicts."""
     result = con.execute(sql, list(params))
     names = [column[0] for column in result.description]
-    return [dict(zip(names, row)) for row in result.fetchall()]
+    return [dict(zip(names, map(_finite, row))) for row in result.fetchall()]
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def loss_columns(con: Connection) -> list[Row]:
@@ -106,27 +125,4 @@ def version_marks(con: Connection, version: str, parent: str | None) -> dict[str
 
 def overview(con: Connection) -> dict[str, list[Row]]:
     """Everything else, by the name of what it is."""
-    return {
-        "sources": rows_of(
-            con,
-            """SELECT source_id, path, status, reason, detail, width, height, fps, duration_s, size_bytes
-               FROM sources ORDER BY path, source_id""",
-        ),
-        "shards": rows_of(
-            con, "SELECT count(*) AS shards, coalesce(sum(samples), 0)::BIGINT AS samples, "
-            "coalesce(sum(bytes), 0)::BIGINT AS bytes FROM shards",
-        ),
-        "decisions": rows_of(con, "SELECT clip_id, decision, who, why, decided, newest FROM decisions ORDER BY decided"),
-        "versions": rows_of(
-            con, "SELECT version, parent, policy, hash, samples, created FROM versions ORDER BY created, version"
-        ),
-        "runs": rows_of(
-            con,
-            """SELECT run, stage, parent, config, coalesce(version, data_version) AS version, code_hash, status, step,
-                      created FROM runs ORDER BY created, run""",
-        ),
-        "checkpoints": rows_of(con, "SELECT run, step, path, verified, bytes FROM checkpoints ORDER BY run, step"),
-        "rollouts": rows_of(
-            con, "SELECT rollout, path, plan, seed, runs, metrics, config, created FROM rollouts ORDER BY created, rollout"
-        ),
-    }  # fmt: skip
+    return {name: rows_of(con, sql) for name, sql in OVERVIEW.items()}

@@ -23,7 +23,7 @@ def decide(data: DataFolder, clip_ids: Sequence[str], decision: str, who: str, w
     """Write one decision on some clips down, durably; the verdict in `clips` follows at once.
 
     Returns:
-        {clip_id: {"verdict", "reason", "decision"}} as they are now.
+        {"who", "decided", "clips": {clip_id: {"verdict", "reason", "decision"}}} as they are now.
 
     Raises:
         LongdanceError: no such decision or clip, or a clip that cannot be kept because it has no video.
@@ -42,7 +42,7 @@ def decide(data: DataFolder, clip_ids: Sequence[str], decision: str, who: str, w
     for clip_id, *_, hopeless in rows:
         if hopeless and decision == "keep":
             raise LongdanceError(f"Clip {clip_id} cannot be kept: it has no picture to store ({hopeless}).")
-    record = {
+    record: dict[str, Any] = {
         "decision": decision,
         "who": who,
         "why": why,
@@ -56,7 +56,8 @@ def decide(data: DataFolder, clip_ids: Sequence[str], decision: str, who: str, w
         answer = con.execute(
             "SELECT clip_id, verdict, reason, decision FROM clips WHERE clip_id IN (SELECT unnest($1))", [wanted]
         ).fetchall()
-    return {row[0]: dict(zip(("verdict", "reason", "decision"), row[1:])) for row in answer}
+    clips = {row[0]: dict(zip(("verdict", "reason", "decision"), row[1:])) for row in answer}
+    return {"who": who, "decided": record["decided"], "clips": clips}
 
 
 def _check(clip_ids: Sequence[str], decision: str, who: str, why: str) -> None:

@@ -166,9 +166,7 @@ def _seek(
     return upright(source_input(descriptor, config.limits, **seek), found), first
 
 
-def _write_frame(
-    path: Path, clip: Clip, descriptor: int, found: Probe, pts: np.ndarray, config: BuildConfig
-) -> None:
+def _write_frame(path: Path, clip: Clip, descriptor: int, found: Probe, pts: np.ndarray, config: BuildConfig) -> None:
     """The clip's middle frame as the source shows it, with the crop and the dancer's landmarks."""
     middle = len(clip.window.frames) // 2
     number = int(clip.window.frames[middle])
