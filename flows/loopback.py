@@ -1,5 +1,7 @@
 """What keeps a local server local: loopback alone, requests to our own name, writes from our own page."""
 
+import asyncio
+import contextlib
 import socket
 
 from starlette.datastructures import Headers
@@ -38,7 +40,8 @@ class Guard:
             await send(message)
 
         answer: ASGIApp = self.app if refusal is None else JSONResponse({"error": refusal}, status_code=403)
-        await answer(scope, receive, safe)
+        with contextlib.suppress(asyncio.CancelledError):  # the server ends: nobody waits for the answer
+            await answer(scope, receive, safe)
 
     def refusal(self, method: str, headers: Headers) -> str | None:
         """Why a request is refused, or None."""
@@ -64,6 +67,7 @@ def listen(port: int) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((HOST, port))
+        listening.listen(128)
     except OSError as error:
         listening.close()
         raise LongdanceError(f"Port {port} cannot be used ({error.strerror}): choose another with --port.") from error

@@ -65,7 +65,8 @@ class Server:
             stamp = self.stamp()
             if stamp != self._page[0]:
                 copy_rollouts(self.data, self.media)
-                self._page = (stamp, render(page_data(self.data, "serve", "media/", self._there)))
+                value = page_data(self.data, "serve", "media/", self._there) | {"stamp": stamp}
+                self._page = (stamp, render(value))
             return self._page[1]
 
     def _there(self, clips: pa.Table) -> np.ndarray:
@@ -91,8 +92,9 @@ class Server:
         if jobs:
             with self._clip_locks[clip_id], self._drawing:
                 if not path.is_file():
+                    config = build_config(self.data)
                     for source_id, source, wanted in jobs:
-                        draw_pictures(self.data, self.media, source_id, source, wanted, build_config(self.data))
+                        draw_pictures(self.data, self.media, source_id, source, wanted, config, (kind,))
         return path if path.is_file() else None
 
     def video(self, clip_id: str) -> bytes | None:
@@ -115,7 +117,8 @@ class Server:
         why = body.get("why", "")
         if not isinstance(why, str):
             raise LongdanceError(f"why is {why!r}: expected a text.")
-        return decide(self.data, body["clips"], str(body.get("decision")), self.who, why)
+        stored = decide(self.data, body["clips"], str(body.get("decision")), self.who, why)
+        return stored | {"stamp": self.stamp()}
 
 
 def make_app(server: Server, port: int) -> ASGIApp:
@@ -195,15 +198,15 @@ def serve(data: DataFolder, port: int, who: str | None, say: Callable[[str], Non
     import uvicorn
 
     server = Server(data, secrets.token_urlsafe(24), who or _user())
-    with listen(port) as listening:
+    # Ctrl-C is the way to end it.
+    with contextlib.suppress(KeyboardInterrupt), listen(port) as listening:
         bound = int(listening.getsockname()[1])
         say(f"http://{HOST}:{bound}/?token={server.token}")
         config = uvicorn.Config(
-            make_app(server, bound), log_level="warning", access_log=False, server_header=False, lifespan="off",
+            make_app(server, bound), log_level="critical", access_log=False, server_header=False, lifespan="off",
             timeout_graceful_shutdown=1,
         )  # fmt: skip
-        with contextlib.suppress(KeyboardInterrupt):  # the way to end it
-            uvicorn.Server(config).run(sockets=[listening])
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 def _user() -> str:

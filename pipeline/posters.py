@@ -69,21 +69,28 @@ def missing(out: Path, clip_id: str, kinds: Iterable[str] = KINDS) -> set[str]:
 
 
 def draw_pictures(
-    data: DataFolder, out: Path, source_id: str, path: bytes | None, wanted: Sequence[Wanted], config: BuildConfig
-) -> Counter[str]:
+    data: DataFolder, out: Path, source_id: str, path: bytes | None, wanted: Sequence[Wanted], config: BuildConfig,
+    kinds: Sequence[str] = KINDS,
+) -> Counter[str]:  # fmt: skip
     """Make the pictures that are missing of some clips of one source; what cannot be made is logged and counted.
 
     Args:
         out: The report's folder of pictures.
         path: The source's file, or None where it is not there any more: then only stored clips are pictured.
+        kinds: Which of KINDS are wanted.
     """
     done: Counter[str] = Counter()
     for clip in wanted:
-        if clip.stored and missing(out, clip.clip_id, ("posters", "previews")):
+        lacking = missing(out, clip.clip_id, kinds) - {"frames"}
+        if clip.stored and lacking:
             with _survive(done, clip.clip_id):
-                _write_preview(out, clip.clip_id, *_stored_frames(data.shards, *clip.stored))
-                done["previews"] += 1
-    rest = {c.clip_id: missing(out, c.clip_id, ("frames",) if c.stored else KINDS) for c in wanted}
+                if lacking == {"posters"}:
+                    poster = _stored_poster(data.shards, *clip.stored)
+                    _write_jpeg(picture_path(out, "posters", clip.clip_id), _bgr(poster))
+                else:
+                    _write_preview(out, clip.clip_id, *_stored_frames(data.shards, *clip.stored))
+                done.update(lacking)
+    rest = {c.clip_id: missing(out, c.clip_id, set(kinds) & {"frames"} if c.stored else kinds) for c in wanted}
     if path is not None and any(rest.values()):
         with _survive(done, source_id):
             _draw_from_source(data, out, source_id, path, {k: v for k, v in rest.items() if v}, config, done)
@@ -118,7 +125,7 @@ def _draw_from_source(
                 if kinds & {"posters", "previews"}:
                     frames = _source_frames(clip, descriptor, found, pts, config)
                     _write_preview(out, clip.clip_id, frames, clip.window.fps / EVERY)
-                    done["previews"] += 1
+                    done.update(kinds - {"frames"})
 
 
 def _stored_frames(shards: Path, shard: str, offset: int, length: int) -> tuple[Iterator[av.VideoFrame], Fraction]:
@@ -135,6 +142,20 @@ def _stored_frames(shards: Path, shard: str, offset: int, length: int) -> tuple[
 
     video.seek(0)
     return frames(), rate / EVERY
+
+
+def _stored_poster(shards: Path, shard: str, offset: int, length: int) -> av.VideoFrame:
+    """The frame that is a preview's middle one, without decoding what lies before its keyframe."""
+    with av.open(io.BytesIO(read_member(shards / shard, offset, length))) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        rate, base = Fraction(stream.average_rate or 25), Fraction(stream.time_base or 1)
+        wanted = EVERY * (-(-stream.frames // EVERY) // 2) / rate / base
+        container.seek(int(wanted), stream=stream)
+        for frame in container.decode(stream):
+            if frame.pts is not None and frame.pts >= int(wanted):
+                return frame.reformat(width=SIDE, height=SIDE, format="yuv420p", interpolation="AREA")
+    raise RejectedError("damaged", "The middle frame of the stored clip did not come.")
 
 
 def _source_frames(

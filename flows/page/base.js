@@ -69,9 +69,10 @@ function mediaUrl(kind, clip, suffix) {
 }
 const posterUrl = (clip) => (clips.has[clip] & POSTER ? mediaUrl("posters", clip, ".jpg") : null);
 const frameUrl = (clip) => (clips.has[clip] & FRAME ? mediaUrl("frames", clip, ".jpg") : null);
-const previewUrl = (clip) => (clips.has[clip] & PREVIEW ? mediaUrl("previews", clip, ".mp4") : null);
+// Live, a stored clip plays from its shard; a page on disk has small previews instead.
 const videoUrl = (clip) =>
-  page.mode === "serve" && clips.has[clip] & STORED ? mediaUrl("videos", clip, ".mp4") : previewUrl(clip);
+  page.mode === "serve" && clips.has[clip] & STORED ? mediaUrl("videos", clip, ".mp4")
+    : clips.has[clip] & PREVIEW ? mediaUrl("previews", clip, ".mp4") : null;
 
 // --- words and numbers ----------------------------------------------------------------------------
 const words = (name) => String(name).replaceAll("_", " ");
@@ -103,6 +104,10 @@ function chip(text, kind = "") { return el("span", { class: `chip ${kind}` }, te
 function verdictChip(clip) {
   const reason = textOf("reason", clip);
   return isOk(clip) ? chip("ok", "ok") : chip(words(reason ?? "bad"), "bad");
+}
+function markChip(clip) {
+  const mark = textOf("decision", clip);
+  return mark && textOf("reason", clip) !== "marked_drop" ? chip(mark === "keep" ? "✓ kept" : "✕ dropped", "mark") : null;
 }
 function table(head, rows, kind = "") {
   return el("div", { class: "scroll" }, el("table", { class: kind },

@@ -9,10 +9,10 @@ function niceTicks(low, high, count = 4) {
 }
 
 function binned(values, limits, bins = 36) {
-  let low = Infinity, high = -Infinity, missing = 0;
+  let low = Infinity, high = -Infinity;
   const known = [];
   for (const value of values) {
-    if (Number.isNaN(value)) { missing++; continue; }
+    if (Number.isNaN(value)) continue;
     known.push(value);
     if (value < low) low = value;
     if (value > high) high = value;
@@ -34,12 +34,15 @@ function binned(values, limits, bins = 36) {
     to = from + room;
     from = from >= 0 ? Math.max(0, from - room) : from - room;
   }
-  const counts = new Array(bins).fill(0);
+  // Counted by the very edges that a bar filters by: division alone would put a value on an edge elsewhere.
+  const edges = Array.from({ length: bins + 1 }, (_, i) => from + (to - from) * i / bins), counts = new Array(bins).fill(0);
   for (const value of known) {
-    const bin = Math.floor((value - from) / (to - from) * bins);
-    counts[Math.max(0, Math.min(bins - 1, bin))]++;
+    let bin = Math.max(0, Math.min(bins - 1, Math.floor((value - from) / (to - from) * bins)));
+    if (bin > 0 && value < edges[bin]) bin--;
+    else if (bin < bins - 1 && value >= edges[bin + 1]) bin++;
+    counts[bin]++;
   }
-  return { counts, from, to, low, high, missing, known: known.length };
+  return { counts, edges, from, to };
 }
 
 // A score's histogram with its thresholds drawn in; `choose` is called with the range of a bar.
@@ -52,8 +55,7 @@ function histogram(column, rules, choose) {
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img",
     "aria-label": `Histogram of ${column.label}` });
   found.counts.forEach((count, i) => {
-    const from = found.from + i * (found.to - found.from) / bins, to = from + (found.to - found.from) / bins;
-    const middle = (from + to) / 2;
+    const from = found.edges[i], to = found.edges[i + 1], middle = (from + to) / 2;
     const bad = rules.some((rule) => (rule.op === ">" ? middle > rule.value : middle < rule.value));
     const tall = count ? Math.max(2, Math.sqrt(count / most) * (base - 14)) : 0;
     const low = i === 0 ? -Infinity : from, high = i === bins - 1 ? Infinity : to;

@@ -1,5 +1,5 @@
 // One clip: its video, the source's frame with crop and landmarks, every number, and what people decided.
-let detailAt = 0, lastWhy = "";
+let detailAt = 0, lastWhy = "", seenStamp = page.stamp ?? null;
 
 async function markClip(clip, decision, why = lastWhy) {
   lastWhy = why;
@@ -11,6 +11,7 @@ async function markClip(clip, decision, why = lastWhy) {
     if (!answer.ok) throw new Error(said.error ?? `The server answered ${answer.status}.`);
     const now = said.clips[clips.ids[clip]];
     for (const name of ["verdict", "reason", "decision"]) setText(name, clip, now[name]);
+    seenStamp = said.stamp;
     page.decisions.push({ clip_id: clips.ids[clip], decision, why, who: said.who, decided: said.decided, newest: true });
     tell(`${decision === "clear" ? "Decision taken back" : "Marked " + decision}: ${clips.ids[clip]}`);
     return true;
@@ -74,10 +75,10 @@ function detailBody(dialog, at) {
     ["crop", Number.isNaN(n("crop_side")) ? "none" : `${fmt(n("crop_side"))} px at ${fmt(n("crop_x"))}, ${fmt(n("crop_y"))}, ${textOf("crop_mode", clip) ?? ""} ${textOf("framing", clip) ?? ""}`]];
   return [
     el("header", {}, el("div", { class: "chips" }, verdictChip(clip),
-      clips.reasons[clip].slice(1).map((i) => chip(words(clips.reasonNames[i]), "bad")), textOf("decision", clip) ? chip(`marked ${textOf("decision", clip)}`, "mark") : null),
+      clips.reasons[clip].slice(1).map((i) => chip(words(clips.reasonNames[i]), "bad")), markChip(clip)),
       el("span", { class: "dim" }, `${whole.format(at + 1)} of ${whole.format(shown.length)}`),
-      el("button", { type: "button", class: "quiet", "aria-label": "Previous clip", disabled: at === 0, onclick: () => step(-1) }, "‹"),
-      el("button", { type: "button", class: "quiet", "aria-label": "Next clip", disabled: at + 1 >= shown.length, onclick: () => step(1) }, "›"),
+      el("button", { type: "button", class: "quiet", "aria-label": "Previous clip", id: "previous", disabled: at === 0, onclick: () => step(-1) }, "‹"),
+      el("button", { type: "button", class: "quiet", "aria-label": "Next clip", id: "next", disabled: at + 1 >= shown.length, onclick: () => step(1) }, "›"),
       el("button", { type: "button", class: "quiet", "aria-label": "Close", id: "close", onclick: () => dialog.close() }, "✕")),
     el("div", { class: "two" },
       el("div", {}, player, decisionPanel(clip, again)),
@@ -88,7 +89,12 @@ function detailBody(dialog, at) {
   ];
 }
 
-function fillDetail(dialog, at) { detailAt = at; dialog.replaceChildren(...detailBody(dialog, at)); }
+function fillDetail(dialog, at) {
+  const held = dialog.contains(document.activeElement) ? document.activeElement.id : "";
+  detailAt = at;
+  dialog.replaceChildren(...detailBody(dialog, at));
+  if (held) (dialog.querySelector(`#${held}:not(:disabled)`) ?? dialog.querySelector("#close")).focus();
+}
 let step = () => {};
 
 function makeDetail() {

@@ -162,9 +162,9 @@ function cardLabel(clip) {
 
 function play(card, clip) {
   stopPlaying();
-  const url = previewUrl(clip);
+  const url = videoUrl(clip);
   if (!url) return;
-  const video = el("video", { src: url, playsinline: true, loop: true, "aria-hidden": "true", tabindex: -1 });
+  const video = el("video", { src: url, playsinline: true, loop: true, "aria-hidden": "true" });
   video.muted = true;
   card.querySelector(".shot").append(video);
   card.classList.add("playing");
@@ -195,10 +195,9 @@ function galleryView() {
     const shot = el("span", { class: "shot" }, url
       ? el("img", { src: url, alt: "", decoding: "async", onerror: (event) => event.target.replaceWith(el("span", { class: "none" }, "no picture")) })
       : el("span", { class: "none" }, "no picture"));
-    const mark = textOf("decision", clip);
     const card = el("button", { type: "button", class: `card ${isOk(clip) ? "ok" : "bad"}`, "data-clip": clips.ids[clip], "data-at": at,
       tabindex: at === focused ? 0 : -1, "aria-label": cardLabel(clip) }, shot,
-      el("span", { class: "line" }, verdictChip(clip), mark ? chip(mark === "keep" ? "✓ kept" : "✕ dropped", "mark") : null,
+      el("span", { class: "line" }, verdictChip(clip), markChip(clip),
         el("span", { class: "value" }, value)),
       el("span", { class: "line name", title: path }, nameOf(path)));
     card.addEventListener("pointerenter", (event) => {
@@ -209,7 +208,7 @@ function galleryView() {
       if (event.pointerType === "mouse") stopPlaying();
     });
     card.addEventListener("click", (event) => {
-      const tapped = event.pointerType === "touch" && !card.classList.contains("playing") && previewUrl(clip);
+      const tapped = event.pointerType === "touch" && !card.classList.contains("playing") && videoUrl(clip);
       if (tapped) play(card, clip); else { stopPlaying(); openClip(at); }
     });
     card.addEventListener("focus", () => { setFocus(at, false); if (card.matches(":focus-visible")) play(card, clip); });
@@ -224,15 +223,24 @@ function galleryView() {
     for (const [at, card] of cards) {
       if ((at < from || at >= to) && card !== document.activeElement) { card.remove(); cards.delete(at); }
     }
+    if ((focused < from || focused >= to) && !grid.contains(document.activeElement)) focused = from;  // Tab leads into view
     for (let at = from; at < to; at++) {
       let card = cards.get(at);
       if (!card) { card = makeCard(at); cards.set(at, card); grid.append(card); }
+      card.tabIndex = at === focused ? 0 : -1;
       card.style.transform = `translate(${(at % columns) * (side + 12)}px, ${Math.floor(at / columns) * rowHeight}px)`;
       card.style.width = `${side}px`;
       card.style.height = `${rowHeight - 12}px`;
     }
   };
-  const again = () => { cards.forEach((card) => card.remove()); cards.clear(); measure(); draw(); };
+  const again = () => {
+    const held = grid.contains(document.activeElement);
+    cards.forEach((card) => card.remove());
+    cards.clear();
+    measure();
+    draw();
+    if (held) cards.get(focused)?.focus({ preventScroll: true });
+  };
   const setFocus = (at, move = true) => {
     if (!shown.length) return;
     cards.get(focused)?.setAttribute("tabindex", "-1");

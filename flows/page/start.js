@@ -35,15 +35,14 @@ addEventListener("hashchange", route);
 route();
 
 if (page.mode === "serve") {
-  let seen = null;
   setInterval(async () => {
     if (document.hidden) return;
     try {
       const { stamp } = await (await fetch("api/stamp")).json();
-      if (seen !== null && stamp !== seen && !document.getElementById("stale")) {
+      if (seenStamp !== null && stamp !== seenStamp && !document.getElementById("stale")) {
         document.body.prepend(el("button", { type: "button", id: "stale", onclick: () => location.reload() }, "The data set has changed. Show it as it is now"));
       }
-      seen = stamp;
+      seenStamp = stamp;
     } catch { /* the server has ended: what is shown stays */ }
   }, 5000);
 }
