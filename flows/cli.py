@@ -213,10 +213,11 @@ def synth(out: Path, videos: int, seed: int, workers: int) -> None:
 def sql(query: str, data: Path, form: str) -> None:
     """Ask the catalog. Views: sources, clips, samples, shards, versions, losses, runs, checkpoints, rollouts."""
     from data_catalog.queries import format_rows, run_query
-    from flows import registry
+    from pipeline.layout import DataFolder
 
-    columns, rows = run_query(registry.data_folder(data).catalog, query)
-    click.echo(format_rows(columns, rows, form), nl=False)
+    columns, rows = run_query(DataFolder(data.expanduser().resolve()).catalog, query)
+    # Left alone: in a pipe click would cut what looks like a colour out of a file's name.
+    click.echo(format_rows(columns, rows, form), nl=False, color=True)
 
 
 @main.command(epilog="Example: longdance report --data dance --out dance.html")
