@@ -201,6 +201,7 @@ def serve(data: DataFolder, port: int, who: str | None, say: Callable[[str], Non
     # Ctrl-C is the way to end it.
     with contextlib.suppress(KeyboardInterrupt), listen(port) as listening:
         bound = int(listening.getsockname()[1])
+        server.page()  # so that the first visit need not wait for it
         say(f"http://{HOST}:{bound}/?token={server.token}")
         config = uvicorn.Config(
             make_app(server, bound), log_level="critical", access_log=False, server_header=False, lifespan="off",
