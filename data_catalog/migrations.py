@@ -90,7 +90,19 @@ def _ledger_tables(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(LEDGER_TABLES)
 
 
-MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (_first_tables, _ledger_tables)
+DECISIONS = """
+CREATE TABLE decision_rows (
+    clip_id VARCHAR NOT NULL, decided TIMESTAMP NOT NULL, decision VARCHAR, who VARCHAR, why VARCHAR,
+    -- The stretch of the source that was decided on: another crop gives the same clip another id.
+    source_id VARCHAR, first_frame INTEGER, step INTEGER, frames INTEGER);
+"""
+
+
+def _decisions(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(DECISIONS)
+
+
+MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (_first_tables, _ledger_tables, _decisions)
 
 
 def schema_version(con: duckdb.DuckDBPyConnection) -> int:

@@ -30,5 +30,6 @@ TABLES: dict[str, Table] = {
     "losses": Table("loss_rows", ("run", "checkpoint", "stage", "bank", "sample_key", "window", "k")),
     "ledgers": Table("ledger_rows", ("fragment",)),
     "worth": Table("worth_rows", ("evidence", "sample_key")),
+    "decisions": Table("decision_rows", ("clip_id", "decided"), frozen=("decision", "who", "why")),
     "rollouts": Table("rollout_rows", ("rollout",)),
 }

@@ -13,7 +13,10 @@ from data_catalog.transactions import transaction
 _REASON = re.compile(r"[a-z][a-z0-9_]*")
 _NUMERIC = ("DOUBLE", "INTEGER")
 
-_PLAIN_VIEWS = """
+# One name for the same stretch of the same source, whatever crop it got.
+_SPAN = "coalesce(source_id || '/' || first_frame || '/' || step || '/' || frames, clip_id)"
+
+_PLAIN_VIEWS = f"""
 CREATE OR REPLACE VIEW paths AS SELECT * FROM path_rows;
 CREATE OR REPLACE VIEW sources AS SELECT * EXCLUDE (current) FROM source_rows WHERE current;
 CREATE OR REPLACE VIEW shards AS SELECT * EXCLUDE (current) FROM shard_rows WHERE current;
@@ -28,6 +31,9 @@ CREATE OR REPLACE VIEW losses AS SELECT * FROM loss_rows;
 CREATE OR REPLACE VIEW ledgers AS SELECT * FROM ledger_rows;
 CREATE OR REPLACE VIEW worth AS SELECT * FROM worth_rows;
 CREATE OR REPLACE VIEW rollouts AS SELECT * FROM rollout_rows;
+CREATE OR REPLACE VIEW decisions AS
+    SELECT * EXCLUDE (span), decided = max(decided) OVER (PARTITION BY span) AS newest
+    FROM (SELECT *, {_SPAN} AS span FROM decision_rows);
 CREATE OR REPLACE VIEW thresholds AS SELECT * FROM threshold_rows;
 """
 
@@ -96,28 +102,35 @@ def _checked(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> Threshol
 def clips_view_sql(thresholds: Iterable[Threshold]) -> str:
     """SQL of the view `clips`, from checked thresholds in rank order.
 
-    What alignment or encoding said comes before any threshold. `reasons` lists all violations in
-    the same order; `reason` is its first.
+    What alignment or encoding said comes first, then what somebody decided about the clip (the newest
+    decision counts), then the thresholds. `reasons` lists all violations in the same order; `reason`
+    is its first. A clip that was kept by hand violates nothing.
     """
     violated: dict[str, list[str]] = {}
     for reason, score, op, value, _ in thresholds:
         violated.setdefault(reason, []).append(f"{score} {op} {value!r}")
     cases = [(" OR ".join(tests), reason) for reason, tests in violated.items()]
     first = "".join(f"\n            WHEN {test} THEN '{reason}'" for test, reason in cases)
-    listed = "".join(f",\n            CASE WHEN {test} THEN '{reason}' END" for test, reason in cases)
+    kept = "decision IS DISTINCT FROM 'keep'"
+    listed = "".join(f",\n            CASE WHEN {kept} AND ({test}) THEN '{reason}' END" for test, reason in cases)
     return f"""
 CREATE OR REPLACE VIEW clips AS
 SELECT *, CASE WHEN reason IS NULL THEN 'ok' ELSE 'bad' END AS verdict
 FROM (
-    SELECT * EXCLUDE (current),
+    SELECT * EXCLUDE (current, span),
         CASE
             WHEN align_reason IS NOT NULL THEN align_reason
-            WHEN encode_error IS NOT NULL THEN encode_error{first}
+            WHEN encode_error IS NOT NULL THEN encode_error
+            WHEN decision = 'drop' THEN 'marked_drop'
+            WHEN decision = 'keep' THEN NULL{first}
         END AS reason,
         list_filter([
             align_reason,
-            encode_error{listed}
+            encode_error,
+            CASE WHEN decision = 'drop' THEN 'marked_drop' END{listed}
         ], lambda reason: reason IS NOT NULL) AS reasons
-    FROM clip_rows
-    WHERE current
+    FROM (SELECT *, {_SPAN} AS span FROM clip_rows WHERE current)
+    LEFT JOIN (
+        SELECT {_SPAN} AS span, nullif(arg_max(decision, decided), 'clear') AS decision FROM decision_rows GROUP BY ALL
+    ) USING (span)
 )"""

@@ -64,6 +64,11 @@ def merge_rollouts(con: Connection, rows: Rows) -> None:
     merge_tables(con, {"rollouts": rows})
 
 
+def merge_decisions(con: Connection, rows: Rows) -> None:
+    """What somebody decided about clips; a decision never changes, a newer one overrules it."""
+    merge_tables(con, {"decisions": rows})
+
+
 def merge_latents(con: Connection, rows: Rows) -> None:
     """Where each sample's latents lie, by (sample_key, codec)."""
     merge_tables(con, {"latents": rows})

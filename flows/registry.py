@@ -15,6 +15,7 @@ from data_catalog.errors import CatalogDamagedError
 from data_catalog.rebuild import rebuild
 from data_catalog.views import set_thresholds
 from data_catalog.writes import merge_clips, merge_paths, merge_sources, register_shards, shown_path
+from flows.decisions import recorded
 from flows.evidence_rows import restore_evidence
 from pipeline.config import BuildConfig
 from pipeline.errors import LongdanceError
@@ -137,7 +138,7 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: Keys) -> dict[s
         samples += rows
     tables = {"sources": sources, "clips": clips, "shards": shards, "samples": samples}
     rows_of_paths = [row | {"shown": shown_path(row["path"])} for row in paths]
-    rebuild(data.catalog, {"paths": rows_of_paths, **tables})
+    rebuild(data.catalog, {"paths": rows_of_paths, "decisions": recorded(data), **tables})
     mark_current(data, keys, config)
     restore_evidence(data.root)
     return {name: len(rows) for name, rows in tables.items()}

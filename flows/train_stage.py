@@ -37,7 +37,9 @@ STOPPED = 143  # 128 + SIGTERM, after a checkpoint
 def encode_latents(root: Path, config: TrainConfig, device: str) -> dict[str, int]:
     """Latents for every sample that has none; all of them are then in the catalog."""
     from model.latents import encode_dataset, latent_rows
+    from model.train import resolve_device
 
+    resolve_device(device)  # one sentence now, not torch's own words after the first shard
     with Progress(f"encode {root.name}") as progress, progress.growing("latents") as grow:
         result = encode_dataset(root, config.encode, grow, device)
     rows = [row for manifest in result.manifests for row in latent_rows(manifest)]

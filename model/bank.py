@@ -57,7 +57,7 @@ class Bank:
         """The window of loss k: a call of the plan, the same in every clip of that length. Raises PlanError."""
         number, config = self.window_number(k), self.config
         return draw_window(
-            self.stage, seed=config.seed, position=number, group=number, clip_frames=clip_frames, plan=config.plan
+            self.stage, seed=config.seed, position=number, group=number, clip_frames=clip_frames, plans=(config.plan,)
         )
 
     def draws(self, ks: Sequence[int], windows: Sequence[Window], shape: Sequence[int]) -> Draws:

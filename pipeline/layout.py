@@ -47,6 +47,16 @@ class DataFolder:
         return self.root / "paths.json"
 
     @property
+    def decisions(self) -> Path:
+        """What people decided about clips, a file per act; not made from anything, so kept through a rebuild."""
+        return self.root / "decisions"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows the data set; its pictures lie in `report_files` beside it."""
+        return self.root / "report.html"
+
+    @property
     def contact_sheet(self) -> Path:
         """One frame of every clip, as a picture."""
         return self.root / "contact_sheet.jpg"

@@ -16,7 +16,7 @@ PUBLIC = {
     "sources": "source_id path status reason width height fps frames duration_s",
     "clips": "clip_id source_id start_s end_s crop_x crop_y crop_side crop_mode crop_path cam_translation cam_zoom "
     "cam_rotation cam_shake out_of_frame out_of_frame_joints out_of_crop_joints no_pose visibility people "
-    "identity_switches blur brightness motion_energy duplicated upscale phash verdict reason reasons",
+    "identity_switches blur brightness motion_energy duplicated upscale phash verdict reason reasons decision",
     "samples": "sample_key clip_id variant recipe shard mp4_offset mp4_length json_offset json_length npy_offset "
     "npy_length",
     "shards": "shard samples bytes sha256",
@@ -25,6 +25,7 @@ PUBLIC = {
     "losses": "sample_key stage run checkpoint bank bin window k loss",
     "runs": "run config parent version",
     "checkpoints": "run step path verified",
+    "decisions": "clip_id decision who why decided newest",
     "rollouts": "path plan seed metrics",
     "thresholds": "reason score op value rank",
     "paths": "path shown source_id size mtime_ns inode",

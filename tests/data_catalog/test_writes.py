@@ -1,4 +1,5 @@
 import random
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from data_catalog.writes import (
     merge,
     merge_checkpoints,
     merge_clips,
+    merge_decisions,
     merge_latents,
     merge_losses,
     merge_paths,
@@ -58,6 +60,7 @@ def test_every_merge_can_be_repeated(path: Path) -> None:
             merge_checkpoints(con, [{"run": "r", "step": 10, "path": "r/10", "verified": True}])
             merge_losses(con, [loss(0, 0.5), loss(1, 0.7)])
             merge_rollouts(con, [{"rollout": "x", "path": "x.mp4", "seed": 1, "metrics": {"psnr": 20.0}}])
+            merge_decisions(con, [{"clip_id": "clip-0", "decided": datetime(2026, 11, 1), "decision": "keep"}])
     with open_catalog(path, read_only=True) as con:
         counts = {name: con.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in TABLES}
     assert counts == {name: 2 if name in ("clips", "samples", "losses") else 1 for name in TABLES}

@@ -1,5 +1,7 @@
 """The command line: a user's mistake is one sentence and exit code 2, before anything is started."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -51,3 +53,51 @@ def test_verify_of_no_data_set_is_one_sentence_and_exit_code_2(tmp_path: Path) -
     done = CliRunner().invoke(main, ["verify", "--data", str(tmp_path)])
     assert done.exit_code == 2
     assert "build a data set first" in done.stderr
+
+
+HELP = """
+import sys
+from click.testing import CliRunner
+from flows.cli import main
+
+def ask(command, path):
+    assert CliRunner().invoke(main, [*path, "--help"]).exit_code == 0, path
+    for name, inner in getattr(command, "commands", {}).items():
+        ask(inner, [*path, name])
+
+ask(main, [])
+print(*sys.modules)
+"""
+HEAVY = {
+    "torch",
+    "prefect",
+    "mediapipe",
+    "cv2",
+    "duckdb",
+    "numpy",
+    "pyarrow",
+    "pydantic",
+    "rich",
+    "starlette",
+    "uvicorn",
+}
+
+
+def test_no_help_of_any_command_imports_what_takes_long() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not HEAVY & set(done.stdout.split())
+
+
+def test_asking_the_catalog_needs_neither_prefect_nor_torch_nor_the_pipeline(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from flows.cli import main
+try:
+    main(["sql", "SELECT 1", "--data", {str(tmp_path)!r}])
+except SystemExit as end:
+    assert end.code == 2
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "prefect", "mediapipe", "cv2", "scipy", "pydantic"} & set(done.stdout.split())

@@ -1,40 +1,155 @@
-"""The README's way through Prefect: a real server, a process worker, a deployment."""
+"""The README's way through Prefect: a real server, a process worker, and every deployment of prefect.yaml in turn."""
 
 import json
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import pytest
+import yaml
+
+from data_catalog.connection import open_catalog
+from flows.options import overrides
 from tests.flows.conftest import FRAMES, stop
+from tests.flows.test_train_stage import STEPS, TINY
 
 ROOT = Path(__file__).parents[2]
 
 
-def prefect(*arguments: str, env: dict[str, str]) -> str:
+@dataclass(frozen=True)
+class Place:
+    """Where one session's deployments work."""
+
+    raw: Path
+    data: Path
+    runs: Path
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a deployment is run, what must then hold, and the sentence with which it fails where there is no GPU."""
+
+    parameters: Callable[[Place], dict[str, Any]]
+    holds: Callable[[Place], None]
+    without_gpu: str | None = None
+
+
+def built(place: Place) -> None:
+    report = json.loads((place.data / "last_run.json").read_text())
+    assert report["total_samples"] == report["total_clips_ok"] > 0
+
+
+def trained(run: str) -> Callable[[Place], None]:
+    def holds(place: Place) -> None:
+        assert (place.runs / run / "checkpoints" / f"step-{STEPS:08d}").is_dir()
+        with open_catalog(place.data / "catalog.duckdb", read_only=True) as con:
+            assert ("finished", STEPS) in con.execute("SELECT status, step FROM runs").fetchall()
+
+    return holds
+
+
+SMALL = overrides(f"{name}={value}" for name, value in TINY.items())
+ON_GPU = SMALL | {"device": "cuda"}
+# One line for each deployment, in an order in which each finds what it needs; a new one in prefect.yaml without a
+# line here fails the test below.
+CASES: dict[str, Case] = {
+    "build-dataset/local": Case(
+        lambda p: {
+            "raw": str(p.raw), "data": str(p.data),
+            "config": {"clips": {"frames": FRAMES}, "variants": {"count": 0}, "workers": 1},
+        },
+        built,
+    ),
+    "train-stage/local": Case(
+        lambda p: {"data": str(p.data), "run": str(p.runs / "starter"), "stage": "starter", "settings": SMALL},
+        trained("starter"),
+    ),
+    "train-stage/gpu": Case(
+        lambda p: {"data": str(p.data), "run": str(p.runs / "gpu"), "preset": "tiny", "settings": ON_GPU},
+        trained("gpu"),
+        without_gpu="A GPU was asked for (device 'cuda') and torch finds none",
+    ),
+}  # fmt: skip
+
+
+def prefect(*arguments: str, env: dict[str, str], check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run the prefect command line in the repository."""
     command = [sys.executable, "-m", "prefect", *arguments]
     done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def offered() -> list[str]:
+    """Every deployment of prefect.yaml as FLOW/NAME."""
+    deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
+    return [f"{d['entrypoint'].split(':')[1].replace('_', '-')}/{d['name']}" for d in deployments]
+
+
+def has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+@pytest.fixture(scope="module")
+def place(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
+    folder = tmp_path_factory.mktemp("deployed")
+    return Place(raw, folder / "data", folder / "runs")
+
+
+@pytest.fixture(scope="module")
+def deployed(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A server with all deployments and a worker, as the README starts them."""
+    env = server | {"OMP_NUM_THREADS": "1"}
+    prefect("work-pool", "create", "local", "--type", "process", env=env)
+    prefect("--no-prompt", "deploy", "--all", env=env)
+    with (tmp_path_factory.mktemp("worker") / "worker.log").open("wb") as log:
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local"],
+            env=env, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield env
+        finally:
+            stop(worker)
+
+
+def test_every_deployment_of_prefect_yaml_is_run_here():
+    assert sorted(offered()) == sorted(CASES)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_deployment_run_with_watch_completes_on_a_real_server_and_worker(name, deployed, place):
+    case = CASES[name]
+    given = [f"--param={k}={v if isinstance(v, str) else json.dumps(v)}" for k, v in case.parameters(place).items()]
+    done = prefect("deployment", "run", name, *given, "--watch", env=deployed, check=False)
+    if case.without_gpu and not has_gpu():
+        assert done.returncode != 0
+        assert case.without_gpu in last_failure(deployed, name)
+        return
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    case.holds(place)
 
 
-def test_the_deployment_builds_a_data_set_on_a_real_server_and_worker(raw, server, tmp_path):
-    prefect("work-pool", "create", "local", "--type", "process", env=server)
-    prefect("--no-prompt", "deploy", "--all", env=server)
-    log = (tmp_path / "worker.log").open("wb")
-    worker = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local"],
-        env=server, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
-    )  # fmt: skip
-    config = {"clips": {"frames": FRAMES}, "variants": {"count": 0}, "workers": 1}
-    data = tmp_path / "data"
-    try:
-        parameters = [f"--param=raw={raw}", f"--param=data={data}", f"--param=config={json.dumps(config)}"]
-        prefect("deployment", "run", "build-dataset/local", *parameters, "--watch", env=server)
-    finally:
-        stop(worker)
-        log.close()
-    report = json.loads((data / "last_run.json").read_text())
-    assert report["total_samples"] == report["total_clips_ok"] > 0
-    artifacts = json.loads(prefect("artifact", "ls", "--output", "json", env=server) or "[]")
+def last_failure(env: dict[str, str], name: str) -> str:
+    """The message of the newest failed run of a deployment's flow."""
+    body = {"flows": {"name": {"any_": [name.split("/")[0]]}}, "sort": "START_TIME_DESC", "limit": 1}
+    request = urllib.request.Request(
+        f"{env['PREFECT_API_URL']}/flow_runs/filter", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        [run] = json.loads(answer.read())
+    assert run["state_type"] == "FAILED", run["state"]
+    return str(run["state"]["message"])
+
+
+def test_the_build_leaves_its_tables_in_the_ui(deployed, place):
+    if not (place.data / "last_run.json").is_file():
+        pytest.skip("the deployment build-dataset/local was not run before this test")
+    artifacts = json.loads(prefect("artifact", "ls", "--output", "json", env=deployed).stdout or "[]")
     assert {"clips-by-verdict", "build-counters"} <= {artifact["key"] for artifact in artifacts}

@@ -1,0 +1,99 @@
+"""A person's word on clips: keep or drop, with who, when and why. The file is the truth, the catalog follows."""
+
+import logging
+import uuid
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from data_catalog.connection import open_catalog
+from data_catalog.writes import merge_decisions
+from pipeline.errors import LongdanceError
+from pipeline.files import read_json, write_json
+from pipeline.layout import DataFolder
+
+DECISIONS = ("keep", "drop", "clear")  # `clear` takes an earlier decision back: the thresholds decide again
+MOST_CLIPS, MOST_TEXT = 10_000, 2_000
+SPAN = ("source_id", "first_frame", "step", "frames")
+logger = logging.getLogger(__name__)
+
+
+def decide(data: DataFolder, clip_ids: Sequence[str], decision: str, who: str, why: str) -> dict[str, Any]:
+    """Write one decision on some clips down, durably; the verdict in `clips` follows at once.
+
+    Returns:
+        {"who", "decided", "clips": {clip_id: {"verdict", "reason", "decision"}}} as they are now.
+
+    Raises:
+        LongdanceError: no such decision or clip, or a clip that cannot be kept because it has no video.
+    """
+    _check(clip_ids, decision, who, why)
+    wanted = sorted(set(clip_ids))
+    with open_catalog(data.catalog, read_only=True) as con:
+        rows = con.execute(
+            f"""SELECT clip_id, {", ".join(SPAN)}, coalesce(align_reason, encode_error) FROM clips
+                WHERE clip_id IN (SELECT unnest($1)) ORDER BY clip_id""",
+            [wanted],
+        ).fetchall()
+        [(newest,)] = con.execute("SELECT max(decided) FROM decisions").fetchall()
+    if missing := sorted(set(wanted) - {row[0] for row in rows}):
+        raise LongdanceError(f"There is no clip {missing[0]!r} in the data set {data.root}: name one of `clips`.")
+    for clip_id, *_, hopeless in rows:
+        if hopeless and decision == "keep":
+            raise LongdanceError(f"Clip {clip_id} cannot be kept: it has no picture to store ({hopeless}).")
+    record: dict[str, Any] = {
+        "decision": decision,
+        "who": who,
+        "why": why,
+        "decided": _after(newest).isoformat(),
+        "clips": [{"clip_id": row[0], **dict(zip(SPAN, row[1:5]))} for row in rows],
+    }
+    name = f"{record['decided'].replace(':', '')}-{uuid.uuid4().hex[:8]}.json"
+    write_json(data.decisions / name, record)
+    with open_catalog(data.catalog) as con:
+        merge_decisions(con, list(_rows(record)))
+        answer = con.execute(
+            "SELECT clip_id, verdict, reason, decision FROM clips WHERE clip_id IN (SELECT unnest($1))", [wanted]
+        ).fetchall()
+    clips = {row[0]: dict(zip(("verdict", "reason", "decision"), row[1:])) for row in answer}
+    return {"who": who, "decided": record["decided"], "clips": clips}
+
+
+def _check(clip_ids: Sequence[str], decision: str, who: str, why: str) -> None:
+    if decision not in DECISIONS:
+        raise LongdanceError(f"The decision is {decision!r}: expected one of {', '.join(DECISIONS)}.")
+    if not 0 < len(clip_ids) <= MOST_CLIPS:
+        raise LongdanceError(f"{len(clip_ids)} clips were given: decide on 1 to {MOST_CLIPS} at a time.")
+    if not who.strip() or len(who) > MOST_TEXT or len(why) > MOST_TEXT:
+        raise LongdanceError(f"A decision needs a name, and at most {MOST_TEXT} characters of each text.")
+
+
+def _after(newest: datetime | None) -> datetime:
+    """Now in UTC, but after the newest decision even where the clock went back."""
+    now = datetime.now(UTC).replace(tzinfo=None)
+    return now if newest is None else max(now, newest + timedelta(microseconds=1))
+
+
+def _rows(record: dict[str, Any]) -> list[dict[str, Any]]:
+    act = {"decided": datetime.fromisoformat(record["decided"]), **{k: record[k] for k in ("decision", "who", "why")}}
+    return [{**clip, **act} for clip in record["clips"]]
+
+
+def recorded(data: DataFolder) -> list[dict[str, Any]]:
+    """Rows of `decisions` from the files on disk; what is no record is passed over with a warning."""
+    rows: list[dict[str, Any]] = []
+    paths = sorted(data.decisions.glob("*.json")) if data.decisions.is_dir() else []
+    for path in paths:
+        if path.name.startswith("."):  # half-written by a killed process: it never counted
+            continue
+        rows += _readable(path)
+    return rows
+
+
+def _readable(path: Path) -> list[dict[str, Any]]:
+    try:
+        return _rows(read_json(path))
+    except (ValueError, KeyError, TypeError) as error:
+        logger.warning("%s is no record of a decision and is passed over: %r", path, error)
+        return []

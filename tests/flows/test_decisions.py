@@ -1,0 +1,109 @@
+"""A decision is a file first and a row second: it survives the catalog, and a build honours it."""
+
+import json
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from data_catalog.connection import open_catalog
+from data_catalog.views import set_thresholds
+from data_catalog.writes import merge_clips, merge_decisions, merge_sources
+from flows.build_dataset import wanted_clips
+from flows.decisions import decide, recorded
+from flows.registry import rebuild_from_record
+from pipeline.config import BuildConfig
+from pipeline.errors import LongdanceError
+from pipeline.files import write_json
+from pipeline.layout import DataFolder
+from pipeline.prepare import keys
+from tests.data_catalog.rows import clip, source, table, threshold
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataFolder:
+    """Four clips: good, blurred, without a crop, and one that failed to encode."""
+    folder = DataFolder(tmp_path)
+    with open_catalog(folder.catalog) as con:
+        merge_sources(con, [source()])
+        span = {"step": 1, "frames": 181}
+        merge_clips(con, [clip(0, blur=0.1, first_frame=0, **span), clip(1, blur=0.9, first_frame=181, **span)])
+        merge_clips(con, [clip(2, align_reason="too_small"), clip(3, encode_error="damaged")])
+        set_thresholds(con, [threshold("blur", ">", 0.5, reason="blurred")])
+    return folder
+
+
+def test_a_decision_changes_the_verdict_at_once_and_says_who_when_and_why(data: DataFolder) -> None:
+    answer = decide(data, ["clip-0"], "drop", "ann", "feet cut off")
+    assert answer["clips"] == {"clip-0": {"verdict": "bad", "reason": "marked_drop", "decision": "drop"}}
+    [record] = [json.loads(path.read_text()) for path in data.decisions.glob("*.json")]
+    assert (record["who"], record["why"], record["decision"]) == ("ann", "feet cut off", "drop")
+    [(who, why, decided)] = table(data.catalog, "SELECT who, why, decided FROM decisions")
+    assert (who, why, decided.isoformat()) == ("ann", "feet cut off", record["decided"])
+
+
+def test_the_next_build_encodes_what_was_kept_and_not_what_was_dropped(data: DataFolder) -> None:
+    config = BuildConfig()
+    assert [w.clip_id for w in wanted_clips(data, config, keys(config))] == ["clip-0"]
+    decide(data, ["clip-0"], "drop", "ann", "")
+    decide(data, ["clip-1"], "keep", "ann", "the blur is motion")
+    assert [w.clip_id for w in wanted_clips(data, config, keys(config))] == ["clip-1"]
+
+
+def test_decisions_come_back_when_the_catalog_is_made_again_from_disk(data: DataFolder) -> None:
+    decide(data, ["clip-0", "clip-1"], "drop", "ann", "one")
+    decide(data, ["clip-1"], "keep", "bob", "two")
+    before = table(data.catalog, "SELECT * FROM decisions")
+    assert len(before) == 3
+    write_json(data.build_record, {"raw": "raw", "config": BuildConfig().model_dump(mode="json")})
+    data.catalog.unlink()
+    rebuild_from_record(data)
+    assert table(data.catalog, "SELECT * FROM decisions") == before
+
+
+def test_a_decision_that_was_killed_before_the_catalog_still_counts_after_a_rebuild(data: DataFolder) -> None:
+    decide(data, ["clip-0"], "drop", "ann", "")
+    with open_catalog(data.catalog) as con:
+        con.execute("DELETE FROM decision_rows")
+    with open_catalog(data.catalog) as con:
+        merge_decisions(con, recorded(data))
+    assert table(data.catalog, "SELECT decision FROM clips WHERE clip_id = 'clip-0'") == [("drop",)]
+
+
+def test_half_written_and_foreign_files_are_no_decisions(data: DataFolder) -> None:
+    decide(data, ["clip-0"], "drop", "ann", "")
+    (data.decisions / ".tmp-abc.json").write_text('{"decision": "keep"')
+    (data.decisions / "notes.json").write_text('{"hello": 1}')
+    (data.decisions / "torn.json").write_text('{"decision": "ke')
+    assert [row["decision"] for row in recorded(data)] == ["drop"]
+
+
+def test_a_later_word_wins_even_where_the_clock_went_back(data: DataFolder) -> None:
+    future = datetime(2126, 1, 1)
+    with open_catalog(data.catalog) as con:
+        row = {"clip_id": "clip-0", "source_id": "source-0", "first_frame": 0, "step": 1, "frames": 181}
+        merge_decisions(con, [row | {"decided": future, "decision": "keep", "who": "ann", "why": ""}])
+    decide(data, ["clip-0"], "drop", "bob", "")
+    assert table(data.catalog, "SELECT decision FROM clips WHERE clip_id = 'clip-0'") == [("drop",)]
+    assert table(data.catalog, "SELECT max(decided) FROM decisions") == [(future + timedelta(microseconds=1),)]
+
+
+@pytest.mark.parametrize(
+    ("clips", "decision", "who", "words"),
+    [
+        (["clip-0", "nobody"], "drop", "ann", "no clip 'nobody'"),
+        (["clip-2"], "keep", "ann", "cannot be kept"),
+        (["clip-3"], "keep", "ann", "cannot be kept"),
+        (["clip-0"], "delete", "ann", "'delete'"),
+        ([], "drop", "ann", "0 clips"),
+        (["clip-0"], "drop", "  ", "a name"),
+        (["clip-0"], "drop", "x" * 3000, "at most"),
+    ],
+)
+def test_a_decision_that_does_not_fit_is_one_sentence_and_leaves_nothing(
+    data: DataFolder, clips: list[str], decision: str, who: str, words: str
+) -> None:
+    with pytest.raises(LongdanceError, match=words):
+        decide(data, clips, decision, who, "")
+    assert not data.decisions.exists()
+    assert table(data.catalog, "SELECT * FROM decisions") == []
