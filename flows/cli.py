@@ -75,13 +75,11 @@ def main() -> None:
     longdance build RAW --data DATA         raw videos to training-ready shards
     longdance train STAGE --data DATA --run RUN   train starter, extrapolation, interpolation
     longdance generate --runs RUN... --image P.png --out F.mp4   a long video and its drift
-    longdance plan --frames 181             which frames each network call sees and makes
     longdance prune --run RUN --data DATA   a version without what teaches nothing
     longdance sql "SELECT ..." --data DATA  ask the catalog
     longdance report --data DATA            a page of it all, as a file
     longdance serve --data DATA             the same page live; mark clips keep or drop
     longdance doctor                        what is installed, what is missing, how to mend it
-    longdance verify --data DATA            check every stored byte
     longdance synth OUT --videos 8          draw synthetic dancers to try it on
     """
 

@@ -23,6 +23,7 @@ from data_catalog.writes import (
     merge_rollouts,
     merge_runs,
     merge_sources,
+    merge_tables,
     merge_versions,
     register_shards,
     set_current,
@@ -60,6 +61,8 @@ def test_every_merge_can_be_repeated(path: Path) -> None:
             merge_checkpoints(con, [{"run": "r", "step": 10, "path": "r/10", "verified": True}])
             merge_losses(con, [loss(0, 0.5), loss(1, 0.7)])
             merge_rollouts(con, [{"rollout": "x", "path": "x.mp4", "seed": 1, "metrics": {"psnr": 20.0}}])
+            merge_tables(con, {"ledgers": [{"fragment": "f", "run": "r"}]})
+            merge_tables(con, {"worth": [{"evidence": "e", "sample_key": "clip-0-v0", "rho": 0.5}]})
             merge_decisions(con, [{"clip_id": "clip-0", "decided": datetime(2026, 11, 1), "decision": "keep"}])
     with open_catalog(path, read_only=True) as con:
         counts = {name: con.execute(f"SELECT count(*) FROM {name}").fetchall()[0][0] for name in TABLES}
