@@ -23,7 +23,7 @@ OLDEST_FFMPEG = (6, 0)
 # What is known to be bad about those that would run: (before this version, why).
 BAD_FFMPEG = [((8, 1), "CVE-2026-40962: out-of-bounds write in mov.c, the container of most phone videos")]
 # The bundle that `longdance pose-model` makes with the versions in constraints.txt.
-POSE_SHA256 = "fbf22b39919bb8cd2ca93fd6848dcb4db7c9486bee1a06a0e49a983cca7d8d37"
+POSE_SHA256 = "e3762f1307b095943f120f541bc75d1e1bfc5a2be19c769eb361fa3952205858"
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,23 @@ def trained(run: str) -> Callable[[Place], None]:
     return holds
 
 
+def first_clip(place: Place) -> str:
+    with open_catalog(place.data / "catalog.duckdb", read_only=True) as con:
+        [(clip,)] = con.execute("SELECT min(clip_id) FROM samples").fetchall()
+    return str(clip)
+
+
+def generated(place: Place) -> None:
+    assert (place.runs / "seven.mp4").is_file()
+    with open_catalog(place.data / "catalog.duckdb", read_only=True) as con:
+        assert con.execute("SELECT plan FROM rollouts").fetchall() == [("origin",)]
+
+
+def pruned(place: Place) -> None:
+    with open_catalog(place.data / "catalog.duckdb", read_only=True) as con:
+        assert ("lean",) in con.execute("SELECT version FROM versions").fetchall()
+
+
 SMALL = overrides(f"{name}={value}" for name, value in TINY.items())
 ON_GPU = SMALL | {"device": "cuda"}
 # One line for each deployment, in an order in which each finds what it needs; a new one in prefect.yaml without a
@@ -72,6 +89,21 @@ CASES: dict[str, Case] = {
         lambda p: {"data": str(p.data), "run": str(p.runs / "gpu"), "preset": "tiny", "settings": ON_GPU},
         trained("gpu"),
         without_gpu="A GPU was asked for (device 'cuda') and torch finds none",
+    ),
+    # Seven frames are the starter's own call, so that the one run there is covers the plan.
+    "generate/local": Case(
+        lambda p: {
+            "runs": [str(p.runs / "starter")], "out": str(p.runs / "seven.mp4"), "data": str(p.data),
+            "clip": first_clip(p), "frames": 7, "settings": {"steps": 2}, "gif_mb": 0,
+        },
+        generated,
+    ),
+    "score-and-prune/local": Case(
+        lambda p: {
+            "data": str(p.data), "runs": [str(p.runs / "starter")], "name": "lean",
+            "policy": {"score": "random", "fraction": 0.5},
+        },
+        pruned,
     ),
 }  # fmt: skip
 

@@ -247,7 +247,7 @@ def test_ctrl_c_ends_it_without_a_word_and_a_taken_port_is_one_sentence(shown):
     assert process.stdout is not None
     process.stdout.readline()
     os.kill(process.pid, signal.SIGINT)
-    _, said = process.communicate(timeout=20)
+    _, said = process.communicate(timeout=90)
     assert process.returncode == 0
     assert "Traceback" not in said
 
