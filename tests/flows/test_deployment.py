@@ -94,7 +94,7 @@ CASES: dict[str, Case] = {
     "generate/local": Case(
         lambda p: {
             "runs": [str(p.runs / "starter")], "out": str(p.runs / "seven.mp4"), "data": str(p.data),
-            "clip": first_clip(p), "frames": 7, "settings": {"steps": 2}, "gif_mb": 0,
+            "clip": first_clip(p), "image": None, "frames": 7, "settings": {"steps": 2}, "gif_mb": 0,
         },
         generated,
     ),
