@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from pipeline.config import BuildConfig
+from pipeline.files import sha256_file
 from pipeline.synthetic import SynthVideo, write_video
 
 FRAMES = 25  # a short clip: what is tested here is order and survival, not length
@@ -96,6 +97,49 @@ def build(raw: Path, data: Path, env: dict[str, str], *more: str) -> dict[str, A
     done = subprocess.run(command(raw, data, *more), env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return dict(json.loads((data / "last_run.json").read_text()))
+
+
+STEPS = 20
+SETTINGS: dict[str, Any] = {
+    "steps": STEPS, "batch": 2, "checkpoint_every": 2, "validate_every": 10, "sample_every": 10, "sample_steps": 2,
+    "holdout": 0, "encode": {"picture": 32, "fit_frames": 16},
+}  # fmt: skip
+
+
+def train(data: Path, run: Path, *more: str) -> list[str]:
+    """`longdance train starter` at a size that takes seconds."""
+    flat = {**SETTINGS, **{f"encode.{name}": value for name, value in SETTINGS["encode"].items()}}
+    settings = [f"--set={name}={value}" for name, value in flat.items() if name != "encode"]
+    command = [sys.executable, "-m", "flows.cli", "train", "starter", "--data", str(data), "--run", str(run)]
+    return [*command, *settings, *more]
+
+
+def run_to_end(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[Any]:
+    """Run one command of longdance."""
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+def weights(run: Path) -> dict[str, str]:
+    """The sha256 of the last checkpoint's parts."""
+    folder = run / "checkpoints" / f"step-{STEPS:08d}"
+    return {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="session")
+def data(raw: Path, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A built data set to train on. Runs are all that is added to it."""
+    folder = tmp_path_factory.mktemp("train") / "data"
+    build(raw, folder, server)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(data: Path, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed, on one thread. Read only."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    done = run_to_end(train(data, run), server | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return run
 
 
 def shards_of(data: Path) -> dict[str, bytes]:
