@@ -20,8 +20,15 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model.errors import CheckpointError
-from model.files import atomic_folder, remove_temp_folders, sha256_from_disk
-from pipeline.files import canonical_json, fsync_path, read_json, sha256_file
+from pipeline.files import (
+    atomic_folder,
+    canonical_json,
+    fsync_path,
+    read_json,
+    remove_temp_folders,
+    sha256_file,
+    sha256_from_disk,
+)
 
 _log = logging.getLogger(__name__)
 

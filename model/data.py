@@ -13,11 +13,10 @@ import numpy as np
 
 from model.config import EncodeConfig
 from model.errors import DataError
-from model.files import sha256_json
 from model.latents import codec_folder, manifest_path
 from model.samples import Sample, holdout_sources, read_samples
 from model.versions import Version, read_version
-from pipeline.files import read_json
+from pipeline.files import read_json, sha256_json
 
 _OPEN_FILES = 128
 """Latent files a thread keeps open: well below the usual limit of 1,024."""

@@ -16,7 +16,6 @@ import pyarrow.parquet as pq
 
 from model.config import TrainConfig, parse_config
 from model.errors import DataError, LedgerError, RunError
-from model.files import sha256_json
 from model.initial import run_checkpoint
 from model.ledger import fragments, read_fragment
 from model.policy import Policy, ScoreConfig
@@ -33,7 +32,7 @@ from model.worth import (
     split_half,
     standard_error,
 )
-from pipeline.files import atomic, read_json
+from pipeline.files import atomic, read_json, sha256_json
 
 NEEDS_IRREDUCIBLE = ("unlearnable", "rho")
 _ANCHORS, _ANCHOR_SHARE = 64, 0.05

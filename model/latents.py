@@ -25,10 +25,9 @@ import numpy as np
 from model.codec import Codec, KLCodec, fit_patch_codec, load_codec, resize_frames
 from model.config import EncodeConfig
 from model.errors import DataError
-from model.files import atomic_folder
 from model.samples import Sample, read_samples
 from model.text import prompts_of, write_text
-from pipeline.files import atomic, read_json, sha256_file, write_json
+from pipeline.files import atomic, atomic_folder, read_json, sha256_file, write_json
 from pipeline.shards import read_member
 
 Progress = Callable[[int, int], None]

@@ -15,8 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.errors import LedgerError
-from model.files import sha256_json
-from pipeline.files import atomic, sha256_file
+from pipeline.files import atomic, sha256_file, sha256_json
 
 SCORE_VERSION = 1
 """Part of a fragment's identity: raised when the same run, bank and bytes would give other losses."""

@@ -22,7 +22,6 @@ from torch import Tensor
 from model.calls import CallNoise, CallSettings, make_window
 from model.codec import Codec
 from model.diffusion import PredictionType
-from model.files import sha256_json
 from model.guidance import Scales, TextPair
 from model.objective import Network
 from model.plan import Call
@@ -30,7 +29,7 @@ from model.rollout_store import RolloutStore
 from model.sampling import SamplingConfig
 from model.schedule import Step, Stretch, final_steps, steps_of
 from model.stages import call_window
-from pipeline.files import remove_temps
+from pipeline.files import remove_temps, sha256_json
 from pipeline.video_out import encode_segment, join_segments
 
 SEGMENT = 24

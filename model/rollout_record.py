@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import RolloutError
-from model.files import sha256_json
 from model.runs import differences
 from model.schedule import Stretch
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, sha256_json, write_json
 
 
 @dataclass

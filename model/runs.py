@@ -20,8 +20,7 @@ from model.checkpoint import inspect_checkpoint, list_checkpoints
 from model.config import TrainConfig
 from model.data import SplitData
 from model.errors import RunError
-from model.files import sha256_json
-from pipeline.files import read_json, sha256_file, write_json
+from pipeline.files import read_json, sha256_file, sha256_json, write_json
 
 _LIBRARIES = ("torch", "diffusers", "accelerate", "transformers", "numpy", "safetensors")
 _PACKAGE = Path(__file__).parent

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_catalog.connection import open_catalog
+from model.captions import NAME, read_captions
 from model.errors import DataError
 
 
@@ -28,21 +29,22 @@ class Sample:
 
 
 def read_samples(data: Path) -> list[Sample]:
-    """Every sample of the data set in key order, bad clips included. Raises DataError if there is none."""
+    """Every sample of the data set in key order, bad clips included. Raises DataError if there is none, or if
+    `captions.csv` is not as it should be."""
     path = data / "catalog.duckdb"
     if not path.is_file():
         raise DataError(f"There is no data set in {data} (no catalog.duckdb): run `longdance build` first.")
     with open_catalog(path, read_only=True) as catalog:
-        names = {row[0] for row in catalog.execute("DESCRIBE samples").fetchall()}
-        caption = "s.caption" if "caption" in names else "NULL"
         rows = catalog.execute(
-            f"SELECT s.sample_key, s.clip_id, c.source_id, s.shard, h.sha256, s.mp4_offset, s.mp4_length, "
-            f"c.verdict = 'ok', {caption}, s.mp4_sha256 FROM samples s JOIN clips c USING (clip_id) "
+            "SELECT s.sample_key, s.clip_id, c.source_id, s.shard, h.sha256, s.mp4_offset, s.mp4_length, "
+            "c.verdict = 'ok', NULL, s.mp4_sha256 FROM samples s JOIN clips c USING (clip_id) "
             "JOIN shards h ON h.shard = s.shard ORDER BY s.sample_key"
         ).fetchall()
+        clips = dict(catalog.execute("SELECT clip_id, source_id FROM clips").fetchall())
     if not rows:
         raise DataError(f"The data set in {data} holds no samples: run `longdance build` on videos with dancers.")
-    return [Sample(*row) for row in rows]
+    captions = read_captions(data / NAME, clips)
+    return [replace(sample, caption=captions.get(sample.clip_id)) for sample in (Sample(*row) for row in rows)]
 
 
 def holdout_sources(sources: Sequence[str], fraction: float) -> frozenset[str]:

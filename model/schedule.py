@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from model.errors import PlanError
-from model.files import sha256_json
 from model.plan import Call
+from pipeline.files import sha256_json
 
 Stretch = tuple[int, int]
 """Frames [start, stop) that are to be made again, as Python slices count."""

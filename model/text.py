@@ -11,8 +11,7 @@ from safetensors.torch import save_file
 
 from model.config import EncodeConfig
 from model.errors import DataError
-from model.files import sha256_json
-from pipeline.files import atomic
+from pipeline.files import atomic, sha256_json
 
 ZEROS_WIDTH = 32
 """Width of the embeddings when there is no text encoder and the network is made from nothing."""

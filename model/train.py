@@ -5,6 +5,7 @@ accelerate launch -m model.train --config CONFIG.json --data DATA --run RUN [--f
 
 from __future__ import annotations
 
+import ctypes
 import json
 import signal
 import sys
@@ -226,6 +227,12 @@ def _stop_flag() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
+def stop_with_parent() -> None:
+    """Get SIGTERM when the process that started this one is gone, so that nobody trains on unseen (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, of linux/prctl.h
+
+
 def _print_event() -> Progress:
     """Events as JSON lines on standard output: all but steps, and of these at most five a second."""
     last = 0.0
@@ -248,6 +255,7 @@ def _print_event() -> Progress:
 @click.option("--fork", type=click.Path(path_type=Path))
 def main(config_path: Path, data: Path, run_dir: Path, fork: Path | None) -> None:
     """Train a stage as CONFIG (JSON) says; prints events as JSON lines."""
+    stop_with_parent()
     try:
         raw = json.loads(config_path.read_bytes())
         result = train(data, run_dir, parse_config(raw), _print_event(), fork)

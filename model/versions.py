@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from model.errors import VersionError
-from model.files import sha256_json
 from model.samples import Sample
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, sha256_json, write_json
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 

@@ -1,10 +1,11 @@
-"""Files that are either whole or not there: temp name, fsync, rename, fsync the folder."""
+"""Files and folders that are either whole or not there: temp name, fsync, rename, fsync the folder."""
 
 import contextlib
 import fcntl
 import hashlib
 import json
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,6 +49,23 @@ def atomic(path: Path) -> Iterator[Path]:
         temp.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield an empty temp folder; on success its files are fsynced and it is renamed to `path`, which must not
+    exist; on an exception it is removed. What a killed process leaves, `remove_temp_folders` clears."""
+    temp = temp_name(path)
+    temp.mkdir(parents=True)
+    try:
+        yield temp
+        for file in sorted(temp.rglob("*")):
+            fsync_path(file)
+        fsync_path(temp)
+        temp.rename(path)
+        fsync_path(path.parent)
+    finally:
+        shutil.rmtree(temp, ignore_errors=True)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Atomically write `data`; does nothing when the file already holds it."""
     if path.is_file() and path.stat().st_size == len(data) and path.read_bytes() == data:
@@ -66,6 +84,11 @@ def canonical_json(value: Any) -> bytes:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
+def sha256_json(value: Any) -> str:
+    """Hex sha256 of the one spelling of a JSON value."""
+    return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
 def read_json(path: Path) -> Any:
     """The value in a JSON file."""
     return json.loads(path.read_bytes())
@@ -77,6 +100,14 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_from_disk(path: Path) -> str:
+    """Hex sha256 of what the disk holds of a file, and not of what memory remembers of it."""
+    if hasattr(os, "posix_fadvise"):
+        with path.open("rb") as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    return sha256_file(path)
+
+
 def remove_temps(*folders: Path) -> int:
     """Remove what a killed process left half-written below these folders of ours; returns how many files."""
     count = 0
@@ -86,6 +117,13 @@ def remove_temps(*folders: Path) -> int:
                 path.unlink(missing_ok=True)
                 count += 1
     return count
+
+
+def remove_temp_folders(root: Path) -> None:
+    """Remove the folders that killed processes left half-written in `root`. The caller holds its lock."""
+    for path in root.glob(f"{TEMP_MARK}*"):
+        if path.is_dir():
+            shutil.rmtree(path)
 
 
 @contextlib.contextmanager

@@ -69,13 +69,14 @@ def test_many_readers_read_at_once(path: Path) -> None:
 
 def test_queries_get_through_between_the_writes_of_a_build_and_see_whole_batches(path: Path) -> None:
     writer = """
-import sys
+import sys, time
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_clips
 for batch in range(12):
     with open_catalog(sys.argv[1]) as con:
         merge_clips(con, [{"clip_id": f"clip-{10 * batch + i}"} for i in range(10)])
     print(batch, flush=True)
+    time.sleep(0.05)  # the work between two writes
 """
     seen = set()
     with spawn(writer, path) as child:

@@ -10,14 +10,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pipeline.config import BuildConfig
+from pipeline.files import sha256_file
 from pipeline.synthetic import SynthVideo, write_video
 
+ROOT = Path(__file__).parents[2]
 FRAMES = 25  # a short clip: what is tested here is order and survival, not length
 SMALL = ["--frames", str(FRAMES), "--variants", "1", "--workers", "2"]
 
@@ -72,6 +75,34 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     stop(process)
 
 
+def prefect(*arguments: str, env: dict[str, str], check: bool = True) -> subprocess.CompletedProcess[str]:
+    """Run the prefect command line in the repository."""
+    command = [sys.executable, "-m", "prefect", *arguments]
+    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert not check or done.returncode == 0, done.stdout + done.stderr
+    return done
+
+
+def deploy_all(server: dict[str, str]) -> dict[str, str]:
+    """The environment of a server that knows the pool and all deployments, on one thread, as the README does it."""
+    env = server | {"OMP_NUM_THREADS": "1"}
+    prefect("work-pool", "create", "local", "--type", "process", "--overwrite", env=env)
+    prefect("--no-prompt", "deploy", "--all", env=env)
+    return env
+
+
+@contextmanager
+def worker(env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[Any]]:
+    """A process worker on the pool, for as long as the block lasts."""
+    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local"]
+    with log.open("ab") as file:
+        process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=file, stderr=file, start_new_session=True)
+        try:
+            yield process
+        finally:
+            stop(process)
+
+
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three short videos of drawn dancers: one has a moving camera, one is too slow."""
@@ -96,6 +127,49 @@ def build(raw: Path, data: Path, env: dict[str, str], *more: str) -> dict[str, A
     done = subprocess.run(command(raw, data, *more), env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return dict(json.loads((data / "last_run.json").read_text()))
+
+
+STEPS = 20
+SETTINGS: dict[str, Any] = {
+    "steps": STEPS, "batch": 2, "checkpoint_every": 2, "validate_every": 10, "sample_every": 10, "sample_steps": 2,
+    "holdout": 0, "encode": {"picture": 32, "fit_frames": 16},
+}  # fmt: skip
+
+
+def train(data: Path, run: Path, *more: str) -> list[str]:
+    """`longdance train starter` at a size that takes seconds."""
+    flat = {**SETTINGS, **{f"encode.{name}": value for name, value in SETTINGS["encode"].items()}}
+    settings = [f"--set={name}={value}" for name, value in flat.items() if name != "encode"]
+    command = [sys.executable, "-m", "flows.cli", "train", "starter", "--data", str(data), "--run", str(run)]
+    return [*command, *settings, *more]
+
+
+def run_to_end(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[Any]:
+    """Run one command of longdance."""
+    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+
+
+def weights(run: Path) -> dict[str, str]:
+    """The sha256 of the last checkpoint's parts."""
+    folder = run / "checkpoints" / f"step-{STEPS:08d}"
+    return {path.name: sha256_file(path) for path in sorted(folder.iterdir())}
+
+
+@pytest.fixture(scope="session")
+def data(raw: Path, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A built data set to train on. Runs are all that is added to it."""
+    folder = tmp_path_factory.mktemp("train") / "data"
+    build(raw, folder, server)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained(data: Path, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing disturbed, on one thread. Read only."""
+    run = tmp_path_factory.mktemp("trained") / "run"
+    done = run_to_end(train(data, run), server | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stdout + done.stderr
+    return run
 
 
 def shards_of(data: Path) -> dict[str, bytes]:

@@ -1,8 +1,6 @@
 """The README's way through Prefect: a real server, a process worker, and every deployment of prefect.yaml in turn."""
 
 import json
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,9 +11,7 @@ import pytest
 import yaml
 
 from data_catalog.connection import open_catalog
-from flows.options import overrides
-from tests.flows.conftest import FRAMES, stop
-from tests.flows.test_train_stage import STEPS, TINY
+from tests.flows.conftest import FRAMES, SETTINGS, STEPS, deploy_all, prefect, worker
 
 ROOT = Path(__file__).parents[2]
 
@@ -69,8 +65,7 @@ def pruned(place: Place) -> None:
         assert ("lean",) in con.execute("SELECT version FROM versions").fetchall()
 
 
-SMALL = overrides(f"{name}={value}" for name, value in TINY.items())
-ON_GPU = SMALL | {"device": "cuda"}
+ON_GPU = SETTINGS | {"device": "cuda"}
 # One line for each deployment, in an order in which each finds what it needs; a new one in prefect.yaml without a
 # line here fails the test below.
 CASES: dict[str, Case] = {
@@ -82,7 +77,7 @@ CASES: dict[str, Case] = {
         built,
     ),
     "train-stage/local": Case(
-        lambda p: {"data": str(p.data), "run": str(p.runs / "starter"), "stage": "starter", "settings": SMALL},
+        lambda p: {"data": str(p.data), "run": str(p.runs / "starter"), "stage": "starter", "settings": SETTINGS},
         trained("starter"),
     ),
     "train-stage/gpu": Case(
@@ -108,14 +103,6 @@ CASES: dict[str, Case] = {
 }  # fmt: skip
 
 
-def prefect(*arguments: str, env: dict[str, str], check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the prefect command line in the repository."""
-    command = [sys.executable, "-m", "prefect", *arguments]
-    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
-    assert not check or done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
 def offered() -> list[str]:
     """Every deployment of prefect.yaml as FLOW/NAME."""
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
@@ -137,18 +124,9 @@ def place(raw: Path, tmp_path_factory: pytest.TempPathFactory) -> Place:
 @pytest.fixture(scope="module")
 def deployed(server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A server with all deployments and a worker, as the README starts them."""
-    env = server | {"OMP_NUM_THREADS": "1"}
-    prefect("work-pool", "create", "local", "--type", "process", env=env)
-    prefect("--no-prompt", "deploy", "--all", env=env)
-    with (tmp_path_factory.mktemp("worker") / "worker.log").open("wb") as log:
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local"],
-            env=env, cwd=ROOT, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-        try:
-            yield env
-        finally:
-            stop(worker)
+    env = deploy_all(server)
+    with worker(env, tmp_path_factory.mktemp("worker") / "worker.log"):
+        yield env
 
 
 def test_every_deployment_of_prefect_yaml_is_run_here():
@@ -164,7 +142,7 @@ def test_a_deployment_run_with_watch_completes_on_a_real_server_and_worker(name,
         assert done.returncode != 0
         assert case.without_gpu in last_failure(deployed, name)
         return
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == 0, last_failure(deployed, name)
     case.holds(place)
 
 

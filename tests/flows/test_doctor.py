@@ -26,6 +26,7 @@ from flows.doctor_tools import (
 )
 from pipeline.ffmpeg import ffmpeg_exe
 from pipeline.files import sha256_file
+from pipeline.pose_model import cached_model
 
 
 def examine(*arguments: str, **env: str) -> tuple[int, dict[str, dict[str, str]]]:
@@ -107,7 +108,7 @@ def test_the_pose_model_is_checked_byte_by_byte(pose_model, tmp_path, monkeypatc
     monkeypatch.delenv("LONGDANCE_POSE_MODEL", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert only(check_pose_model()).do == "longdance pose-model"
-    cached = tmp_path / "longdance" / "pose_landmarker_full.task"
+    cached = cached_model()
     cached.parent.mkdir()
     whole = pose_model.read_bytes()
     for broken in (b"", whole[: len(whole) // 2], whole[:5000] + b"?" + whole[5001:]):

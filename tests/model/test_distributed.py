@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from model.checkpoint import inspect_checkpoint
+from model.runs import locked
 from model.train import EXIT_STOPPED, main, train
 from tests.model.dataset import micro_config
 
@@ -21,7 +23,8 @@ SETTINGS = {"steps": 20, "batch": 4, "checkpoint_every": 10, "validate_every": 5
 def launch(data: Path, run_dir: Path, config_path: Path, processes: int) -> list[str]:
     """The command for several processes. Without `--multi_gpu` accelerate starts one: on CPUs it wants mpirun.
     With it torchrun starts them, and the config's `device` makes them use gloo."""
-    launcher = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch", "--multi_gpu"]
+    launcher = [sys.executable, "-m", "accelerate.commands.accelerate_cli", "launch"]
+    launcher += ["--multi_gpu"] if processes > 1 else ["--cpu"]
     counts = ["--num_processes", str(processes), "--num_machines", "1", "--main_process_port", "0"]
     options = ["--mixed_precision", "no", "--dynamo_backend", "no", "--num_cpu_threads_per_process", "1"]
     program = ["-m", "model.train", "--config", str(config_path), "--data", str(data), "--run", str(run_dir)]
@@ -57,6 +60,31 @@ def test_two_processes_match_one_and_see_every_sample_of_an_epoch_once(dataset: 
     events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [event["kind"] for event in events].count("ended") == 1
     assert max(event["step"] for event in events) == 20
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_sigterm_to_accelerate_leaves_a_checkpoint_and_no_process(
+    processes: int, dataset: Path, tmp_path: Path
+) -> None:
+    config = micro_config(**{**SETTINGS, "steps": 100_000, "checkpoint_every": 100_000})
+    (tmp_path / "config.json").write_text(config.model_dump_json())
+    command = launch(dataset, tmp_path / "run", tmp_path / "config.json", processes)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    seen = []
+    with (
+        (tmp_path / "errors").open("w") as errors,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment) as launcher,
+    ):
+        assert launcher.stdout is not None
+        for line in launcher.stdout:  # to the end, when the last process has let go of it
+            seen.append(json.loads(line)["kind"])
+            if seen.count("step") == 1 and seen[-1] == "step":
+                launcher.send_signal(signal.SIGTERM)
+    assert seen[-1] == "ended", (tmp_path / "errors").read_text()
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").glob("step-*")
+    assert inspect_checkpoint(checkpoint)[0] is not None
+    with locked(tmp_path / "run"):
+        pass
 
 
 def test_the_program_stops_on_sigterm_with_its_own_status_and_says_errors_plainly(
