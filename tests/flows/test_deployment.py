@@ -96,7 +96,7 @@ CASES: dict[str, Case] = {
     "score-and-prune/local": Case(
         lambda p: {
             "data": str(p.data), "runs": [str(p.runs / "starter")], "name": "lean",
-            "policy": {"score": "random", "fraction": 0.5},
+            "policy": {"score": "random", "fraction": 0.5, "motion_strata": 2},
         },
         pruned,
     ),
