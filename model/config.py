@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -26,7 +27,8 @@ class EncodeConfig(_Frozen):
     """How frames and prompts become what the network sees."""
 
     codec: str = "embedded"
-    """`embedded` (patches with a PCA fitted on the data set) or the folder or hub id of an `AutoencoderKL`."""
+    """`embedded` (patches with a PCA fitted on the data set), the folder or hub id of an `AutoencoderKL`, or a folder
+    that `longdance export` wrote, for the very codec of another data set."""
     picture: int = Field(64, ge=8)
     """Side of the square picture that is encoded, in pixels."""
     patch: int = Field(4, ge=1)
@@ -54,7 +56,12 @@ class EncodeConfig(_Frozen):
         """`text` with its default filled in."""
         if self.text is not None:
             return self.text
-        return "zeros" if self.codec == "embedded" else self.codec
+        return "zeros" if self.codec == "embedded" or self.codec_is_saved else self.codec
+
+    @property
+    def codec_is_saved(self) -> bool:
+        """Whether `codec` names a folder that holds a codec as `model.codec` saves it."""
+        return (Path(self.codec) / "codec.json").is_file()
 
 
 class TrainConfig(_Frozen):

@@ -31,10 +31,9 @@ class DryRun:
     latent_bytes: int
 
     def lines(self) -> list[str]:
-        """As a table for the eye."""
+        """What it takes, line by line, for the eye."""
         keep = self.config["keep"]
         return [
-            *(f"{name}: {value}" for name, value in self.config.items()),
             f"parameters: {self.parameters:,}, of which {self.trained_parameters:,} learn",
             *(f"predicted memory on a GPU, {line}" for line in self.memory.lines()),
             f"steps: {self.steps:,}, {self.epochs:.1f} epochs of {self.samples:,} samples "
@@ -47,7 +46,7 @@ class DryRun:
 
 def dry_run(data: Path, config: TrainConfig) -> DryRun:
     """Work out what `train` would do. Raises what `train` raises for a data set or network that does not fit."""
-    split = load_data(data, config.encode, config.holdout)
+    split = load_data(data, config.encode, config.holdout, config.version)
     width = text_width(split.latents, config.encode, split.prompts)
     network = initial_network(config, split.train.shape[0], width)
     text = TextTable(split.latents, config.encode, split.prompts, network.unet.config.cross_attention_dim)

@@ -24,7 +24,7 @@ import numpy as np
 
 from model.codec import Codec, KLCodec, fit_patch_codec, load_codec, resize_frames
 from model.config import EncodeConfig
-from model.errors import DataError
+from model.errors import CodecError, DataError
 from model.samples import Sample, read_samples
 from model.text import prompts_of, write_text
 from pipeline.files import atomic, atomic_folder, read_json, sha256_file, write_json
@@ -78,11 +78,24 @@ def prepare_codec(data: Path, config: EncodeConfig, samples: Sequence[Sample], d
     codec: Codec
     if config.codec == "embedded":
         codec = fit_patch_codec(_fit_frames(data, config, samples), config.patch, config.channels)
+    elif config.codec_is_saved:
+        codec = _saved_codec(config, device)
     else:
         codec = KLCodec(config.codec, config.picture, device)
     with atomic_folder(folder) as temp:
         codec.save(temp)
     return load_codec(folder, device)
+
+
+def _saved_codec(config: EncodeConfig, device: str) -> Codec:
+    """The codec that another data set was encoded with. Raises CodecError if it is for pictures of another size."""
+    codec = load_codec(Path(config.codec), device)
+    if codec.picture != config.picture:
+        raise CodecError(
+            f"The codec in {config.codec} is for pictures of {codec.picture} pixels, setting 'encode.picture' is "
+            f"{config.picture}: set it to {codec.picture}."
+        )
+    return codec
 
 
 def _fit_frames(data: Path, config: EncodeConfig, samples: Sequence[Sample]) -> np.ndarray:

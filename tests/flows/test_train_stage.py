@@ -43,3 +43,11 @@ def test_a_changed_setting_and_an_unknown_stage_are_refused_in_one_sentence(data
     assert unknown.returncode == 2
     assert "'middle'" in unknown.stderr
     assert "Traceback" not in unknown.stderr
+
+
+def test_a_dry_run_prints_config_parameters_memory_and_disk_and_makes_nothing(data, trained, server, tmp_path):
+    done = run_to_end([*train(data, tmp_path / "run"), "--dry-run"], server)
+    assert done.returncode == 0, done.stderr
+    for words in ('"stage": "starter"', "parameters:", "predicted memory", "disk for checkpoints", "disk for latents"):
+        assert words in done.stdout
+    assert not (tmp_path / "run").exists()

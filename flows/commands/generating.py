@@ -6,9 +6,7 @@ from typing import Any, cast
 
 import click
 
-FILE = click.Path(path_type=Path, dir_okay=False)
-FOLDER = click.Path(path_type=Path, file_okay=False)
-FORMATS = click.Choice(["table", "json", "csv"])
+from flows.commands.shared import FILE, FOLDER, FORMATS, prefect_settings
 
 
 @click.command(epilog="Example: longdance plan --frames 181 --plan origin --draw plan.png")
@@ -83,8 +81,6 @@ def generate(
     lpips: Path | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Generate a long video from one picture, and measure its drift. Run it again to go on."""
-    from flows.cli import prefect_settings
-
     runs, values = [run, *more_runs], sampling_values(seed, sampler, steps, settings)
     if dry_run:
         click.echo(_checked(runs, name, frames, values))

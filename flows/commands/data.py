@@ -1,0 +1,148 @@
+"""Raw videos to a data set, and what asks it: build, synth, sql, verify, catalog, settings, pose-model."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from flows.commands.shared import FOLDER, FORMATS, THERE, data_option, prefect_settings
+
+
+@click.command(epilog="Example: longdance build ~/videos --data ~/dance --variants 1 --set crop.margin=0.05")
+@click.argument("raw", type=FOLDER)
+@data_option
+@click.option("--frames", type=int, help="Frames of a clip [181].")
+@click.option("--fps", help="Resample to this rate [the source's own, or its k-th frame].")
+@click.option("--crop", type=click.Choice(["static", "follow"]), help="One crop per clip, or a moving window.")
+@click.option("--variants", type=click.IntRange(0, 2), help="Augmented variants of each clip [2].")
+@click.option("--keep-bad/--drop-bad", default=None, help="Store clips whose verdict is bad, too [drop].")
+@click.option("--workers", type=click.IntRange(0), help="Worker processes [one per core].")
+@click.option("--config", "file", type=THERE, help="JSON file of settings.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting; `longdance settings` lists them."
+)
+@click.option("--dry-run", is_flag=True, help="Print the resolved config and stop.")
+def build(
+    raw: Path, data: Path, frames: int | None, fps: str | None, crop: str | None, variants: int | None,
+    keep_bad: bool | None, workers: int | None, file: Path | None, settings: tuple[str, ...], dry_run: bool,
+) -> None:  # fmt: skip
+    """Cut raw videos into pose-aligned clips, in shards. Run it again to go on or to add videos."""
+    from flows.options import resolve
+    from pipeline.config import BuildConfig
+
+    flags = {
+        "clips.frames": frames, "clips.fps": fps, "crop.mode": crop, "variants.count": variants,
+        "shards.keep_bad": keep_bad, "workers": workers,
+    }  # fmt: skip
+    config = resolve(BuildConfig, file, flags, settings)
+    if dry_run:
+        click.echo(config.model_dump_json(indent=1))
+        return
+    from pipeline.sources import require_videos
+
+    require_videos(raw, data)
+    prefect_settings()
+    from flows.build_dataset import build_dataset
+
+    counters = build_dataset(raw, data, config)
+    show_build(data, counters)
+
+
+def show_build(data: Path, counters: dict[str, int]) -> None:
+    """What a build did and where to look."""
+    from data_catalog.connection import open_catalog
+    from data_catalog.queries import format_rows
+    from flows import registry
+
+    folder = registry.data_folder(data)
+    with open_catalog(folder.catalog, read_only=True) as con:
+        rows = [tuple(row.values()) for row in registry.reasons(con)]
+    click.echo(format_rows(["what", "verdict", "reason", "count"], rows, "table"), nl=False)
+    click.echo("this run: " + ", ".join(f"{k}={v}" for k, v in sorted(counters.items()) if not k.startswith("total")))
+    click.echo("data set: " + ", ".join(f"{k[6:]}={v}" for k, v in counters.items() if k.startswith("total")))
+    click.echo(f"look at {folder.contact_sheet}, or: longdance sql 'FROM clips' --data {data}")
+
+
+@click.command(epilog="Example: longdance synth raw --videos 8 --seed 1")
+@click.argument("out", type=FOLDER)
+@click.option("--videos", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="cores")
+def synth(out: Path, videos: int, seed: int, workers: int) -> None:
+    """Draw raw videos of synthetic dancers, with the truth in a JSON beside each."""
+    from pipeline.synthetic import synth as draw
+
+    for path in draw(out, videos, seed, workers):
+        click.echo(path)
+
+
+@click.command(
+    epilog="Example: longdance sql 'SELECT reason, count(*) FROM clips GROUP BY ALL' --data dance --format csv"
+)
+@click.argument("query")
+@data_option
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def sql(query: str, data: Path, form: str) -> None:
+    """Ask the catalog. Views: sources, clips, samples, shards, versions, losses, runs, checkpoints, rollouts."""
+    from data_catalog.queries import format_rows, run_query
+    from pipeline.layout import DataFolder
+
+    columns, rows = run_query(DataFolder(data.expanduser().resolve()).catalog, query)
+    # Left alone: in a pipe click would cut what looks like a colour out of a file's name.
+    click.echo(format_rows(columns, rows, form), nl=False, color=True)
+
+
+@click.command(epilog="Example: longdance verify --data dance")
+@data_option
+@click.option("--quick", is_flag=True, help="Checksums only, nothing is decoded.")
+def verify(data: Path, quick: bool) -> None:
+    """Check every shard's bytes and members, and decode every clip. Exit code 1 if anything is wrong."""
+    from flows import registry
+    from pipeline.verify import verify_shards
+
+    problems = 0
+    count = 0
+    for count, (shard, wrong) in enumerate(verify_shards(registry.data_folder(data).shards, decode=not quick), start=1):  # noqa: B007
+        for sentence in wrong:
+            problems += 1
+            click.echo(f"{shard}: {sentence}")
+    click.echo(f"{count} shards checked, {problems} problems.")
+    sys.exit(1 if problems else 0)
+
+
+@click.group()
+def catalog() -> None:
+    """Look after the catalog."""
+
+
+@catalog.command(epilog="Example: longdance catalog rebuild --data dance")
+@data_option
+def rebuild(data: Path) -> None:
+    """Make the catalog again, from the shards and manifests on disk."""
+    from flows import registry
+
+    counts = registry.rebuild_from_record(registry.data_folder(data))
+    click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+@click.command(epilog="Example: longdance settings")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def settings(form: str) -> None:
+    """Every setting of `build`, its default and its meaning."""
+    from data_catalog.queries import format_rows
+    from flows.options import defaults_table
+    from pipeline.config import BuildConfig
+
+    click.echo(format_rows(["name", "default", "meaning"], defaults_table(BuildConfig), form), nl=False)
+
+
+@click.command("pose-model", epilog="Example: longdance pose-model")
+def pose_model() -> None:
+    """Get the pose model, if it is not there, and print its path."""
+    from pipeline.pose_model import pose_model_path
+
+    click.echo(pose_model_path())
+
+
+COMMANDS = (build, synth, sql, verify, catalog, settings, pose_model)

@@ -1,0 +1,127 @@
+"""Losses, versions and what they are worth: score, prune, experiment, versions, diff."""
+
+from pathlib import Path
+
+import click
+
+from flows.commands.shared import FOLDER, FORMATS, data_option, prefect_settings
+
+
+@click.command(epilog="Example: longdance score --run runs/starter --data dance --k 8 --processes 2")
+@data_option
+@click.option("--run", type=FOLDER, required=True, help="Trained run whose losses are measured.")
+@click.option("--k", type=int, help="Losses per sample, an even number [8].")
+@click.option("--unseen", is_flag=True, help="Only samples of sources that the run was not trained on.")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Of `accelerate launch`.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of scoring, as bank.seed=1.")
+def score(
+    data: Path, run: Path, k: int | None, unseen: bool, processes: int, settings: tuple[str, ...]
+) -> None:  # fmt: skip
+    """Measure a run's losses for every sample, under a fixed bank of noise. Run it again to go on."""
+    from flows.options import overrides
+    from model.policy import score_config
+
+    config = score_config(**overrides(settings), **({} if k is None else {"k": k}))
+    prefect_settings()
+    from flows.score_and_prune import score_only
+
+    count = score_only(data, run, config, "unseen" if unseen else "all", processes)
+    click.echo(f"{count} samples scored; ask: longdance sql 'FROM losses LIMIT 20' --data {data}")
+
+
+@click.command(epilog="Example: longdance prune --run runs/starter --data dance --score rho --fraction 0.1")
+@data_option
+@click.option("--run", "runs", type=FOLDER, multiple=True, required=True, help="Trained run; one a stage.")
+@click.option(
+    "--score", "worth", type=click.Choice(["unlearnable", "rho", "high_loss", "learnt", "random", "flags"]),
+    help="What goes [random].",
+)  # fmt: skip
+@click.option("--fraction", type=float, help="Share of the samples that goes [0.1].")
+@click.option("--irreducible", type=FOLDER, multiple=True, help="Runs trained on other sources [two are trained].")
+@click.option("--parent", help="Version that is pruned further [all good clips].")
+@click.option("--name", help="Name of the new version [made of policy and hash].")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="That score.")
+@click.option("--then-train", is_flag=True, help="Fork each run onto its version and train it on.")
+@click.option("--then-steps", type=click.IntRange(1), help="Steps of that [as many as the run has had].")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting: policy., scoring., fit.")
+def prune(
+    data: Path, runs: tuple[Path, ...], worth: str | None, fraction: float | None, irreducible: tuple[Path, ...],
+    parent: str | None, name: str | None, processes: int, then_train: bool, then_steps: int | None,
+    settings: tuple[str, ...],
+) -> None:  # fmt: skip
+    """Make a version without the samples that a policy drops. Nothing is deleted. Run it again to go on."""
+    from flows.options import overrides, sections
+    from model.policy import policy, score_config
+
+    given = sections(overrides(settings), ("policy", "scoring", "fit"))
+    flags = {"score": worth, "fraction": fraction}
+    chosen = policy(**given["policy"] | {key: value for key, value in flags.items() if value is not None})
+    scoring = score_config(**given["scoring"])
+    prefect_settings()
+    from flows.score_and_prune import score_and_prune
+
+    made = score_and_prune(
+        data, list(runs), chosen, scoring, list(irreducible) or None, given["fit"], parent, name, processes,
+        then_train, then_steps,
+    )  # fmt: skip
+    click.echo(made["markdown"])
+    click.echo(f"made {', '.join(made['versions'])}; train on it: longdance train ... --version {made['versions'][0]}")
+
+
+@click.group()
+def experiment() -> None:
+    """Measure what a choice is worth."""
+
+
+@experiment.command("prune", epilog="Example: longdance experiment prune --run runs/starter --data dance --out runs/x")
+@data_option
+@click.option("--run", type=FOLDER, required=True, help="Run that every training goes on from.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the trainings and the result.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Of each training.")
+@click.option("--fraction", type=float, default=0.1, show_default=True, help="Share that each policy drops.")
+def experiment_of_prune(data: Path, run: Path, out: Path, seeds: int, steps: int, fraction: float) -> None:
+    """Does pruning help? Trains on the full data, and without 10 % by chance, by loss, by rho; judges the hold-out."""
+    from model.policy import policy
+
+    policy(fraction=fraction)
+    prefect_settings()
+    from flows.experiment import experiment_prune
+
+    click.echo(experiment_prune(data, run, out, seeds, steps, fraction))
+
+
+@click.command(epilog="Example: longdance versions --data dance")
+@data_option
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def versions(data: Path, form: str) -> None:
+    """The data set's versions: named sets of samples, what made them, how many samples."""
+    from data_catalog.queries import format_rows, run_query
+    from flows import registry
+
+    found = """SELECT version, parent, samples, policy ->> '$.config.score' AS score,
+        CAST(policy ->> '$.config.fraction' AS DOUBLE) AS fraction, left(hash, 12) AS hash, created
+        FROM versions ORDER BY created, version"""
+    columns, rows = run_query(registry.data_folder(data).catalog, found)
+    click.echo(format_rows(columns, rows, form), nl=False)
+
+
+@click.command(epilog="Example: longdance diff starter-random-1f3a9c2e starter-rho-88d2b1aa --data dance")
+@click.argument("first")
+@click.argument("second")
+@data_option
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def diff(first: str, second: str, data: Path, form: str) -> None:
+    """What version SECOND changes over FIRST, motion lost, and a picture of the clips that go."""
+    from data_catalog.queries import format_rows
+    from flows import registry
+    from flows.version_diff import diff as compare
+
+    rows, sheet, lost = compare(registry.data_folder(data).root, first, second)
+    names = list(rows[0]) if rows else ["what", "samples"]
+    click.echo(format_rows(names, [tuple(row.values()) for row in rows], form), nl=False)
+    if form == "table":
+        click.echo(f"motion lost: {lost:.1%}" + (f"; what goes: {sheet}" if sheet else ""))
+
+
+COMMANDS = (score, prune, experiment, versions, diff)

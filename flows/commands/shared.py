@@ -1,0 +1,34 @@
+"""What the commands share: kinds of parameters, and Prefect's settings."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+THERE = click.Path(path_type=Path, dir_okay=False, exists=True)
+FORMATS = click.Choice(["table", "json", "csv"])
+
+
+def prefect_settings() -> None:
+    """Defaults for Prefect that a user may override in the environment; set before it is imported."""
+    for name, value in {
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "pipeline,model,data_catalog",
+        "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
+        "PREFECT_LOGGING_LOGGERS_PREFECT_LEVEL": "WARNING",
+    }.items():
+        os.environ.setdefault(name, value)
+    from flows.runners import quiet_exit, stop_on_ctrl_c
+
+    quiet_exit()
+    stop_on_ctrl_c()
+
+
+def data_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--data DATA`, the data set's folder."""
+    return click.option("--data", type=FOLDER, required=True, help="Folder of the data set.")(command)

@@ -1,0 +1,79 @@
+"""Latents and training: encode, train."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from flows.commands.shared import FOLDER, data_option, prefect_settings
+
+
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--preset` and `--set`, which `encode` and `train` share."""
+    preset = click.option("--preset", type=click.Choice(["tiny", "sd15"]), default="tiny", show_default=True)
+    setting = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of training.")
+    return preset(setting(command))
+
+
+@click.command(epilog="Example: longdance encode --data dance --preset tiny --set encode.picture=64")
+@data_option
+@training_options
+def encode(data: Path, preset: str, settings: tuple[str, ...]) -> None:
+    """Make latents of every stored sample, once; `train` does it by itself where they are missing."""
+    from flows.options import overrides
+
+    prefect_settings()
+    from flows.train_stage import Preset, encode_only
+
+    counted = encode_only(data, cast(Preset, preset), overrides(settings))
+    click.echo(", ".join(f"{name}={count}" for name, count in counted.items()))
+
+
+@click.command(epilog="Example: longdance train starter --data dance --run runs/starter --preset tiny --set steps=2000")
+@click.argument("stage")
+@data_option
+@click.option("--run", type=FOLDER, required=True, help="Folder of the run; the same command again goes on.")
+@training_options
+@click.option("--version", help="Named set of samples to train on [all good clips].")
+@click.option("--fork", type=FOLDER, help="Run that this new one goes on from, under other settings.")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Of `accelerate launch`.")
+@click.option("--dry-run", is_flag=True, help="Print the config, parameters, memory and disk, and stop.")
+def train(
+    stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], version: str | None,
+    fork: Path | None, processes: int, dry_run: bool,
+) -> None:  # fmt: skip
+    """Train STAGE: starter, extrapolation, interpolation, or any (all of them in one). Run it again to go on."""
+    from flows.options import overrides
+
+    values = overrides(settings) | ({"version": version} if version else {})
+    if dry_run:
+        from model.config import train_config
+        from model.dry_run import dry_run as what_it_takes
+
+        config = train_config(stage, preset, **values)
+        click.echo(config.model_dump_json(indent=1))
+        click.echo("\n".join(what_it_takes(data.expanduser().resolve(), config).lines()))
+        return
+    prefect_settings()
+    from flows.train_stage import Preset, Stage, check_stage, train_stage
+
+    check_stage(stage, preset, values)
+    ended = train_stage(cast(Stage, stage), data, run, cast(Preset, preset), values, processes, fork)
+    click.echo(f"{ended['status']} at step {ended['step']}; look at {run}/samples, or: tensorboard --logdir {run}")
+
+
+@click.command(epilog="Example: longdance export --run runs/any --out weights/any --half")
+@click.option("--run", type=FOLDER, required=True, help="A trained run.")
+@click.option("--out", type=FOLDER, required=True, help="A new folder.")
+@click.option("--half", is_flag=True, help="float16, half the size: enough to start a training from.")
+def export(run: Path, out: Path, half: bool) -> None:
+    """Write a run's averaged weights and codec, in diffusers' format, for `train --set init=OUT`."""
+    from model.export import WEIGHTS, export_run
+
+    made = export_run(run.expanduser().resolve(), out.expanduser().resolve(), half)
+    size = (out.expanduser().resolve() / WEIGHTS).stat().st_size
+    click.echo(f"{out}: {size / 1e6:.1f} MB, step {made['steps']}, sha256 {made['weights_sha256']}")
+
+
+COMMANDS = (encode, train, export)

@@ -1,0 +1,115 @@
+"""longdance from nothing to a long video, on drawn dancers: each step is a command that you would type.
+
+    python tools/demo.py                 # into demo/; run it again and it goes on
+    python tools/demo.py --dry-run       # the commands alone
+
+Prints what each step is for and the seconds that it took. Ends with the exit status of the step that failed.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+LONGDANCE = Path(sys.executable).parent / "longdance"
+SHOWCASE = ROOT / "weights" / "showcase"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command, and what it is for."""
+
+    name: str
+    why: str
+    arguments: tuple[str, ...]
+
+
+def training(stage: str, out: Path, steps: int) -> Step:
+    """Fine-tune a stage from the weights that come with longdance."""
+    settings = {
+        "steps": steps, "warmup": 10, "learning_rate": 5e-4, "init": SHOWCASE, "encode.codec": SHOWCASE,
+        "validate_every": steps, "sample_every": steps, "checkpoint_every": 50, "holdout": 0.2,
+    }  # fmt: skip
+    given = tuple(f"--set={name}={value}" for name, value in settings.items())
+    arguments = ("train", stage, "--data", f"{out}/data", "--run", f"{out}/runs/{stage}", *given)
+    return Step(f"train {stage}", WHY[stage], arguments)
+
+
+WHY = {
+    "starter": "fine-tunes our small weights to make the first frames from a picture",
+    "extrapolation": "the same, to go on from the frames that are there",
+    "interpolation": "the same, to fill the gaps between them",
+}
+
+
+def steps_of(out: Path, videos: int, seed: int, steps: int, frames: int) -> list[Step]:
+    """The whole demo."""
+    data, runs = f"{out}/data", [f"{out}/runs/{stage}" for stage in WHY]
+    lean = f"{out}/runs/extrapolation-lean"
+    return [
+        Step("synth", "draws raw videos of dancers, with faults among them",
+             ("synth", f"{out}/raw", "--videos", str(videos), "--seed", str(seed))),
+        Step("build", "finds the dancers, cuts and aligns clips of 181 frames, judges them, stores them in shards",
+             ("build", f"{out}/raw", "--data", data)),
+        Step("verify", "decodes every stored clip and checks every byte", ("verify", "--data", data)),
+        *(training(stage, out, steps) for stage in WHY),
+        Step("prune", "scores every sample, cross-fits two models, leaves out a tenth, trains on what stays",
+             ("prune", "--run", runs[1], "--data", data, "--score", "rho", "--name", "lean",
+              "--set=policy.motion_strata=2", f"--set=fit.steps={max(1, steps // 2)}", "--then-train",
+              "--then-steps", str(max(1, steps // 2)))),
+        Step("generate", "makes a long video from one picture and measures how it drifts",
+             ("generate", "--runs", runs[0], lean, runs[2], "--image", f"{out}/picture.png", "--data", data,
+              "--frames", str(frames), "--out", f"{out}/generated.mp4")),
+        Step("report", "one page to look at it all", ("report", "--data", data)),
+    ]  # fmt: skip
+
+
+def run(step: Step, number: int, count: int, log: Path) -> None:
+    """Run one step and note its seconds. Raises CalledProcessError."""
+    command = ["longdance", *step.arguments]
+    print(f"\n[{number}/{count}] {step.name}: {step.why}\n$ {' '.join(command)}", flush=True)
+    started = time.perf_counter()
+    subprocess.run([str(LONGDANCE), *step.arguments], check=True)
+    seconds = time.perf_counter() - started
+    print(f"{step.name}: {seconds:.0f} s", flush=True)
+    with log.open("a") as file:
+        file.write(json.dumps({"step": step.name, "seconds": round(seconds, 1)}) + "\n")
+
+
+def main() -> None:
+    """Run every step in order."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("demo"))
+    parser.add_argument("--videos", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=200, help="of each of the three trainings")
+    parser.add_argument("--frames", type=int, default=181)
+    parser.add_argument("--dry-run", action="store_true")
+    options = parser.parse_args()
+    steps = steps_of(options.out, options.videos, options.seed, options.steps, options.frames)
+    if options.dry_run:
+        print("\n".join(" ".join(["longdance", *step.arguments]) for step in steps))
+        return
+    options.out.mkdir(parents=True, exist_ok=True)
+    started = time.perf_counter()
+    for number, step in enumerate(steps, start=1):
+        try:
+            run(step, number, len(steps), options.out / "times.jsonl")
+        except (subprocess.CalledProcessError, KeyboardInterrupt) as error:
+            print(f"\n{step.name} did not end well. Run the same command again: it goes on from there.", flush=True)
+            sys.exit(getattr(error, "returncode", 130))
+    print(
+        f"\n{time.perf_counter() - started:.0f} s in all. Look at\n"
+        f"  {options.out}/generated.html          the video, its plan, how it drifts\n"
+        f"  {options.out}/data/report.html        clips, scores, losses, runs\n"
+        f"  {options.out}/data/contact_sheet.jpg  every clip at a glance\n"
+        f"Ask: longdance sql 'FROM clips' --data {options.out}/data"
+    )
+
+
+if __name__ == "__main__":
+    main()
