@@ -5,8 +5,13 @@ READY := .venv/.ready
 DEMO ?= demo
 VIDEOS ?= 8
 SEED ?= 1
+SHOWCASE ?= showcase
+SHOWCASE_STEPS ?= 4500
+SHOWCASE_SETTINGS = --set steps=$(SHOWCASE_STEPS) --set batch=8 --set holdout=0 --set random_windows=0.1 \
+	--set network.block_out_channels=[48,64,96] --set checkpoint_every=500 --set validate_every=100000 --set sample_every=1000
 
-.PHONY: demo test soak lint format bench clean
+
+.PHONY: demo showcase test soak lint format bench clean
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -18,13 +23,14 @@ $(READY): constraints.txt pyproject.toml
 	@touch $(READY)
 
 demo: $(READY)
-	@echo "1/3 drawing $(VIDEOS) raw videos of synthetic dancers, with faults among them, into $(DEMO)/raw"
-	$(BIN)/longdance synth $(DEMO)/raw --videos $(VIDEOS) --seed $(SEED)
-	@echo "2/3 building a data set from them in $(DEMO)/data"
-	$(BIN)/longdance build $(DEMO)/raw --data $(DEMO)/data
-	@echo "3/3 checking every stored byte"
-	$(BIN)/longdance verify --data $(DEMO)/data
-	@echo "Look at $(DEMO)/data/contact_sheet.jpg, then ask: $(BIN)/longdance sql 'FROM clips' --data $(DEMO)/data"
+	$(BIN)/python tools/demo.py --out $(DEMO) --videos $(VIDEOS) --seed $(SEED)
+
+# The weights that the demo begins with, made again: the same commands, the same seed; hours on two cores.
+showcase: $(READY)
+	$(BIN)/longdance synth $(SHOWCASE)/raw --videos $(VIDEOS) --seed $(SEED)
+	$(BIN)/longdance build $(SHOWCASE)/raw --data $(SHOWCASE)/data --variants 0
+	$(BIN)/longdance train any --data $(SHOWCASE)/data --run $(SHOWCASE)/run $(SHOWCASE_SETTINGS)
+	$(BIN)/longdance export --run $(SHOWCASE)/run --out $(SHOWCASE)/weights --half
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak'
@@ -47,4 +53,4 @@ bench: $(READY)
 	$(BIN)/python bench/catalog.py
 
 clean:
-	rm -rf .venv $(DEMO)
+	rm -rf .venv $(DEMO) $(SHOWCASE)

@@ -53,6 +53,8 @@ MOVING = 16
 """A pixel moves if one of its colours differs by more than this from the last hint's."""
 BETTER_BY, BEHIND_BY, CODEC_PSNR = 2.0, 3.0, 30.0
 JUDGED = 24
+WARM, MARGIN = 10, 0.92
+"""Steps of the probe that do not count; and the share of the time that is planned for."""
 # Hints are frame 0 of the sequence and three keys, as in the origin's later extrapolation calls.
 EXTRAPOLATION = Window((0, 22, 26, 30), (34, 38, 42), 0)
 
@@ -113,15 +115,16 @@ def table(items: list[BankWindow], made: list[np.ndarray], clips: list[np.ndarra
 
 
 def steps_in(minutes: float, data: Path, folder: Path, settings: dict[str, Any]) -> int:
-    """How many steps fit into `minutes` of every thread's processor time, by a probe of 12 steps."""
+    """How many steps fit into `minutes` of every thread's processor time, by a probe of 40 steps, with a margin."""
     times: list[float] = []
 
     def watch(event: TrainEvent) -> None:
         if event.kind == "step":
             times.append(time.process_time())
 
-    train(data, folder, train_config(steps=12, **settings), watch)
-    return max(20, int(minutes * 60 * torch.get_num_threads() / np.median(np.diff(times))))
+    train(data, folder, train_config(steps=40, **settings), watch)
+    each = (times[-1] - times[WARM]) / (len(times) - 1 - WARM)
+    return max(20, int(MARGIN * minutes * 60 * torch.get_num_threads() / each))
 
 
 def bin_losses(network: VideoUNet, split: SplitData, config: TrainConfig, text: TextTable) -> np.ndarray:

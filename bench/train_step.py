@@ -112,7 +112,8 @@ def trainer_step(config: TrainConfig, split: SplitData, network: VideoUNet, fold
     trainer.restore(None)
     trainer.run(lambda: len(times) >= steps)
     trainer.close()
-    return float(statistics.median(np.diff(times)[2:]))
+    each = np.diff(times)
+    return float(statistics.median(each[min(2, len(each) - 1) :]))  # the first two warm up
 
 
 def best_of_rounds(

@@ -68,7 +68,7 @@ def overlay(values: dict[str, Any], settings: Iterable[str]) -> None:
         name, separator, value = text.partition("=")
         if not separator:
             raise LongdanceError(f"--set {text!r} has no '=': write --set NAME=VALUE, for example crop.margin=0.05.")
-        _put(values, name, None if value == "none" else value)
+        _put(values, name, _value(name, value))
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -76,6 +76,18 @@ def _read(file: Path) -> dict[str, Any]:
         return dict(json.loads(file.read_text()))
     except (OSError, ValueError) as error:
         raise LongdanceError(f"{str(file)!r} is no readable JSON config: {error}.") from error
+
+
+def _value(name: str, text: str) -> Any:
+    """A list or an object in JSON, `none`, or the text as it is, which its field will read."""
+    if text == "none":
+        return None
+    if not text.startswith(("[", "{")):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise LongdanceError(f"--set {name}={text} is no JSON ({error}): write a list as [1, 2].") from error
 
 
 def _put(values: dict[str, Any], name: str, value: Any) -> None:

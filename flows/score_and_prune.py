@@ -120,7 +120,8 @@ def judge_stage(
         wider = score.model_copy(update={"k": min(k_needed(k, found.around_cut, score.reliability), score.most_k)})
         score_runs(root, score_jobs(run, others, wider, k, keys), 1 + len(others), processes)
         k = wider.k
-        found = weigh(root, target, folds, score, policy, samples)
+        # The same samples as at first: those that have been placed since are what the measuring was for.
+        found = weigh(root, target, folds, score, policy, samples, found.near)
     keep_evidence(root, found)
     return found
 

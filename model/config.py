@@ -160,6 +160,7 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "warmup": 50,
         "schedule": "cosine",
         "ema": 0.995,
+        "sample_steps": 5,  # more make what is uncertain louder, not better
         "device": "cpu",
     },
     "sd15": {

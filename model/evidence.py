@@ -205,9 +205,11 @@ def weigh(
     config: ScoreConfig,
     policy: Policy,
     samples: Judged,
+    near: Sequence[str] | None = None,
 ) -> Evidence:
-    """Scores of worth from the ledgers on disk, with their reliability. Raises LedgerError."""
-    bank = config.bank.hash[:16]
+    """Scores of worth from the ledgers on disk, with their reliability around the cut: at the samples `near` it, or
+    those that the bootstrap cannot place. Raises LedgerError."""
+    bank, bins = config.bank.hash[:16], config.bank.bins
     loss = read_losses(data, target, bank, samples.keys, config.most_k)
     if np.isnan(loss[:, 0]).any():
         raise LedgerError(
@@ -224,7 +226,10 @@ def weigh(
     units = worth.units.get(policy.score)
     highest, count = HIGHEST_GOES[policy.score], len(samples.keys)
     sure = np.full(count, np.nan) if units is None else certainty(units, policy.fraction, highest)
-    near = np.zeros(count, bool) if units is None else near_cut(sure)
+    if near is not None:
+        unplaced = np.isin(samples.keys, near)
+    else:
+        unplaced = np.zeros(count, bool) if units is None else near_cut(sure)
     k_N = (~np.isnan(loss)).sum(1)
     digest = hashlib.sha256(np.nan_to_num(loss).tobytes() + (b"" if floor is None else np.nan_to_num(floor).tobytes()))
     said = {
@@ -245,7 +250,7 @@ def weigh(
         "bank": [bank] * count,
         "k": pa.array(k_N, pa.int32()),
         **{name: pa.array(values, pa.float64(), from_pandas=True) for name, values in worth.columns.items()},
-        "error": pa.array(np.full(count, np.nan) if units is None else standard_error(units), from_pandas=True),
+        "error": pa.array(np.full(count, np.nan) if units is None else standard_error(units, bins), from_pandas=True),
         "certainty": pa.array(sure, from_pandas=True),
         "irreducible_runs": used,
     }
@@ -259,8 +264,8 @@ def weigh(
         worth=worth,
         rows=pa.table(rows).replace_schema_metadata({"longdance": json.dumps(said, sort_keys=True)}),
         reliability={name: split_half(part) for name, part in worth.units.items()},
-        around_cut=1.0 if units is None else conditional_reliability(units, near),
-        near=tuple(key for key, is_near in zip(samples.keys, near) if is_near),
+        around_cut=1.0 if units is None else conditional_reliability(units, unplaced, bins),
+        near=tuple(key for key, is_near in zip(samples.keys, unplaced) if is_near),
         anchors=anchors,
         losses=int(k_N.sum()) * (2 if irreducible else 1),
     )

@@ -147,12 +147,26 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float)
 
 
-def standard_error(units_NU: np.ndarray) -> np.ndarray:
-    """Standard error of each sample's mean over its units, (N,); NaN with fewer than two."""
+def standard_error(units_NU: np.ndarray, bins: int = 1) -> np.ndarray:
+    """Standard error of each sample's mean over its units, (N,); NaN with fewer than two.
+
+    Unit u lies in log-SNR bin u mod `bins`, by design and not by chance, so that differences between bins are no
+    error: the stratified estimate, sum over bins of (n_b / n)^2 s_b^2 / n_b (Cochran 1977, eq. 5.7). A sample with a
+    bin of fewer than two units gets the plain one, which is larger.
+    """
+    plain = _squared_error(units_NU)
+    counts = (~np.isnan(units_NU)).sum(1)
+    parts = [units_NU[:, b::bins] for b in range(bins)]
+    shares = [(~np.isnan(part)).sum(1) / np.maximum(counts, 1) for part in parts]
+    stratified = sum(share**2 * _squared_error(part) for share, part in zip(shares, parts))
+    return np.sqrt(np.where(np.isnan(stratified), plain, stratified))
+
+
+def _squared_error(units_NU: np.ndarray) -> np.ndarray:
     counts = (~np.isnan(units_NU)).sum(1)
     centred = units_NU - average(units_NU)[:, None]
     variance = np.nansum(centred**2, 1) / np.maximum(counts - 1, 1)
-    return np.where(counts > 1, np.sqrt(variance / np.maximum(counts, 1)), np.nan)
+    return np.where(counts > 1, variance / np.maximum(counts, 1), np.nan)
 
 
 def certainty(units_NU: np.ndarray, fraction: float, highest: bool, seed: int = 0) -> np.ndarray:
@@ -177,7 +191,7 @@ def near_cut(certainty_N: np.ndarray) -> np.ndarray:
     return (certainty_N > NEAR[0]) & (certainty_N < NEAR[1])
 
 
-def conditional_reliability(units_NU: np.ndarray, near_N: np.ndarray) -> float:
+def conditional_reliability(units_NU: np.ndarray, near_N: np.ndarray, bins: int = 1) -> float:
     """Reliability around the cut: 1 - mean squared standard error of the samples there / variance of all scores.
 
     The variance is the robust one (IQR / 1.349, squared). With nobody near the cut it is 1.
@@ -188,7 +202,7 @@ def conditional_reliability(units_NU: np.ndarray, near_N: np.ndarray) -> float:
     spread = (high - low) / 1.349
     if spread <= 0:
         return 0.0
-    return float(max(0.0, 1 - np.mean(standard_error(units_NU)[near_N] ** 2) / spread**2))
+    return float(max(0.0, 1 - np.mean(standard_error(units_NU, bins)[near_N] ** 2) / spread**2))
 
 
 def k_needed(k: int, reliability: float, wanted: float) -> int:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
-from model.codec import KLCodec, fit_patch_codec, load_codec, resize_frames
+from model.codec import KLCodec, fit_patch_codec, lapping_filter, load_codec, resize_frames
 from model.errors import CodecError
 from tests.model.dataset import moving_square
 
@@ -55,6 +55,28 @@ def test_the_patch_codec_is_exact_with_all_components() -> None:
     frames = moving_square(4, 16, 1)
     codec = fit_patch_codec(frames, patch=2, channels=12)
     assert np.array_equal(codec.decode(codec.encode(frames)), frames)
+
+
+@pytest.mark.parametrize("patch", [1, 2, 3, 4, 8])
+def test_patches_that_overlap_are_exact_with_all_components(patch: int) -> None:
+    frames = np.random.default_rng(2).integers(0, 256, (3, 24, 24, 3)).astype(np.uint8)
+    codec = fit_patch_codec(frames, patch, channels=3 * patch**2)
+    assert np.array_equal(codec.decode(codec.encode(frames)), frames)
+
+
+@pytest.mark.parametrize("patch", [2, 4, 8])
+def test_the_lapping_filter_is_orthonormal_and_blurs_a_lost_patch_into_its_neighbours(patch: int) -> None:
+    matrix = lapping_filter(patch)
+    np.testing.assert_allclose(matrix @ matrix.T, np.eye(2 * (patch // 2)), atol=1e-12)
+    frames = np.full((1, 3 * patch, 3 * patch, 3), 128, np.uint8)
+    frames[:, patch : 2 * patch, patch : 2 * patch] = 255
+    codec = fit_patch_codec(np.concatenate([frames, moving_square(4, 3 * patch, 3)]), patch, 3 * patch**2)
+    latents = codec.encode(frames)
+    latents[:, :, 1, 1] = 0
+    lost = np.abs(codec.decode(latents).astype(int) - frames)[0].max(-1)
+    if patch > 2:  # a filter over two pixels is the identity
+        assert lost[patch - 1, patch + patch // 2] > 0
+    assert lost[0, 0] == 0
 
 
 def test_fitting_is_deterministic_and_the_hash_names_the_codec() -> None:

@@ -145,3 +145,16 @@ def test_the_random_control_is_a_function_of_the_key() -> None:
     assert np.array_equal(random_scores(keys[::-1], 0)[::-1], scores)
     assert abs(scores.mean() - 0.5) < 0.03
     assert abs(np.corrcoef(scores, random_scores(keys, 1))[0, 1]) < 0.08
+
+
+def test_differences_between_log_snr_bins_are_no_error_of_a_score():
+    """Units that differ by bin, with noise of 0.5: the mean of 12 is off by 0.5 / sqrt(12), whatever the bins."""
+    generator = np.random.default_rng(5)
+    offsets = np.tile([0.0, 3.0, -2.0, 7.0], 3)
+    units = offsets + 0.5 * generator.standard_normal((2000, 12))
+    true = units.mean(1).std()
+    assert np.sqrt((standard_error(units, bins=4) ** 2).mean()) == pytest.approx(true, rel=0.05)
+    assert standard_error(units).mean() > 5 * true
+    few = units.copy()
+    few[:, 4:] = np.nan  # one unit a bin: nothing is known within it, so the plain error stands
+    np.testing.assert_array_equal(standard_error(few, bins=4), standard_error(few))
