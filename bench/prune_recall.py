@@ -80,19 +80,21 @@ def judge_all(
     ref = RunRef.of(target)
     others, samples = [RunRef.of(fold) for fold in folds], judged_samples(data, ref.config, None)
 
-    def measure(k: int, first: int = 0, keys: tuple[str, ...] | None = None) -> Evidence:
+    def measure(
+        k: int, start: int = 0, keys: tuple[str, ...] | None = None, near: tuple[str, ...] | None = None
+    ) -> Evidence:
         wider = config.model_copy(update={"k": k})
-        score(ScoreJob(data=data, run=target, config=wider, first=first, keys=keys))
+        score(ScoreJob(data=data, run=target, config=wider, first=start, keys=keys))
         for fold in folds:
-            score(ScoreJob(data=data, run=fold, config=wider, first=first, keys=keys, select="unseen"))
-        return weigh(data, ref, others, config, chosen, samples)
+            score(ScoreJob(data=data, run=fold, config=wider, first=start, keys=keys, select="unseen"))
+        return weigh(data, ref, others, config, chosen, samples, near)
 
     first, k = measure(config.k), config.k
     found = first
     while found.near and found.around_cut < config.reliability and k < config.most_k:
         keys = tuple(sorted({*found.near, *found.anchors, *samples.probes}))
         more = min(k_needed(k, found.around_cut, config.reliability), config.most_k)
-        found, k = measure(more, k, keys), more
+        found, k = measure(more, k, keys, first.near), more
     return first, found, samples
 
 

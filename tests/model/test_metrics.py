@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from bench.faults import FAULTS
+from model.codec import resize_frames
 from model.errors import MetricsError
 from model.frechet import frechet_distance, fvd, lpips, pose_motion_distance, windows_of
 from model.metrics import (
@@ -31,6 +32,7 @@ from model.metrics import (
 )
 from pipeline.pose import JOINTS, MAIN
 from pipeline.pose_metrics import DancerFinder, motion_features, proportion_change
+from tests.footage import footage
 
 FRAMES, DOSES = 30, (0.0, 0.25, 0.5, 1.0)
 
@@ -56,12 +58,20 @@ def finder(pose_model: Path) -> Iterator[Remembering]:
     found.close()
 
 
-@pytest.fixture(scope="module")
-def clip(dancer: Path) -> np.ndarray:
-    """30 frames of the drawn dancer, cut to 256x256 around the dancer."""
-    with av.open(str(dancer)) as container:
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    return np.stack(frames)[:FRAMES, 150:406, :256]
+@pytest.fixture(scope="module", params=["drawn", "filmed"])
+def clip(dancer: Path, request: pytest.FixtureRequest) -> np.ndarray:
+    """30 frames of 256x256 around a dancer: the drawn one, and one of $LONGDANCE_FOOTAGE where that is there."""
+    if request.param == "drawn":
+        return first_frames(dancer)[:, 150:406, :256]
+    frames = first_frames(footage() / "dance_studio.mp4")
+    top = (frames.shape[1] - frames.shape[2]) // 2
+    return resize_frames(frames[:, top : top + frames.shape[2]], 256)
+
+
+def first_frames(video: Path) -> np.ndarray:
+    with av.open(str(video)) as container:
+        frames = (frame.to_ndarray(format="rgb24") for frame in container.decode(video=0))
+        return np.stack(list(islice(frames, FRAMES)))
 
 
 @pytest.fixture(scope="module")
