@@ -53,7 +53,7 @@ MOVING = 16
 """A pixel moves if one of its colours differs by more than this from the last hint's."""
 BETTER_BY, BEHIND_BY, CODEC_PSNR = 2.0, 3.0, 30.0
 JUDGED = 24
-WARM, MARGIN = 10, 0.92
+WARM, MARGIN = 10, 0.8
 """Steps of the probe that do not count; and the share of the time that is planned for."""
 # Hints are frame 0 of the sequence and three keys, as in the origin's later extrapolation calls.
 EXTRAPOLATION = Window((0, 22, 26, 30), (34, 38, 42), 0)
