@@ -64,8 +64,8 @@ def clip(dancer: Path, request: pytest.FixtureRequest) -> np.ndarray:
     if request.param == "drawn":
         return first_frames(dancer)[:, 150:406, :256]
     frames = first_frames(footage() / "dance_studio.mp4")
-    top = (frames.shape[1] - frames.shape[2]) // 2
-    return resize_frames(frames[:, top : top + frames.shape[2]], 256)
+    side = (frames.shape[1] - frames.shape[2]) // 2
+    return resize_frames(np.pad(frames, ((0, 0), (0, 0), (side, side), (0, 0)), mode="edge"), 256)
 
 
 def first_frames(video: Path) -> np.ndarray:
@@ -128,7 +128,7 @@ def test_a_clean_clip_is_found_moves_and_stays_within_its_band(clean: Measured, 
     assert set(found) == set(METRICS)
     assert found["found"]["mean"] == 1
     assert found["visibility"]["mean"] > 0.7
-    assert found["colour"]["mean"] < 5
+    assert found["colour"]["mean"] < 8
     assert found["flicker"]["mean"] < 1
     assert found["motion"]["mean"] > 0.5
     assert found["pose_motion"]["mean"] > 1
