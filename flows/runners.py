@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import logging
 import os
 import signal
 import sys
@@ -13,6 +14,7 @@ from typing import Any
 import psutil
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
+from data_catalog.errors import CatalogError
 from pipeline.errors import LongdanceError
 
 RUNNERS = ("processes", "ray", "dask")
@@ -21,6 +23,23 @@ RUNNERS = ("processes", "ray", "dask")
 def quiet_exit() -> None:
     """Shut stderr behind the last Python code: nanobind then lists DuckDB's types as leaked, which helps nobody."""
     atexit.register(lambda: (sys.stderr.flush(), os.dup2(os.open(os.devnull, os.O_WRONLY), 2)))
+
+
+class OneSentence(logging.Filter):
+    """Takes the traceback off a log record whose error is a sentence for the user already."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let everything through."""
+        if record.exc_info and isinstance(record.exc_info[1], LongdanceError | CatalogError):
+            record.exc_info, record.exc_text = None, None
+        return True
+
+
+def quiet_errors() -> None:
+    """No stack trace for a user's mistake, and none from Prefect's database as its own server ends with the flow."""
+    for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
+        logging.getLogger(name).addFilter(OneSentence())
+    logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
 def stop_on_ctrl_c() -> None:

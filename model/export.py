@@ -25,7 +25,9 @@ def export_run(run: Path, out: Path, half: bool = False) -> dict[str, Any]:
     info = run_checkpoint(run)
     if out.exists():
         raise RunError(f"{out} is there already: name a new folder to export into.")
-    network = network_of_run(run).to(torch.float16 if half else torch.float32)
+    network = network_of_run(run)
+    for parameter in network.parameters():
+        parameter.data = parameter.data.to(torch.float16 if half else torch.float32)
     identity = read_json(run / "run.json")["identity"]
     with atomic_folder(out) as temp:
         network.save_pretrained(temp, safe_serialization=True)

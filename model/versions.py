@@ -117,9 +117,11 @@ def bytes_hash(sample: Sample) -> str:
     return sample.mp4_sha256
 
 
-def fold_of(source_id: str, folds: int = 2) -> int:
-    """Which fold a source belongs to, by its hash alone, so that it stays there as the data set grows."""
-    return int.from_bytes(hashlib.sha256(f"fold/{source_id}".encode()).digest()[:8]) % folds
+def folds_of(sources: Iterable[str], folds: int = 2) -> dict[str, int]:
+    """Which fold each source belongs to: dealt out in the order of their hashes, so that folds differ by one source
+    at most, however few there are."""
+    order = sorted(set(sources), key=lambda source: hashlib.sha256(f"fold/{source}".encode()).digest())
+    return {source: place % folds for place, source in enumerate(order)}
 
 
 def fold_version(samples: Sequence[Sample], held: Iterable[str], fold: int, folds: int = 2) -> Version:
@@ -128,7 +130,9 @@ def fold_version(samples: Sequence[Sample], held: Iterable[str], fold: int, fold
     Raises VersionError if the fold has no source.
     """
     held = frozenset(held)
-    mine = [s for s in samples if s.ok and s.source_id not in held and fold_of(s.source_id, folds) == fold]
+    good = [s for s in samples if s.ok and s.source_id not in held]
+    dealt = folds_of((s.source_id for s in good), folds)
+    mine = [s for s in good if dealt[s.source_id] == fold]
     if not mine:
         raise VersionError(f"Fold {fold} of {folds} holds no source: cross-fitting needs more sources than that.")
     policy = {"fold": fold, "folds": folds, "held": sorted(held)}

@@ -23,9 +23,10 @@ def prefect_settings() -> None:
         "PREFECT_LOGGING_LOGGERS_PREFECT_LEVEL": "WARNING",
     }.items():
         os.environ.setdefault(name, value)
-    from flows.runners import quiet_exit, stop_on_ctrl_c
+    from flows.runners import quiet_errors, quiet_exit, stop_on_ctrl_c
 
     quiet_exit()
+    quiet_errors()
     stop_on_ctrl_c()
 
 

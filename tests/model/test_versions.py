@@ -20,8 +20,8 @@ from model.seeding import weighted_order
 from model.versions import (
     Version,
     VersionSample,
-    fold_of,
     fold_version,
+    folds_of,
     read_version,
     version_of,
     version_path,
@@ -96,20 +96,17 @@ def test_a_version_whose_bytes_changed_or_are_gone_is_refused(data):
         load_data(data, micro_encode(), 0.3, "some")
 
 
-def test_folds_part_the_sources_leave_out_the_held_ones_and_hold_as_the_data_grows(data):
+def test_folds_part_the_sources_evenly_and_leave_out_the_held_ones(data):
     samples = read_samples(data)
     sources = sorted({sample.source_id for sample in samples})
     held = sources[:1]
-    folds = [
-        {s.key for s in fold_version(samples, held, fold).samples}
-        for fold in (0, 1)
-        if any(fold_of(source) == fold for source in sources[1:])
-    ]
+    folds = [{s.key for s in fold_version(samples, held, fold).samples} for fold in (0, 1)]
     assert set.union(*folds) == {s.key for s in samples if s.source_id not in held}
     by_key = {s.key: s.source_id for s in samples}
-    assert len({by_key[key] for key in folds[0]} & {by_key[key] for key in folds[-1]}) in (0, len(folds[0]) // 2)
-    shares = [sum(fold_of(f"source-{n}") == 0 for n in range(1000)) / 1000]
-    assert 0.45 < shares[0] < 0.55
+    assert not {by_key[key] for key in folds[0]} & {by_key[key] for key in folds[1]}
+    for count in (2, 3, 1001):
+        dealt = list(folds_of(f"source-{n}" for n in range(count)).values())
+        assert abs(dealt.count(0) - dealt.count(1)) <= 1
     with pytest.raises(VersionError, match="holds no source"):
         fold_version(samples, sources, 0)
 
