@@ -5,13 +5,7 @@ READY := .venv/.ready
 DEMO ?= demo
 VIDEOS ?= 8
 SEED ?= 1
-SHOWCASE ?= showcase
-SHOWCASE_STEPS ?= 4500
-SHOWCASE_SETTINGS = --set steps=$(SHOWCASE_STEPS) --set batch=8 --set holdout=0 --set random_windows=0.1 \
-	--set network.block_out_channels=[48,64,96] --set checkpoint_every=500 --set validate_every=100000 --set sample_every=1000
-
-
-.PHONY: demo showcase test soak lint format bench clean
+.PHONY: demo test soak lint format bench clean
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -24,13 +18,6 @@ $(READY): constraints.txt pyproject.toml
 
 demo: $(READY)
 	$(BIN)/python tools/demo.py --out $(DEMO) --videos $(VIDEOS) --seed $(SEED)
-
-# The weights that the demo begins with, made again: the same commands, the same seed; hours on two cores.
-showcase: $(READY)
-	$(BIN)/longdance synth $(SHOWCASE)/raw --videos $(VIDEOS) --seed $(SEED)
-	$(BIN)/longdance build $(SHOWCASE)/raw --data $(SHOWCASE)/data --variants 0
-	$(BIN)/longdance train any --data $(SHOWCASE)/data --run $(SHOWCASE)/run $(SHOWCASE_SETTINGS)
-	$(BIN)/longdance export --run $(SHOWCASE)/run --out $(SHOWCASE)/weights --half
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak'
@@ -53,4 +40,4 @@ bench: $(READY)
 	$(BIN)/python bench/catalog.py
 
 clean:
-	rm -rf .venv $(DEMO) $(SHOWCASE)
+	rm -rf .venv $(DEMO)
