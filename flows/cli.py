@@ -40,7 +40,9 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, OSError) and error.errno in (28, 30, 122):
         return f"The disk is full or cannot be written ({error}): make room and run the same command again."
     if type(error).__module__.startswith("httpx") or "Failed to reach API" in str(error):
-        server = os.environ.get("PREFECT_API_URL", "its configured address")
+        server = os.environ.get("PREFECT_API_URL")
+        if server is None:
+            return "Prefect's server, which was started for this run, has ended: run the same command again to go on."
         return f"Prefect's server at {server} does not answer: start it, or unset PREFECT_API_URL, and run this again."
     return None
 

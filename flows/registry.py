@@ -194,7 +194,7 @@ def limited_sources(data: DataFolder, keys: Keys) -> list[str]:
 
 
 def forget_missing_shards(data: DataFolder, keys: Keys) -> int:
-    """Drop shards whose file is gone from the catalog, so that their clips are wanted again; returns how many."""
+    """Drop shards that are gone or cut short from the catalog, so that their clips are wanted again; how many."""
     there = {manifest["shard"] for manifest in manifests(data.shards)}
     with open_catalog(data.catalog) as con:
         rows = con.execute("SELECT shard FROM shard_rows WHERE plan_key = ?", [keys.sample_set]).fetchall()
@@ -202,7 +202,7 @@ def forget_missing_shards(data: DataFolder, keys: Keys) -> int:
         for table in ("shard_rows", "sample_rows"):
             con.execute(f"DELETE FROM {table} WHERE shard IN (SELECT unnest($1))", [gone])
     for shard in gone:
-        logger.warning("Shard %s is gone from the disk: its clips are encoded again.", shard)
+        logger.warning("Shard %s is gone from the disk, or damaged: its clips are encoded again.", shard)
     return len(gone)
 
 

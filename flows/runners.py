@@ -12,6 +12,8 @@ from types import FrameType
 from typing import Any
 
 import psutil
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from data_catalog.errors import CatalogError
@@ -86,8 +88,17 @@ def open_runner(workers: int) -> Iterator[TaskRunner[Any]]:
         LongdanceError: an unknown runner, or one whose package is not installed.
     """
     name = os.environ.get("LONGDANCE_RUNNER", "processes")
-    with _make(name, workers) as runner:
+    with _shared_server(), _make(name, workers) as runner:
         yield runner
+
+
+@contextmanager
+def _shared_server() -> Iterator[None]:
+    """Within the block workers talk to the server of this process; without an address each would start its own."""
+    with get_client(sync_client=True) as client:
+        address = str(client.api_url)
+    with temporary_settings(updates={PREFECT_API_URL: address}):
+        yield
 
 
 def _make(name: str, workers: int) -> TaskRunner[Any]:

@@ -63,10 +63,22 @@ def manifest_path(shard: Path) -> Path:
 
 
 def manifests(folder: Path) -> Iterator[dict[str, Any]]:
-    """The manifests of all finished shards of a folder, by name."""
+    """The manifests of all finished shards of a folder, by name; what is damaged to the eye counts as not there."""
     for path in sorted(folder.glob("*.json")):
-        if path.with_suffix(".tar").is_file():
-            yield read_json(path)
+        if manifest := whole_manifest(path):
+            yield manifest
+
+
+def whole_manifest(path: Path) -> dict[str, Any] | None:
+    """A shard's manifest, or None: it says too little, or its tar is missing or of another size."""
+    shard = path.with_suffix(".tar")
+    try:
+        manifest = read_json(path)
+        said = {name: manifest[name] for name in ("shard", "bytes", "sha256", "plan_key", "samples")}
+        whole = said["shard"] == shard.name and shard.stat().st_size == said["bytes"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return dict(manifest) if whole else None
 
 
 def read_member(shard: Path, offset: int, length: int) -> bytes:

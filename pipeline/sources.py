@@ -31,7 +31,8 @@ class SourceFile:
 
 
 def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
-    """Every entry below `root` that is no folder, in byte order, but for SIDECARS and the folder `exclude`.
+    """Every entry below `root` that is no folder, in byte order, but for SIDECARS, the folder `exclude` and other data
+    sets (folders with a catalog), whose shards are no footage.
 
     A folder that cannot be listed is an entry itself: opening it will say why not.
 
@@ -47,7 +48,9 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
         folders[:] = [
             name
             for name in sorted(folders)
-            if not os.path.islink(paths[name]) and os.path.realpath(paths[name]) != skip  # noqa: PTH114
+            if not os.path.islink(paths[name])  # noqa: PTH114
+            and os.path.realpath(paths[name]) != skip
+            and not os.path.isfile(os.path.join(paths[name], b"catalog.duckdb"))  # noqa: PTH113, PTH118
         ]
         for path in paths.values():
             if not path.lower().endswith(SIDECARS) and (entry := _entry(path)):

@@ -37,8 +37,12 @@ def _problems(path: Path, decode: bool) -> Iterator[str]:
         return
     try:
         manifest = read_json(path.with_suffix(".json"))
-    except ValueError as error:
-        yield f"its manifest is damaged ({error})."
+        said = [manifest[name] for name in ("shard", "bytes", "sha256", "plan_key", "samples")]
+    except (ValueError, KeyError, TypeError) as error:
+        yield f"its manifest is damaged ({type(error).__name__}: {error})."
+        return
+    if said[0] != path.name:
+        yield f"its manifest is that of {said[0]}."
         return
     if (size := path.stat().st_size) != manifest["bytes"]:
         yield f"it has {size} bytes, its manifest says {manifest['bytes']}."

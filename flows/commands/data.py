@@ -78,7 +78,8 @@ def synth(out: Path, videos: int, seed: int, workers: int) -> None:
 
 
 @click.command(
-    epilog="Example: longdance sql 'SELECT reason, count(*) FROM clips GROUP BY ALL' --data dance --format csv"
+    context_settings={"ignore_unknown_options": True},  # a query may begin with a comment, "-- like this"
+    epilog="Example: longdance sql 'SELECT reason, count(*) FROM clips GROUP BY ALL' --data dance --format csv",
 )
 @click.argument("query")
 @data_option
@@ -107,7 +108,9 @@ def verify(data: Path, quick: bool) -> None:
         for sentence in wrong:
             problems += 1
             click.echo(f"{shard}: {sentence}")
-    click.echo(f"{count} shards checked, {problems} problems.")
+    click.echo(f"{count} shard{'s' * (count != 1)} checked, {problems} problem{'s' * (problems != 1)}.")
+    if problems:
+        click.echo("Remove what is named above, tar and json, and run `longdance build` again.", err=True)
     sys.exit(1 if problems else 0)
 
 

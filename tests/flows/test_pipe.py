@@ -87,3 +87,10 @@ def test_a_mistake_goes_to_stderr_and_leaves_the_pipe_empty(data):
     assert done.stdout == ""
     assert "nothing" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_query_may_begin_with_a_comment(data):
+    query = "-- all of them\nSELECT count(*) AS n FROM clips"
+    command = [sys.executable, "-m", "flows.cli", "sql", query, "--data", str(data), "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == [{"n": 300}]

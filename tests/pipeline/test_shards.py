@@ -10,6 +10,7 @@ import webdataset
 
 from pipeline.files import read_json, sha256_file
 from pipeline.shards import MEMBERS, Sample, manifest_path, manifests, read_member, write_shard
+from pipeline.verify import verify_shards
 
 CONTENT = {"mp4": b"video" * 1000, "json": b'{"a":1}', "npy": b"\x93NUMPY" + bytes(513)}
 
@@ -89,3 +90,17 @@ def test_only_manifests_with_a_tar_count(shard: Path) -> None:
     (shard.parent / "gone.json").write_text(json.dumps({"shard": "gone.tar"}))
     assert [manifest["shard"] for manifest in manifests(shard.parent)] == ["s.tar"]
     assert list(manifests(shard.parent / "nowhere")) == []
+
+
+@pytest.mark.parametrize("damage", ["cut tar", "{}", "[]", "no json", "another shard's"])
+def test_a_shard_that_is_damaged_to_the_eye_counts_as_not_there(shard: Path, damage: str) -> None:
+    assert [manifest["shard"] for manifest in manifests(shard.parent)] == ["s.tar"]
+    if damage == "cut tar":
+        shard.write_bytes(shard.read_bytes()[:-512])
+    elif damage == "another shard's":
+        manifest_path(shard).write_text(json.dumps({**read_json(manifest_path(shard)), "shard": "t.tar"}))
+    else:
+        manifest_path(shard).write_text(damage)
+    assert not list(manifests(shard.parent))
+    [(name, problems)] = verify_shards(shard.parent, decode=False)
+    assert (name, len(problems)) == ("s.tar", 1)

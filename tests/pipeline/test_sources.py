@@ -33,6 +33,14 @@ def test_the_data_folder_inside_the_raw_folder_is_passed_over(tmp_path: Path) ->
     assert names(tmp_path, tmp_path / "other") == ["b.mp4", "other"]
 
 
+def test_another_data_set_inside_the_raw_folder_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "set" / "shards").mkdir(parents=True)
+    (tmp_path / "set" / "catalog.duckdb").touch()
+    (tmp_path / "set" / "shards" / "a.tar").touch()
+    (tmp_path / "b.mp4").touch()
+    assert [file.path for file in walk(tmp_path)] == [bytes(tmp_path / "b.mp4")]
+
+
 def test_what_lies_beside_videos_is_passed_over(tmp_path: Path) -> None:
     fill(tmp_path, "b.mp4", "b.JSON", "b.txt", "b.srt", "poster.jpg", "README.md")
     assert names(tmp_path) == ["b.mp4"]
