@@ -10,6 +10,7 @@ import getpass
 import logging
 import os
 import secrets
+import signal
 import threading
 from collections import defaultdict
 from collections.abc import Callable
@@ -202,12 +203,15 @@ def serve(data: DataFolder, port: int, who: str | None, say: Callable[[str], Non
     with contextlib.suppress(KeyboardInterrupt), listen(port) as listening:
         bound = int(listening.getsockname()[1])
         server.page()  # so that the first visit need not wait for it
-        say(f"http://{HOST}:{bound}/?token={server.token}")
         config = uvicorn.Config(
             make_app(server, bound), log_level="critical", access_log=False, server_header=False, lifespan="off",
             timeout_graceful_shutdown=1,
         )  # fmt: skip
-        uvicorn.Server(config).run(sockets=[listening])
+        running = uvicorn.Server(config)
+        # Before the address is told: a Ctrl-C while uvicorn starts would be lost between asyncio's handler and its own.
+        signal.signal(signal.SIGINT, lambda number, frame: setattr(running, "should_exit", True))
+        say(f"http://{HOST}:{bound}/?token={server.token}")
+        running.run(sockets=[listening])
 
 
 def _user() -> str:

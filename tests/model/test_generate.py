@@ -187,7 +187,8 @@ def test_a_wrong_sampling_setting_is_one_sentence(settings: dict[str, Any], word
 
 
 def generate_on_full_disk(run: Path, out: Path, limit: int) -> None:
-    """Generate with a limit on the size of files that stands in for a full disk."""
+    """Generate with a limit on the size of files that stands in for a full disk, on one thread as these tests do."""
+    torch.set_num_threads(1)
     picture = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
     prepared = prepare(request(run, frames=60))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
