@@ -1,5 +1,7 @@
 """A run as a folder: what starts from it starts from the run's averaged weights, on the run's own codec."""
 
+import shutil
+
 import pytest
 import torch
 
@@ -13,6 +15,12 @@ from model.train import train
 from tests.model.dataset import micro_config, micro_encode
 
 
+@pytest.fixture
+def fresh(raw_dataset, tmp_path):
+    """A data set without latents, to write into."""
+    return shutil.copytree(raw_dataset, tmp_path / "fresh")
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_an_exported_run_starts_another_with_its_averaged_weights(trained, tmp_path, half):
     made = export_run(trained, tmp_path / "out", half)
@@ -24,30 +32,30 @@ def test_an_exported_run_starts_another_with_its_averaged_weights(trained, tmp_p
         )
 
 
-def test_a_data_set_is_encoded_with_an_exported_codec_and_a_training_goes_on_from_it(trained, raw_dataset, tmp_path):
+def test_a_data_set_is_encoded_with_an_exported_codec_and_a_training_goes_on_from_it(trained, fresh, tmp_path):
     out = tmp_path / "out"
     export_run(trained, out)
     encode = micro_encode().model_copy(update={"codec": str(out)})
-    codec = prepare_codec(raw_dataset, encode, read_samples(raw_dataset))
-    assert codec.hash == prepare_codec(raw_dataset, micro_encode(), read_samples(raw_dataset)).hash
+    codec = prepare_codec(fresh, encode, read_samples(fresh))
+    assert codec.hash == prepare_codec(fresh, micro_encode(), read_samples(fresh)).hash
     assert encode.text_source == "zeros"
 
 
-def test_a_codec_for_another_size_of_picture_and_a_folder_that_is_there_are_refused(trained, raw_dataset, tmp_path):
+def test_a_codec_for_another_size_of_picture_and_a_folder_that_is_there_are_refused(trained, fresh, tmp_path):
     out = tmp_path / "out"
     export_run(trained, out)
     wrong = EncodeConfig(codec=str(out), picture=8 + micro_encode().picture)
     with pytest.raises(CodecError, match=r"set it to"):
-        prepare_codec(raw_dataset, wrong, read_samples(raw_dataset))
+        prepare_codec(fresh, wrong, read_samples(fresh))
     with pytest.raises(RunError, match="there already"):
         export_run(trained, out)
 
 
-def test_a_training_starts_from_an_export_on_its_codec(trained, dataset, tmp_path):
+def test_a_training_starts_from_an_export_on_its_codec(trained, fresh, tmp_path):
     from model.latents import encode_dataset
 
     out = tmp_path / "out"
     export_run(trained, out, half=True)
     config = micro_config(steps=2, init=str(out), encode={**micro_encode().model_dump(), "codec": str(out)})
-    encode_dataset(dataset, config.encode)
-    assert train(dataset, tmp_path / "run", config).step == 2
+    encode_dataset(fresh, config.encode)
+    assert train(fresh, tmp_path / "run", config).step == 2

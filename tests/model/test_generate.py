@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_rollouts

@@ -121,7 +121,7 @@ def test_no_data_set_is_said_clearly(tmp_path: Path) -> None:
 
 
 def test_samples_without_latents_are_said_clearly(data: Path) -> None:
-    with pytest.raises(DataError, match="no latents yet: run `longdance encode"):
+    with pytest.raises(DataError, match="no latents of this codec: run `longdance encode"):
         load_data(data, micro_encode(), holdout=0.0)
     result = encode_dataset(data, micro_encode())
     result.manifests[0].unlink()
