@@ -249,9 +249,7 @@ def weigh(
         "run": [target.run_id] * count,
         "bank": [bank] * count,
         "k": pa.array(k_N, pa.int32()),
-        **{name: pa.array(values, pa.float64(), from_pandas=True) for name, values in worth.columns.items()},
-        "error": pa.array(np.full(count, np.nan) if units is None else standard_error(units, bins), from_pandas=True),
-        "certainty": pa.array(sure, from_pandas=True),
+        **_scores(worth, units, sure, bins),
         "irreducible_runs": used,
     }
     return Evidence(
@@ -269,6 +267,13 @@ def weigh(
         anchors=anchors,
         losses=int(k_N.sum()) * (2 if irreducible else 1),
     )
+
+
+def _scores(worth: Worth, units: np.ndarray | None, sure_N: np.ndarray, bins: int) -> dict[str, pa.Array]:
+    """The columns of `worth` that are measured: every score, and the error and certainty of the policy's own."""
+    error_N = np.full(len(sure_N), np.nan) if units is None else standard_error(units, bins)
+    columns = {**worth.columns, "error": error_N, "certainty": sure_N}
+    return {name: pa.array(values, pa.float64(), from_pandas=True) for name, values in columns.items()}
 
 
 def write_evidence(data: Path, evidence: Evidence) -> Path:

@@ -38,6 +38,7 @@ def test_a_changed_setting_and_an_unknown_stage_are_refused_in_one_sentence(data
     changed = run_to_end(train(data, trained, "--set=learning_rate=0.5"), server)
     assert changed.returncode == 2
     assert "learning_rate" in changed.stderr.splitlines()[-1]
+    assert "Traceback" not in changed.stderr
     command = train(data, trained)
     unknown = run_to_end([*command[:4], "middle", *command[5:]], server)
     assert unknown.returncode == 2

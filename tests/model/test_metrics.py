@@ -123,12 +123,15 @@ def triggered(found: dict[str, dict[str, Any]], clean: Measured) -> set[str]:
     return beyond
 
 
-def test_a_clean_clip_is_found_moves_and_stays_within_its_band(clean: Measured, capsys: pytest.CaptureFixture) -> None:
+def test_a_clean_clip_is_found_moves_and_stays_within_its_band(
+    clean: Measured, capsys: pytest.CaptureFixture, request: pytest.FixtureRequest
+) -> None:
     found = summary(clean)
     assert set(found) == set(METRICS)
     assert found["found"]["mean"] == 1
     assert found["visibility"]["mean"] > 0.7
-    assert found["colour"]["mean"] < 8
+    filmed = request.node.callspec.params["clip"] == "filmed"  # she comes nearer, and with her the clothes' colours
+    assert found["colour"]["mean"] < (8 if filmed else 5)
     assert found["flicker"]["mean"] < 1
     assert found["motion"]["mean"] > 0.5
     assert found["pose_motion"]["mean"] > 1
