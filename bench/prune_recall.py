@@ -52,7 +52,7 @@ def fit(out: Path, data: Path, stage: str, steps: int, seed: int) -> tuple[Path,
     """Train the target on all sources and one network on each fold; their folders."""
     quiet = {"checkpoint_every": 10**6, "validate_every": 10**6, "sample_every": 10**6, "holdout": 0.1}
     config = train_config(
-        stage, "tiny", encode={"picture": 32}, network=NETWORK, workers=0, batch=4, seed=seed, ema=0.98, steps=steps,
+        stage, "tiny", encode={"picture": 48}, network=NETWORK, workers=0, batch=4, seed=seed, ema=0.98, steps=steps,
         **quiet,
     )  # fmt: skip
     encode_dataset(data, config.encode)

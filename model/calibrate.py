@@ -120,7 +120,8 @@ def run_chain(bench: Bench, chain: Chain, clip_FCHW: Tensor, level: float, guida
     """The latents of the chain's judged frames, as the network makes them from the given ones."""
     latents = {frame: clip_FCHW[frame] for frame in chain.given}
     generated: set[int] = set()
-    settings = CallSettings(bench.sampling.sampler, bench.sampling.steps, level, Scales(guidance, 1.0))
+    sampling = bench.sampling
+    settings = CallSettings(sampling.sampler, sampling.steps, sampling.temperature, level, Scales(guidance, 1.0))
     for place, call in enumerate(chain.calls):
         window = call_window(call)
         noise = CallNoise.of(bench.sampling.seed, f"calibrate/{number}", place, window, tuple(clip_FCHW.shape[1:]))

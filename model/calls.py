@@ -22,6 +22,8 @@ class CallSettings:
 
     sampler: str
     steps: int
+    temperature: float
+    """Scale of the noise that sampling starts from (Kingma & Dhariwal 2018, section 6, for diffusion)."""
     hint_noise: float
     """sigma/alpha of the noise on hints that were generated."""
     scales: Scales
@@ -67,6 +69,7 @@ def make_window(
     latents_FCHW = torch.stack([known.get(frame, nothing) for frame in window.frames])
     latents, start, on_hints = (x[None].to(device) for x in (latents_FCHW, noise.start_FCHW, noise.hints_FCHW))
     level = torch.tensor([level_F], device=device)
+    start = settings.temperature * start
     denoiser = Denoiser(network, prediction, window, latents, level, on_hints, text, settings.scales)
     made = sample(denoiser, start, latents, is_known_F[None].to(device), sampler=settings.sampler, steps=settings.steps)
     return made[0].cpu()

@@ -29,11 +29,11 @@ class EncodeConfig(_Frozen):
     codec: str = "embedded"
     """`embedded` (patches with a PCA fitted on the data set), the folder or hub id of an `AutoencoderKL`, or a folder
     that `longdance export` wrote, for the very codec of another data set."""
-    picture: int = Field(64, ge=8)
+    picture: int = Field(96, ge=8)
     """Side of the square picture that is encoded, in pixels."""
-    patch: int = Field(4, ge=1)
+    patch: int = Field(6, ge=1)
     """Embedded codec: side of a patch, in pixels."""
-    channels: int = Field(16, ge=1)
+    channels: int = Field(32, ge=1)
     """Embedded codec: principal components kept per patch."""
     fit_frames: int = Field(512, ge=1)
     """Embedded codec: frames that the PCA is fitted on."""

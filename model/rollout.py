@@ -131,7 +131,7 @@ class Rollout:
 
     def _identity(self, stage: str) -> Any:
         level, guidance = self._sampling.of_stage(stage)
-        shared = self._sampling.model_dump(include={"sampler", "steps", "seed", "text_guidance"})
+        shared = self._sampling.model_dump(include={"sampler", "steps", "temperature", "seed", "text_guidance"})
         return [self._cast.identity(stage), shared, level, guidance]
 
     def _give(self, picture_HWC: np.ndarray) -> Step:
@@ -150,6 +150,7 @@ class Rollout:
         network, prediction = self._cast.networks(step.call.stage)
         level, guidance = self._sampling.of_stage(step.call.stage)
         sampling = self._sampling
+        scales = Scales(guidance, sampling.text_guidance)
         made_FCHW = make_window(
             network,
             prediction,
@@ -160,7 +161,7 @@ class Rollout:
                 sampling.seed, f"rollout/{step.redo}", step.number, window, tuple(latents_FCHW.shape[1:])
             ),
             text=self._cast.text,
-            settings=CallSettings(sampling.sampler, sampling.steps, level, Scales(guidance, sampling.text_guidance)),
+            settings=CallSettings(sampling.sampler, sampling.steps, sampling.temperature, level, scales),
             device=self._cast.device,
         )
         return made_FCHW[[window.frames.index(frame) for frame in step.targets]]

@@ -41,6 +41,9 @@ class SamplingConfig(_Frozen):
     sampler: Literal["ddim", "dpm++", "euler"] = Field("ddim", description="ddim, dpm++ (second order) or euler")
     steps: int = Field(20, ge=1, le=1000, description="steps of the sampler")
     seed: int = Field(0, ge=0, description="seed of all noise")
+    temperature: float = Field(
+        1.0, ge=0, le=2, description="scale of the noise that sampling begins with; below 1 keeps to what is likely"
+    )
     hint_noise: HintNoiseLevels = HintNoiseLevels()
     hint_guidance: HintGuidance = HintGuidance()
     text_guidance: float = Field(1.0, ge=0, le=50, description="guidance over the prompt, where there is text (1: off)")

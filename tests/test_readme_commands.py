@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.test_readme import COMMANDS
 
-SMALL = " --set encode.picture=32 --set encode.fit_frames=16"
+SMALL = " --set encode.picture=48 --set encode.fit_frames=16"
 SHORTER = {
     "longdance train": f"{SMALL} --set steps=4 --set batch=2 --set holdout=0.4",
     "longdance encode": SMALL,

@@ -38,6 +38,7 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any sampling setting."),
         click.option("--steps", type=click.IntRange(1), help="Steps of the sampler [20]."),
+        click.option("--temperature", type=click.FloatRange(0, 2), help="Scale of the noise that it begins with [1]."),
         click.option("--sampler", type=click.Choice(["ddim", "dpm++", "euler"]), help="Sampler [ddim]."),
         click.option("--seed", type=click.IntRange(0), help="Seed of all noise [0]."),
     ):
@@ -45,11 +46,13 @@ def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def sampling_values(seed: int | None, sampler: str | None, steps: int | None, texts: tuple[str, ...]) -> dict[str, Any]:
+def sampling_values(
+    seed: int | None, sampler: str | None, steps: int | None, temperature: float | None, texts: tuple[str, ...]
+) -> dict[str, Any]:
     """What was given, as nested values of `model.sampling.SamplingConfig`."""
     from flows.options import overrides
 
-    given = {"seed": seed, "sampler": sampler, "steps": steps}
+    given = {"seed": seed, "sampler": sampler, "steps": steps, "temperature": temperature}
     return {**overrides(texts), **{name: value for name, value in given.items() if value is not None}}
 
 
@@ -76,12 +79,12 @@ def sampling_values(seed: int | None, sampler: str | None, steps: int | None, te
 @click.option("--dry-run", is_flag=True, help="Check the runs against the plan, print the settings and stop.")
 def generate(
     run: Path, more_runs: tuple[Path, ...], image: Path | None, clip: str | None, data: Path | None, frames: int,
-    name: str, out: Path, seed: int | None, sampler: str | None, steps: int | None, settings: tuple[str, ...],
-    no_align: bool, redo: str | None, overwrite: bool, gif_mb: float, pngs: bool, fvd: Path | None,
-    lpips: Path | None, dry_run: bool,
+    name: str, out: Path, seed: int | None, sampler: str | None, steps: int | None, temperature: float | None,
+    settings: tuple[str, ...], no_align: bool, redo: str | None, overwrite: bool, gif_mb: float, pngs: bool,
+    fvd: Path | None, lpips: Path | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Generate a long video from one picture, and measure its drift. Run it again to go on."""
-    runs, values = [run, *more_runs], sampling_values(seed, sampler, steps, settings)
+    runs, values = [run, *more_runs], sampling_values(seed, sampler, steps, temperature, settings)
     if dry_run:
         click.echo(_checked(runs, name, frames, values))
         return
@@ -120,7 +123,7 @@ def _checked(runs: list[Path], name: str, frames: int, values: dict[str, Any]) -
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 def calibrate(
     run: Path, data: Path | None, clips: int, seed: int | None, sampler: str | None, steps: int | None,
-    settings: tuple[str, ...], form: str,
+    temperature: float | None, settings: tuple[str, ...], form: str,
 ) -> None:  # fmt: skip
     """Find how much noise and guidance over hints a run likes best, on held-out clips."""
     from data_catalog.queries import format_rows
@@ -128,7 +131,7 @@ def calibrate(
     from model.calibrate import trial_rows
     from model.sampling import sampling_config
 
-    config = sampling_config([], sampling_values(seed, sampler, steps, settings))
+    config = sampling_config([], sampling_values(seed, sampler, steps, temperature, settings))
 
     def say(stage: str, trial: Any) -> None:
         noise, guidance = f"noise {trial.hint_noise:g}", f"guidance {trial.hint_guidance:g}"

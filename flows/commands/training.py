@@ -16,7 +16,7 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return preset(setting(command))
 
 
-@click.command(epilog="Example: longdance encode --data dance --preset tiny --set encode.picture=64")
+@click.command(epilog="Example: longdance encode --data dance --preset tiny --set encode.picture=192")
 @data_option
 @training_options
 def encode(data: Path, preset: str, settings: tuple[str, ...]) -> None:

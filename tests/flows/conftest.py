@@ -132,7 +132,7 @@ def build(raw: Path, data: Path, env: dict[str, str], *more: str) -> dict[str, A
 STEPS = 20
 SETTINGS: dict[str, Any] = {
     "steps": STEPS, "batch": 2, "checkpoint_every": 2, "validate_every": 10, "sample_every": 10, "sample_steps": 2,
-    "holdout": 0, "encode": {"picture": 32, "fit_frames": 16},
+    "holdout": 0, "encode": {"picture": 48, "fit_frames": 16},
 }  # fmt: skip
 
 

@@ -79,7 +79,7 @@ def _run(folder: Path, name: str, number: int) -> Path:
 
 
 def _row(folder: Path, run: str, stage: str, parent: str | None, version: str, **config: Any) -> dict[str, Any]:
-    settings = {"stage": stage, "batch": 4, "learning_rate": 1e-4, "encode": {"picture": 64}} | config
+    settings = {"stage": stage, "batch": 4, "learning_rate": 1e-4, "encode": {"picture": 48}} | config
     return {
         "run": run, "stage": stage, "parent": parent, "config": settings, "version": version, "code_hash": "c" * 64,
         "status": "finished", "step": 200, "created": CREATED.replace(hour=ord(run[-1]) - 90),

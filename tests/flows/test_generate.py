@@ -35,7 +35,7 @@ def data(raw: Path, server: dict[str, str], tmp_path_factory: pytest.TempPathFac
 def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two steps of training of stage `any`."""
     quiet = {"checkpoint_every": 2, "validate_every": 9, "sample_every": 9, "workers": 0, "holdout": 0}
-    config = train_config("any", steps=2, batch=2, encode={"picture": 32, "fit_frames": 16}, **quiet)
+    config = train_config("any", steps=2, batch=2, encode={"picture": 48, "fit_frames": 16}, **quiet)
     encode_dataset(data, config.encode)
     before = torch.get_num_threads()
     torch.set_num_threads(1)

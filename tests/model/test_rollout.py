@@ -98,6 +98,22 @@ def test_hint_noise_is_the_same_at_every_step_of_a_call_and_differs_between_call
     assert not torch.equal(noised[10][0], noised[10][1])
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.5])
+def test_temperature_scales_the_noise_of_all_that_is_made_and_names_what_it_made(
+    temperature: float, tmp_path: Path
+) -> None:
+    noisy = {}
+    for scale in (1.0, temperature):
+        sampling = SamplingConfig(steps=1, temperature=scale)
+        rollout, network, clip = truth_rollout(tmp_path / str(scale), "origin", 10, sampling)
+        rollout.run(clip[0], tmp_path / f"{scale}.mp4")
+        _, sample, cond = network.seen[0]
+        noisy[scale] = sample[0, ~cond.given_BF[0], : network.truth.shape[1]]
+    assert torch.allclose(noisy[temperature], temperature * noisy[1.0])
+    one, other = ({path.name for path in (tmp_path / str(s) / "latents").iterdir()} for s in (1.0, temperature))
+    assert len(one & other) == 1  # the given frame alone
+
+
 def test_guidance_over_hints_asks_a_second_time_without_them(tmp_path: Path) -> None:
     guided = SamplingConfig(steps=2, hint_guidance=HintGuidance(extrapolation=2.0))
     rollout, network, clip = truth_rollout(tmp_path, "origin", 20, guided)
