@@ -26,6 +26,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.clips import make_clips
+from model.calls import CallSettings
 from model.checkpoint import load_checkpoint, newest_checkpoint
 from model.codec import Codec, load_codec
 from model.conditioning import get_hint_noise
@@ -45,6 +46,7 @@ from model.validation import (
     bin_log_snr,
     sample_window,
     validation_losses,
+    window_sampling,
 )
 from model.watch import TrainEvent, picture_rows, write_gif, write_png
 
@@ -85,12 +87,12 @@ def truth_of(data: Path, split: SplitData, codec: Codec) -> list[np.ndarray]:
 
 
 def generate(
-    network: VideoUNet, items: list[BankWindow], codec: Codec, text: TextTable, steps: int
+    network: VideoUNet, items: list[BankWindow], codec: Codec, text: TextTable, how: CallSettings
 ) -> list[np.ndarray]:
     """The decoded windows, hints and generated targets."""
     made = []
     for number, item in enumerate(items):
-        latents = sample_window(network, network.config.prediction_type, item, text, steps, CPU, number)
+        latents = sample_window(network, network.config.prediction_type, item, text, how, CPU, number)
         made.append(codec.decode(latents))
     return made
 
@@ -161,7 +163,7 @@ def report(out: Path, data: Path, config: TrainConfig) -> bool:
     clips, items = truth_of(data, split, codec), judged_windows(split.train)
     network = network_of_run(out / "run").eval()
     text = TextTable(split.latents, config.encode, split.prompts, network.unet.config.cross_attention_dim)
-    made = generate(network, items, codec, text, config.sample_steps)
+    made = generate(network, items, codec, text, window_sampling(config))
     codec_psnr = psnr(
         np.concatenate([(codec.decode(codec.encode(clip)) - clip.astype(float)) ** 2 for clip in clips]), np.True_
     )

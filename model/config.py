@@ -133,6 +133,8 @@ class TrainConfig(_Frozen):
     sample_every: int = Field(1000, ge=1)
     sample_windows: int = Field(2, ge=1)
     sample_steps: int = Field(20, ge=1)
+    sample_temperature: float = Field(1.0, ge=0)
+    """Scale of the noise that the samples begin with."""
     holdout: float = Field(0.05, ge=0, lt=1)
     """Share of the sources that is never trained on."""
 
@@ -160,7 +162,8 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "warmup": 50,
         "schedule": "cosine",
         "ema": 0.995,
-        "sample_steps": 5,  # more make what is uncertain louder, not better
+        "sample_steps": 5,
+        "sample_temperature": 0.5,  # more noise makes what is uncertain louder, not better
         "device": "cpu",
     },
     "sd15": {

@@ -13,7 +13,7 @@ from model.data import SplitData
 from model.ema import Ema
 from model.objective import Objective
 from model.unet import VideoUNet
-from model.validation import BankWindow, TextOf, bank_windows, sample_window, validation_losses
+from model.validation import BankWindow, TextOf, bank_windows, sample_window, validation_losses, window_sampling
 from model.watch import picture_rows, write_gif, write_png
 
 
@@ -54,8 +54,8 @@ class Examiner:
         prediction, rows = self.objective.prediction, []
         with self.ema.applied():
             for number, item in enumerate(self._windows(self.config.sample_windows)):
-                steps = self.config.sample_steps
-                made = sample_window(self.network, prediction, item, self.text_of, steps, self.device, number)
+                how = window_sampling(self.config)
+                made = sample_window(self.network, prediction, item, self.text_of, how, self.device, number)
                 rows += [codec.decode(item.latents), codec.decode(made)]
         base = self.run_dir / "samples" / f"step-{step:08d}"
         write_png(base.with_suffix(".png"), picture_rows(rows))

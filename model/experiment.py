@@ -19,7 +19,7 @@ from model.objective import Objective
 from model.stages import get_stage
 from model.text import TextTable
 from model.train import resolve_device
-from model.validation import BINS, bank_windows, bin_log_snr, sample_window, validation_losses
+from model.validation import BINS, bank_windows, bin_log_snr, sample_window, validation_losses, window_sampling
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ def judge_run(data: Path, run: Path, windows: int, generated: int) -> Judgement:
     losses = validation_losses(network, objective, items[:windows], text, device).mean(0)
     codec, errors = load_codec(split.codec_folder, str(device)), []
     for number, item in enumerate(items[:generated]):
-        steps = ref.config.sample_steps
-        made = sample_window(network, objective.prediction, item, text, steps, device, number)
+        made = sample_window(network, objective.prediction, item, text, window_sampling(ref.config), device, number)
         targets = [item.window.frames.index(frame) for frame in item.window.targets]
         shown, truth = (codec.decode(latents[targets]).astype(float) for latents in (made, item.latents))
         errors.append(np.mean((shown - truth) ** 2))

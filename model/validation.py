@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from diffusers import DDIMScheduler
 
-from model.conditioning import FrameConditioning, network_input
+from model.calls import CallNoise, CallSettings, make_window
+from model.config import TrainConfig
 from model.data import DataIndex, LatentReader
-from model.diffusion import SCHEDULER_CONFIG, PredictionType, log_snr
+from model.diffusion import PredictionType, log_snr
+from model.guidance import Scales, TextPair
 from model.objective import Draws, Network, Objective, draw
 from model.seeding import numpy_generator, torch_generator
 from model.stages import Window, draw_window
@@ -78,26 +79,23 @@ def validation_losses(
 
 
 @torch.no_grad()
+def window_sampling(config: TrainConfig) -> CallSettings:
+    """How a run samples the windows that it shows."""
+    return CallSettings("ddim", config.sample_steps, config.sample_temperature, 0.0, Scales())
+
+
 def sample_window(
     network: Network,
     prediction: PredictionType,
     item: BankWindow,
     text_of: TextOf,
-    steps: int,
+    settings: CallSettings,
     device: torch.device,
     position: int = 0,
 ) -> torch.Tensor:
-    """Generate a window's targets from its clean hints by DDIM; returns all its latents (F, C, H, W) on the CPU."""
-    # SD's own config stops a step early, at timestep 0, which leaves noise of 3 % in the latents.
-    settings = {**SCHEDULER_CONFIG, "prediction_type": prediction, "set_alpha_to_one": True}
-    scheduler = DDIMScheduler.from_config(settings)
-    scheduler.set_timesteps(steps)
-    clean = torch.zeros(1, len(item.window.frames), device=device)
-    cond = FrameConditioning.of([item.window], clean)
-    hints = item.latents[None].to(device) * cond.given_BF[:, :, None, None, None]
-    noise = torch.randn(hints.shape, generator=torch_generator(_BANK_SEED, "sample", position))
-    current, text = noise.to(device), text_of(item.prompt)[None].to(device)
-    for timestep in scheduler.timesteps:
-        predicted = network(network_input(current, hints, cond), timestep.to(device)[None], text, cond)
-        current = scheduler.step(predicted.float(), timestep, current).prev_sample
-    return torch.where(cond.given_BF[:, :, None, None, None], hints, current)[0].cpu()
+    """Generate a window's targets from its clean hints; returns all its latents (F, C, H, W) on the CPU."""
+    start = torch.randn(item.latents.shape, generator=torch_generator(_BANK_SEED, "sample", position))
+    hints = {frame: item.latents[item.window.frames.index(frame)] for frame in item.window.hints}
+    noise, text = CallNoise(start, torch.zeros_like(start)), text_of(item.prompt)[None].to(device)
+    both = TextPair(text, text)
+    return make_window(network, prediction, item.window, hints, frozenset(), noise, both, settings, device)

@@ -9,29 +9,22 @@ trainings are as long as a coffee: they show the way, not what a trained network
 
 import argparse
 import json
+import os
 import subprocess
-import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
-LONGDANCE = Path(sys.executable).parent / "longdance"
+from steps import LONGDANCE, Step, run_steps
+
 CLIP = "CLIP"
-QUIETEST = "SELECT clip_id FROM samples JOIN clips USING (clip_id) WHERE verdict = 'ok' ORDER BY motion_energy LIMIT 1"
-"""The clip that the video begins with: two cores cannot teach a tiny network the fast ones."""
-
-
-@dataclass(frozen=True)
-class Step:
-    """One command, and what it is for."""
-
-    name: str
-    why: str
-    arguments: tuple[str, ...]
-
+QUIETEST = """SELECT clip_id FROM samples JOIN clips USING (clip_id) JOIN version_samples USING (sample_key)
+WHERE version LIKE 'fold%' ORDER BY motion_energy LIMIT 1"""
+"""The clip that the video begins with. Two cores cannot teach a tiny network the fast ones; the folds' versions hold
+what is not held out."""
+SHOWCASE = os.path.relpath(Path(__file__).parent.parent / "showcase")
+"""Weights that `make showcase` taught other drawn dancers, and their codec."""
 
 WHY = {
-    "starter": "teaches a tiny network, from nothing, the first frames after a picture",
+    "starter": "shows a tiny network, which knows other drawn dancers, these ones: the first frames after a picture",
     "extrapolation": "goes on from it: the frames after those that are there",
     "interpolation": "goes on from it, too: the frames between",
 }
@@ -39,10 +32,9 @@ WHY = {
 
 def training(stage: str, out: Path, steps: int) -> Step:
     """One stage; the later ones begin with the starter's weights."""
-    settings: dict[str, object] = {"steps": steps, "plans": "streaming", "holdout": 0.2, "checkpoint_every": 50}
-    settings |= {"validate_every": steps, "sample_every": steps}
-    if stage != "starter":
-        settings["init"] = f"run:{out}/runs/starter"
+    init = SHOWCASE if stage == "starter" else f"run:{out}/runs/starter"
+    settings: dict[str, object] = {"init": init, "encode.codec": SHOWCASE, "steps": steps, "plans": "streaming"}
+    settings |= {"holdout": 0.2, "checkpoint_every": 50, "validate_every": steps, "sample_every": steps}
     given = tuple(f"--set={name}={value}" for name, value in settings.items())
     arguments = ("train", stage, "--data", f"{out}/data", "--run", f"{out}/runs/{stage}", *given)
     return Step(f"train {stage}", WHY[stage], arguments)
@@ -60,14 +52,14 @@ def steps_of(out: Path, videos: int, seed: int, steps: int, frames: int) -> list
              ("build", f"{out}/raw", "--data", data, "--variants", "1")),
         Step("verify", "decodes every stored clip and checks every byte", ("verify", "--data", data)),
         *(training(stage, out, steps) for stage in WHY),
-        # The starter has seen these dancers: the two models, which must not have, begin from nothing.
+        # The starter has seen these dancers: the two models, which must not have, begin where it began.
         Step("prune", "scores every sample, cross-fits two models, leaves out the worst, trains on what stays",
              ("prune", "--run", runs[1], "--data", data, "--score", "rho", "--name", "lean",
-              "--set=policy.motion_strata=2", f"--set=fit.steps={half}", "--set=fit.init=scratch", "--then-train",
+              "--set=policy.motion_strata=2", f"--set=fit.steps={half}", f"--set=fit.init={SHOWCASE}", "--then-train",
               "--then-steps", str(half))),
         Step("generate", "makes a long video from the first picture of a clip and measures how it drifts",
              ("generate", "--runs", runs[0], lean, runs[2], "--clip", CLIP, "--data", data, "--plan", "streaming",
-              "--frames", str(frames), "--steps", "5", "--out", f"{out}/generated.mp4")),
+              "--frames", str(frames), "--steps", "5", "--temperature", "0.5", "--out", f"{out}/generated.mp4")),
         Step("report", "one page to look at it all", ("report", "--data", data)),
     ]  # fmt: skip
 
@@ -77,19 +69,6 @@ def clip(out: Path) -> str:
     command = [str(LONGDANCE), "sql", QUIETEST, "--data", f"{out}/data", "--format", "json"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return str(json.loads(done.stdout)[0]["clip_id"])
-
-
-def run(step: Step, number: int, count: int, out: Path) -> None:
-    """Run one step and note its seconds. Raises CalledProcessError."""
-    arguments = [clip(out) if argument == CLIP else argument for argument in step.arguments]
-    command = ["longdance", *arguments]
-    print(f"\n[{number}/{count}] {step.name}: {step.why}\n$ {' '.join(command)}", flush=True)
-    started = time.perf_counter()
-    subprocess.run([str(LONGDANCE), *arguments], check=True)
-    seconds = time.perf_counter() - started
-    print(f"{step.name}: {seconds:.0f} s", flush=True)
-    with (out / "times.jsonl").open("a") as file:
-        file.write(json.dumps({"step": step.name, "seconds": round(seconds, 1)}) + "\n")
 
 
 def main() -> None:
@@ -104,18 +83,11 @@ def main() -> None:
     options = parser.parse_args()
     steps = steps_of(options.out, options.videos, options.seed, options.steps, options.frames)
     if options.dry_run:
-        print("\n".join(" ".join(["longdance", *step.arguments]) for step in steps))
+        print("\n".join(step.command for step in steps))
         return
-    options.out.mkdir(parents=True, exist_ok=True)
-    started = time.perf_counter()
-    for number, step in enumerate(steps, start=1):
-        try:
-            run(step, number, len(steps), options.out)
-        except (subprocess.CalledProcessError, KeyboardInterrupt) as error:
-            print(f"\n{step.name} did not end well. Run the same command again: it goes on from there.", flush=True)
-            sys.exit(getattr(error, "returncode", 130))
+    seconds = run_steps(steps, options.out, lambda text: clip(options.out) if text == CLIP else text)
     print(
-        f"\n{time.perf_counter() - started:.0f} s in all. Look at\n"
+        f"\n{seconds:.0f} s in all. Look at\n"
         f"  {options.out}/generated.html          the video, its plan, how it drifts\n"
         f"  {options.out}/data/report.html        clips, scores, losses, runs\n"
         f"  {options.out}/data/contact_sheet.jpg  every clip at a glance\n"

@@ -223,7 +223,7 @@ def test_differences_name_each_place() -> None:
         ({"steps": 0}, "'steps' is 0.*greater than or equal to 1"),
         ({"stepps": 5}, "Unknown setting 'stepps'"),
         ({"encode": {"picture": 95}}, "picture 95 is not a multiple of patch 6"),
-        ({"encode": {"channels": 99}}, "a 4x4 patch has no 99 components"),
+        ({"encode": {"channels": 109}}, "a 6x6 patch has no 109 components"),
         ({"batch": 3, "accumulate": 2}, "batch 3 cannot be split into 2"),
     ],
 )

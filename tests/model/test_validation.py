@@ -7,15 +7,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from model.calls import CallSettings
 from model.conditioning import FrameConditioning, get_hint_noise
 from model.data import load_data
 from model.diffusion import alpha_sigma
 from model.ema import Ema, decay_at
+from model.guidance import Scales
 from model.objective import Objective
 from model.validation import BINS, bank_windows, bin_log_snr, bin_timesteps, sample_window, validation_losses
 from tests.model.dataset import micro_encode
 
 CPU = torch.device("cpu")
+HOW = CallSettings("ddim", steps=10, temperature=0.5, hint_noise=0.0, scales=Scales())
 
 
 def no_text(prompt: str) -> torch.Tensor:
@@ -62,7 +65,7 @@ def test_the_bank_is_the_same_every_time_and_only_held_out(dataset: Path) -> Non
 def test_sampling_with_a_network_that_knows_the_truth_gives_the_truth(dataset: Path) -> None:
     split = load_data(dataset, micro_encode(), holdout=0.3)
     item = bank_windows(split.train, "interpolation", 1)[0]
-    made = sample_window(KnowsTheTruth(item.latents), "epsilon", item, no_text, 10, CPU)
+    made = sample_window(KnowsTheTruth(item.latents), "epsilon", item, no_text, HOW, CPU)
     torch.testing.assert_close(made, item.latents, atol=1e-3, rtol=1e-3)
     hints = [item.window.frames.index(hint) for hint in item.window.hints]
     assert torch.equal(made[hints], item.latents[hints])

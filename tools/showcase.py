@@ -1,0 +1,55 @@
+"""The weights that `make demo` begins with: a tiny network, taught for hours on drawn dancers alone.
+
+    python tools/showcase.py             # into showcase-work/; run it again and it goes on
+    python tools/showcase.py --dry-run   # the commands alone
+
+One core, an hour and a half. The dancers are of another seed than the demo's: the demo's own are new to it. The
+result, `showcase/`, is what the repository holds: float16 weights with their codec, and origin.json, which says
+from how many steps, of which seed and data, with which sha256.
+"""
+
+import argparse
+import shutil
+from pathlib import Path
+
+from steps import Step, run_steps
+
+SETTINGS = {
+    "steps": 10_000, "batch": 4, "holdout": 0, "plans": "origin,streaming", "random_windows": 0.1,
+    "network.block_out_channels": "[48,64,96]", "ema": 0.999, "checkpoint_every": 250,
+    "validate_every": 1_000_000, "sample_every": 1000,
+}  # fmt: skip
+
+
+def steps_of(out: Path, weights: Path, videos: int, seed: int) -> list[Step]:
+    """Draw, build, train, export."""
+    raw, data, run = f"{out}/raw", f"{out}/data", f"{out}/run"
+    given = tuple(f"--set={name}={value}" for name, value in SETTINGS.items())
+    return [
+        Step("synth", "draws raw videos of dancers", ("synth", raw, "--videos", str(videos), "--seed", str(seed))),
+        Step("build", "makes clips of them", ("build", raw, "--data", data, "--variants", "0")),
+        Step("train any", "teaches all three stages at once", ("train", "any", "--data", data, "--run", run, *given)),
+        Step("export", "stores the weights", ("export", "--run", run, "--out", str(weights), "--half")),
+    ]
+
+
+def main() -> None:
+    """Run every step in order."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--out", type=Path, default=Path("showcase-work"))
+    parser.add_argument("--weights", type=Path, default=Path("showcase"), help="a new folder; an old one is replaced")
+    parser.add_argument("--videos", type=int, default=40)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--dry-run", action="store_true")
+    options = parser.parse_args()
+    steps = steps_of(options.out, options.weights, options.videos, options.seed)
+    if options.dry_run:
+        print("\n".join(step.command for step in steps))
+        return
+    run_steps(steps[:-1], options.out)
+    shutil.rmtree(options.weights, ignore_errors=True)
+    run_steps(steps[-1:], options.out)
+
+
+if __name__ == "__main__":
+    main()
