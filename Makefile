@@ -5,7 +5,7 @@ READY := .venv/.ready
 DEMO ?= demo
 VIDEOS ?= 8
 SEED ?= 1
-.PHONY: demo test soak lint format bench clean
+.PHONY: demo showcase test soak lint format bench clean
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -18,6 +18,9 @@ $(READY): constraints.txt pyproject.toml
 
 demo: $(READY)
 	$(BIN)/python tools/demo.py --out $(DEMO) --videos $(VIDEOS) --seed $(SEED)
+
+showcase: $(READY)
+	OMP_NUM_THREADS=1 $(BIN)/python tools/showcase.py
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak'

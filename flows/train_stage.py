@@ -49,13 +49,15 @@ def encode_latents(root: Path, config: TrainConfig, device: str) -> dict[str, in
 
 
 @task(name="train", task_run_name="train {run}", **OPTIONS)
-def train_run(root: Path, run: Path, config: TrainConfig, processes: int, fork: Path | None) -> dict[str, Any]:
+def train_run(
+    root: Path, run: Path, config: TrainConfig, processes: int, fork: Path | None, until: int | None = None
+) -> dict[str, Any]:
     """Train until the run is finished or told to stop; the catalog follows its checkpoints."""
     logger = get_run_logger()
     ended: dict[str, Any] = {"status": "failed", "step": 0}
     with (
         tempfile.TemporaryDirectory() as scratch,
-        _child(root, run, config, processes, fork, Path(scratch)) as child,
+        _child(root, run, config, processes, fork, until, Path(scratch)) as child,
         Progress(f"train {run.name}") as progress,
         progress.growing("train") as grow,
     ):
@@ -87,6 +89,7 @@ def train_stage(
     settings: dict[str, Any] | None = None,
     processes: int = 1,
     fork: Path | None = None,
+    until: int | None = None,
 ) -> dict[str, Any]:
     """Train one stage of the video model; run it again to go on.
 
@@ -98,13 +101,14 @@ def train_stage(
         settings: What differs from the preset; names as in `model.config.TrainConfig`.
         processes: Processes of `accelerate launch`; 1 runs without it.
         fork: The run that a new run goes on from under other settings.
+        until: Stop at this step, with a checkpoint; the same run goes on from there.
     """
     folder, run = built(data), run.expanduser().resolve()
     config = train_config(stage, preset, **(settings or {}))
     run.parent.mkdir(parents=True, exist_ok=True)
     counted = encode_latents(folder.root, config, "cuda" if config.device == "cuda" else "cpu")
     get_run_logger().info("latents: %s", counted)
-    return train_run(folder.root, run, config, processes, fork and fork.expanduser().resolve())
+    return train_run(folder.root, run, config, processes, fork and fork.expanduser().resolve(), until)
 
 
 @flow(name="encode-latents", flow_run_name="encode {data}", persist_result=False)
@@ -138,10 +142,13 @@ def check_stage(stage: str, preset: str, settings: dict[str, Any]) -> None:
     train_config(stage, preset, **settings)
 
 
-def launch_command(root: Path, run: Path, config: Path, processes: int, fork: Path | None) -> list[str]:
+def launch_command(
+    root: Path, run: Path, config: Path, processes: int, fork: Path | None, until: int | None = None
+) -> list[str]:
     """The training process, alone or under `accelerate launch`."""
     program = ["-m", "model.train", "--config", str(config), "--data", str(root), "--run", str(run)]
     program += ["--fork", str(fork)] if fork else []
+    program += ["--until", str(until)] if until is not None else []
     if processes == 1:
         return [sys.executable, *program]
     launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(processes)]
@@ -169,7 +176,7 @@ def register_run(root: Path, run: Path, status: str, step: int) -> None:
 
 @contextmanager
 def _child(
-    root: Path, run: Path, config: TrainConfig, processes: int, fork: Path | None, scratch: Path
+    root: Path, run: Path, config: TrainConfig, processes: int, fork: Path | None, until: int | None, scratch: Path
 ) -> Iterator[subprocess.Popen[str]]:
     """The training process. A SIGTERM or Ctrl-C that ends the flow makes it write a checkpoint and end.
 
@@ -177,7 +184,7 @@ def _child(
         LongdanceError: its own last words, if it did not end well.
     """
     write_json(scratch / "config.json", config.model_dump(mode="json"))
-    command = launch_command(root, run, scratch / "config.json", processes, fork)
+    command = launch_command(root, run, scratch / "config.json", processes, fork, until)
     with (scratch / "stderr").open("w+") as errors:
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as child:
             try:

@@ -1,6 +1,6 @@
 """Train one stage. The same call again goes on where it stopped; `python -m model.train` is the same as a program.
 
-accelerate launch -m model.train --config CONFIG.json --data DATA --run RUN [--fork PARENT]
+accelerate launch -m model.train --config CONFIG.json --data DATA --run RUN [--fork PARENT] [--until STEP]
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from model.watch import Progress, TrainEvent
 from pipeline.files import read_json, remove_temps
 
 EXIT_STOPPED = 143
-"""Exit status after SIGTERM, with a checkpoint: 128 + 15, as a shell would say."""
+"""Exit status where steps are left, with a checkpoint: 128 + 15, as a shell would say of SIGTERM."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class RunResult:
     run_dir: Path
     run_id: str
     status: str
-    """`finished`, or `stopped` by SIGTERM."""
+    """`finished`, or `stopped`: by SIGTERM, or where it was to stop."""
     step: int
     checkpoint: Path
 
@@ -65,10 +65,12 @@ def train(
     config: TrainConfig,
     progress: Progress | None = None,
     fork: Path | None = None,
+    until: int | None = None,
 ) -> RunResult:
     """Train `config.stage` on the data set `data` into `run_dir`, from its newest checkpoint if it has one.
 
     `fork` names the run that a new run goes on from, weights, Adam and position alike, under another config.
+    `until` stops at that step, as SIGTERM does at any: the same call goes on from there.
     Raises ModelError's kinds, each with one sentence: a data set without latents, a changed config, no disk,
     no checkpoint left, an absent GPU.
     """
@@ -96,17 +98,17 @@ def train(
             trainer = Trainer(accelerator, config, split, network, text_of, run_dir, say)
             trainer.restore(state)
             say("started", trainer.step, run_id=record["run_id"], parameters=trainer.parameter_counts())
-            finished = _run(trainer, stop)
+            finished = _run(trainer, stop, until)
     status = "finished" if finished else "stopped"
     say("ended", trainer.step, status=status)
     checkpoint = step_folder(run_dir / "checkpoints", trainer.step)
     return RunResult(run_dir, record["run_id"], status, trainer.step, checkpoint)
 
 
-def _run(trainer: Trainer, stop: Callable[[], bool]) -> bool:
+def _run(trainer: Trainer, stop: Callable[[], bool], until: int | None) -> bool:
     """Whether the run got to its end. Raises DeviceError if the GPU's memory was not enough, and why."""
     try:
-        return trainer.run(stop)
+        return trainer.run(stop, until)
     except torch.OutOfMemoryError as error:
         raise DeviceError(trainer.memory_report()) from error
     finally:
@@ -253,12 +255,13 @@ def _print_event() -> Progress:
 @click.option("--data", type=click.Path(path_type=Path), required=True)
 @click.option("--run", "run_dir", type=click.Path(path_type=Path), required=True)
 @click.option("--fork", type=click.Path(path_type=Path))
-def main(config_path: Path, data: Path, run_dir: Path, fork: Path | None) -> None:
+@click.option("--until", type=int)
+def main(config_path: Path, data: Path, run_dir: Path, fork: Path | None, until: int | None) -> None:
     """Train a stage as CONFIG (JSON) says; prints events as JSON lines."""
     stop_with_parent()
     try:
         raw = json.loads(config_path.read_bytes())
-        result = train(data, run_dir, parse_config(raw), _print_event(), fork)
+        result = train(data, run_dir, parse_config(raw), _print_event(), fork, until)
     except json.JSONDecodeError as error:
         raise click.ClickException(f"{config_path} is not JSON: {error}.") from error
     except ModelError as error:

@@ -157,15 +157,16 @@ class Trainer:
 
     # --- the loop ------------------------------------------------------------------------------
 
-    def run(self, stop: Callable[[], bool]) -> bool:
-        """Train to the last step. Returns whether it got there, or was stopped; both leave a checkpoint."""
+    def run(self, stop: Callable[[], bool], until: int | None = None) -> bool:
+        """Train to the last step, or to step `until`, and leave a checkpoint. Returns whether the last one is done."""
         config = self._config
         if self.step == 0 and self._is_main and self._metrics and not self._metrics.sync():
             self._validate()
         positions = self._plan.positions(self._accelerator.process_index, self.samples_seen, config.steps - self.step)
         batches = window_loader(self._dataset, positions, config.workers, self._device.type == "cuda")
         pace, saved = Pace(), self.step
-        while self.step < config.steps:
+        end = config.steps if until is None else min(until, config.steps)
+        while self.step < end:
             if self._agreed(stop()):
                 break
             self._train_step(batches, pace)

@@ -12,24 +12,43 @@ from pathlib import Path
 import pytest
 
 from flows.cli import main
+from model.codec import load_codec
+from model.unet import VideoUNet
+from pipeline.files import read_json, sha256_file
 
 ROOT = Path(__file__).parents[1]
 DEMO = [sys.executable, str(ROOT / "tools" / "demo.py")]
+SHOWCASE = [sys.executable, str(ROOT / "tools" / "showcase.py")]
+WEIGHTS = ROOT / "showcase"
 
 
-def commands() -> list[str]:
-    done = subprocess.run([*DEMO, "--dry-run"], capture_output=True, text=True, check=True)
-    return done.stdout.splitlines()
-
-
-def test_every_step_of_the_demo_is_a_command_that_longdance_takes():
+@pytest.mark.parametrize(
+    ("tool", "expected"),
+    [
+        (DEMO, ["synth", "build", "verify", "train", "train", "train", "prune", "generate", "report"]),
+        (SHOWCASE, ["synth", "build", "train", "export"]),
+    ],
+    ids=["demo", "showcase"],
+)
+def test_every_step_is_a_command_that_longdance_takes(tool, expected):
+    done = subprocess.run([*tool, "--dry-run"], capture_output=True, text=True, check=True, cwd=ROOT)
     names = []
-    for command in commands():
+    for command in done.stdout.splitlines():
         program, name, *arguments = shlex.split(command)
         assert program == "longdance"
         with main.commands[name].make_context(name, arguments, resilient_parsing=False):
             names.append(name)
-    assert names == ["synth", "build", "verify", "train", "train", "train", "prune", "generate", "report"]
+    assert names == expected
+
+
+def test_the_showcase_is_small_whole_and_the_one_that_the_readme_names():
+    files = {path.name: path.stat().st_size for path in WEIGHTS.iterdir()}
+    assert sum(files.values()) <= 8 * 2**20
+    sha256 = sha256_file(WEIGHTS / "diffusion_pytorch_model.safetensors")
+    assert read_json(WEIGHTS / "origin.json")["weights_sha256"] == sha256
+    assert sha256[:16] in (ROOT / "README.md").read_text()
+    network, codec = VideoUNet.from_pretrained(str(WEIGHTS)), load_codec(WEIGHTS)
+    assert network.latent_channels == codec.channels
 
 
 @pytest.mark.soak

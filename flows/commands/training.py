@@ -37,11 +37,12 @@ def encode(data: Path, preset: str, settings: tuple[str, ...]) -> None:
 @training_options
 @click.option("--version", help="Named set of samples to train on [all good clips].")
 @click.option("--fork", type=FOLDER, help="Run that this new one goes on from, under other settings.")
+@click.option("--until", type=click.IntRange(1), help="Stop at this step; the same command without it goes on.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Of `accelerate launch`.")
 @click.option("--dry-run", is_flag=True, help="Print the config, parameters, memory and disk, and stop.")
 def train(
     stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], version: str | None,
-    fork: Path | None, processes: int, dry_run: bool,
+    fork: Path | None, until: int | None, processes: int, dry_run: bool,
 ) -> None:  # fmt: skip
     """Train STAGE: starter, extrapolation, interpolation, or any (all of them in one). Run it again to go on."""
     from flows.options import overrides
@@ -59,7 +60,7 @@ def train(
     from flows.train_stage import Preset, Stage, check_stage, train_stage
 
     check_stage(stage, preset, values)
-    ended = train_stage(cast(Stage, stage), data, run, cast(Preset, preset), values, processes, fork)
+    ended = train_stage(cast(Stage, stage), data, run, cast(Preset, preset), values, processes, fork, until)
     click.echo(f"{ended['status']} at step {ended['step']}; look at {run}/samples, or: tensorboard --logdir {run}")
 
 

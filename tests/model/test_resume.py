@@ -141,6 +141,18 @@ def test_sigterm_leaves_a_checkpoint_and_the_next_call_goes_on(
     assert footprint(tmp_path / "run", 10) == undisturbed("no workers")
 
 
+def test_a_run_stops_where_it_is_told_to_and_the_next_call_goes_on(
+    dataset: Path, tmp_path: Path, undisturbed: Callable[[str], dict[str, str]]
+) -> None:
+    config = micro_config(**SETTINGS)
+    stopped = train(dataset, tmp_path / "run", config, until=4)
+    assert (stopped.status, stopped.step, stopped.checkpoint.is_dir()) == ("stopped", 4, True)
+    assert train(dataset, tmp_path / "run", config, until=3).step == 4
+    ended = train(dataset, tmp_path / "run", config, until=10**6)
+    assert (ended.status, ended.step) == ("finished", 10)
+    assert footprint(tmp_path / "run", 10) == undisturbed("no workers")
+
+
 def test_a_resume_computes_on_as_many_threads_as_the_run_began_with(
     dataset: Path, tmp_path: Path, crashed: Path, undisturbed: Callable[[str], dict[str, str]]
 ) -> None:
