@@ -94,6 +94,8 @@ def _put(values: dict[str, Any], name: str, value: Any) -> None:
     *sections, field = name.split(".")
     for section in sections:
         values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise LongdanceError(f"--set {name}: {section!r} is a value already, and has no settings of its own.")
     values[field] = value
 
 

@@ -6,7 +6,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -28,13 +28,13 @@ def quiet_exit() -> None:
 
 
 class OneSentence(logging.Filter):
-    """Takes the traceback off a log record whose error is a sentence for the user already."""
+    """Keeps Prefect from saying, for the flow and each of its tasks, the sentence that the command itself says."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let everything through."""
-        if record.exc_info and isinstance(record.exc_info[1], LongdanceError | CatalogError):
-            record.exc_info, record.exc_text = None, None
-        return True
+        """Whether a record is let through."""
+        if record.exc_info:
+            return not isinstance(record.exc_info[1], LongdanceError | CatalogError)
+        return not record.getMessage().startswith("Finished in state Failed(")
 
 
 def quiet_errors() -> None:
@@ -42,6 +42,10 @@ def quiet_errors() -> None:
     for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
         logging.getLogger(name).addFilter(OneSentence())
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
+
+
+AT_STOP: list[Callable[[], None]] = []
+"""What is done after Ctrl-C, once the training child has ended: for what would otherwise be out of date."""
 
 
 def stop_on_ctrl_c() -> None:
@@ -58,6 +62,9 @@ def stop_on_ctrl_c() -> None:
         for child in training:
             child.terminate()
         psutil.wait_procs(training, timeout=60)
+        for note in AT_STOP:
+            with contextlib.suppress(Exception):
+                note()
         for child in children:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()

@@ -22,6 +22,7 @@ from data_catalog.writes import merge_checkpoints, merge_latents, merge_runs
 from flows import registry
 from flows.build_dataset import OPTIONS
 from flows.progress import Progress
+from flows.runners import AT_STOP
 from model.config import TrainConfig, train_config
 from model.errors import UnknownNameError
 from pipeline.errors import LongdanceError
@@ -55,6 +56,7 @@ def train_run(
     """Train until the run is finished or told to stop; the catalog follows its checkpoints."""
     logger = get_run_logger()
     ended: dict[str, Any] = {"status": "failed", "step": 0}
+    AT_STOP[:] = [lambda: register_run(root, run, "stopped", newest_step(run))]
     with (
         tempfile.TemporaryDirectory() as scratch,
         _child(root, run, config, processes, fork, until, Path(scratch)) as child,
@@ -172,6 +174,11 @@ def register_run(root: Path, run: Path, status: str, step: int) -> None:
     with open_catalog(DataFolder(root).catalog) as con:
         merge_runs(con, [run_row(run, status, step)])
         merge_checkpoints(con, checkpoint_rows(run))
+
+
+def newest_step(run: Path) -> int:
+    """The step of a run's newest checkpoint, 0 if there is none."""
+    return max((int(path.name.split("-")[1]) for path in (run / "checkpoints").glob("step-*")), default=0)
 
 
 @contextmanager

@@ -45,8 +45,8 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
     """The rows with their line numbers. A byte order mark, as spreadsheets write it, is no part of the header."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            header = reader.fieldnames or []
+            reader = csv.DictReader(file, strict=True)
+            header = list(reader.fieldnames or [])
             rows = [(reader.line_num, row) for row in reader]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is no CSV file in UTF-8 ({error}): save it as one.") from error
@@ -54,4 +54,12 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
         raise DataError(
             f"{path} has the columns {', '.join(header) or 'none'}: expected 'caption', and 'clip_id' or 'source_id'."
         )
+    if len(set(header)) < len(header):
+        raise DataError(f"{path} has a column twice ({', '.join(header)}): keep one of the two.")
+    for line, row in rows:
+        if None in row or "\0" in "".join(value or "" for value in row.values()):
+            raise DataError(
+                f"{path}, line {line}: more values than the header has columns, or one that is no text: put quotes "
+                "around a caption with commas."
+            )
     return rows

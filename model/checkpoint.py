@@ -32,8 +32,9 @@ from pipeline.files import (
 
 _log = logging.getLogger(__name__)
 
-_HISTORY = "history.jsonl"
-"""A line per checkpoint that was ever finished: that all are gone is then told from none yet."""
+HISTORY = "checkpoints.jsonl"
+"""Beside the checkpoints' folder, a line for each that was ever finished: that all are gone is then told from none
+yet, even if the folder is gone."""
 
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -90,7 +91,7 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
     if info is None:
         damaged = set_aside(path)
         raise CheckpointError(f"The new checkpoint does not read back ({reason}), kept as {damaged}: check the disk.")
-    with (root / _HISTORY).open("ab") as history:
+    with (root.parent / HISTORY).open("ab") as history:
         history.write(canonical_json({"step": info.step, "sha256": info.sha256, "bytes": info.bytes}) + b"\n")
         os.fsync(history.fileno())
     _prune(root, keep)
@@ -104,7 +105,7 @@ def _write_failure(root: Path, error: Exception) -> str:
     cause = f"the disk is full, {free:.2f} GiB free" if full else str(error)
     return (
         f"A checkpoint could not be written to {root} ({cause}): make room and run the same command again, "
-        "it goes on from the checkpoint before."
+        f"it goes on from {'the checkpoint before' if list_checkpoints(root) else 'the start'}."
     )
 
 
@@ -134,6 +135,8 @@ def inspect_checkpoint(path: Path, *, from_disk: bool = False) -> tuple[Checkpoi
         return None, f"manifest.json cannot be read: {error!r}"
     if not canonical or path != step_folder(path.parent, step):
         return None, "manifest.json has been altered"
+    if extra := {part.name for part in path.iterdir()} - {*files, manifest_file.name}:
+        return None, f"{min(extra)} does not belong to it"
     for name, (size, digest) in files.items():
         part = path / name
         if not part.is_file():
@@ -183,7 +186,7 @@ def newest_checkpoint(root: Path, say: Callable[[str], None] = _log.warning) -> 
         damaged.append(f"{path.name}: {reason}")
         say(f"Checkpoint {path} is damaged ({reason}): falling back to the one before it.")
     damaged += [path.name for path in root.glob("damaged-*")]
-    if damaged or (root / _HISTORY).exists():
+    if damaged or (root.parent / HISTORY).exists():
         found = "; ".join(damaged) or "all are gone"
         raise CheckpointError(
             f"No checkpoint in {root} is whole ({found}): restore one from a backup, or start a new run."

@@ -14,6 +14,8 @@ from safetensors.torch import load_file, save_file
 from model.errors import CodecError
 from pipeline.files import canonical_json, read_json, write_json
 
+CODEC_FILE = "codec.json"
+"""In a folder that holds a codec."""
 _BATCH = 16
 """Frames that an AutoencoderKL sees at once: bounds its memory at 512x512 to about 4 GiB."""
 
@@ -135,7 +137,7 @@ class PatchCodec:
         folder.mkdir(parents=True, exist_ok=True)
         tensors = {"mean": self.mean, "basis": self.basis, "scale": self.scale}
         save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "codec.safetensors")
-        write_json(folder / "codec.json", {**self._header(), "hash": self.hash})
+        write_json(folder / CODEC_FILE, {**self._header(), "hash": self.hash})
 
 
 def fit_patch_codec(frames_FHWC: np.ndarray, patch: int, channels: int) -> PatchCodec:
@@ -188,7 +190,7 @@ class KLCodec:
     def save(self, folder: Path) -> None:
         """See `Codec.save`. The weights stay where they are; their hash is checked on loading."""
         record = {"kind": "autoencoder_kl", "source": self.source, "picture": self.picture, "hash": self.hash}
-        write_json(folder / "codec.json", record)
+        write_json(folder / CODEC_FILE, record)
 
 
 def _load_vae(source: str) -> Any:
@@ -207,7 +209,7 @@ def _load_vae(source: str) -> Any:
 
 def load_codec(folder: Path, device: str = "cpu") -> Codec:
     """The codec that `save` wrote into `folder`. Raises CodecError if it is missing or no longer the same."""
-    path = folder / "codec.json"
+    path = folder / CODEC_FILE
     if not path.is_file():
         raise CodecError(f"There is no codec in {folder}: run `longdance encode`.")
     record = read_json(path)

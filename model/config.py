@@ -185,8 +185,10 @@ def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConf
     """
     if preset not in PRESETS:
         raise ConfigError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
-    base = PRESETS[preset]
-    merged = {**base, **settings, "encode": {**base["encode"], **settings.get("encode", {})}}
+    base, encode = PRESETS[preset], settings.get("encode", {})
+    if not isinstance(encode, dict):
+        raise ConfigError(f"Setting 'encode' is {encode!r}: write its parts, for example encode.picture=96.")
+    merged = {**base, **settings, "encode": {**base["encode"], **encode}}
     return _validated(TrainConfig, {**merged, "stage": stage, "preset": preset})
 
 

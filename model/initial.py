@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from model.checkpoint import CheckpointInfo, load_checkpoint, newest_checkpoint
+from model.codec import CODEC_FILE, load_codec
 from model.config import TrainConfig
 from model.errors import CodecError, ConfigError, RunError
 from model.lean import make_lean
@@ -30,6 +31,8 @@ def initial_network(config: TrainConfig, latent_channels: int, text_width: int) 
         root = Path(config.init)
         subfolder = None if root.is_dir() and not (root / "unet").is_dir() else "unet"
         network = VideoUNet.from_pretrained(config.init, subfolder=subfolder)
+    if config.network and config.init != "scratch":
+        _check_shape(network, config)
     if config.prediction not in (None, network.config.prediction_type):
         if config.init.startswith("run:"):
             raise ConfigError(
@@ -40,14 +43,29 @@ def initial_network(config: TrainConfig, latent_channels: int, text_width: int) 
     return network
 
 
-def _from_scratch(config: TrainConfig, latent_channels: int, text_width: int) -> VideoUNet:
+def _check_shape(network: VideoUNet, config: TrainConfig) -> None:
+    """Raise ConfigError if setting `network` asks for another shape than the loaded network has."""
+    asked, found = _preset(config).model_dump(), {**network.config.unet2d, **network.config}
+    wrong = [n for n in config.network if n in found and asked[n] != type(asked[n])(found[n])]
+    if wrong:
+        raise ConfigError(
+            f"Setting 'network' is {config.network} and the network of {config.init!r} differs ({', '.join(wrong)}): "
+            "leave 'network' out, or begin from scratch."
+        )
+
+
+def _preset(config: TrainConfig) -> UNetPreset:
     fields: dict[str, Any] = {**PRESETS[config.preset].model_dump(), **config.network}
     if config.prediction:
         fields["prediction_type"] = config.prediction
     try:
-        preset = UNetPreset.model_validate(fields)
+        return UNetPreset.model_validate(fields)
     except ValueError as error:
         raise ConfigError(f"Setting 'network' is {config.network}: {error}") from error
+
+
+def _from_scratch(config: TrainConfig, latent_channels: int, text_width: int) -> VideoUNet:
+    preset = _preset(config)
     return VideoUNet(
         unet2d=preset.unet2d_config(latent_channels, text_width),
         prediction_type=preset.prediction_type,
@@ -84,6 +102,18 @@ def check_codec_of_run(run_dir: Path, codec: str) -> None:
         raise CodecError(
             f"Run {run_dir} was trained on latents of codec {trained[:12]}, this data set's are of {codec[:12]}: "
             "use the same encode settings and the same fitted codec."
+        )
+
+
+def check_codec_of_export(folder: Path, codec: str) -> None:
+    """Raise CodecError if the folder is an exported run's, which holds its codec, and that is not `codec`."""
+    if not (folder / CODEC_FILE).is_file():
+        return
+    trained = load_codec(folder).hash
+    if trained != codec:
+        raise CodecError(
+            f"The network in {folder} was trained on latents of codec {trained[:12]}, this data set's are of "
+            f"{codec[:12]}: encode with its own by --set encode.codec={folder}."
         )
 
 

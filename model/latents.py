@@ -205,6 +205,12 @@ def latent_rows(manifest: Path) -> list[dict[str, Any]]:
     ]
 
 
+def latents_manifests(data: Path) -> list[Path]:
+    """The manifests of all latents of a data set, of every codec."""
+    found = sorted((data / "latents").glob("*/*.json"))
+    return [path for path in found if path.with_suffix(".f16").is_file() or "samples" in read_json(path)]
+
+
 def verify_latents(manifest: Path) -> bool:
     """Whether a shard's latents still have the bytes that were written (reads the whole file)."""
     record = read_json(manifest)

@@ -85,7 +85,7 @@ def open_run(
     """
     path = run_dir / "run.json"
     if path.is_file():
-        record = read_json(path)
+        record = read_record(run_dir)
         changed = differences(record["identity"], identity)
         if changed:
             raise RunError(
@@ -107,6 +107,18 @@ def open_run(
     }
     write_json(path, record)
     return record
+
+
+def read_record(run_dir: Path) -> dict[str, Any]:
+    """What `run.json` holds. Raises RunError if it is not there, or not as it was written."""
+    path = run_dir / "run.json"
+    try:
+        record = read_json(path)
+        if {"run_id", "identity", "parent", "environment"} <= set(record):
+            return dict(record)
+    except (OSError, ValueError, TypeError):
+        pass
+    raise RunError(f"{path} is not there or damaged: restore it from a backup, or train into a new folder.")
 
 
 @contextmanager

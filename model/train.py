@@ -34,14 +34,14 @@ from model.checkpoint import (
 from model.codec import load_codec
 from model.config import TrainConfig, parse_config
 from model.data import SplitData, load_data
-from model.errors import ChannelCountError, DeviceError, ModelError, RunError
-from model.initial import check_codec_of_run, initial_network, run_checkpoint
-from model.runs import locked, open_run, run_identity, threads_of
+from model.errors import ChannelCountError, ConfigError, DeviceError, ModelError, RunError
+from model.initial import check_codec_of_export, check_codec_of_run, initial_network, run_checkpoint
+from model.runs import locked, open_run, read_record, run_identity, threads_of
 from model.text import TextTable, text_width
 from model.trainer import Trainer
 from model.unet import VideoUNet
 from model.watch import Progress, TrainEvent
-from pipeline.files import read_json, remove_temps
+from pipeline.files import remove_temps
 
 EXIT_STOPPED = 143
 """Exit status where steps are left, with a checkpoint: 128 + 15, as a shell would say of SIGTERM."""
@@ -90,7 +90,7 @@ def train(
         if accelerator.is_main_process:
             _begin(run_dir, identity, fork, split, say, data)
         accelerator.wait_for_everyone()
-        record = read_json(run_dir / "run.json")
+        record = read_record(run_dir)
         with threads_of(record):
             info = _agreed_checkpoint(accelerator, run_dir, say)
             state = load_checkpoint(info) if info else None
@@ -134,15 +134,22 @@ def _begin(
 ) -> None:
     """Open the run; a new one first gets its codec, and its parent's checkpoint if it is a fork."""
     remove_temps(run_dir)
-    parent = None
-    if not (run_dir / "run.json").is_file():
-        init = identity["config"]["init"]
+    parent, init = None, identity["config"]["init"]
+    if (run_dir / "run.json").is_file():
+        _check_forked(run_dir, fork)
+    elif any((run_dir / "checkpoints").glob("*")):
+        raise RunError(
+            f"{run_dir} holds checkpoints and no run.json, which says whose: put it back, or name a new run."
+        )
+    else:
         if fork is not None:
             parent = _parent(fork, "fork", split)
-            _check_fork(fork, identity["config"])
+            _check_fork(fork, parent["step"], identity["config"])
             _copy_checkpoint(run_checkpoint(fork), run_dir / "checkpoints", identity["config"]["keep"])
         elif init.startswith("run:"):
             parent = _parent(Path(init.removeprefix("run:")), "weights", split)
+        else:
+            check_codec_of_export(Path(init), split.codec)
         load_codec(split.codec_folder).save(run_dir / "codec")
     open_run(run_dir, identity, parent, data)
     if not split.holdout.samples:
@@ -152,13 +159,25 @@ def _begin(
 def _parent(run_dir: Path, kind: str, split: SplitData) -> dict[str, Any]:
     info = run_checkpoint(run_dir)
     check_codec_of_run(run_dir, split.codec)
-    run_id = read_json(run_dir / "run.json")["run_id"]
+    run_id = read_record(run_dir)["run_id"]
     return {"run_id": run_id, "kind": kind, "step": info.step, "checkpoint": info.sha256}
 
 
-def _check_fork(fork: Path, config: dict[str, Any]) -> None:
-    """Raise RunError if the parent's Adam is of no use to the child."""
-    before = read_json(fork / "run.json")["identity"]["config"]
+def _check_forked(run_dir: Path, fork: Path | None) -> None:
+    """Raise RunError if a run that is there already is no fork of `fork`."""
+    parent = read_record(run_dir)["parent"] or {}
+    if fork is not None and parent.get("run_id") != read_record(fork)["run_id"]:
+        raise RunError(f"{run_dir} is a run already, and no fork of {fork}: name a new folder for the fork.")
+
+
+def _check_fork(fork: Path, step: int, config: dict[str, Any]) -> None:
+    """Raise RunError if the parent's network, Adam or position is of no use to the child."""
+    before = read_record(fork)["identity"]["config"]
+    if before["network"] != config["network"]:
+        raise RunError(
+            f"A fork goes on with its parent's network ({before['network'] or 'as the preset has it'}), setting "
+            f"'network' is {config['network'] or 'as the preset has it'}: give it as the parent had it."
+        )
     changed = [name for name in ("train", "lora_rank", "optimizer", "mixed_precision") if before[name] != config[name]]
     if changed:
         said = "; ".join(f"{name}: {before[name]!r} before, {config[name]!r} now" for name in changed)
@@ -166,6 +185,8 @@ def _check_fork(fork: Path, config: dict[str, Any]) -> None:
             f"A fork goes on with its parent's Adam, which these settings would not fit ({said}): keep them, or start "
             f"from the parent's weights alone with init 'run:{fork}'."
         )
+    if config["steps"] <= step:
+        raise RunError(f"The run {fork} is at step {step} already and setting 'steps' is {config['steps']}: give more.")
 
 
 def _copy_checkpoint(info: CheckpointInfo, root: Path, keep: int) -> None:
@@ -250,6 +271,13 @@ def _print_event() -> Progress:
     return show
 
 
+def _read_config(path: Path) -> TrainConfig:
+    try:
+        return parse_config(json.loads(path.read_bytes()))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path} is not JSON: {error}.") from error
+
+
 @click.command()
 @click.option("--config", "config_path", type=click.Path(exists=True, path_type=Path), required=True)
 @click.option("--data", type=click.Path(path_type=Path), required=True)
@@ -260,10 +288,7 @@ def main(config_path: Path, data: Path, run_dir: Path, fork: Path | None, until:
     """Train a stage as CONFIG (JSON) says; prints events as JSON lines."""
     stop_with_parent()
     try:
-        raw = json.loads(config_path.read_bytes())
-        result = train(data, run_dir, parse_config(raw), _print_event(), fork, until)
-    except json.JSONDecodeError as error:
-        raise click.ClickException(f"{config_path} is not JSON: {error}.") from error
+        result = train(data, run_dir, _read_config(config_path), _print_event(), fork, until)
     except ModelError as error:
         raise click.ClickException(str(error)) from error
     sys.exit(0 if result.status == "finished" else EXIT_STOPPED)

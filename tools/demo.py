@@ -34,6 +34,7 @@ def training(stage: str, out: Path, steps: int) -> Step:
     """One stage; the later ones begin with the starter's weights."""
     init = SHOWCASE if stage == "starter" else f"run:{out}/runs/starter"
     settings: dict[str, object] = {"init": init, "encode.codec": SHOWCASE, "steps": steps, "plans": "streaming"}
+    settings |= {"learning_rate": 3e-4}  # gently: what it knows of other dancers is worth more than a few minutes
     settings |= {"holdout": 0.2, "checkpoint_every": 50, "validate_every": steps, "sample_every": steps}
     given = tuple(f"--set={name}={value}" for name, value in settings.items())
     arguments = ("train", stage, "--data", f"{out}/data", "--run", f"{out}/runs/{stage}", *given)

@@ -98,8 +98,9 @@ def sql(query: str, data: Path, form: str) -> None:
 @data_option
 @click.option("--quick", is_flag=True, help="Checksums only, nothing is decoded.")
 def verify(data: Path, quick: bool) -> None:
-    """Check every shard's bytes and members, and decode every clip. Exit code 1 if anything is wrong."""
+    """Check every shard's bytes and members, decode every clip, check all latents. Exit code 1 if anything is wrong."""
     from flows import registry
+    from model.latents import latents_manifests, verify_latents
     from pipeline.verify import verify_shards
 
     problems = 0
@@ -108,9 +109,16 @@ def verify(data: Path, quick: bool) -> None:
         for sentence in wrong:
             problems += 1
             click.echo(f"{shard}: {sentence}")
+    for manifest in latents_manifests(registry.data_folder(data).root):
+        count += 1
+        if not verify_latents(manifest):
+            problems += 1
+            click.echo(f"{manifest.with_suffix('.f16')}: has other bytes than were written")
     click.echo(f"{count} shard{'s' * (count != 1)} checked, {problems} problem{'s' * (problems != 1)}.")
     if problems:
-        click.echo("Remove what is named above, tar and json, and run `longdance build` again.", err=True)
+        click.echo(
+            "Remove what is named above, with its json, and run `longdance build`, or `encode`, again.", err=True
+        )
     sys.exit(1 if problems else 0)
 
 

@@ -55,6 +55,21 @@ def test_verify_of_no_data_set_is_one_sentence_and_exit_code_2(tmp_path: Path) -
     assert "build a data set first" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [(["encode=foo"], "encode.picture=96"), (["encode.picture=3", "encode.picture.x=3"], "is a value already")],
+)
+def test_a_setting_of_training_that_does_not_fit_is_one_sentence_and_exit_code_2(
+    settings: list[str], words: str, tmp_path: Path
+) -> None:
+    given = [part for text in settings for part in ("--set", text)]
+    command = [sys.executable, "-m", "flows.cli", "train", "starter", "--data", str(tmp_path), "--run", "r", *given]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
 HELP = """
 import sys
 from click.testing import CliRunner

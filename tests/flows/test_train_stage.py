@@ -1,8 +1,10 @@
 """The flow `train-stage` as a user runs it: killed and run again, it ends with the same weights."""
 
 import os
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -34,16 +36,44 @@ def test_a_killed_training_run_again_ends_with_the_same_weights_and_is_in_the_ca
         assert told.fetchall() == [(True, STEPS)]
 
 
+def test_ctrl_c_leaves_a_checkpoint_and_a_catalog_that_knows_it(data, server, tmp_path):
+    run = tmp_path / "run"
+    command = train(data, run, "--set=steps=100000", "--set=checkpoint_every=2")
+    process = subprocess.Popen(command, env=server, stdout=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.monotonic() + 120
+    while not list(run.glob("checkpoints/step-*")) and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    os.kill(process.pid, signal.SIGINT)
+    assert process.wait(timeout=120) == 130
+    with open_catalog(data / "catalog.duckdb", read_only=True) as con:
+        ((status, step),) = con.execute("SELECT status, step FROM runs WHERE run = ?", [run_id(run)]).fetchall()
+    assert (status, step) == ("stopped", max(int(path.name[-8:]) for path in run.glob("checkpoints/step-*")))
+    assert step >= 2
+
+
 def test_a_changed_setting_and_an_unknown_stage_are_refused_in_one_sentence(data, trained, server):
     changed = run_to_end(train(data, trained, "--set=learning_rate=0.5"), server)
     assert changed.returncode == 2
-    assert "learning_rate" in changed.stderr.splitlines()[-1]
+    (said,) = [line for line in changed.stderr.splitlines() if "learning_rate" in line]
+    assert said.startswith("longdance: ")
     assert "Traceback" not in changed.stderr
     command = train(data, trained)
     unknown = run_to_end([*command[:4], "middle", *command[5:]], server)
     assert unknown.returncode == 2
     assert "'middle'" in unknown.stderr
     assert "Traceback" not in unknown.stderr
+
+
+def test_verify_finds_latents_that_are_no_longer_what_was_written(data, trained, server, tmp_path):
+    copy = tmp_path / "data"
+    shutil.copytree(data, copy)
+    command = [sys.executable, "-m", "flows.cli", "verify", "--quick", "--data", str(copy)]
+    assert run_to_end(command, server).returncode == 0
+    latents = next(copy.glob("latents/*/*.f16"))
+    latents.write_bytes(bytes([latents.read_bytes()[0] ^ 1]) + latents.read_bytes()[1:])
+    done = run_to_end(command, server)
+    assert done.returncode == 1
+    assert f"{latents}: has other bytes than were written" in done.stdout
 
 
 def test_a_dry_run_prints_config_parameters_memory_and_disk_and_makes_nothing(data, trained, server, tmp_path):

@@ -51,6 +51,9 @@ def test_one_of_the_id_columns_is_enough_and_others_are_passed_over(tmp_path: Pa
         ("clip_id,caption\na1,x\na9,y\n", "line 3: this data set has no clip 'a9'"),
         ("source_id,caption\nc,x\n", "line 2: this data set has no source 'c'"),
         ("clip_id,caption\na1,x\na1,y\n", "line 3: 'a1' has a caption already"),
+        ("clip_id,caption\na1,slow, fast\n", "line 2: more values than the header"),
+        ('clip_id,caption\na1,"slow\nb1,fast\n', "no CSV file"),
+        ("clip_id,caption,caption\na1,x,y\n", "a column twice"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_refused_in_one_sentence(text: str, said: str, tmp_path: Path) -> None:

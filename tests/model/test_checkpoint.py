@@ -92,6 +92,11 @@ def test_fifty_flipped_bits_are_all_detected(root: Path, tmp_path: Path) -> None
         assert_falls_back(copy)
 
 
+def test_a_file_that_does_not_belong_there_is_detected(root: Path) -> None:
+    (step_folder(root, 20) / "zzz.safetensors").write_bytes(b"")
+    assert_falls_back(root)
+
+
 def test_every_single_missing_file_is_detected(root: Path, tmp_path: Path) -> None:
     names = [path.name for path in step_folder(root, 20).iterdir()]
     assert len(names) == 7

@@ -51,6 +51,17 @@ def test_a_codec_for_another_size_of_picture_and_a_folder_that_is_there_are_refu
         export_run(trained, out)
 
 
+def test_an_export_of_another_codec_is_refused(trained, fresh, tmp_path):
+    from model.latents import encode_dataset
+
+    out = tmp_path / "out"
+    export_run(trained, out)
+    config = micro_config(steps=2, init=str(out), encode={**micro_encode().model_dump(), "fit_frames": 9})
+    encode_dataset(fresh, config.encode)
+    with pytest.raises(CodecError, match=f"encode.codec={out}"):
+        train(fresh, tmp_path / "run", config)
+
+
 def test_a_training_starts_from_an_export_on_its_codec(trained, fresh, tmp_path):
     from model.latents import encode_dataset
 

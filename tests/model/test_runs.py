@@ -183,6 +183,29 @@ def test_a_run_whose_checkpoints_are_gone_does_not_start_anew(run_dir: Path, dat
         shutil.rmtree(path)
     with pytest.raises(CheckpointError, match="all are gone"):
         train(dataset, run_dir, micro_config(**QUICK))
+    shutil.rmtree(run_dir / "checkpoints")
+    with pytest.raises(CheckpointError, match="all are gone"):
+        train(dataset, run_dir, micro_config(**QUICK))
+
+
+def test_checkpoints_without_their_record_are_nobodys(run_dir: Path, dataset: Path) -> None:
+    (run_dir / "run.json").write_text("{}")
+    with pytest.raises(RunError, match="not there or damaged"):
+        train(dataset, run_dir, micro_config(**QUICK))
+    (run_dir / "run.json").unlink()
+    with pytest.raises(RunError, match="holds checkpoints and no"):
+        train(dataset, run_dir, micro_config(**QUICK))
+
+
+def test_a_fork_that_cannot_go_on_is_refused(run_dir: Path, dataset: Path, tmp_path: Path) -> None:
+    other = {**micro_config().network, "block_out_channels": (16, 16)}
+    for settings, said in (({"network": other, "steps": 4}, "parent's network"), ({"steps": 2}, "at step 2 already")):
+        with pytest.raises(RunError, match=said):
+            train(dataset, tmp_path / "child", micro_config(**{**QUICK, **settings}), fork=run_dir)
+    with pytest.raises(RunError, match="no fork of"):
+        train(dataset, run_dir, micro_config(**QUICK), fork=run_dir)
+    with pytest.raises(ConfigError, match="block_out_channels"):
+        train(dataset, tmp_path / "other", micro_config(**{**QUICK, "init": f"run:{run_dir}", "network": other}))
 
 
 def test_rows_of_runs_and_checkpoints_fit_the_catalog(run_dir: Path, tmp_path: Path) -> None:

@@ -48,7 +48,8 @@ def encoded(raw_dataset: Path, checkpoints: dict[str, Path], tmp_path_factory: p
 def config_of(folder: Path, **settings: object) -> TrainConfig:
     """A short training from a checkpoint's folder: VAE, text encoder and UNet all come from it."""
     encode = {"codec": str(folder), "picture": 32, "patch": 4, "channels": 4}
-    return micro_config("interpolation", **{"init": str(folder), "encode": encode, "train": "new", **STEPS, **settings})
+    given = {"init": str(folder), "network": {}, "encode": encode, "train": "new", **STEPS, **settings}
+    return micro_config("interpolation", **given)
 
 
 def last_state(run: Path) -> TrainingState:
