@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from model.errors import CodecError
@@ -211,14 +212,19 @@ def load_codec(folder: Path, device: str = "cpu") -> Codec:
     """The codec that `save` wrote into `folder`. Raises CodecError if it is missing or no longer the same."""
     path = folder / CODEC_FILE
     if not path.is_file():
-        raise CodecError(f"There is no codec in {folder}: run `longdance encode`.")
-    record = read_json(path)
+        raise CodecError(f"There is no codec in {folder}: run `longdance encode`, or put a run's back.")
     codec: Codec
-    if record["kind"] == "lapped patches":
-        tensors = load_file(folder / "codec.safetensors")
-        codec = PatchCodec(tensors["mean"], tensors["basis"], tensors["scale"], record["picture"])
-    else:
-        codec = KLCodec(record["source"], record["picture"], device)
+    try:
+        record = read_json(path)
+        if record["kind"] == "lapped patches":
+            tensors = load_file(folder / "codec.safetensors")
+            codec = PatchCodec(tensors["mean"], tensors["basis"], tensors["scale"], record["picture"])
+        else:
+            codec = KLCodec(record["source"], record["picture"], device)
+    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise CodecError(
+            f"The codec in {folder} is damaged ({type(error).__name__}): restore it from a copy."
+        ) from error
     if codec.hash != record["hash"]:
         raise CodecError(f"The codec in {folder} is no longer the one that was saved: its weights have changed.")
     return codec

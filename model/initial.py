@@ -10,7 +10,7 @@ import torch
 from model.checkpoint import CheckpointInfo, load_checkpoint, newest_checkpoint
 from model.codec import CODEC_FILE, load_codec
 from model.config import TrainConfig
-from model.errors import CodecError, ConfigError, RunError
+from model.errors import CodecError, ConfigError, ModelError, RunError, WeightsError
 from model.lean import make_lean
 from model.lora import add_lora, is_lora, merge_lora
 from model.unet import PRESETS, UNetPreset, VideoUNet
@@ -30,7 +30,15 @@ def initial_network(config: TrainConfig, latent_channels: int, text_width: int) 
     else:
         root = Path(config.init)
         subfolder = None if root.is_dir() and not (root / "unet").is_dir() else "unet"
-        network = VideoUNet.from_pretrained(config.init, subfolder=subfolder)
+        try:
+            network = VideoUNet.from_pretrained(config.init, subfolder=subfolder)
+        except ModelError:
+            raise
+        except (OSError, ValueError) as error:
+            raise WeightsError(
+                f"No network could be loaded from {config.init!r} ({str(error).split('.')[0]}): give a folder in "
+                "diffusers' format, a hub id that can be reached, or run:FOLDER."
+            ) from error
     if config.network and config.init != "scratch":
         _check_shape(network, config)
     if config.prediction not in (None, network.config.prediction_type):
@@ -66,11 +74,14 @@ def _preset(config: TrainConfig) -> UNetPreset:
 
 def _from_scratch(config: TrainConfig, latent_channels: int, text_width: int) -> VideoUNet:
     preset = _preset(config)
-    return VideoUNet(
-        unet2d=preset.unet2d_config(latent_channels, text_width),
-        prediction_type=preset.prediction_type,
-        residual_std=preset.residual_std,
-    )
+    try:
+        return VideoUNet(
+            unet2d=preset.unet2d_config(latent_channels, text_width),
+            prediction_type=preset.prediction_type,
+            residual_std=preset.residual_std,
+        )
+    except ValueError as error:  # diffusers' own words: widths that no group norm divides, and the like
+        raise ConfigError(f"Setting 'network' is {config.network}, which makes no network: {error}.") from error
 
 
 def run_checkpoint(run_dir: Path) -> CheckpointInfo:

@@ -23,6 +23,7 @@ from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 from accelerate.utils import broadcast  # type: ignore[import-untyped]
 
 from model.checkpoint import (
+    HISTORY,
     CheckpointInfo,
     TrainingState,
     inspect_checkpoint,
@@ -36,7 +37,7 @@ from model.config import TrainConfig, parse_config
 from model.data import SplitData, load_data
 from model.errors import ChannelCountError, ConfigError, DeviceError, ModelError, RunError
 from model.initial import check_codec_of_export, check_codec_of_run, initial_network, run_checkpoint
-from model.runs import locked, open_run, read_record, run_identity, threads_of
+from model.runs import differences, locked, open_run, read_record, run_identity, threads_of
 from model.text import TextTable, text_width
 from model.trainer import Trainer
 from model.unet import VideoUNet
@@ -135,6 +136,9 @@ def _begin(
     """Open the run; a new one first gets its codec, and its parent's checkpoint if it is a fork."""
     remove_temps(run_dir)
     parent, init = None, identity["config"]["init"]
+    if _unstarted(run_dir) and differences(read_record(run_dir)["identity"], identity):
+        say("notice", 0, text="Nothing of this run was kept under its earlier settings: it begins anew.")
+        (run_dir / "run.json").unlink()
     if (run_dir / "run.json").is_file():
         _check_forked(run_dir, fork)
     elif any((run_dir / "checkpoints").glob("*")):
@@ -161,6 +165,12 @@ def _parent(run_dir: Path, kind: str, split: SplitData) -> dict[str, Any]:
     check_codec_of_run(run_dir, split.codec)
     run_id = read_record(run_dir)["run_id"]
     return {"run_id": run_id, "kind": kind, "step": info.step, "checkpoint": info.sha256}
+
+
+def _unstarted(run_dir: Path) -> bool:
+    """Whether a run was begun and has no checkpoint, nor ever had one: a mistyped setting, mostly."""
+    gone = not any((run_dir / "checkpoints").glob("*")) and not (run_dir / HISTORY).exists()
+    return (run_dir / "run.json").is_file() and gone
 
 
 def _check_forked(run_dir: Path, fork: Path | None) -> None:

@@ -22,6 +22,7 @@ from model.errors import (
     DataError,
     DeviceError,
     RunError,
+    WeightsError,
 )
 from model.latents import encode_dataset
 from model.runs import checkpoint_rows, differences, locked, run_row, training_modules
@@ -171,6 +172,16 @@ def test_a_stable_diffusion_folder_starts_a_run_whose_image_layers_stay(dataset:
     frozen = [n for n, t in weights.items() if t.double().sum().item() in image]
     assert len(frozen) >= len(unet.state_dict())
     assert set(load_checkpoint(info).tensors["ema"]) < set(weights)
+
+
+def test_what_cannot_be_loaded_is_said_in_one_sentence(dataset: Path, tmp_path: Path) -> None:
+    for settings, kind, said in (
+        ({"init": "/nonexistent/sd"}, WeightsError, "No network could be loaded from '/nonexistent/sd'"),
+        ({"network": {"block_out_channels": (7, 9)}}, ConfigError, "makes no network"),
+    ):
+        with pytest.raises(kind, match=said):
+            train(dataset, tmp_path / "run", micro_config(**{**QUICK, **settings}))
+    assert train(dataset, tmp_path / "run", micro_config(**QUICK)).status == "finished"
 
 
 def test_two_processes_cannot_train_one_run(run_dir: Path, dataset: Path) -> None:
