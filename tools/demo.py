@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("demo"))
     parser.add_argument("--videos", type=int, default=8)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--steps", type=int, default=300, help="of each of the three trainings")
+    parser.add_argument("--steps", type=int, default=150, help="of each of the three trainings")
     parser.add_argument("--frames", type=int, default=181)
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
