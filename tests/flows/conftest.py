@@ -76,9 +76,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
 
 def prefect(*arguments: str, env: dict[str, str], check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the prefect command line in the repository."""
+    """Run the prefect command line in the repository, as a shell would: prefect.yaml reads its PWD."""
     command = [sys.executable, "-m", "prefect", *arguments]
-    done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=env | {"PWD": str(ROOT)}, cwd=ROOT, capture_output=True, text=True, check=False)
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
