@@ -44,8 +44,17 @@ def quiet_errors() -> None:
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
-AT_STOP: list[Callable[[], None]] = []
-"""What is done after Ctrl-C, once the training child has ended: for what would otherwise be out of date."""
+_AT_STOP: list[Callable[[], None]] = []
+
+
+@contextmanager
+def at_stop(note: Callable[[], None]) -> Iterator[None]:
+    """Within the block Ctrl-C also does this, once the training child has ended."""
+    _AT_STOP.append(note)
+    try:
+        yield
+    finally:
+        _AT_STOP.remove(note)
 
 
 def stop_on_ctrl_c() -> None:
@@ -62,7 +71,7 @@ def stop_on_ctrl_c() -> None:
         for child in training:
             child.terminate()
         psutil.wait_procs(training, timeout=60)
-        for note in AT_STOP:
+        for note in _AT_STOP:
             with contextlib.suppress(Exception):
                 note()
         for child in children:

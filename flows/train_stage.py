@@ -22,7 +22,7 @@ from data_catalog.writes import merge_checkpoints, merge_latents, merge_runs
 from flows import registry
 from flows.build_dataset import OPTIONS
 from flows.progress import Progress
-from flows.runners import AT_STOP
+from flows.runners import at_stop
 from model.config import TrainConfig, train_config
 from model.errors import UnknownNameError
 from pipeline.errors import LongdanceError
@@ -56,9 +56,9 @@ def train_run(
     """Train until the run is finished or told to stop; the catalog follows its checkpoints."""
     logger = get_run_logger()
     ended: dict[str, Any] = {"status": "failed", "step": 0}
-    AT_STOP[:] = [lambda: register_run(root, run, "stopped", newest_step(run))]
     with (
         tempfile.TemporaryDirectory() as scratch,
+        at_stop(lambda: register_run(root, run, "stopped", newest_step(run))),
         _child(root, run, config, processes, fork, until, Path(scratch)) as child,
         Progress(f"train {run.name}") as progress,
         progress.growing("train") as grow,

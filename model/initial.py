@@ -53,13 +53,20 @@ def initial_network(config: TrainConfig, latent_channels: int, text_width: int) 
 
 def _check_shape(network: VideoUNet, config: TrainConfig) -> None:
     """Raise ConfigError if setting `network` asks for another shape than the loaded network has."""
-    asked, found = _preset(config).model_dump(), {**network.config.unet2d, **network.config}
-    wrong = [n for n in config.network if n in found and asked[n] != type(asked[n])(found[n])]
+    found = network.config.unet2d
+    asked = _preset(config).unet2d_config(network.latent_channels, found["cross_attention_dim"])
+    of_codec = ("in_channels", "out_channels")  # checked by themselves
+    wrong = [name for name, value in asked.items() if name not in of_codec and value != _like(found[name], value)]
     if wrong:
         raise ConfigError(
             f"Setting 'network' is {config.network} and the network of {config.init!r} differs ({', '.join(wrong)}): "
             "leave 'network' out, or begin from scratch."
         )
+
+
+def _like(found: Any, asked: Any) -> Any:
+    """JSON has lists where a preset has tuples."""
+    return tuple(found) if isinstance(asked, tuple) and isinstance(found, list) else found
 
 
 def _preset(config: TrainConfig) -> UNetPreset:

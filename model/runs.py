@@ -113,12 +113,12 @@ def read_record(run_dir: Path) -> dict[str, Any]:
     """What `run.json` holds. Raises RunError if it is not there, or not as it was written."""
     path = run_dir / "run.json"
     try:
-        record = read_json(path)
-        if {"run_id", "identity", "parent", "environment"} <= set(record):
-            return dict(record)
+        record = dict(read_json(path))
     except (OSError, ValueError, TypeError):
-        pass
-    raise RunError(f"{path} is not there or damaged: restore it from a backup, or train into a new folder.")
+        record = {}
+    if not {"run_id", "identity", "parent", "environment"} <= set(record):
+        raise RunError(f"{path} is not there or damaged: restore it from a backup, or train into a new folder.")
+    return record
 
 
 @contextmanager

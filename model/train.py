@@ -27,6 +27,7 @@ from model.checkpoint import (
     CheckpointInfo,
     TrainingState,
     inspect_checkpoint,
+    list_checkpoints,
     load_checkpoint,
     newest_checkpoint,
     save_checkpoint,
@@ -141,7 +142,7 @@ def _begin(
         (run_dir / "run.json").unlink()
     if (run_dir / "run.json").is_file():
         _check_forked(run_dir, fork)
-    elif any((run_dir / "checkpoints").glob("*")):
+    elif _strangers(run_dir, fork):
         raise RunError(
             f"{run_dir} holds checkpoints and no run.json, which says whose: put it back, or name a new run."
         )
@@ -169,8 +170,14 @@ def _parent(run_dir: Path, kind: str, split: SplitData) -> dict[str, Any]:
 
 def _unstarted(run_dir: Path) -> bool:
     """Whether a run was begun and has no checkpoint, nor ever had one: a mistyped setting, mostly."""
-    gone = not any((run_dir / "checkpoints").glob("*")) and not (run_dir / HISTORY).exists()
-    return (run_dir / "run.json").is_file() and gone
+    kept = list_checkpoints(run_dir / "checkpoints") or (run_dir / HISTORY).exists()
+    return (run_dir / "run.json").is_file() and not kept
+
+
+def _strangers(run_dir: Path, fork: Path | None) -> list[Path]:
+    """Checkpoints in a folder without run.json, but for the parent's, which a fork that was killed had copied."""
+    copied = step_folder(run_dir / "checkpoints", run_checkpoint(fork).step) if fork else None
+    return [path for path in list_checkpoints(run_dir / "checkpoints") if path != copied]
 
 
 def _check_forked(run_dir: Path, fork: Path | None) -> None:

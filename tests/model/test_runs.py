@@ -29,6 +29,7 @@ from model.runs import checkpoint_rows, differences, locked, run_row, training_m
 from model.train import train
 from pipeline.files import read_json, write_json
 from tests.model.dataset import ENCODE, make_dataset, micro_config, micro_encode
+from tests.model.networks import unet2d
 
 QUICK = {"steps": 2, "checkpoint_every": 1, "validate_every": 50, "sample_every": 50}
 
@@ -129,41 +130,16 @@ def test_latents_of_another_codec_are_refused(run_dir: Path, tmp_path: Path) -> 
 
 
 def test_a_network_of_other_channels_is_refused(dataset: Path, tmp_path: Path) -> None:
-    from diffusers import UNet2DConditionModel
-
-    unet = UNet2DConditionModel(
-        in_channels=3,
-        out_channels=3,
-        block_out_channels=(8, 16),
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        layers_per_block=1,
-        attention_head_dim=2,
-        norm_num_groups=4,
-        cross_attention_dim=8,
-    )
-    unet.save_pretrained(tmp_path / "sd" / "unet")
-    config = micro_config(**QUICK, init=str(tmp_path / "sd"))
+    unet2d(3, 3).save_pretrained(tmp_path / "sd" / "unet")
+    config = micro_config(**{**QUICK, "network": {}}, init=str(tmp_path / "sd"))
     with pytest.raises(ChannelCountError, match="have 4 channels and the network takes 3"):
         train(dataset, tmp_path / "run", config)
 
 
 def test_a_stable_diffusion_folder_starts_a_run_whose_image_layers_stay(dataset: Path, tmp_path: Path) -> None:
-    from diffusers import UNet2DConditionModel
-
-    unet = UNet2DConditionModel(
-        in_channels=4,
-        out_channels=4,
-        block_out_channels=(8, 16),
-        down_block_types=("CrossAttnDownBlock2D", "DownBlock2D"),
-        up_block_types=("UpBlock2D", "CrossAttnUpBlock2D"),
-        layers_per_block=1,
-        attention_head_dim=2,
-        norm_num_groups=4,
-        cross_attention_dim=8,
-    )
+    unet = unet2d(4)
     unet.save_pretrained(tmp_path / "sd" / "unet")
-    config = micro_config(**QUICK, init=str(tmp_path / "sd"), train="new")
+    config = micro_config(**{**QUICK, "network": {}}, init=str(tmp_path / "sd"), train="new")
     train(dataset, tmp_path / "run", config)
     info = newest_checkpoint(tmp_path / "run" / "checkpoints")
     assert info is not None
@@ -208,6 +184,16 @@ def test_checkpoints_without_their_record_are_nobodys(run_dir: Path, dataset: Pa
         train(dataset, run_dir, micro_config(**QUICK))
 
 
+def test_a_fork_that_was_killed_while_it_began_begins_again(run_dir: Path, dataset: Path, tmp_path: Path) -> None:
+    child, config = tmp_path / "child", micro_config(**{**QUICK, "steps": 4})
+    assert train(dataset, child, config, fork=run_dir, until=2).step == 2
+    (child / "run.json").unlink()  # it is written last
+    assert train(dataset, child, config, fork=run_dir).step == 4
+    (child / "run.json").unlink()
+    with pytest.raises(RunError, match="holds checkpoints and no"):
+        train(dataset, child, config, fork=run_dir)
+
+
 def test_a_fork_that_cannot_go_on_is_refused(run_dir: Path, dataset: Path, tmp_path: Path) -> None:
     other = {**micro_config().network, "block_out_channels": (16, 16)}
     for settings, said in (({"network": other, "steps": 4}, "parent's network"), ({"steps": 2}, "at step 2 already")):
@@ -215,8 +201,11 @@ def test_a_fork_that_cannot_go_on_is_refused(run_dir: Path, dataset: Path, tmp_p
             train(dataset, tmp_path / "child", micro_config(**{**QUICK, **settings}), fork=run_dir)
     with pytest.raises(RunError, match="no fork of"):
         train(dataset, run_dir, micro_config(**QUICK), fork=run_dir)
-    with pytest.raises(ConfigError, match="block_out_channels"):
-        train(dataset, tmp_path / "other", micro_config(**{**QUICK, "init": f"run:{run_dir}", "network": other}))
+    deeper = {**micro_config().network, "attention_levels": 2, "first_attention_level": 0}
+    for network, said in ((other, "block_out_channels"), (deeper, "down_block_types")):
+        settings = {**QUICK, "init": f"run:{run_dir}", "network": network}
+        with pytest.raises(ConfigError, match=said):
+            train(dataset, tmp_path / said, micro_config(**settings))
 
 
 def test_rows_of_runs_and_checkpoints_fit_the_catalog(run_dir: Path, tmp_path: Path) -> None:
