@@ -23,8 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.spoiled import SPOIL, make_spoiled
 from data_catalog.connection import open_catalog
 from model.config import train_config
-from model.evidence import Evidence, Judged, RunRef, judged_samples, require_holdout, weigh
+from model.evidence import Evidence, weigh
 from model.latents import encode_dataset
+from model.measured import Judged, RunRef, judged_samples, require_holdout
 from model.policy import Policy, ScoreConfig, policy
 from model.samples import read_samples
 from model.score import ScoreJob, score

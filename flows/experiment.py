@@ -20,8 +20,8 @@ def judge(root: Path, run: Path, windows: int, generated: int) -> dict[str, Any]
     """A run's losses and picture quality on the hold-out, kept beside it."""
     from dataclasses import asdict
 
-    from model.evidence import RunRef
     from model.experiment import judge_run
+    from model.measured import RunRef
 
     kept, checkpoint = run / "judgement.json", RunRef.of(run).checkpoint
     settings = {"checkpoint": checkpoint, "windows": windows, "generated": generated}
@@ -60,8 +60,8 @@ def experiment_prune(
         fit: Settings of the cross-fit models that differ from the run's.
     """
     from model.config import train_config
-    from model.evidence import RunRef
     from model.experiment import Judgement, experiment_table, verdict
+    from model.measured import RunRef
 
     root, run, out = built(data).root, run.expanduser().resolve(), out.expanduser().resolve()
     config = RunRef.of(run).config

@@ -103,7 +103,8 @@ def judge_stage(
     processes: int,
 ) -> Any:
     """Score one run and what its irreducible losses come from, with more losses near the cut; its Evidence."""
-    from model.evidence import NEEDS_IRREDUCIBLE, RunRef, judged_samples, require_holdout, weigh
+    from model.evidence import NEEDS_IRREDUCIBLE, weigh
+    from model.measured import RunRef, judged_samples, require_holdout
     from model.worth import k_needed
 
     target = RunRef.of(run)
@@ -137,7 +138,7 @@ def score_jobs(
 def fit_fold(root: Path, target: Any, fold: int, settings: dict[str, Any]) -> Path:
     """Train the target's config on one fold of the sources, a normal run beside it; its folder."""
     from model.config import train_config
-    from model.evidence import require_holdout
+    from model.measured import require_holdout
     from model.samples import read_samples
     from model.versions import fold_version, write_version
 
@@ -223,7 +224,7 @@ def prune(
 def train_on(root: Path, run: Path, version: str, steps: int | None) -> str:
     """Fork a run onto a version and train it; the new run's folder."""
     from model.config import train_config
-    from model.evidence import RunRef
+    from model.measured import RunRef
 
     config = RunRef.of(run).config
     was = config.model_dump(mode="json", exclude={"stage", "preset"})

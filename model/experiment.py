@@ -13,8 +13,8 @@ from scipy import stats
 from model.codec import load_codec
 from model.conditioning import get_hint_noise
 from model.data import load_data
-from model.evidence import RunRef, require_holdout
 from model.initial import network_of_run
+from model.measured import RunRef, require_holdout
 from model.objective import Objective
 from model.stages import get_stage
 from model.text import TextTable

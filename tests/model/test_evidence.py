@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from model.errors import DataError, LedgerError, RunError
-from model.evidence import RunRef, judged_samples, read_losses, require_holdout, weigh
+from model.evidence import weigh
 from model.ledger import fragments, read_fragment
+from model.measured import RunRef, judged_samples, read_losses, require_holdout
 from model.policy import BankConfig, ScoreConfig, policy
 from model.score import ScoreJob, score
 from tests.model.dataset import micro_config
