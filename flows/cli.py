@@ -39,6 +39,8 @@ def explain(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, OSError) and error.errno in (28, 30, 122):
         return f"The disk is full or cannot be written ({error}): make room and run the same command again."
+    if isinstance(error, PermissionError | NotADirectoryError) and error.filename:
+        return f"{error.filename} cannot be used ({error.strerror}): name another place, or change its rights."
     if type(error).__module__.startswith("httpx") or "Failed to reach API" in str(error):
         server = os.environ.get("PREFECT_API_URL")
         if server is None:

@@ -72,7 +72,7 @@ def measure_rollout(
         with Progress(f"measure {output.out.name}") as progress, progress.growing("frames") as grow:
             drift = measure_drift(
                 generated.rollout.decoded, finder, depth_per_frame(plan), truth, references, output.weights,
-                lambda done: grow(done, prepared.request.frames),
+                lambda done: grow(done, prepared.request.frames), prepared.codec,
             )  # fmt: skip
     finally:
         finder.close()
@@ -196,19 +196,23 @@ def _crop_of(data: DataFolder | None) -> CropConfig:
 def finish(
     generated: Generated, prepared: Prepared, report: dict[str, Any], data: DataFolder | None, output: Output
 ) -> dict[str, Any]:
-    """The GIF, the PNGs, the page, the row in the catalog and the artifacts; returns where all of it lies."""
+    """The PNGs, the page, the row in the catalog, the GIF and the artifacts; returns where all of it lies.
+
+    Raises LongdanceError for a GIF that cannot be made so small; all else is there then.
+    """
     request, out = prepared.request, generated.video
     files: dict[str, Any] = {"video": str(out), "page": str(out.with_suffix(".html"))}
-    if output.gif_mb:
-        gif = out.with_suffix(".gif")
-        write_gif_within(gif, out, request.frames, request.fps, int(output.gif_mb * 1e6))
-        files["gif"] = str(gif)
     if output.pngs:
         files["pngs"] = str(write_pngs(generated))
     write_page(Path(files["page"]), out, request.plan, request.calls(), report, generated.record.identity)
     if data is not None:
         with open_catalog(data.catalog) as con:
             merge_rollouts(con, [rollout_row(generated, prepared, catalog_metrics(report))])
+    generated.record.finish()
+    if output.gif_mb:  # last: nothing else is lost where none fits
+        gif = out.with_suffix(".gif")
+        write_gif_within(gif, out, request.frames, request.fps, int(output.gif_mb * 1e6))
+        files["gif"] = str(gif)
     table = _markdown(*report_table(report))
     create_markdown_artifact(key="drift", markdown=f"# {out.name}\n\n{table}\n", description=f"Drift of {out}")
     create_link_artifact(Path(files["page"]).as_uri(), key="rollout-page", link_text=out.name)

@@ -170,8 +170,8 @@ def calibrate(
     """
     run = open_run_for_serving(path)
     sampling = settings or SamplingConfig()
-    bench, keys = _bench(run, data or _data_of(path), clips, sampling)
-    defaults, reason = run_defaults(path), {}
+    bench, keys, held_out = _bench(run, data or _data_of(path), clips, sampling)
+    defaults, reason = {**run_defaults(path), "temperature": sampling.temperature}, {}
     for stage in stages_of(run):
         chain = chain_of(stage, min(len(clip) for clip in bench.clips))
         trials = list(_trials(bench, chain, [0.0] if stage == "starter" else levels, [1.0], stage, say))
@@ -188,7 +188,8 @@ def calibrate(
         "reason": reason,
         "clips": keys,
         "checkpoint": run.checkpoint.sha256,
-        "sampling": {"sampler": sampling.sampler, "steps": sampling.steps, "seed": sampling.seed},
+        "held_out": held_out,
+        "sampling": sampling.model_dump(include={"sampler", "steps", "seed", "temperature"}),
     }
     write_json(path / DEFAULTS_FILE, record)
     return record
@@ -205,7 +206,7 @@ def _trials(
             yield trial
 
 
-def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[Bench, list[str]]:
+def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[Bench, list[str], bool]:
     split = load_data(data, run.encode, run.config.holdout)
     if split.codec != run.codec:
         raise DataError(f"The data set {data} has latents of another codec than run {run.path} was trained on.")
@@ -222,7 +223,7 @@ def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[
     prompt = table(index.samples[chosen[0]].prompt)[None].to(device)
     codec = load_codec(run.path / "codec", str(device))
     bench = Bench(network, prediction, codec, TextPair(prompt, prompt), latents, sampling, device)
-    return bench, [index.samples[place].key for place in chosen]
+    return bench, [index.samples[place].key for place in chosen], index is split.holdout
 
 
 def _spread(index: DataIndex, clips: int) -> list[int]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from model.codec import Codec
 from model.errors import DataError
 from model.frechet import fvd, lpips, pose_motion_distance
 from model.latents import read_video
@@ -119,9 +120,11 @@ def measure_drift(
     references: Iterable[RealClip],
     weights: Mapping[str, Path] | None = None,
     progress: Callable[[int], None] = lambda done: None,
+    codec: Codec | None = None,
 ) -> Drift:
     """Measure a rollout frame by frame, then real clips; `frames` gives the rollout's frames anew at each call.
 
+    codec: real clips are measured as it shows them, so that what it loses is not taken for drift.
     weights: TorchScript files for `fvd` and `lpips`. Raises MetricsError.
     """
     measurer = Measurer(finder)
@@ -133,11 +136,17 @@ def measure_drift(
     clips = [truth] if truth else list(references)
     for clip in clips:
         real = Measurer(finder)
-        for frame in clip.frames_FHWC:
+        for frame in clip.frames_FHWC if codec is None else _as_shown(clip.frames_FHWC, codec):
             real.add(frame)
         drift.real.append((clip.clip_id, real.result()))
     _learned(drift, frames, truth, clips, weights or {})
     return drift
+
+
+def _as_shown(frames_FHWC: np.ndarray, codec: Codec) -> Iterator[np.ndarray]:
+    """The frames encoded, stored and decoded as a rollout's are."""
+    for start in range(0, len(frames_FHWC), 16):
+        yield from codec.decode(codec.encode(frames_FHWC[start : start + 16]).half().float())
 
 
 def _learned(

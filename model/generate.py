@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -32,6 +33,7 @@ from model.train import resolve_device
 from pipeline.files import exclusive, read_json
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_REFUSED = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 @dataclass(frozen=True)
@@ -103,12 +105,13 @@ def generate_video(
 ) -> Generated:
     """Make the video `out` from the picture, or go on with it: the same call again is how it resumes.
 
-    Raises RolloutError: `out` belongs to another rollout or another process, or the disk is full.
+    It goes on until `Generated.record.finish()`, after which the same redo means another one.
+    Raises RolloutError: `out` belongs to another rollout, process or person, or cannot be written.
     """
     request, folder = prepared.request, rollout_folder(out)
     redo = parse_stretch(request.redo, request.frames) if request.redo else None
     busy = f"Another process is at work on {out}: wait for it, or stop it first."
-    with _full_disk_explained(out), exclusive(folder / "lock", busy):
+    with _disk_explained(out), exclusive(folder / "lock", busy):
         record = open_record(folder, rollout_identity(prepared, picture_HWC), redo, request.overwrite)
         dtype = _dtype(request.sampling, prepared.device)
         cast = Cast(
@@ -120,13 +123,20 @@ def generate_video(
         )
         rollout = Rollout(folder, request.calls(), request.frames, cast, request.sampling, request.fps, record.redos)
         rollout.run(picture_HWC, out, progress, replaces_whole=record.finished > 0)
-        record.finish()
     return Generated(out, folder, record, rollout)
 
 
 def check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path) -> None:
     """Raise RolloutError, before anything is done, where `generate_video` would refuse to write to `out`."""
     request = prepared.request
+    if out.suffix != ".mp4":
+        raise RolloutError(f"The video's name {out} does not end in .mp4: name an mp4 (a GIF is made beside it).")
+    nearest = next(folder for folder in out.parents if folder.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
+        raise RolloutError(f"{out} cannot be written ({nearest} takes no files): name an --out in a folder that does.")
+    known = (rollout_folder(out) / "rollout.json").is_file()
+    if out.exists() and not known and not request.overwrite:
+        raise RolloutError(f"{out} is there and was not made here: name another --out, or add --overwrite.")
     redo = parse_stretch(request.redo, request.frames) if request.redo else None
     check_record(rollout_folder(out), rollout_identity(prepared, picture_HWC), redo, request.overwrite)
 
@@ -172,10 +182,14 @@ def _dtype(sampling: SamplingConfig, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def _full_disk_explained(out: Path) -> Iterator[None]:
+def _disk_explained(out: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in _REFUSED:
+            raise RolloutError(
+                f"{out} cannot be written ({error.strerror}): name an --out in a folder that can."
+            ) from error
         if error.errno not in _FULL:
             raise
         free = shutil.disk_usage(out.parent).free / 2**30

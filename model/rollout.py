@@ -29,7 +29,7 @@ from model.rollout_store import RolloutStore
 from model.sampling import SamplingConfig
 from model.schedule import Step, Stretch, final_steps, steps_of
 from model.stages import call_window
-from pipeline.files import remove_temps, sha256_json
+from pipeline.files import remove_temps, sha256_file, sha256_json, write_bytes
 from pipeline.video_out import encode_segment, join_segments
 
 SEGMENT = 24
@@ -105,13 +105,14 @@ class Rollout:
         steps = steps_of(self._plan, self._redos, self._identity, given.key)
         final = {0: given, **final_steps(steps)}
         writer = _Writer(self, final, video)
-        done = {given.key}
+        done, newest = {given.key}, {0: given}
         for number, step in enumerate(steps, 1):
             started = time.monotonic()
             made = not self.store.has(step)
             if made:
-                self.store.put(step, self._make(step, final))
+                self.store.put(step, self._make(step, newest))
             done.add(step.key)
+            newest |= dict.fromkeys(step.targets, step)
             writer.grow(done, show=number == len(steps) or (made and not replaces_whole))
             if progress:
                 seconds = time.monotonic() - started
@@ -142,11 +143,11 @@ class Rollout:
             self.store.put(step, self._cast.codec.encode(picture_HWC[None]))
         return step
 
-    def _make(self, step: Step, final: dict[int, Step]) -> Tensor:
-        """The latents of a step's targets (T, C, H, W)."""
+    def _make(self, step: Step, newest: dict[int, Step]) -> Tensor:
+        """The latents of a step's targets (T, C, H, W), from frames as the steps before it left them."""
         window = call_window(step.call)
         frames = [*step.call.hints, *step.kept]
-        latents_FCHW = self.store.frames(frames, final)
+        latents_FCHW = self.store.frames(frames, newest)
         network, prediction = self._cast.networks(step.call.stage)
         level, guidance = self._sampling.of_stage(step.call.stage)
         sampling = self._sampling
@@ -196,12 +197,24 @@ class _Writer:
         keys = [self._final[frame].key for frame in frames]
         name = sha256_json([keys, rollout._cast.codec.hash, str(rollout._fps)])[:16]
         path = rollout._folder / "segments" / f"segment-{frames[0] // SEGMENT:05d}-{name}.mp4"
-        if not path.is_file():
+        if not _whole(path):
             encode_segment(path, rollout.decode(frames, self._final), rollout._fps)
+            write_bytes(_checksum(path), sha256_file(path).encode())
         return path
 
     def prune(self) -> None:
         """Remove segments that are no longer part of the video."""
-        for path in (self._rollout._folder / "segments").glob("segment-*.mp4"):
-            if path not in self._segments:
+        kept = {path for segment in self._segments for path in (segment, _checksum(segment))}
+        for path in (self._rollout._folder / "segments").glob("segment-*"):
+            if path not in kept:
                 path.unlink()
+
+
+def _checksum(segment: Path) -> Path:
+    return segment.with_suffix(".sha256")
+
+
+def _whole(segment: Path) -> bool:
+    """Whether a segment is there as it was written: a damaged one is encoded again."""
+    checksum = _checksum(segment)
+    return segment.is_file() and checksum.is_file() and sha256_file(segment) == checksum.read_text()

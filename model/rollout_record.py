@@ -51,9 +51,7 @@ def check_record(
     path = folder / "rollout.json"
     record = None
     if path.is_file() and not overwrite:
-        stored = read_json(path)
-        redos = [(start, stop) for start, stop in stored["redos"]]
-        record = RolloutRecord(path, stored["identity"], stored["created"], redos, stored["finished"])
+        record = _read(path)
         changed = differences(record.identity, identity)
         if changed:
             raise RolloutError(
@@ -65,6 +63,17 @@ def check_record(
     if redo is not None and not finished and not goes_on:
         raise RolloutError(f"The rollout in {folder} is not finished: run the command without --redo first.")
     return record
+
+
+def _read(path: Path) -> RolloutRecord:
+    try:
+        stored = read_json(path)
+        redos = [(start, stop) for start, stop in stored["redos"]]
+        return RolloutRecord(path, stored["identity"], stored["created"], redos, stored["finished"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise RolloutError(
+            f"{path} is damaged ({type(error).__name__}): put it back, or add --overwrite to begin anew."
+        ) from error
 
 
 def open_record(

@@ -26,12 +26,24 @@ def read_picture(path: Path) -> np.ndarray:
                 raise LongdanceError(
                     f"{path} has {opened.width}x{opened.height} pixels: at most {MAX_PIXELS} are read; shrink it."
                 )
-            upright = ImageOps.exif_transpose(opened).convert("RGBA")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            upright = _eight_bits(ImageOps.exif_transpose(opened), path).convert("RGBA")
+    except Image.DecompressionBombError as error:
+        raise LongdanceError(f"{path} has too many pixels: at most {MAX_PIXELS} are read; shrink it.") from error
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         reason = "there is no such file" if not path.is_file() else "it is damaged or of an unknown kind"
         raise LongdanceError(f"{path} cannot be read as a picture ({reason}): give a PNG, JPEG or WebP.") from error
     paper = Image.new("RGBA", upright.size, (255, 255, 255, 255))
     return np.asarray(Image.alpha_composite(paper, upright).convert("RGB"))
+
+
+def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:
+    """16-bit grey as 8-bit grey: Pillow would clip it to white. Raises LongdanceError for 32 bits, whose white is not
+    known."""
+    if picture.mode.startswith("I;16"):
+        return Image.fromarray((np.asarray(picture) >> 8).astype(np.uint8))
+    if picture.mode in ("I", "F"):
+        raise LongdanceError(f"{path} has pixels of 32 bits: save it with 8 or 16 bits a channel.")
+    return picture
 
 
 def aligned_picture(picture: np.ndarray, name: str, model: Path, config: CropConfig, side: int) -> np.ndarray:

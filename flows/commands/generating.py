@@ -138,6 +138,8 @@ def calibrate(
         click.echo(f"{stage}: {noise}, {guidance}: error {trial.error:.3f}, motion {trial.motion:.2f}", err=True)
 
     record = sweep(run, data, clips, config, say=say)
+    if not record["held_out"]:
+        click.echo("No clip is held out: tried on clips that the run was trained on, which flatters.", err=True)
     columns = ["stage", "hint_noise", "hint_guidance", "error", "motion", "chosen"]
     click.echo(format_rows(columns, trial_rows(record), form), nl=False)
 

@@ -108,6 +108,8 @@ def test_the_best_of_each_stage_becomes_the_runs_default_with_the_curve_as_its_r
     record = calibrate(run, None, clips=1, settings=QUICK, levels=(0.0, 0.3), guidance=(1.0, 2.0))
     assert read_json(run / DEFAULTS_FILE) == record
     assert len(record["clips"]) == 1
+    assert record["held_out"]
+    assert record["sampling"]["temperature"] == QUICK.temperature == sampling_config([run], {}).temperature
     for stage, tried in (("starter", 2), ("extrapolation", 3), ("interpolation", 3)):
         assert len(record["reason"][stage]) == tried
         chosen = sampling_config([run], {}).of_stage(stage)

@@ -17,7 +17,7 @@ from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_rollouts
 from model.drift import RealClip, catalog_metrics, measure_drift, real_clip, reference_clips, report_table
 from model.errors import ConfigError, DataError, ModelError, PlanError, RolloutError, RunError
-from model.generate import Request, generate_video, prepare, rollout_folder, rollout_row
+from model.generate import Request, check_output, generate_video, prepare, rollout_folder, rollout_row
 from model.plan import depth_per_frame, make_plan
 from model.sampling import DEFAULTS_FILE, SamplingConfig, run_defaults, sampling_config
 from model.serving import open_run_for_serving, runs_by_stage
@@ -58,6 +58,7 @@ def test_three_runs_make_the_origins_plan_and_the_same_request_the_same_bytes(
     for name in ("one", "two"):
         prepared = prepare(request(*three))
         made = generate_video(prepared, picture, tmp_path / name / "video.mp4")
+        made.record.finish()
         assert made.record.finished == 1
         videos.append(made.video.read_bytes())
     assert videos[0] == videos[1]
@@ -147,14 +148,48 @@ def test_a_redo_is_remembered_and_made_once_for_each_finished_command(
     out, first = tmp_path / "video.mp4", request(runs["any"], frames=20, plan="tree")
     with pytest.raises(RolloutError, match="not finished"):
         generate_video(prepare(replace(first, redo="8:12")), picture, out)
-    plain = np.stack(list(generate_video(prepare(first), picture, out).rollout.decoded()))
+    made = generate_video(prepare(first), picture, out)
+    plain = np.stack(list(made.rollout.decoded()))
+    with pytest.raises(RolloutError, match="not finished"):  # nothing was measured yet
+        generate_video(prepare(replace(first, redo="8:12")), picture, out)
+    made.record.finish()
+    generate_video(prepare(replace(first, redo="8:12")), picture, out)  # killed before it was measured
     redone = generate_video(prepare(replace(first, redo="8:12")), picture, out)
     again = np.stack(list(redone.rollout.decoded()))
     changed = [frame for frame in range(20) if not np.array_equal(plain[frame], again[frame])]
     assert set(range(8, 12)) <= set(changed) < set(range(1, 20))
     assert redone.record.redos == [(8, 12)]
+    redone.record.finish()
     assert generate_video(prepare(first), picture, out).record.redos == [(8, 12)]
     assert generate_video(prepare(replace(first, redo="8:12")), picture, out).record.redos == [(8, 12), (8, 12)]
+
+
+def test_a_record_that_is_damaged_is_one_sentence(runs: dict[str, Path], picture: np.ndarray, tmp_path: Path) -> None:
+    out, first = tmp_path / "video.mp4", request(runs["any"], frames=6)
+    made = generate_video(prepare(first), picture, out)
+    path = made.folder / "rollout.json"
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(RolloutError, match=r"rollout\.json is damaged .*--overwrite"):
+        generate_video(prepare(first), picture, out)
+    assert generate_video(prepare(replace(first, overwrite=True)), picture, out).video.is_file()
+
+
+def test_a_file_of_somebody_elses_is_not_written_over(
+    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.mp4").write_bytes(b"holiday")
+    (tmp_path / "file").write_bytes(b"")
+    prepared = prepare(request(runs["any"], frames=6))
+    for name, words in (
+        ("mine.mp4", "was not made here"),
+        ("page.html", "does not end in .mp4"),
+        ("file/video.mp4", "takes no files"),
+    ):
+        with pytest.raises(RolloutError, match=words):
+            check_output(prepared, picture, tmp_path / name)
+    check_output(prepare(request(runs["any"], frames=6, overwrite=True)), picture, tmp_path / "mine.mp4")
+    check_output(prepared, picture, tmp_path / "new" / "video.mp4")
+    assert not (tmp_path / "new").exists()
 
 
 @pytest.mark.parametrize("text", ["40", "a:b", "5:5", "0:3", "18:22", "-1:4"])

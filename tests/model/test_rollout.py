@@ -224,6 +224,35 @@ def test_a_second_redo_keeps_what_the_first_one_made(tmp_path: Path) -> None:
     assert sum(same[0]) >= 85
 
 
+def test_what_overlapping_redos_made_is_made_again_alike_when_it_is_lost(tmp_path: Path) -> None:
+    for redos in ((), ((13, 15),), ((13, 15), (12, 14))):
+        rollout, picture = mixed_rollout(tmp_path, "tree", frames=40, redos=redos)
+        rollout.run(picture, tmp_path / "video.mp4")
+    before = footprint(tmp_path)
+    stored = sorted(rollout.store.folder.glob("call-*"))
+    for lost in (stored, *[[path] for path in stored if "-001-" in path.name or "-002-" in path.name]):
+        for path in lost:
+            path.unlink()
+        mixed_rollout(tmp_path, "tree", frames=40, redos=redos)[0].run(picture, tmp_path / "video.mp4")
+        assert footprint(tmp_path) == before
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "flipped", "no checksum"])
+def test_a_damaged_segment_is_encoded_again(damage: str, tmp_path: Path) -> None:
+    rollout, picture = mixed_rollout(tmp_path, "tree", frames=60)
+    rollout.run(picture, tmp_path / "video.mp4")
+    before = footprint(tmp_path)
+    segment = sorted((tmp_path / "segments").glob("*.mp4"))[1]
+    whole = segment.read_bytes()
+    if damage == "no checksum":
+        segment.with_suffix(".sha256").unlink()
+    else:
+        flipped = whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:]
+        segment.write_bytes({"cut": whole[:99], "empty": b"", "flipped": flipped}[damage])
+    mixed_rollout(tmp_path, "tree", frames=60)[0].run(picture, tmp_path / "video.mp4")
+    assert footprint(tmp_path) == before
+
+
 def test_a_redo_that_is_killed_and_one_that_is_not_end_alike(tmp_path: Path) -> None:
     for name in ("at once", "after"):
         folder = tmp_path / name

@@ -74,6 +74,15 @@ def test_exif_turns_a_picture_upright_and_transparency_is_white(tmp_path: Path):
     assert (picture == 255).all()
 
 
+def test_grey_of_16_bits_keeps_its_brightness_and_of_32_bits_is_refused(tmp_path: Path):
+    grey = np.linspace(0, 65535, 64 * 64).reshape(64, 64)
+    Image.fromarray(grey.astype(np.uint16)).save(tmp_path / "grey.png")
+    assert np.abs(read_picture(tmp_path / "grey.png")[..., 1] - grey / 257).max() <= 1
+    Image.fromarray(grey.astype(np.float32)).save(tmp_path / "grey.tiff")
+    with pytest.raises(LongdanceError, match="pixels of 32 bits"):
+        read_picture(tmp_path / "grey.tiff")
+
+
 def test_what_is_no_picture_is_refused_in_one_sentence(tmp_path: Path):
     (tmp_path / "text.png").write_text(json.dumps({"not": "a picture"}))
     Image.new("RGB", (64, 64)).save(tmp_path / "whole.png")
