@@ -151,7 +151,7 @@ def select(
     keys = [f"{number:04d}" for number in candidates]
     loss = losses(model, digits.train[candidates], digits.labels[candidates])
     # One loss a sample: a bank of one pair whose two members agree.
-    worth = judge(keys, np.stack([loss] * 2, 1), np.stack([irreducible[candidates]] * 2, 1), seed=step)
+    worth = judge(keys, np.stack([loss] * 2, 1), np.stack([irreducible[candidates]] * 2, 1), np.ones(len(keys)), step)
     return np.array([int(key) for key in decide(how, judged_table(keys, worth.columns), con)])
 
 

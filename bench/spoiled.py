@@ -16,7 +16,7 @@ from data_catalog.writes import merge_clips, register_shards
 from pipeline.shards import Sample, write_shard
 from pipeline.synthetic import SynthVideo, write_video
 
-FRAMES, SIDE = 49, 64
+FRAMES, SIDE = 49, 96
 SHARE = 0.1
 SHARD = 32
 Clip = tuple[np.ndarray, np.ndarray]

@@ -77,9 +77,9 @@ def weigh(
     """Scores of worth from the ledgers on disk, with their reliability around the cut: at the samples `near` it, or
     those that the bootstrap cannot place. Raises LedgerError."""
     bins = config.bank.bins
-    loss, floor, used = _losses(data, target, irreducible, config, samples)
+    loss, floor, change, used = _losses(data, target, irreducible, config, samples)
     anchors = anchors_of(samples.keys)
-    worth = judge(samples.keys, loss, floor, anchors_N=np.isin(samples.keys, anchors))
+    worth = judge(samples.keys, loss, floor, change, anchors_N=np.isin(samples.keys, anchors))
     units, sure = worth.units.get(policy.score), np.full(len(samples.keys), np.nan)
     unplaced = np.zeros(len(samples.keys), bool)
     if units is not None:
@@ -87,7 +87,7 @@ def weigh(
         unplaced = near_cut(sure)
     if near is not None:
         unplaced = np.isin(samples.keys, near)
-    said = _identity(target, irreducible, config, policy, samples, (loss, floor))
+    said = _identity(target, irreducible, config, policy, samples, (loss, floor, change))
     k_N = (~np.isnan(loss)).sum(1)
     columns = {"k": pa.array(k_N, pa.int32()), **_scores(worth, units, sure, bins), "irreducible_runs": used}
     return Evidence(
@@ -109,20 +109,22 @@ def weigh(
 
 def _losses(
     data: Path, target: RunRef, irreducible: Sequence[RunRef], config: ScoreConfig, samples: Judged
-) -> tuple[np.ndarray, np.ndarray | None, list[list[str]]]:
-    """(the run's losses (N, K), the irreducible ones if there are runs for them, the ids of the runs behind each)."""
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, list[list[str]]]:
+    """(the run's losses (N, K), the irreducible ones if there are runs for them, how much changes in each clip, the
+    ids of the irreducible runs behind each)."""
     bank = config.bank.hash[:16]
-    loss = read_losses(data, target, bank, samples.keys, config.most_k)
+    measured = read_losses(data, target, bank, samples.keys, config.most_k)
+    loss, change = measured.values_NK, measured.change_N
     if np.isnan(loss[:, 0]).any():
         raise LedgerError(
             f"{np.isnan(loss[:, 0]).sum()} of {len(loss)} samples are not in the ledger of run {target.path}: run "
             f"`longdance score --run {target.path}`."
         )
     if not irreducible:
-        return loss, None, [[] for _ in samples.keys]
+        return loss, None, change, [[] for _ in samples.keys]
     floor, used = irreducible_losses(data, irreducible, bank, samples, config.most_k)
     known = ~np.isnan(loss) & ~np.isnan(floor)  # both or none: a difference of different k means nothing
-    return np.where(known, loss, np.nan), np.where(known, floor, np.nan), used
+    return np.where(known, loss, np.nan), np.where(known, floor, np.nan), change, used
 
 
 def _identity(
@@ -131,7 +133,7 @@ def _identity(
     config: ScoreConfig,
     policy: Policy,
     samples: Judged,
-    losses: tuple[np.ndarray, np.ndarray | None],
+    losses: tuple[np.ndarray | None, ...],
 ) -> dict[str, Any]:
     """All that the scores follow from."""
     digest = hashlib.sha256(b"".join(np.nan_to_num(part).tobytes() for part in losses if part is not None))

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from model.errors import LedgerError
 from pipeline.files import atomic, sha256_file, sha256_json
 
-SCORE_VERSION = 1
+SCORE_VERSION = 2
 """Part of a fragment's identity: raised when the same run, bank and bytes would give other losses."""
 
 LOSSES = pa.schema(
@@ -28,8 +28,10 @@ LOSSES = pa.schema(
         ("k", pa.int32()),
         ("log_snr", pa.float64()),
         ("loss", pa.float64()),
+        ("change", pa.float64()),
     ]
 )
+"""`change` is the sample's own, whatever the network: the variance over time of its latents in the bank's windows."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def catalog_rows(data: Path, paths: Sequence[Path]) -> tuple[list[dict[str, Any]
         )
         for name in ("run", "checkpoint", "stage", "bank"):
             losses = losses.append_column(name, pa.repeat(said[name], len(losses)))
-        tables.append(losses.replace_schema_metadata(None))
+        tables.append(losses.drop_columns(["change"]).replace_schema_metadata(None))
     if not tables:
-        return [], LOSSES.empty_table()
+        return [], LOSSES.empty_table().drop_columns(["change"])
     return ledgers, pa.concat_tables(tables)

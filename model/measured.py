@@ -12,7 +12,7 @@ import numpy as np
 from model.config import TrainConfig, parse_config
 from model.errors import DataError, LedgerError, RunError
 from model.initial import run_checkpoint
-from model.ledger import fragments, read_fragment
+from model.ledger import SCORE_VERSION, fragments, read_fragment
 from model.samples import holdout_sources, read_samples
 from model.versions import read_version
 from model.worth import calibrated
@@ -76,15 +76,24 @@ def require_holdout(data: Path, config: TrainConfig) -> frozenset[str]:
     return held
 
 
-def read_losses(data: Path, run: RunRef, bank: str, keys: Sequence[str], most_k: int) -> np.ndarray:
-    """A run's losses (N, K) under a bank, NaN where there is none.
+@dataclass(frozen=True)
+class Losses:
+    """What a ledger says of N samples; NaN where it says nothing."""
 
-    Raises LedgerError if they were measured under another bank, at another checkpoint or on other latents, and if
-    there are none.
+    values_NK: np.ndarray  # noqa: N815
+    change_N: np.ndarray  # noqa: N815
+    """How much changes in each clip."""
+
+
+def read_losses(data: Path, run: RunRef, bank: str, keys: Sequence[str], most_k: int) -> Losses:
+    """A run's losses under a bank.
+
+    Raises LedgerError if they were measured under another bank, at another checkpoint, on other latents or by an
+    older longdance, and if there are none.
     """
     current = _current_latents(data, run.codec)
     place = {key: number for number, key in enumerate(keys)}
-    matrix, other = np.full((len(keys), most_k), np.nan), ""
+    matrix, change, other = np.full((len(keys), most_k), np.nan), np.full(len(keys), np.nan), ""
     for path in fragments(data, run.run_id):
         said, table = read_fragment(path)
         if said["checkpoint"] != run.checkpoint:
@@ -93,15 +102,17 @@ def read_losses(data: Path, run: RunRef, bank: str, keys: Sequence[str], most_k:
             other = other or f"under bank {said['bank']}, not {bank}"
         elif said["latents"] not in current:
             other = other or "on latents that have changed since"
+        elif said["version"] != SCORE_VERSION:
+            other = other or "by another version of longdance"
         else:
-            columns = table.to_pydict()
-            for key, k, loss in zip(columns["sample_key"], columns["k"], columns["loss"]):
+            columns = (table[name].to_pylist() for name in ("sample_key", "k", "loss", "change"))
+            for key, k, loss, changes in zip(*columns):
                 if key in place and k < most_k:
-                    matrix[place[key], k] = loss
+                    matrix[place[key], k], change[place[key]] = loss, changes
     if np.isnan(matrix).all():
         why = f"was measured {other}" if other else "is empty"
         raise LedgerError(f"The ledger of run {run.path} {why}: run `longdance score --run {run.path}`.")
-    return matrix
+    return Losses(matrix, change)
 
 
 def _current_latents(data: Path, codec: str) -> set[str]:
@@ -131,7 +142,7 @@ def irreducible_losses(
     """
     folds, seen = [], []
     for run in runs:
-        matrix = read_losses(data, run, bank, samples.all, most_k)
+        matrix = read_losses(data, run, bank, samples.all, most_k).values_NK
         sources = trained_sources(data, run, samples)
         saw = np.array([samples.sources[key] in sources for key in samples.all])
         matrix[saw] = np.nan

@@ -136,6 +136,13 @@ class Scorer:
             losses[np.array(group.ks) - self.job.first] = loss_B.cpu().numpy()
         return losses
 
+    def change(self, place: int) -> float:
+        """The variance over time of a sample's latents, in all frames of the bank's windows; the mean over elements."""
+        sample, bank = self.reader.index.samples[place], self.bank
+        windows = [bank.window(2 * number, sample.frames) for number in range(bank.config.windows)]
+        frames = sorted({frame for window in windows for frame in window.frames})
+        return float(self.reader.read(place, frames).astype(np.float64).var(0).mean())
+
     def _latents(self, place: int, windows: Sequence[Window]) -> torch.Tensor:
         """Each window's latents, read once for windows that are the same."""
         read = {window: self.reader.read(place, window.frames) for window in dict.fromkeys(windows)}
@@ -176,6 +183,7 @@ class Scorer:
                 "k": list(ks) * count,
                 "log_snr": [bank.log_snr(k) for k in ks] * count,
                 "loss": np.concatenate([self.losses(place) for place in places]).astype(np.float64),
+                "change": np.repeat([self.change(place) for place in places], len(ks)),
             },
             schema=LOSSES,
         )

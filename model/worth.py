@@ -24,19 +24,28 @@ NEAR = (0.02, 0.98)
 def standardise(values_NK: np.ndarray, anchors_N: np.ndarray | None = None) -> np.ndarray:
     """Each column minus its median, over its interquartile range as a normal deviation (IQR / 1.349).
 
-    Robust, because what is looked for are outliers. A column that only some samples have (they were near a cut)
-    is centred on the anchors, samples that were not chosen for their scores.
+    Robust, because what is looked for are outliers.
     """
-    result = np.full(values_NK.shape, np.nan)
+    middle_K, spread_K = middle_and_spread(values_NK, anchors_N)
+    return (values_NK - middle_K) / spread_K
+
+
+def middle_and_spread(values_NK: np.ndarray, anchors_N: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    """The median and the robust deviation (IQR / 1.349; 1 where that is 0) of each column, (K,) each.
+
+    A column that only some samples have (they were near a cut) is judged by the anchors, samples that were not chosen
+    for their scores.
+    """
+    middle_K, spread_K = np.zeros(values_NK.shape[1]), np.ones(values_NK.shape[1])
     for k, column in enumerate(values_NK.T):
         known = ~np.isnan(column)
         basis = known if known.all() or anchors_N is None else known & anchors_N
         if not basis.any():
             basis = known
-        low, middle, high = np.percentile(column[basis], [25, 50, 75]) if basis.any() else (0, 0, 0)
-        spread = (high - low) / 1.349
-        result[:, k] = (column - middle) / (spread if spread > 0 else 1)
-    return result
+        if basis.any():
+            low, middle_K[k], high = np.percentile(column[basis], [25, 50, 75])
+            spread_K[k] = (high - low) / 1.349 or 1.0
+    return middle_K, spread_K
 
 
 def pairs(values_NK: np.ndarray) -> np.ndarray:
@@ -75,12 +84,20 @@ def rho(loss: np.ndarray, irreducible: np.ndarray) -> np.ndarray:
     return loss - irreducible
 
 
-def unlearnable(loss: np.ndarray, irreducible: np.ndarray, anchors_N: np.ndarray | None = None) -> np.ndarray:
-    """High irreducible loss and low rho, (N, K): the standardised logarithm of the irreducible loss, less what the
-    loss lies above it (in logarithms, so that rho's noise does not grow with the loss)."""
+def unlearnable(
+    loss: np.ndarray, irreducible: np.ndarray, change_N: np.ndarray, anchors_N: np.ndarray | None = None
+) -> np.ndarray:
+    """High irreducible loss, for itself and for how much changes in the clip, and low rho; (N, K).
+
+    In logarithms, so that no noise grows with the loss. A fast dance has a high loss because much changes; what is
+    noise has one that is high for its change too (the unexplained share of variance). From both, standardised and
+    added, goes what the loss lies above the irreducible one (rho), in units of the irreducible losses' own spread.
+    """
     hard = np.log(_positive(irreducible))
     worth = np.log(_positive(loss)) - hard
-    return standardise(hard, anchors_N) - np.maximum(standardise(worth, anchors_N), 0)
+    unexplained = hard - np.log(_positive(change_N[:, None]))
+    reducible = (worth - middle_and_spread(worth, anchors_N)[0]) / middle_and_spread(hard, anchors_N)[1]
+    return standardise(hard, anchors_N) + standardise(unexplained, anchors_N) - np.maximum(reducible, 0)
 
 
 def _positive(losses_NK: np.ndarray) -> np.ndarray:
@@ -100,10 +117,11 @@ def judge(
     keys: Sequence[str],
     loss_NK: np.ndarray,
     irreducible_NK: np.ndarray | None,
+    change_N: np.ndarray,
     seed: int = 0,
     anchors_N: np.ndarray | None = None,
 ) -> Worth:
-    """All scores of worth that the losses allow; `flags` is the catalog's to say."""
+    """All scores of worth that the losses and the clips' change allow; `flags` is the catalog's to say."""
     hard = standardise(loss_NK, anchors_N)
     parts = {"high_loss": hard, "learnt": -hard}
     empty = np.full(len(keys), np.nan)
@@ -113,7 +131,7 @@ def judge(
         columns["irreducible_loss"] = average(irreducible_NK)
         parts["irreducible"] = standardise(irreducible_NK, anchors_N)
         parts["rho"] = standardise(rho(loss_NK, irreducible_NK), anchors_N)
-        parts["unlearnable"] = unlearnable(loss_NK, irreducible_NK, anchors_N)
+        parts["unlearnable"] = unlearnable(loss_NK, irreducible_NK, change_N, anchors_N)
     columns |= {name: average(part) for name, part in parts.items()}
     columns["random"] = random_scores(keys, seed)
     return Worth(columns, {name: pairs(part) for name, part in parts.items()})

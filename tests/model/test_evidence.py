@@ -29,12 +29,14 @@ def test_losses_come_back_as_they_were_written_by_sample_and_k(data, trained):
     score(ScoreJob(data=data, run=trained, config=CONFIG))
     run = RunRef.of(trained)
     keys = judged_samples(data, run.config, None).keys
-    matrix = read_losses(data, run, CONFIG.bank.hash[:16], keys, 64)
+    found = read_losses(data, run, CONFIG.bank.hash[:16], keys, 64)
+    matrix = found.values_NK
     assert np.isnan(matrix[:, 4:]).all()
     rows = [row for path in fragments(data) for row in read_fragment(path)[1].to_pylist()]
     for row in rows:
         if row["sample_key"] in keys:
-            assert matrix[keys.index(row["sample_key"]), row["k"]] == row["loss"]
+            place = keys.index(row["sample_key"])
+            assert (matrix[place, row["k"]], found.change_N[place]) == (row["loss"], row["change"])
 
 
 def test_the_same_ledger_is_the_same_evidence(data, trained):

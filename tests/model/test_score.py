@@ -51,6 +51,15 @@ def losses(data: Path) -> dict[tuple[str, int], float]:
     return found
 
 
+def test_how_much_changes_is_the_variance_over_time_of_a_clips_latents(data, trained):
+    scorer = Scorer(job(data, trained), torch.device("cpu"))
+    windows = [scorer.bank.window(k, scorer.reader.index.samples[0].frames) for k in range(0, 8, 2)]
+    frames = sorted({frame for window in windows for frame in window.frames})
+    latents = scorer.reader.read(0, frames).astype(float)
+    assert scorer.change(0) == pytest.approx(((latents - latents.mean(0)) ** 2).mean())
+    assert scorer.change(0) > 0
+
+
 def write_job(tmp_path: Path, wanted: ScoreJob) -> Path:
     path = tmp_path / "jobs.json"
     path.write_text(f"[{wanted.model_dump_json()}]")

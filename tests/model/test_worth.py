@@ -65,7 +65,7 @@ def test_calibration_takes_off_what_one_model_is_worse_by_altogether() -> None:
 
 def test_worth_tells_noise_from_what_can_be_learnt_and_from_what_is_learnt() -> None:
     generator = np.random.default_rng(5)
-    kind = np.repeat(["ordinary", "noise", "worth", "learnt"], [340, 20, 20, 20])
+    kind = np.repeat(["ordinary", "noise", "worth", "learnt", "fast"], [320, 20, 20, 20, 20])
     irreducible = generator.uniform(0.9, 1.1, (N, 8))
     loss = irreducible * generator.uniform(0.97, 1.03, (N, 8))
     irreducible[kind == "noise"] *= 3
@@ -73,7 +73,10 @@ def test_worth_tells_noise_from_what_can_be_learnt_and_from_what_is_learnt() -> 
     loss[kind == "worth"] *= 3
     loss[kind == "learnt"] *= 0.5
     irreducible[kind == "learnt"] *= 0.5
-    found = judge([f"s{n}" for n in range(N)], loss, irreducible).columns
+    change = generator.uniform(0.9, 1.1, N)
+    for much in (irreducible, loss, change):
+        much[kind == "fast"] *= 4
+    found = judge([f"s{n}" for n in range(N)], loss, irreducible, change).columns
 
     def top(name: str, sign: int) -> set[str]:
         return set(kind[np.argsort(-sign * found[name])[:20]])
@@ -81,11 +84,11 @@ def test_worth_tells_noise_from_what_can_be_learnt_and_from_what_is_learnt() -> 
     assert top("unlearnable", 1) == {"noise"}
     assert top("rho", 1) == {"worth"}
     assert top("learnt", 1) == {"learnt"}
-    assert top("high_loss", 1) == {"noise", "worth"}  # which is why high loss alone is no reason
+    assert top("high_loss", 1) == {"fast"}  # which is why high loss alone is no reason
 
 
 def test_without_irreducible_losses_rho_is_unknown_and_high_loss_is_not() -> None:
-    found = judge(["a", "b", "c"], np.array([[1.0, 2], [3, 4], [5, 6]]), None).columns
+    found = judge(["a", "b", "c"], np.array([[1.0, 2], [3, 4], [5, 6]]), None, np.ones(3)).columns
     assert np.isnan(found["rho"]).all()
     assert found["high_loss"].argmax() == 2
 
