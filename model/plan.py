@@ -143,7 +143,7 @@ def validate(plan: Sequence[Call], frames: int) -> None:
         raise PlanError(f"The plan never makes frames {sorted(lacking)[:5]} of {frames}.")
 
 
-def frames_made(plan: Sequence[Call]) -> int:
+def plan_length(plan: Sequence[Call]) -> int:
     """One more than the last frame that any call makes (187 for the origin's 181)."""
     return 1 + max(chain.from_iterable(call.targets for call in plan))
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from model.plan import Call, depth_per_frame, frames_made
+from model.plan import Call, depth_per_frame, plan_length
 from pipeline.files import atomic
 
 HINT, GIVEN, TARGET, CUT = (70, 110, 190), (30, 30, 30), (230, 130, 40), (245, 215, 190)
@@ -49,7 +49,7 @@ def plan_cost(plan: Sequence[Call], frames: int) -> PlanCost:
     return PlanCost(
         calls=dict(Counter(call.stage for call in plan)),
         frames=frames,
-        frames_made=frames_made(plan),
+        frames_made=1 + sum(len(call.targets) for call in plan),
         depth=max(kept),
         mean_depth=sum(kept) / frames,
         network_frames=sum(len(call.frames) for call in plan),
@@ -77,7 +77,7 @@ def _joined(frames: Sequence[int]) -> str:
 
 def plan_cells(plan: Sequence[Call], frames: int) -> np.ndarray:
     """uint8 RGB (calls, frames made, 3): a cell is white where the call does not see the frame."""
-    cells = np.full((len(plan), frames_made(plan), 3), PAPER, np.uint8)
+    cells = np.full((len(plan), plan_length(plan), 3), PAPER, np.uint8)
     for row, call in enumerate(plan):
         for hint in call.hints:
             cells[row, hint] = HINT if hint else GIVEN

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from model.errors import PlanError, UnknownNameError
-from model.plan import MAX_WINDOW, PLANS, Call, depth_per_frame, frames_made, make_plan, origin_plan, validate
+from model.plan import MAX_WINDOW, PLANS, Call, depth_per_frame, make_plan, origin_plan, plan_length, validate
 
 lengths = st.integers(2, 10_000)
 
@@ -25,7 +25,7 @@ def test_the_origin_at_181_frames_makes_187_in_39_calls_of_depth_17() -> None:
     plan = origin_plan(181)
     stages = [call.stage for call in plan]
     assert stages == ["starter"] + ["extrapolation"] * 15 + ["interpolation"] * 23
-    assert frames_made(plan) == 187
+    assert plan_length(plan) == 187
     assert max(depth_per_frame(plan).values()) == 17
     assert plan[-1] == Call("interpolation", (182, 186), (183, 184, 185))
 
@@ -84,7 +84,7 @@ def test_streaming_finishes_a_stretch_before_it_begins_the_next(frames: int) -> 
 @given(lengths)
 def test_the_origin_runs_over_by_less_than_one_loop_and_its_depth_is_loops_plus_two(frames: int) -> None:
     plan = origin_plan(frames)
-    assert 0 <= frames_made(plan) - max(frames, 7) < 12
+    assert 0 <= plan_length(plan) - max(frames, 7) < 12
     loops = sum(call.stage == "extrapolation" for call in plan)
     assert max(depth_per_frame(plan).values()) == (loops + 2 if loops else 1)
 

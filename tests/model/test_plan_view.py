@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from flows.cli import main
-from model.plan import PLANS, frames_made, make_plan
+from model.plan import PLANS, make_plan, plan_length
 from model.plan_view import CUT, GIVEN, HINT, PAPER, TARGET, plan_cells, plan_cost, plan_picture, plan_table
 
 
@@ -20,7 +20,7 @@ from model.plan_view import CUT, GIVEN, HINT, PAPER, TARGET, plan_cells, plan_co
 def test_the_picture_shows_each_hint_and_target_of_each_call(name: str, frames: int) -> None:
     plan = make_plan(name, frames)
     cells = plan_cells(plan, frames)
-    assert cells.shape == (len(plan), frames_made(plan), 3)
+    assert cells.shape == (len(plan), plan_length(plan), 3)
     for call, row in zip(plan, cells):
         seen = np.flatnonzero((row != PAPER).any(-1))
         assert tuple(seen) == call.frames
@@ -42,6 +42,7 @@ def test_the_cost_counts_what_the_network_sees() -> None:
     cost = plan_cost(make_plan("origin", 181), 181)
     assert cost.calls == {"starter": 1, "extrapolation": 15, "interpolation": 23}
     assert (cost.frames_made, cost.depth) == (187, 17)
+    assert plan_cost(make_plan("streaming", 8), 8).frames_made == 15  # the picture, 6 by the starter, 3 keys, 5 between
     assert cost.network_frames == 7 + 15 * 7 + 22 * 9 + 5
 
 
