@@ -70,3 +70,4 @@ def test_the_demo_killed_at_five_random_moments_ends_with_a_playable_video_and_a
     with av.open(str(out / "generated.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == 181
     assert "</html>" in (out / "data" / "report.html").read_text()
+    assert read_json(out / "generated.rollout" / "metrics.json")["metrics"]["found"]["mean"] >= 0.5
