@@ -14,9 +14,12 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.pose_model import cached_model
+
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
 FILES = sorted(DOCKER.glob("Dockerfile.*"))
+TARGET = "/opt/longdance"
 Line = tuple[str, str]  # instruction, the rest
 
 
@@ -133,11 +136,23 @@ def test_both_images_take_the_same_steps_and_no_others():
     for path in FILES:
         runs = [rest for name, rest in instructions(path.read_text()) if name == "RUN"]
         steps = [run for run in runs if not run.startswith("apt-get update")]
-        assert steps == [f"sh docker/install.sh /opt/longdance/src /opt/longdance {path.suffix[1:]}"]
+        assert steps == [f"sh docker/install.sh {TARGET}/src {TARGET} {path.suffix[1:]}"]
     packages = set(re.findall(r"lib\w+:(lib[\w.-]+)", (ROOT / "tools" / "system-packages.sh").read_text()))
     packages |= set(re.findall(r"\.so\.\d+:(lib[\w.-]+)", (ROOT / "tools" / "system-packages.sh").read_text()))
     for path in FILES:
         assert all(package in path.read_text() for package in packages), packages
+
+
+def image_model(path: Path) -> str:
+    """The pose model that an image names."""
+    return re.findall(r"LONGDANCE_POSE_MODEL=(\S+)", path.read_text())[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_an_image_names_the_pose_model_where_its_own_step_puts_it(path, monkeypatch):
+    [cache] = re.findall(r'^XDG_CACHE_HOME="\$target/(\w+)" .* pose-model$', (DOCKER / "install.sh").read_text(), re.M)
+    monkeypatch.setenv("XDG_CACHE_HOME", f"{TARGET}/{cache}")
+    assert image_model(path) == str(cached_model())
 
 
 def compose() -> dict[str, Any]:
@@ -240,7 +255,7 @@ def test_the_images_steps_give_a_longdance_that_works_for_a_user_without_rights(
             as_user = ["setpriv", "--reuid=10001", "--regid=10001", "--clear-groups"]
         env = {
             "PATH": f"{target}/venv/bin:/usr/bin:/bin", "HOME": str(place / "home"),
-            "LONGDANCE_POSE_MODEL": str(target / "cache/longdance/pose_landmarker_full.task"),
+            "LONGDANCE_POSE_MODEL": image_model(DOCKER / "Dockerfile.cpu").replace(TARGET, str(target)),
         }  # fmt: skip
         for command in (
             ["longdance", "doctor", "--data", str(data)],
