@@ -1,6 +1,10 @@
-"""The README's own commands, one after the other, in a clean home: what it says is what a stranger can type."""
+"""The README's own commands, one after the other, in a clean home: what it says is what a stranger can type.
+
+What a page shows and this file does not run is listed below with what does; a new line that is in neither fails.
+"""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,19 +15,95 @@ import av
 import pytest
 from PIL import Image
 
-from tests.test_readme import COMMANDS
+from tests.test_readme import COMMANDS, ROOT
 
 SMALL = " --set encode.picture=48 --set encode.fit_frames=16"
 SHORTER = {
     "longdance train": f"{SMALL} --set steps=4 --set batch=2 --set holdout=0.4",
     "longdance encode": SMALL,
-    "longdance prune": " --set policy.motion_strata=1 --set fit.steps=2",
+    "longdance prune": " --set policy.motion_strata=2 --set fit.steps=2",
     "longdance experiment": " --seeds 1 --steps 2",
     "longdance generate": " --steps 1 --gif-mb 0",
     "longdance calibrate": " --steps 1 --clips 1",
 }
 """What is added so that a quarter of an hour is enough; nothing else differs from the page."""
 QUERY = "SELECT min(clip_id) FROM samples"
+FOLD = "longdance sql \"SELECT min(version) FROM versions WHERE version LIKE 'fold%'\" --data ~/dance --format csv"
+MENTIONED = {
+    "longdance settings": "longdance settings",
+    "longdance train ... --dry-run": "longdance train any --data ~/dance --run ~/runs/next --dry-run" + SMALL,
+    "longdance export --run RUN --out FOLDER": "longdance export --run ~/runs/starter --out ~/weights",
+    "longdance diff V1 V2": f"longdance diff $({FOLD} | tail -1) lean --data ~/dance",
+    'eval "$(_LONGDANCE_COMPLETE=bash_source longdance)"': 'eval "$(_LONGDANCE_COMPLETE=bash_source longdance)"',
+    "python tools/demo.py --dry-run": f"cd {ROOT} && python tools/demo.py --dry-run",
+    "prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api": (
+        "prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api"
+    ),
+}
+"""What the text between the blocks says can be typed, and how it is typed after them."""
+DEMO = "tests/test_demo.py::test_the_demo_killed_at_five_random_moments_ends_with_a_playable_video_and_a_report"
+DEPLOYMENTS = "tests/flows/test_deployment.py::test_a_deployment_run_with_watch_completes_on_a_real_server_and_worker"
+FIGURES = "by hand, when its figures change: minutes to hours"
+NET = "by hand: it downloads"
+ELSEWHERE = {
+    "make demo": DEMO,
+    "make showcase": "tests/test_demo.py::test_every_step_is_a_command_that_longdance_takes",
+    "make test": ".ci/run",
+    "make lint": ".ci/run",
+    "make soak": "by hand, before a release: hours; this file is part of it",
+    "make bench": FIGURES,
+    "LONGDANCE_FOOTAGE=FOLDER make test": "by hand: it wants footage, which is no part of the repository",
+    ". .venv/bin/activate": "tests/test_readme_commands.py::shell",
+    "pip install 'longdance[gpu]'": NET,
+    "pip install 'longdance[ray]'": NET,
+    "pre-commit install": NET,
+    "prefect server start": "tests/flows/conftest.py::start_server",
+    "prefect work-pool create local --type process": "tests/flows/conftest.py::deploy_all",
+    "prefect --no-prompt deploy --all": "tests/flows/conftest.py::deploy_all",
+    "prefect worker start --pool local": "tests/flows/conftest.py::worker",
+    "prefect deployment run ": DEPLOYMENTS,
+    "python bench/": FIGURES,
+}
+"""Beginnings of lines, and the test or the step of the gate that runs them, or why a person does."""
+PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:make|python|pip|prefect|pre-commit|longdance|eval|docker|sh)\s+\S"
+
+
+def command_lines(text: str) -> list[str]:
+    """The command lines of a Markdown page: of its `sh` blocks, and those between backquotes."""
+    blocks = [line.partition("  #")[0].strip() for block in re.findall(r"```sh\n(.*?)```", text, re.S)
+              for line in block.splitlines()]  # fmt: skip
+    between = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.S))]
+    return [line for line in blocks if line] + [code for code in between if re.match(PROGRAMS, code)]
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINES = [line for page in PAGES for line in command_lines(page.read_text())]
+
+
+def runs_here(line: str) -> bool:
+    """Whether the long test below types it, or a line that begins with it."""
+    return line in MENTIONED or (line.startswith("longdance ") and any(typed.startswith(line) for typed in COMMANDS))
+
+
+@pytest.mark.parametrize("line", dict.fromkeys(LINES))
+def test_a_command_of_a_page_is_run_here_or_listed_with_what_runs_it(line):
+    assert runs_here(line) or any(line.startswith(start) for start in ELSEWHERE), f"nothing runs {line!r}"
+    for script in re.findall(r"\b(?:bench|tools)/\w+\.py", line):
+        code = (ROOT / script).read_text()
+        assert all(f'"{option}"' in code for option in re.findall(r"--[a-z-]+", line)), line
+    for target in re.findall(r"\bmake ([a-z]+)$", line):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), line
+
+
+def test_what_is_listed_is_still_on_a_page_and_run_where_the_list_says():
+    for start, where in ELSEWHERE.items():
+        assert any(line.startswith(start) for line in LINES), f"no page has {start!r} any more"
+        path, _, name = where.partition("::")
+        if name:
+            assert f"def {name}(" in (ROOT / path).read_text(), where
+        elif not where.startswith("by hand"):
+            assert start in (ROOT / path).read_text(), where
+    assert set(MENTIONED) <= set(LINES)
 
 
 def shell(line: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -72,3 +152,6 @@ def test_all_commands_of_the_readme_run_in_order_in_a_clean_home(tmp_path):
         if typed.startswith("longdance build"):
             found = shell(f'longdance sql "{QUERY}" --data ~/dance --format csv', tmp_path)
             clip = found.stdout.splitlines()[1]
+    for line in MENTIONED.values():
+        done = shell(line, tmp_path)
+        assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
