@@ -18,7 +18,11 @@ from flows.doctor_tools import Check, check_catalog, check_ffmpeg, check_pose_mo
 COLUMNS = ["state", "what", "found", "do"]
 GIB = 1 << 30
 OLDEST_PYTHON = (3, 11)
-LIBRARIES = {"libGLESv2.so.2": "libgles2", "libEGL.so.1": "libegl1", "libGL.so.1": "libgl1"}
+# The same as in tools/system-packages.sh, which installs them.
+LIBRARIES = {
+    "libGLESv2.so.2": "libgles2", "libEGL.so.1": "libegl1", "libGL.so.1": "libgl1",
+    "libgthread-2.0.so.0": "libglib2.0-0",
+}  # fmt: skip
 
 
 def examine(data: Path | None = None) -> list[Check]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -27,6 +28,8 @@ from flows.doctor_tools import (
 from pipeline.ffmpeg import ffmpeg_exe
 from pipeline.files import sha256_file
 from pipeline.pose_model import cached_model
+
+ROOT = Path(__file__).parents[2]
 
 
 def examine(*arguments: str, **env: str) -> tuple[int, dict[str, dict[str, str]]]:
@@ -57,6 +60,13 @@ def test_a_sound_machine_passes_and_every_line_says_what_was_found(pose_model, t
     ]  # fmt: skip
     assert all(line["found"] for line in lines.values())
     assert all(line["do"] for line in lines.values() if line["state"] != "ok")
+
+
+def test_the_shared_libraries_that_are_looked_for_are_those_that_the_setup_installs():
+    script = (ROOT / "tools" / "system-packages.sh").read_text()
+    installed = dict(re.findall(r"(lib\S+\.so\.\d+):(lib\S+?)[ ;]", script))
+    assert len(installed) == 4
+    assert installed == doctor.LIBRARIES
 
 
 def only(lines: Iterator[Check]) -> Check:
