@@ -214,6 +214,16 @@ def help_of(verbs: list[str]) -> str:
     raise AssertionError(f"prefect {' '.join(verbs)} is no command")
 
 
+def test_the_readme_shows_files_folders_and_profiles_that_are_here():
+    [section] = re.findall(r"\n## Docker\n(.*?)\n## ", (ROOT / "README.md").read_text(), re.S)
+    assert "was ever built with an engine" in section
+    assert (ROOT / re.findall(r"docker build -f (\S+)", section)[0]).is_file()
+    assert (DOCKER / re.findall(r"cp (\S+) \.env", section)[0]).is_file()
+    services = compose()["services"]
+    assert re.findall(r"docker compose exec (\S+)", section)[0] in services
+    assert re.findall(r"docker compose --profile (\w+)", section) == services["worker-gpu"]["profiles"]
+
+
 def context(folder: Path) -> Path:
     """What `COPY . .` gives the build: the tracked files that .dockerignore lets through."""
     allowed = [line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")]

@@ -45,6 +45,7 @@ DEMO = "tests/test_demo.py::test_the_demo_killed_at_five_random_moments_ends_wit
 DEPLOYMENTS = "tests/flows/test_deployment.py::test_a_deployment_run_with_watch_completes_on_a_real_server_and_worker"
 FIGURES = "by hand, when its figures change: minutes to hours"
 NET = "by hand: it downloads"
+ENGINE = "by hand: it wants an engine; tests/test_docker.py checks what can be without one"
 ELSEWHERE = {
     "make demo": DEMO,
     "make showcase": "tests/test_demo.py::test_every_step_is_a_command_that_longdance_takes",
@@ -56,7 +57,10 @@ ELSEWHERE = {
     ". .venv/bin/activate": "tests/test_readme_commands.py::shell",
     "pip install 'longdance[gpu]'": NET,
     "pip install 'longdance[ray]'": NET,
-    "pre-commit install": NET,
+    ".venv/bin/pip install pre-commit": NET,
+    ".venv/bin/pre-commit install": NET,
+    "docker": ENGINE,
+    "cp env.example .env": ENGINE,
     "prefect server start": "tests/flows/conftest.py::start_server",
     "prefect work-pool create local --type process": "tests/flows/conftest.py::deploy_all",
     "prefect --no-prompt deploy --all": "tests/flows/conftest.py::deploy_all",
@@ -65,7 +69,7 @@ ELSEWHERE = {
     "python bench/": FIGURES,
 }
 """Beginnings of lines, and the test or the step of the gate that runs them, or why a person does."""
-PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:make|python|pip|prefect|pre-commit|longdance|eval|docker|sh)\s+\S"
+PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(?:make|python|pip|prefect|pre-commit|longdance|eval|docker|sh)\s+\S"
 
 
 def command_lines(text: str) -> list[str]:
