@@ -13,6 +13,7 @@ from prefect import flow, get_run_logger
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
 from flows.evidence_rows import merge_version_files
+from flows.options import absolute_folders
 from flows.prune_report import prune_artifact, prune_markdown
 from flows.scoring import score_runs
 from flows.train_stage import built, register_run, train_run
@@ -147,7 +148,7 @@ def fit_fold(root: Path, target: Any, fold: int, settings: dict[str, Any]) -> Pa
     merge_version_files(root, [version.name])
     was = target.config.model_dump(mode="json", exclude={"stage", "preset"})
     steps = {"steps": max(1, was["steps"] // 2), "version": version.name, "prioritise": False}
-    config = train_config(target.config.stage, target.config.preset, **{**was, **steps, **settings})
+    config = train_config(target.config.stage, target.config.preset, **{**was, **steps, **absolute_folders(settings)})
     run: Path = target.path.with_name(f"{target.path.name}-{version.name}")
     train_to_end(root, run, config, None)
     return run

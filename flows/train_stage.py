@@ -21,6 +21,7 @@ from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_checkpoints, merge_latents, merge_runs
 from flows import registry
 from flows.build_dataset import OPTIONS
+from flows.options import absolute_folders
 from flows.progress import Progress
 from flows.runners import at_stop
 from model.config import TrainConfig, train_config
@@ -106,7 +107,7 @@ def train_stage(
         until: Stop at this step, with a checkpoint; the same run goes on from there.
     """
     folder, run = built(data), run.expanduser().resolve()
-    config = train_config(stage, preset, **(settings or {}))
+    config = train_config(stage, preset, **absolute_folders(settings or {}))
     run.parent.mkdir(parents=True, exist_ok=True)
     counted = encode_latents(folder.root, config, "cuda" if config.device == "cuda" else "cpu")
     get_run_logger().info("latents: %s", counted)
@@ -116,7 +117,7 @@ def train_stage(
 @flow(name="encode-latents", flow_run_name="encode {data}", persist_result=False)
 def encode_only(data: Path, preset: Preset = "tiny", settings: dict[str, Any] | None = None) -> dict[str, int]:
     """Latents for every sample of a data set that has none, without training."""
-    config = train_config("starter", preset, **(settings or {}))
+    config = train_config("starter", preset, **absolute_folders(settings or {}))
     return encode_latents(built(data).root, config, "cuda" if config.device == "cuda" else "cpu")
 
 

@@ -45,9 +45,9 @@ def train(
     fork: Path | None, until: int | None, processes: int, dry_run: bool,
 ) -> None:  # fmt: skip
     """Train STAGE: starter, extrapolation, interpolation, or any (all of them in one). Run it again to go on."""
-    from flows.options import overrides
+    from flows.options import absolute_folders, overrides
 
-    values = overrides(settings) | ({"version": version} if version else {})
+    values = absolute_folders(overrides(settings)) | ({"version": version} if version else {})
     if dry_run:
         from model.config import train_config
         from model.dry_run import dry_run as what_it_takes

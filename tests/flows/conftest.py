@@ -144,9 +144,9 @@ def train(data: Path, run: Path, *more: str) -> list[str]:
     return [*command, *settings, *more]
 
 
-def run_to_end(command: list[str], env: dict[str, str]) -> subprocess.CompletedProcess[Any]:
-    """Run one command of longdance."""
-    return subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+def run_to_end(command: list[str], env: dict[str, str], folder: Path | None = None) -> subprocess.CompletedProcess[Any]:
+    """Run one command of longdance, in a folder or here."""
+    return subprocess.run(command, env=env, cwd=folder, capture_output=True, text=True, check=False)
 
 
 def weights(run: Path) -> dict[str, str]:

@@ -64,6 +64,17 @@ def test_a_changed_setting_and_an_unknown_stage_are_refused_in_one_sentence(data
     assert "Traceback" not in unknown.stderr
 
 
+def test_a_run_that_was_given_relative_folders_is_used_from_another_folder(data, trained, server, tmp_path):
+    given = ["--set=encode.codec=codec", f"--set=init=run:../{trained.name}", "--set=steps=1"]
+    done = run_to_end(train(data, tmp_path / "run", *given), server, trained)
+    assert done.returncode == 0, done.stderr
+    config = read_json(tmp_path / "run" / "run.json")["identity"]["config"]
+    assert (config["encode"]["codec"], config["init"]) == (str(trained / "codec"), f"run:{trained}")
+    command = [sys.executable, "-m", "flows.cli", "score", "--run", "run", "--data", str(data), "--k", "2"]
+    done = run_to_end(command, server, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_verify_finds_latents_that_are_no_longer_what_was_written(data, trained, server, tmp_path):
     copy = tmp_path / "data"
     shutil.copytree(data, copy)

@@ -1,0 +1,32 @@
+"""From what a user typed to settings."""
+
+from pathlib import Path
+
+import pytest
+
+from flows.options import absolute_folders
+
+
+def test_local_folders_become_absolute_and_ids_words_and_mistakes_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("weights", "runs/starter", "scratch", "org/model/vae"):
+        (tmp_path / name).mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given, taken in (
+        ("weights", f"{tmp_path}/weights"),
+        ("./weights/", f"{tmp_path}/weights"),
+        ("~/weights", f"{tmp_path}/weights"),
+        ("run:runs/starter", f"run:{tmp_path}/runs/starter"),
+        ("run:nowhere", "run:nowhere"),
+        ("scratch", "scratch"),
+        ("org/model", f"{tmp_path}/org/model"),
+        ("org/other", "org/other"),
+    ):
+        assert absolute_folders({"init": given, "steps": "weights"}) == {"init": taken, "steps": "weights"}
+        for name in ("codec", "text"):
+            assert absolute_folders({"encode": {name: given, "prompt": "weights"}}) == {
+                "encode": {name: taken, "prompt": "weights"}
+            }
+    assert absolute_folders({"encode": "weights", "init": None}) == {"encode": "weights", "init": None}
