@@ -15,6 +15,7 @@ from model.config import EncodeConfig
 from model.errors import DataError
 from model.latents import codec_folder, manifest_path
 from model.samples import Sample, holdout_sources, read_samples
+from model.text import prompts_of
 from model.versions import Version, read_version
 from pipeline.files import read_json, sha256_json
 
@@ -58,37 +59,62 @@ class SplitData:
     prompts: tuple[str, ...]
 
 
-def load_data(data: Path, encode: EncodeConfig, holdout: float, version: str | None = None) -> SplitData:
-    """Index the latents of `data`, split by source: all good clips, or the samples of a version to train on.
+@dataclass(frozen=True)
+class ChosenSamples:
+    """Which samples one training sees, wherever their latents may be."""
 
-    The hold-out is that of the good clips, whatever the version: it is never pruned. Raises DataError when there
-    is no data set, no good clip, or a sample has no latents of this codec; VersionError for a version that does not
-    exist or whose bytes have changed.
+    samples: tuple[Sample, ...]
+    """All of the data set, bad ones included, in key order."""
+    good: tuple[Sample, ...]
+    """The good ones, and those of the version."""
+    train: frozenset[str]
+    holdout: frozenset[str]
+    version: Version | None
+    weights: dict[str, float]
+
+
+def choose_samples(data: Path, holdout: float, version: str | None = None) -> ChosenSamples:
+    """Split a data set by source: all good clips, or the samples of a version to train on.
+
+    The hold-out is that of the good clips, whatever the version: it is never pruned. Raises DataError when there is
+    no data set, no good clip or nothing left to train on; VersionError for a version that does not exist or whose
+    bytes have changed.
     """
     samples = read_samples(data)
     named = read_version(data, version) if version else None
     weights = _weights(named, samples)
-    good = [sample for sample in samples if sample.ok or sample.key in weights]
+    good = tuple(sample for sample in samples if sample.ok or sample.key in weights)
     if not good:
         raise DataError(f"No clip of {data} has the verdict 'ok': look at `longdance report`.")
+    held = holdout_sources([sample.source_id for sample in samples], holdout)
+    train = frozenset(s.key for s in good if s.source_id not in held and (s.key in weights if named else s.ok))
+    if not train:
+        raise DataError(f"No source of {data} is left to train on: lower the setting 'holdout' ({holdout}).")
+    kept = frozenset(s.key for s in good if s.source_id in held and s.ok)
+    return ChosenSamples(tuple(samples), good, train, kept, named, weights)
+
+
+def load_data(data: Path, encode: EncodeConfig, holdout: float, version: str | None = None) -> SplitData:
+    """Index the latents of the samples that `choose_samples` splits.
+
+    Raises what it raises, and DataError if a sample has no latents of this codec.
+    """
+    chosen = choose_samples(data, holdout, version)
     folder = codec_folder(data, encode)
     if not (folder / "codec.json").is_file():
         raise DataError(f"The data set {data} has no latents of this codec: run `longdance encode --data {data}`.")
     codec_hash = read_json(folder / "codec.json")["hash"]
-    entries, rows, shape = _locate(data, codec_hash, good, encode.prompt)
-    held = holdout_sources([sample.source_id for sample in samples], holdout)
-    ok = {sample.key for sample in samples if sample.ok}
-    train = tuple(e for e in entries if e.source_id not in held and (e.key in weights if named else e.key in ok))
-    if not train:
-        raise DataError(f"No source of {data} is left to train on: lower the setting 'holdout' ({holdout}).")
+    entries, rows, shape = _locate(data, codec_hash, chosen.good, encode.prompt)
+    train = tuple(entry for entry in entries if entry.key in chosen.train)
+    weights = tuple(chosen.weights[entry.key] for entry in train) if chosen.version else ()
     return SplitData(
-        train=DataIndex(train, shape, tuple(weights[entry.key] for entry in train) if named else ()),
-        holdout=DataIndex(tuple(entry for entry in entries if entry.source_id in held and entry.key in ok), shape),
-        version=sha256_json([rows, named.hash]) if named else sha256_json(rows),
+        train=DataIndex(train, shape, weights),
+        holdout=DataIndex(tuple(entry for entry in entries if entry.key in chosen.holdout), shape),
+        version=sha256_json([rows, chosen.version.hash]) if chosen.version else sha256_json(rows),
         codec=codec_hash,
         codec_folder=folder,
         latents=data / "latents" / codec_hash[:16],
-        prompts=tuple(sorted({sample.caption or encode.prompt for sample in samples})),
+        prompts=tuple(prompts_of(encode, [sample.caption for sample in chosen.samples])),
     )
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from model.config import TrainConfig
-from model.data import load_data
-from model.initial import initial_network
+from model.data import choose_samples
 from model.memory import GIB, MemoryPlan, plan_memory
+from model.samples import stored_frames
+from model.shapes import shapes_of
 from model.step_bytes import twin_of
-from model.text import TextTable, text_width
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,9 @@ class DryRun:
     checkpoint_bytes: int
     """One checkpoint; `keep` of them are on the disk, and one more while it is written."""
     latent_bytes: int
+    """Of every stored sample."""
+    assumed: tuple[str, ...]
+    """Hub ids that were not looked at, but taken to be shaped as Stable Diffusion 1.5's."""
 
     def lines(self) -> list[str]:
         """What it takes, line by line, for the eye."""
@@ -41,28 +44,30 @@ class DryRun:
             f"disk for checkpoints: {(keep + 1) * self.checkpoint_bytes / GIB:.2f} GiB "
             f"({keep} kept and one being written)",
             f"disk for latents: {self.latent_bytes / GIB:.2f} GiB",
+            *(f"not looked at: {name}; it is taken to be shaped as Stable Diffusion 1.5's" for name in self.assumed),
         ]
 
 
 def dry_run(data: Path, config: TrainConfig) -> DryRun:
-    """Work out what `train` would do. Raises what `train` raises for a data set or network that does not fit."""
-    split = load_data(data, config.encode, config.holdout, config.version)
-    width = text_width(split.latents, config.encode, split.prompts)
-    network = initial_network(config, split.train.shape[0], width)
-    text = TextTable(split.latents, config.encode, split.prompts, network.unet.config.cross_attention_dim)
-    memory = plan_memory(config, network.config, split.train.shape[1], len(text(split.prompts[0])))
-    learnt = sum(p.numel() for p in twin_of(config, network.config).parameters() if p.requires_grad)
-    channels, height, side = split.train.shape
-    frames = sum(sample.frames for sample in (*split.train.samples, *split.holdout.samples))
+    """Work out what `train` would do, before or after the data set is encoded.
+
+    Raises what `train` raises for a data set or network that does not fit.
+    """
+    chosen = choose_samples(data, config.holdout, config.version)
+    shapes = shapes_of(config)
+    memory = plan_memory(config, shapes.network.config, shapes.side, shapes.tokens)
+    twin = twin_of(config, shapes.network.config)
+    learnt = sum(p.numel() for p in twin.parameters() if p.requires_grad)
     return DryRun(
         config=config.model_dump(mode="json"),
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
+        parameters=sum(parameter.numel() for parameter in shapes.network.parameters()),
         trained_parameters=learnt,
         memory=memory,
         steps=config.steps,
-        samples=len(split.train.samples),
-        holdout_samples=len(split.holdout.samples),
-        epochs=config.steps * config.batch / len(split.train.samples),
+        samples=len(chosen.train),
+        holdout_samples=len(chosen.holdout),
+        epochs=config.steps * config.batch / len(chosen.train),
         checkpoint_bytes=memory.weights + 4 * learnt + memory.optimizer,
-        latent_bytes=2 * frames * channels * height * side,
+        latent_bytes=2 * stored_frames(data) * shapes.channels * shapes.side**2,
+        assumed=shapes.assumed,
     )

@@ -47,6 +47,13 @@ def read_samples(data: Path) -> list[Sample]:
     return [replace(sample, caption=captions.get(sample.clip_id)) for sample in (Sample(*row) for row in rows)]
 
 
+def stored_frames(data: Path) -> int:
+    """Frames of all stored samples of a built data set, bad clips included."""
+    with open_catalog(data / "catalog.duckdb", read_only=True) as catalog:
+        counted = catalog.execute("SELECT sum(frames) FROM samples JOIN clips USING (clip_id)").fetchone()
+    return int(counted[0] or 0) if counted else 0
+
+
 def holdout_sources(sources: Sequence[str], fraction: float) -> frozenset[str]:
     """The sources that are never trained on: those with the lowest hashes, so that a source stays on its side
     as the data set grows by others. At least one when `fraction` > 0 and there are two or more; never all."""

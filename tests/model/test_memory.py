@@ -17,7 +17,7 @@ from model.stages import Window
 from model.step_bytes import step_bytes, twin_of
 from model.train import train
 from model.unet import VideoUNet
-from tests.model.dataset import micro_config
+from tests.model.dataset import make_dataset, micro_config
 
 
 def kept_by_a_real_pass(config: TrainConfig, frames: int, side: int) -> int:
@@ -135,3 +135,19 @@ def test_a_dry_run_tells_what_training_would_take(dataset: Path, tmp_path: Path)
     # What is not tensors (names, manifest) weighs much beside so small a network.
     assert told.checkpoint_bytes < written < 1.5 * told.checkpoint_bytes
     assert any("held out" in line for line in told.lines())
+
+
+def test_a_dry_run_says_the_same_before_the_data_set_is_encoded(dataset: Path, tmp_path: Path) -> None:
+    config, bare = micro_config(), make_dataset(tmp_path / "bare")
+    assert not (bare / "latents").exists()
+    assert dry_run(bare, config) == dry_run(dataset, config)
+    assert not (bare / "latents").exists()
+
+
+def test_a_dry_run_of_stable_diffusion_downloads_nothing_and_says_what_it_took_for_granted(tmp_path: Path) -> None:
+    config = train_config("interpolation", "sd15")
+    told = dry_run(make_dataset(tmp_path / "bare"), config)
+    assert told.memory == sd15()
+    assert told.latent_bytes == 8 * 25 * 4 * 64 * 64 * 2
+    said = "\n".join(told.lines())
+    assert f"not looked at: {config.init}; it is taken to be shaped as Stable Diffusion 1.5's" in said
