@@ -202,17 +202,19 @@ def prune(
 ) -> str:
     """Carry the policy out; the name of the version."""
     from model.evidence import policy_record, version_samples
+    from model.samples import read_samples
     from model.selection import decide_in_catalog, weights_of
     from model.versions import Version, VersionSample, bytes_hash, write_version
 
     with open_catalog(DataFolder(root).catalog, read_only=True) as con:
         chosen, sql = decide_in_catalog(con, policy, [one.id for one in evidence])
     judged = sorted({key for one in evidence for key in one.keys})
-    kept = version_samples(root, parent, judged, chosen, policy)
+    stored = read_samples(root)
+    kept = version_samples(root, parent, stored, judged, chosen, policy)
     rho = dict(zip(evidence[0].keys, evidence[0].worth.columns["rho"]))
     weights = weights_of(policy, [sample.key for sample in kept], rho)
     samples = tuple(VersionSample(s.key, bytes_hash(s), weights[s.key]) for s in kept)
-    version = Version("", parent, policy_record(policy, sql, evidence), samples)
+    version = Version("", parent, policy_record(policy, sql, evidence, stored), samples)
     stage = evidence[0].stage if len(evidence) == 1 else policy.combine
     chosen_name = f"{stage}-{policy.score}-{version.hash[:8]}"
     if name:

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from model.errors import LedgerError
 from model.measured import Judged, RunRef, irreducible_losses, read_losses
 from model.policy import Policy, ScoreConfig
-from model.samples import Sample, read_samples
+from model.samples import Sample
 from model.versions import read_version
 from model.worth import (
     HIGHEST_GOES,
@@ -183,11 +183,12 @@ def stored_worth(data: Path) -> list[pa.Table]:
     return [pq.read_table(path).replace_schema_metadata(None) for path in paths]
 
 
-def policy_record(policy: Policy, sql: str, evidence: Sequence[Evidence]) -> dict[str, Any]:
-    """What a version says about how it was made."""
+def policy_record(policy: Policy, sql: str, evidence: Sequence[Evidence], stored: Sequence[Sample]) -> dict[str, Any]:
+    """What a version says about how it was made; `stored` are the data set's samples with what people decided."""
     return {
         "config": policy.model_dump(mode="json"),
         "sql": sql,
+        "decisions": {sample.clip_id: sample.decision for sample in stored if sample.decision},
         "evidence": [one.id for one in evidence],
         "bank": sorted({one.bank for one in evidence}),
         "checkpoints": {one.stage: one.target.checkpoint for one in evidence},
@@ -196,14 +197,20 @@ def policy_record(policy: Policy, sql: str, evidence: Sequence[Evidence]) -> dic
 
 
 def version_samples(
-    data: Path, parent: str | None, judged: Sequence[str], chosen: Sequence[str], policy: Policy
+    data: Path,
+    parent: str | None,
+    stored: Sequence[Sample],
+    judged: Sequence[str],
+    chosen: Sequence[str],
+    policy: Policy,
 ) -> list[Sample]:
-    """What a version holds: of the judged samples those that stay, and its parent's others (the hold-out's)."""
+    """What a version holds: of the judged samples those that stay, and its parent's others (the hold-out's).
+
+    A person's word comes first: no clip that was dropped is in it, and none that was kept goes. Raises VersionError
+    for an unknown parent.
+    """
     about, picked = set(judged), set(chosen)
     stays = picked if policy.action == "keep" else about - picked
     base = {s.key for s in read_version(data, parent).samples} if parent else None
-    return [
-        sample
-        for sample in read_samples(data)
-        if (sample.ok if base is None else sample.key in base) and (sample.key in stays or sample.key not in about)
-    ]
+    held = [s for s in stored if (s.ok if base is None else s.key in base) and s.decision != "drop"]
+    return [s for s in held if s.decision == "keep" or s.key in stays or s.key not in about]

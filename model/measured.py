@@ -55,11 +55,15 @@ class Judged:
 
 
 def judged_samples(data: Path, config: TrainConfig, parent: str | None) -> Judged:
-    """The parent's samples (or all good ones) outside the hold-out; the good ones inside are the probes."""
+    """The parent's samples (or all good ones) outside the hold-out; the good ones inside are the probes.
+
+    Those of a clip that a person dropped are not judged: they go whatever they are worth.
+    """
     samples = read_samples(data)
     held = holdout_sources([sample.source_id for sample in samples], config.holdout)
     chosen = {s.key for s in read_version(data, parent).samples} if parent else {s.key for s in samples if s.ok}
-    keys = tuple(s.key for s in samples if s.key in chosen and s.source_id not in held)
+    stays = [s for s in samples if s.key in chosen and s.decision != "drop"]
+    keys = tuple(s.key for s in stays if s.source_id not in held)
     probes = tuple(s.key for s in samples if s.ok and s.source_id in held)
     return Judged(keys, probes, {s.key: s.source_id for s in samples})
 

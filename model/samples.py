@@ -26,6 +26,8 @@ class Sample:
     ok: bool
     caption: str | None
     mp4_sha256: str | None = None
+    decision: str | None = None
+    """What a person marked the clip, `keep` or `drop`; None where the thresholds decide."""
 
 
 def read_samples(data: Path) -> list[Sample]:
@@ -37,7 +39,7 @@ def read_samples(data: Path) -> list[Sample]:
     with open_catalog(path, read_only=True) as catalog:
         rows = catalog.execute(
             "SELECT s.sample_key, s.clip_id, c.source_id, s.shard, h.sha256, s.mp4_offset, s.mp4_length, "
-            "c.verdict = 'ok', NULL, s.mp4_sha256 FROM samples s JOIN clips c USING (clip_id) "
+            "c.verdict = 'ok', NULL, s.mp4_sha256, c.decision FROM samples s JOIN clips c USING (clip_id) "
             "JOIN shards h ON h.shard = s.shard ORDER BY s.sample_key"
         ).fetchall()
         clips = dict(catalog.execute("SELECT clip_id, source_id FROM clips").fetchall())

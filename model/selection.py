@@ -21,14 +21,17 @@ from model.worth import HIGHEST_GOES
 def policy_sql(policy: Policy, stages: int = 1, judged: str = "judged") -> str:
     """The SELECT that chooses: the samples that go (`drop`), or those that stay (`keep`).
 
-    It reads `judged`, a relation or a sub-select: stage, sample_key, the policy's score, certainty, and motion and
-    source where they are strata. Equal scores are told apart by their keys, so the choice is the same everywhere.
+    It reads `judged`, a relation or a sub-select: stage, sample_key, the policy's score, certainty, whether a person
+    marked the clip keep (`kept`), and motion and source where they are strata. What is kept never goes: others take
+    its place. Equal scores are told apart by their keys, so the choice is the same everywhere.
     """
-    order = f"{policy.score} {'DESC' if chooses_highest(policy) else 'ASC'}, sample_key"
+    stays = policy.action == "keep"
+    ends = "DESC" if stays else "ASC", "DESC" if chooses_highest(policy) else "ASC"
+    order = f"kept {ends[0]}, {policy.score} {ends[1]}, sample_key"
     strata = "".join(_stratum_columns(name, order) for name in policy.strata)
     source = _MOTION.format(parts=policy.motion_strata, judged=judged) if "motion" in policy.strata else judged
-    tests = _tests(policy)
-    where = f"\n    WHERE {' AND '.join(tests)}" if tests else ""
+    tests = " AND ".join(_tests(policy)) or "true"
+    where = f"kept OR ({tests})" if stays else f"NOT kept AND {tests}"
     least = {"each": 1, "union": 1, "intersection": stages, "vote": stages // 2 + 1}[policy.combine]
     most = "of_stage" if policy.score == "flags" else f"greatest(1, floor({policy.fraction!r} * of_stage))"
     return f"""
@@ -36,8 +39,9 @@ WITH ranked AS (
     SELECT *, count(*) OVER (PARTITION BY stage) AS of_stage{strata}
     FROM {source}
 ), chosen AS (
-    SELECT stage, sample_key FROM ranked{where}
-    QUALIFY row_number() OVER (PARTITION BY stage ORDER BY {order}) <= {most}
+    SELECT stage, sample_key FROM ranked
+    WHERE {where}
+    QUALIFY row_number() OVER (PARTITION BY stage ORDER BY {order}) <= {most}{" OR kept" if stays else ""}
 )
 SELECT sample_key FROM chosen
 GROUP BY sample_key HAVING count(DISTINCT stage) >= {least}
@@ -82,7 +86,8 @@ def catalog_judged(evidence: Sequence[str]) -> str:
     names = ", ".join(f"'{name}'" for name in evidence)
     return f"""(
         SELECT worth.* EXCLUDE (bank, k, irreducible_runs),
-            len(reasons) AS flags, motion_energy AS motion, source_id AS source
+            len(reasons) AS flags, decision IS NOT DISTINCT FROM 'keep' AS kept,
+            motion_energy AS motion, source_id AS source
         FROM worth JOIN samples USING (sample_key) JOIN clips USING (clip_id)
         WHERE evidence IN ({names})
     )"""
@@ -140,7 +145,8 @@ def weights_of(policy: Policy, keys: Iterable[str], rho: Mapping[str, float]) ->
 
 
 def judged_table(keys: Sequence[str], columns: Mapping[str, Any], stage: str = "all") -> pa.Table:
-    """`judged` of one stage; NaN becomes unknown."""
+    """`judged` of one stage; NaN becomes unknown, and nothing is `kept` unless a column says so."""
+    columns = {"kept": np.zeros(len(keys), bool)} | dict(columns)
     arrays: dict[str, Any] = {"stage": pa.repeat(stage, len(keys)), "sample_key": pa.array(list(keys), pa.string())}
     for name, values in columns.items():
         plain = np.asarray(values)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,8 @@ from model.latents import encode_dataset
 from model.train import train
 from pipeline.errors import LongdanceError
 from pipeline.files import read_json
+from pipeline.layout import DataFolder
+from tests.flows.shown import serving
 from tests.model.dataset import make_dataset, micro_config, micro_encode
 
 STEPS = 4
@@ -91,6 +94,34 @@ def test_a_prune_leaves_a_version_its_reasons_and_no_leak_and_killed_and_rerun_m
     done = finish(prune(second), server)
     assert done.returncode == 0, done.stdout + done.stderr
     assert made(second) == made(first)
+
+
+def test_a_version_made_after_marks_on_the_served_page_honours_them(whole, server, tmp_path):
+    root = Path(shutil.copytree(whole, tmp_path / "root"))
+    command = prune(root)
+    command[command.index("rho")] = "random"
+    command[command.index("0.2")] = "0.5"
+    assert finish([*command, "--name", "before"], server).returncode == 0
+    before = {key.removesuffix("v0") for key, *_ in made(root)["before"]["samples"]}
+    dropped, kept = sorted(before)[0], sorted({clip for (clip,) in rows(root, "SELECT clip_id FROM clips")} - before)
+    with serving(DataFolder(root / "data")) as (address, token):
+        for decision, clips in (("drop", [dropped]), ("keep", kept)):
+            body = json.dumps({"clips": clips, "decision": decision, "why": ""}).encode()
+            headers = {"Origin": address, "X-Longdance-Token": token, "Content-Type": "application/json"}
+            request = urllib.request.Request(f"{address}/api/decisions", body, headers)
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                assert answer.status == 200
+    for name, more in (("child", ["--parent", "before"]), ("after", [])):
+        done = finish([*command, "--name", name, *more], server)
+        assert done.returncode == 0, done.stdout + done.stderr
+    versions = made(root)
+    child, after = ({key.removesuffix("v0") for key, *_ in versions[name]["samples"]} for name in ("child", "after"))
+    assert dropped not in child | after
+    assert child < before
+    assert set(kept) <= after
+    assert versions["after"]["policy"]["decisions"] == {dropped: "drop", **dict.fromkeys(kept, "keep")}
+    assert versions["after"]["hash"] != versions["before"]["hash"]
+    assert finish([*command, "--name", "after"], server).returncode == 0  # the same again is the same version
 
 
 def kill_when(command: list[str], env: dict[str, str], root: Path, wanted: str) -> None:

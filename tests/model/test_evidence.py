@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import shutil
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from data_catalog.connection import open_catalog
+from data_catalog.writes import merge_decisions
 from model.errors import DataError, LedgerError, RunError
-from model.evidence import weigh
+from model.evidence import policy_record, version_samples, weigh
 from model.ledger import fragments, read_fragment
 from model.measured import RunRef, judged_samples, read_losses, require_holdout
 from model.policy import BankConfig, ScoreConfig, policy
+from model.samples import read_samples
 from model.score import ScoreJob, score
+from model.versions import Version, version_of, write_version
 from tests.model.dataset import micro_config
 
 CONFIG = ScoreConfig(bank=BankConfig(bins=2, windows=2), k=4)
@@ -75,3 +80,47 @@ def test_an_irreducible_run_must_say_what_it_was_trained_on_and_a_hold_out_must_
         require_holdout(data, micro_config(holdout=0))
     with pytest.raises(RunError, match="is no run"):
         RunRef.of(data)
+
+
+def mark(data: Path, **decisions: str) -> None:
+    """Somebody's word on clips, as `longdance serve` leaves it in the catalog."""
+    decided = datetime(2026, 11, 1)
+    with open_catalog(data / "catalog.duckdb") as con:
+        rows = [{"clip_id": clip, "decided": decided, "decision": said} for clip, said in decisions.items()]
+        merge_decisions(con, rows)
+
+
+def pruned(data: Path, run: RunRef, parent: str | None, action: str = "drop") -> Version:
+    """A version without all that was judged (or with nothing of it, where the policy keeps)."""
+    judged = judged_samples(data, run.config, parent).keys
+    how, stored = policy(score="high_loss", strata=(), action=action), read_samples(data)
+    chosen = judged if action == "drop" else ()
+    samples = version_samples(data, parent, stored, judged, chosen, how)
+    return version_of("pruned", parent, policy_record(how, "", [], stored), samples)
+
+
+@pytest.mark.parametrize("action", ["drop", "keep"])
+@pytest.mark.parametrize("parent", [None, "before"])
+def test_a_version_made_after_a_mark_holds_no_dropped_clip_and_every_kept_one(data, trained, parent, action):
+    run = RunRef.of(trained)
+    write_version(data, version_of("before", None, {}, read_samples(data)))
+    held_out = {s.clip_id for s in read_samples(data)} - {
+        key.removesuffix("v0") for key in judged_samples(data, run.config, None).keys
+    }
+    unmarked = pruned(data, run, parent, action)
+    assert {sample.key.removesuffix("v0") for sample in unmarked.samples} == held_out
+    dropped, kept = sorted(held_out)[0], sorted({s.clip_id for s in read_samples(data)} - held_out)[0]
+    mark(data, **{dropped: "drop", kept: "keep"})
+    marked = pruned(data, run, parent, action)
+    assert {sample.key.removesuffix("v0") for sample in marked.samples} == held_out - {dropped} | {kept}
+    assert marked.policy["decisions"] == {dropped: "drop", kept: "keep"}
+    assert marked.hash != unmarked.hash
+    assert pruned(data, run, parent, action).hash == marked.hash
+
+
+def test_a_dropped_clip_is_not_judged_even_where_the_parent_holds_it(data, trained):
+    run = RunRef.of(trained)
+    write_version(data, version_of("before", None, {}, read_samples(data)))
+    first = judged_samples(data, run.config, "before").keys[0]
+    mark(data, **{first.removesuffix("v0"): "drop"})
+    assert first not in judged_samples(data, run.config, "before").keys

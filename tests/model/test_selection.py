@@ -100,6 +100,25 @@ def test_flags_drop_every_bad_verdict_whatever_the_fraction() -> None:
     assert set(places(decide(policy(score="flags"), table(flags=flags)))) == set(range(0, N, 5))
 
 
+def test_a_clip_that_a_person_kept_never_goes_and_others_take_its_place() -> None:
+    worst = set(places(decide(policy(score="high_loss", strata=()), table())))
+    kept = np.isin(np.arange(N), list(worst)) | (np.arange(N) < 50)
+    for strata in ((), ("motion",), ("motion", "source")):
+        gone = places(decide(policy(score="high_loss", strata=strata, cap=5), table(kept=kept)))
+        assert not kept[gone].any()
+        assert len(gone) == 20
+    assert decide(policy(score="high_loss", strata=()), table(kept=np.ones(N, bool))) == []
+    assert decide(policy(score="flags"), table(kept=kept, flags=kept.astype(int))) == []
+
+
+def test_a_policy_that_keeps_the_best_keeps_what_a_person_kept_even_beyond_its_share() -> None:
+    kept = np.arange(N) < 50
+    for strata in ((), ("motion",)):
+        stays = places(decide(policy(score="rho", action="keep", strata=strata, fraction=0.1), table(kept=kept)))
+        assert set(stays) >= set(range(50))
+    assert len(decide(policy(score="rho", action="keep", strata=(), fraction=0.5), table(kept=kept))) == 100
+
+
 def test_what_is_not_certain_stays() -> None:
     judged = table()
     dropped = places(decide(policy(score="high_loss", strata=(), certainty=0.9, fraction=0.5), judged))
