@@ -5,18 +5,50 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, NaiveDatetime, ValidationError
 
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_decisions
 from pipeline.errors import LongdanceError
-from pipeline.files import read_json, write_json
+from pipeline.files import canonical_json, write_bytes
 from pipeline.layout import DataFolder
 
 DECISIONS = ("keep", "drop", "clear")  # `clear` takes an earlier decision back: the thresholds decide again
 MOST_CLIPS, MOST_TEXT = 10_000, 2_000
 SPAN = ("source_id", "first_frame", "step", "frames")
+_Count = Annotated[int, Field(ge=-(2**31), lt=2**31)] | None
 logger = logging.getLogger(__name__)
+
+
+class _Clip(BaseModel):
+    """A clip that was decided on, and its stretch of the source: another crop gives it another id."""
+
+    model_config = ConfigDict(strict=True)
+
+    clip_id: str
+    source_id: str | None
+    first_frame: _Count
+    step: _Count
+    frames: _Count
+
+
+class _Record(BaseModel):
+    """What a file of decisions holds. What is no such record is neither written nor read."""
+
+    model_config = ConfigDict(strict=True)
+
+    decision: Literal["keep", "drop", "clear"]
+    who: str
+    why: str
+    decided: NaiveDatetime
+    clips: list[_Clip]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Rows of `decisions`."""
+        act = self.model_dump(exclude={"clips"})
+        return [act | clip.model_dump() for clip in self.clips]
 
 
 def decide(data: DataFolder, clip_ids: Sequence[str], decision: str, who: str, why: str) -> dict[str, Any]:
@@ -49,10 +81,11 @@ def decide(data: DataFolder, clip_ids: Sequence[str], decision: str, who: str, w
         "decided": _after(newest).isoformat(),
         "clips": [{"clip_id": row[0], **dict(zip(SPAN, row[1:5]))} for row in rows],
     }
-    name = f"{record['decided'].replace(':', '')}-{uuid.uuid4().hex[:8]}.json"
-    write_json(data.decisions / name, record)
+    name, text = f"{record['decided'].replace(':', '')}-{uuid.uuid4().hex[:8]}.json", canonical_json(record)
+    new = _Record.model_validate_json(text)  # before it is written: a file that no catalog takes would stay for ever
+    write_bytes(data.decisions / name, text + b"\n")
     with open_catalog(data.catalog) as con:
-        merge_decisions(con, list(_rows(record)))
+        merge_decisions(con, new.rows())
         answer = con.execute(
             "SELECT clip_id, verdict, reason, decision FROM clips WHERE clip_id IN (SELECT unnest($1))", [wanted]
         ).fetchall()
@@ -65,19 +98,28 @@ def _check(clip_ids: Sequence[str], decision: str, who: str, why: str) -> None:
         raise LongdanceError(f"The decision is {decision!r}: expected one of {', '.join(DECISIONS)}.")
     if not 0 < len(clip_ids) <= MOST_CLIPS:
         raise LongdanceError(f"{len(clip_ids)} clips were given: decide on 1 to {MOST_CLIPS} at a time.")
-    if not who.strip() or len(who) > MOST_TEXT or len(why) > MOST_TEXT:
-        raise LongdanceError(f"A decision needs a name, and at most {MOST_TEXT} characters of each text.")
+    check_text("name", who)
+    check_text("reason", why)
+    if not who.strip():
+        raise LongdanceError("A decision needs a name: give one with --who.")
+
+
+def check_text(what: str, text: str) -> None:
+    """Raise LongdanceError unless a name or a reason can be kept: of limited length, and no half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise LongdanceError(
+            f"The {what} {text[:100]!a} is no text in UTF-8: write it in whole characters."
+        ) from error
+    if len(text) > MOST_TEXT:
+        raise LongdanceError(f"The {what} has {len(text)} characters: at most {MOST_TEXT} are kept.")
 
 
 def _after(newest: datetime | None) -> datetime:
     """Now in UTC, but after the newest decision even where the clock went back."""
     now = datetime.now(UTC).replace(tzinfo=None)
     return now if newest is None else max(now, newest + timedelta(microseconds=1))
-
-
-def _rows(record: dict[str, Any]) -> list[dict[str, Any]]:
-    act = {"decided": datetime.fromisoformat(record["decided"]), **{k: record[k] for k in ("decision", "who", "why")}}
-    return [{**clip, **act} for clip in record["clips"]]
 
 
 def recorded(data: DataFolder) -> list[dict[str, Any]]:
@@ -93,7 +135,21 @@ def recorded(data: DataFolder) -> list[dict[str, Any]]:
 
 def _readable(path: Path) -> list[dict[str, Any]]:
     try:
-        return _rows(read_json(path))
-    except (ValueError, KeyError, TypeError) as error:
-        logger.warning("%s is no record of a decision and is passed over: %r", path, error)
+        return _Record.model_validate_json(path.read_bytes()).rows()
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        logger.warning("%s is no record of a decision and is passed over: %s", path, f"{where} {first['msg']}".strip())
         return []
+
+
+def merge_recorded(data: DataFolder) -> int:
+    """Put marks into the catalog whose server was killed before it could; how many rows."""
+    rows = recorded(data)
+    with open_catalog(data.catalog, read_only=True) as con:
+        known = set(con.execute("SELECT clip_id, decided FROM decisions").fetchall())
+    fresh = [row for row in rows if (row["clip_id"], row["decided"]) not in known]
+    if fresh:
+        with open_catalog(data.catalog) as con:
+            merge_decisions(con, fresh)
+    return len(fresh)

@@ -15,7 +15,7 @@ from data_catalog.errors import CatalogDamagedError
 from data_catalog.rebuild import rebuild
 from data_catalog.views import set_thresholds
 from data_catalog.writes import merge_clips, merge_paths, merge_sources, register_shards, shown_path
-from flows.decisions import recorded
+from flows.decisions import merge_recorded, recorded
 from flows.evidence_rows import restore_evidence
 from pipeline.config import BuildConfig
 from pipeline.errors import LongdanceError
@@ -145,7 +145,10 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: Keys) -> dict[s
 
 
 def mend_catalog(data: DataFolder, config: BuildConfig, keys: Keys) -> str | None:
-    """Create the catalog, or rebuild it where it is new, damaged or was left by a killed writer; says why."""
+    """Create the catalog, or rebuild it where it is new, damaged or was left by a killed writer; says why.
+
+    A mark that is on disk alone is merged in any case.
+    """
     try:
         with open_catalog(data.catalog) as con:
             read_everything(con)
@@ -154,6 +157,8 @@ def mend_catalog(data: DataFolder, config: BuildConfig, keys: Keys) -> str | Non
     reason = why_rebuild(data.catalog)
     if reason is not None:
         rebuild_catalog(data, config, keys)
+    else:
+        merge_recorded(data)
     return reason
 
 

@@ -12,6 +12,7 @@ from prefect import flow, get_run_logger
 
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
+from flows.decisions import merge_recorded
 from flows.evidence_rows import merge_version_files
 from flows.options import absolute_folders
 from flows.prune_report import prune_artifact, prune_markdown
@@ -80,6 +81,7 @@ def score_and_prune(
     root, paths = built(data).root, [run.expanduser().resolve() for run in runs]
     if not paths:
         raise LongdanceError("No run was given: name a trained run, for example --run runs/starter.")
+    merge_recorded(built(data))
     evidence = [judge_stage(root, run, policy, score, irreducible, fit or {}, parent, processes) for run in paths]
     groups = [[one] for one in evidence] if policy.combine == "each" else [evidence]
     versions = [prune(root, group, policy, parent, name, number, len(groups)) for number, group in enumerate(groups)]

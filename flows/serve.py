@@ -28,7 +28,7 @@ from starlette.types import ASGIApp
 
 from data_catalog.connection import open_catalog
 from data_catalog.errors import CatalogError
-from flows.decisions import decide
+from flows.decisions import check_text, decide, merge_recorded
 from flows.loopback import HOST, Guard, listen, ranged
 from flows.page_data import FRAME, POSTER, PREVIEW, STORED, page_data
 from flows.pictures import build_config, copy_rollouts, jobs_for
@@ -194,11 +194,13 @@ def serve(data: DataFolder, port: int, who: str | None, say: Callable[[str], Non
     """Serve until Ctrl-C; `say` is told the address with the token.
 
     Raises:
-        LongdanceError: the port is taken, or there is no name to sign decisions with.
+        LongdanceError: the port is taken, or there is no name that decisions can be signed with.
     """
     import uvicorn
 
     server = Server(data, secrets.token_urlsafe(24), who or _user())
+    check_text("name", server.who)
+    merge_recorded(data)
     # Ctrl-C is the way to end it.
     with contextlib.suppress(KeyboardInterrupt), listen(port) as listening:
         bound = int(listening.getsockname()[1])

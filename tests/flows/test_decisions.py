@@ -3,6 +3,7 @@
 import json
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,8 +11,8 @@ from data_catalog.connection import open_catalog
 from data_catalog.views import set_thresholds
 from data_catalog.writes import merge_clips, merge_decisions, merge_sources
 from flows.build_dataset import wanted_clips
-from flows.decisions import decide, recorded
-from flows.registry import rebuild_from_record
+from flows.decisions import decide, merge_recorded, recorded
+from flows.registry import mend_catalog, rebuild_from_record
 from pipeline.config import BuildConfig
 from pipeline.errors import LongdanceError
 from pipeline.files import write_json
@@ -78,6 +79,50 @@ def test_half_written_and_foreign_files_are_no_decisions(data: DataFolder) -> No
     assert [row["decision"] for row in recorded(data)] == ["drop"]
 
 
+def test_a_reason_of_half_a_character_is_refused_and_leaves_a_data_set_that_can_be_rebuilt(data: DataFolder) -> None:
+    with pytest.raises(LongdanceError, match=r"reason '\\ud800' is no text"):
+        decide(data, ["clip-0"], "drop", "ann", "\ud800")
+    assert not data.decisions.exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"who": "J\udcf6rg"},
+        {"why": "\ud800"},
+        {"decision": "perhaps"},
+        {"decided": "yesterday"},
+        {"decided": "2026-11-01T12:00:00+01:00"},
+        {"clips": [{"clip_id": "clip-1", "source_id": "s", "first_frame": "first", "step": 1, "frames": 181}]},
+        {"clips": [{"clip_id": "clip-1", "source_id": "s", "first_frame": 2**40, "step": 1, "frames": 181}]},
+        {"clips": [{"source_id": "s"}]},
+    ],
+)
+def test_a_file_that_no_catalog_takes_is_passed_over_by_a_rebuild_and_named(
+    data: DataFolder, change: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    decide(data, ["clip-0"], "drop", "ann", "")
+    [path] = data.decisions.glob("*.json")
+    (data.decisions / "odd.json").write_text(json.dumps(json.loads(path.read_text()) | change))
+    write_json(data.build_record, {"raw": "raw", "config": BuildConfig().model_dump(mode="json")})
+    rebuild_from_record(data)
+    assert table(data.catalog, "SELECT clip_id, decision, who FROM decisions") == [("clip-0", "drop", "ann")]
+    assert "odd.json is no record of a decision" in caplog.text
+
+
+def test_a_mark_that_was_killed_before_the_catalog_is_honoured_by_an_ordinary_build(data: DataFolder) -> None:
+    config = BuildConfig()
+    mend_catalog(data, config, keys(config))  # a new catalog is made again once; from here on it is sound
+    with open_catalog(data.catalog) as con:
+        merge_clips(con, [clip(0, blur=0.1, first_frame=0, step=1, frames=181)])
+    decide(data, ["clip-0"], "drop", "ann", "")
+    with open_catalog(data.catalog) as con:
+        con.execute("DELETE FROM decision_rows")
+    assert mend_catalog(data, config, keys(config)) is None
+    assert table(data.catalog, "SELECT reason FROM clips WHERE clip_id = 'clip-0'") == [("marked_drop",)]
+    assert merge_recorded(data) == 0
+
+
 def test_a_later_word_wins_even_where_the_clock_went_back(data: DataFolder) -> None:
     future = datetime(2126, 1, 1)
     with open_catalog(data.catalog) as con:
@@ -98,6 +143,7 @@ def test_a_later_word_wins_even_where_the_clock_went_back(data: DataFolder) -> N
         ([], "drop", "ann", "0 clips"),
         (["clip-0"], "drop", "  ", "a name"),
         (["clip-0"], "drop", "x" * 3000, "at most"),
+        (["clip-0"], "drop", "J\udcf6rg", r"name 'J\\udcf6rg' is no text"),
     ],
 )
 def test_a_decision_that_does_not_fit_is_one_sentence_and_leaves_nothing(
