@@ -109,9 +109,7 @@ def check_text(what: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise LongdanceError(
-            f"The {what} {text[:100]!a} is no text in UTF-8: write it in whole characters."
-        ) from error
+        raise LongdanceError(f"The {what} {text[:100]!a} is no text in UTF-8: write it in whole characters.") from error
     if len(text) > MOST_TEXT:
         raise LongdanceError(f"The {what} has {len(text)} characters: at most {MOST_TEXT} are kept.")
 
