@@ -90,21 +90,47 @@ def newest_picture(run_dir: Path) -> bytes | None:
     return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])
 
 
-def frame_curves(metrics: Any, name: str = "") -> dict[str, list[float | None]]:
-    """Every list of numbers in a rollout's metrics, whatever it is called; names of nested ones joined by dots."""
-    if isinstance(metrics, Mapping):
-        found: dict[str, list[float | None]] = {}
-        for key, value in metrics.items():
-            found |= frame_curves(value, f"{name}.{key}" if name else str(key))
-        return found
-    numbers = isinstance(metrics, list) and len(metrics) > 1 and any(_is_number(v) for v in metrics)
-    if numbers and all(v is None or isinstance(v, int | float) for v in metrics):
-        return {name: [float(f"{v:.6g}") if _is_number(v) else None for v in metrics]}
-    return {}
+DRIFT = ("metric", "mean", "first tenth", "last tenth", "per 100 frames", "real clips", "their 95 % band")
+_SIDES = ("generated", "real")
+
+
+def drift_curves(metrics: Any) -> dict[str, dict[str, Curve]]:
+    """Curves over the frames by metric, of the video (`generated`) and of the clip beside it (`real`), from a rollout's
+    metrics as `model.drift` writes them."""
+    found: dict[str, dict[str, Curve]] = {}
+    for side, report in zip(_SIDES, (metrics, _part(metrics, "reference"))):
+        for name, values in _part(report, "curves").items():
+            found.setdefault(name, {})[side] = _over_frames(values, report.get("frames"))
+    return found
+
+
+def drift_rows(metrics: Any) -> list[list[Any]]:
+    """A row of DRIFT for each metric of a rollout."""
+    rows = []
+    real = _part(_part(metrics, "reference"), "metrics")
+    for name, said in _part(metrics, "metrics").items():
+        clips = real.get(name) or {}
+        low, high = clips.get("band") or (None, None)
+        band = None if low is None else f"{low:.3g} to {high:.3g}"
+        rows.append([name, said["mean"], said["tenths"][0], said["tenths"][-1], said["slope"], clips.get("mean"), band])
+    return rows
+
+
+def _part(report: Any, name: str) -> Mapping[str, Any]:
+    """A part of a report; empty where it has none."""
+    part = report.get(name) if isinstance(report, Mapping) else None
+    return part if isinstance(part, Mapping) else {}
+
+
+def _over_frames(values: Sequence[Any], frames: int | None) -> Curve:
+    """Points over the frames' numbers: each is the mean of an equal stretch of them."""
+    each = (frames or len(values)) / max(len(values), 1)
+    y = [float(f"{value:.6g}") if _is_number(value) else None for value in values]
+    return {"x": [round((place + 0.5) * each - 0.5, 2) for place in range(len(values))], "y": y}
 
 
 def plain_values(metrics: Any, name: str = "") -> dict[str, Any]:
-    """Every single number or text in a rollout's metrics."""
+    """Every single number or text in a rollout's metrics; names of nested ones joined by dots."""
     if isinstance(metrics, Mapping):
         found: dict[str, Any] = {}
         for key, value in metrics.items():

@@ -16,7 +16,7 @@ from data_catalog.connection import open_catalog
 from data_catalog.report_rows import TEXTS, clip_table, loss_columns, overview, version_marks
 from data_catalog.views import stored_thresholds
 from flows.columns import coded, kind_of, number_column, packed
-from flows.curves import frame_curves, newest_picture, plain_values, training_curves
+from flows.curves import DRIFT, drift_curves, drift_rows, newest_picture, plain_values, training_curves
 from pipeline.layout import DataFolder
 
 Row = dict[str, Any]
@@ -83,8 +83,9 @@ def clip_columns(clips: pa.Table, losses: list[Row], sources: Mapping[str, int],
 
 
 def loss_label(loss: Row) -> str:
-    """A column of the ledger in words."""
-    return f"loss: {loss['stage']}, run {str(loss['run'])[:8]}, checkpoint {loss['checkpoint']}, bank {loss['bank']}"
+    """A column of the ledger in words; of each hash its first digits."""
+    run, checkpoint, bank = (str(loss[name])[:8] for name in ("run", "checkpoint", "bank"))
+    return f"loss: {loss['stage']}, run {run}, checkpoint {checkpoint}, bank {bank}"
 
 
 def _columns(rows: list[Row]) -> Row:
@@ -122,10 +123,12 @@ def run_entry(row: Row, folder: Path | None) -> Row:
 
 
 def rollout_entry(row: Row) -> Row:
-    """A rollout with its drift curves; `video` is the name of its copy among the page's pictures."""
+    """A rollout with its drift; `video` is the name of its copy among the page's pictures."""
+    metrics, video = row["metrics"], rollout_video(row)
     entry = {k: v for k, v in row.items() if k != "metrics"}
-    video = rollout_video(row)
-    entry |= {"curves": frame_curves(row["metrics"]), "values": plain_values(row["metrics"])}
+    entry |= {"curves": drift_curves(metrics), "drift": {"head": DRIFT, "rows": drift_rows(metrics)}}
+    rest = {k: v for k, v in (metrics or {}).items() if k not in ("metrics", "curves", "reference")}
+    entry |= {"values": plain_values(rest)}
     return entry | {"video": video[1] if video else None}
 
 

@@ -52,6 +52,7 @@ class Drift:
             joined = _joined([measured for _, measured in self.real])
             distance = pose_motion_distance([self.generated.landmarks], [m.landmarks for _, m in self.real])
             result["reference"] = {"clips": [clip for clip, _ in self.real], "metrics": summary(joined)}
+            result["reference"]["frames"] = self.real[0][1].frames
             result["reference"]["curves"] = {name: _finite(curve) for name, curve in self.real[0][1].curves.items()}
             result["pose_motion_distance"] = distance.row() if distance else None
         return result

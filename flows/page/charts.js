@@ -121,7 +121,7 @@ function lines(title, series, { xName = "", height = 180, log = false } = {}) {
     let near = s.x.length - 1;
     if (at !== null) s.x.forEach((v, k) => { if (Math.abs(v - at) < Math.abs(s.x[near] - at)) near = k; });
     return el("span", {}, el("i", { class: `key key-${i % 8}` }), `${s.name} ${fmt(s.y[near])}`);
-  }), el("span", { class: "dim" }, at === null ? `${xName} to ${fmt(xHigh)}` : `${xName} ${fmt(Math.round(at * 100) / 100)}`));
+  }), el("span", { class: "dim" }, at === null ? `${xName} to ${fmt(Math.round(xHigh))}` : `${xName} ${fmt(Math.round(at * 100) / 100)}`));
   picture.addEventListener("pointermove", (event) => {
     const box = picture.getBoundingClientRect();
     const at = Math.min(right, Math.max(left, (event.clientX - box.left) / box.width * width));

@@ -152,17 +152,15 @@ function runsView() {
 function rolloutsView() {
   if (!page.rollouts.length) return [section("Rollouts", null, empty("Nothing was generated yet: `longdance generate` makes the first video."))];
   return page.rollouts.toReversed().map((made) => {
-    const groups = new Map();  // the same quantity of different videos shares a plot
-    for (const [name, y] of Object.entries(made.curves)) {
-      const dot = name.lastIndexOf("."), key = name.slice(dot + 1);
-      groups.set(key, [...(groups.get(key) ?? []), { name: dot < 0 ? words(name) : words(name.slice(0, dot)), x: y.map((_, i) => i), y }]);
-    }
+    const plots = Object.entries(made.curves).map(([name, sides]) => lines(words(name),
+      Object.entries(sides).map(([side, curve]) => ({ name: side, ...curve })), { xName: "frame", height: 140 }));
+    const drift = made.drift.rows.map(([name, ...numbers]) => [words(name), ...numbers]);
     const source = made.video ? `${page.media}rollouts/${encodeURIComponent(made.video)}` : null;
     const player = !source ? el("div", { class: "none tall" }, `No video at ${made.path ?? "an unknown place"}.`)
       : made.video.endsWith(".gif") ? el("img", { src: source, alt: "The generated video" }) : el("video", { src: source, controls: true, loop: true, playsinline: true });
     return el("section", { class: "card-block" }, el("h2", {}, made.rollout),
       el("p", { class: "hint" }, `plan ${made.plan ?? "?"} · seed ${made.seed ?? "?"} · runs ${JSON.stringify(made.runs)} · ${String(made.created ?? "").slice(0, 16).replace("T", " ")} · ${made.path ?? ""}`),
-      el("div", { class: "rollout" }, player, el("div", { class: "values" }, table(["metric", "value"], Object.entries(made.values).map(([name, value]) => [words(name), value === true ? "yes" : value === false ? "no" : value])))),
-      groups.size ? el("div", { class: "plots" }, [...groups].map(([name, series]) => lines(words(name), series, { xName: "frame", height: 140 }))) : empty("No drift curves."));
+      el("div", { class: "rollout" }, player, el("div", { class: "values" }, drift.length ? table(made.drift.head, drift) : null, table(["measured", "value"], Object.entries(made.values).map(([name, value]) => [words(name), value === true ? "yes" : value === false ? "no" : value])))),
+      plots.length ? el("div", { class: "plots" }, plots) : empty("No drift curves."));
   });
 }

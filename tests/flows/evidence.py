@@ -1,18 +1,28 @@
 """What training, scoring and generating leave in the catalog, for tests of the page: rows, files and hostile names."""
 
+import hashlib
 import json
 import math
 import shutil
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_checkpoints, merge_losses, merge_rollouts, merge_runs, merge_versions
+from model.drift import Drift, catalog_metrics
+from model.metrics import METRICS, TRUTH_METRICS, Measured
 from pipeline.layout import DataFolder
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 CREATED = datetime(2026, 11, 1, 12)
+# Names as long as the flows write them: what the page cannot break hangs over its box.
+RUN_A, RUN_B, RUN_C = (hashlib.sha256(name.encode()).hexdigest()[:32] for name in "abc")
+CHECKPOINT, BANK = hashlib.sha256(b"checkpoint").hexdigest(), hashlib.sha256(b"bank").hexdigest()[:16]
+ROLLOUT = hashlib.sha256(b"rollout").hexdigest()[:32]
 
 
 def add_evidence(data: DataFolder, folder: Path, video: Path | None = None) -> dict[str, Any]:
@@ -27,9 +37,9 @@ def add_evidence(data: DataFolder, folder: Path, video: Path | None = None) -> d
         name: _run(folder / name, name, number) for number, name in enumerate(("starter", "extrapolation", "forked"))
     }
     rows = [
-        _row(runs["starter"], "run-a", "starter", None, "all"),
-        _row(runs["extrapolation"], "run-b", "extrapolation", None, "all", init=f"run:{runs['starter']}"),
-        _row(runs["forked"], "run-c", "starter", "run-a", "pruned-10", learning_rate=3e-5),
+        _row(runs["starter"], RUN_A, "starter", None, "all"),
+        _row(runs["extrapolation"], RUN_B, "extrapolation", None, "all", init=f"run:{runs['starter']}"),
+        _row(runs["forked"], RUN_C, "starter", RUN_A, "pruned-10", learning_rate=3e-5),
     ]
     with open_catalog(data.catalog) as con:
         merge_versions(
@@ -50,7 +60,7 @@ def add_evidence(data: DataFolder, folder: Path, video: Path | None = None) -> d
             ],
         )  # fmt: skip
         merge_losses(con, [_loss(key, number, k) for number, key in enumerate(keys) for k in range(4)])
-        merge_rollouts(con, [_rollout("first", video, 1.0), _rollout(HOSTILE, None, 2.0)])
+        merge_rollouts(con, [_rollout(ROLLOUT, video, 1.0), _rollout(HOSTILE, None, 2.0)])
     return {"keys": keys, "removed_clips": sorted(clips), "thinned": thinned}
 
 
@@ -82,30 +92,39 @@ def _row(folder: Path, run: str, stage: str, parent: str | None, version: str, *
     settings = {"stage": stage, "batch": 4, "learning_rate": 1e-4, "encode": {"picture": 48}} | config
     return {
         "run": run, "stage": stage, "parent": parent, "config": settings, "version": version, "code_hash": "c" * 64,
-        "status": "finished", "step": 200, "created": CREATED.replace(hour=ord(run[-1]) - 90),
+        "status": "finished", "step": 200, "created": CREATED.replace(hour=7 + (RUN_A, RUN_B, RUN_C).index(run)),
     }  # fmt: skip
 
 
 def _loss(key: str, number: int, k: int) -> dict[str, Any]:
     value = 0.2 + 0.1 * math.sin(number) + 0.01 * k
     return {
-        "sample_key": key, "run": "run-a", "checkpoint": "step-00000200", "stage": "starter", "bank": "bank-0",
+        "sample_key": key, "run": RUN_A, "checkpoint": CHECKPOINT, "stage": "starter", "bank": BANK,
         "window": 0, "bin": k, "k": k, "log_snr": 1.0 * k, "loss": value,
     }  # fmt: skip
 
 
 def _rollout(name: str, video: Path | None, dose: float) -> dict[str, Any]:
-    def curve(rate: float) -> list[float | None]:
-        return [dose * rate * i / 181 + 0.02 * math.sin(i / 3) if i % 50 else None for i in range(181)]
-
-    metrics = {
-        "generated": {"colour": curve(0.5), "sharpness": curve(-0.3)}, "real": {"colour": curve(0.05)},
-        "flicker": curve(0.1), "slopes": {"colour": 0.01 * dose}, "dancer_found": 0.83, "note": HOSTILE,
-    }  # fmt: skip
     return {
         "rollout": name, "path": str(video) if video else "/nowhere/made.mp4", "plan": "origin", "seed": 7,
-        "runs": ["run-a", "run-b"], "metrics": metrics, "config": {"steps": 30}, "created": CREATED.replace(day=3),
+        "runs": {"starter": RUN_A, "extrapolation": RUN_B}, "metrics": drift_metrics(dose), "config": {"steps": 30},
+        "created": CREATED.replace(day=3),
     }  # fmt: skip
+
+
+def drift_metrics(dose: float, frames: int = 361) -> dict[str, Any]:
+    """What `longdance generate` keeps of a rollout: of a video longer than the real clip beside it."""
+    names = (*METRICS, *TRUTH_METRICS)
+    made, real = _measured(names, frames, dose), _measured(tuple(METRICS), 181, 0.1)
+    return catalog_metrics(Drift(made, [("clip-0", real)], dict.fromkeys(range(frames), 1)).report())
+
+
+def _measured(names: Sequence[str], frames: int, dose: float) -> Measured:
+    curves = {
+        name: [dose * number * i / frames + 0.02 * math.sin(i / 3) if i % 50 else math.nan for i in range(frames)]
+        for number, name in enumerate(names)
+    }
+    return Measured(curves, np.full((frames, 33, 4), np.nan))
 
 
 def copy_video(source: Path, out: Path) -> Path:

@@ -14,9 +14,12 @@ import pyarrow as pa
 import pytest
 
 from flows.columns import coded, number_column, packed
-from flows.curves import MOST_POINTS, frame_curves, plain_values, thinned, training_curves
+from flows.curves import DRIFT, MOST_POINTS, drift_curves, drift_rows, plain_values, thinned, training_curves
+from flows.page_data import loss_label
 from flows.rendering import SCRIPTS, embedded, policy, render
-from tests.flows.evidence import HOSTILE
+from model.drift import CURVE_POINTS
+from model.metrics import METRICS, TRUTH_METRICS
+from tests.flows.evidence import HOSTILE, drift_metrics
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "flows" / "page"
@@ -28,6 +31,11 @@ def test_a_number_reaches_the_page_bit_for_bit_and_an_unknown_one_is_nan():
     back = np.frombuffer(base64.b64decode(column["values"]), "<f8")
     assert back[:4].tolist() == values[:4]
     assert np.isnan(back[4])
+
+
+def test_a_ledgers_column_is_named_by_the_first_digits_of_its_hashes():
+    label = loss_label({"stage": "starter", "run": "a" * 32, "checkpoint": "b" * 64, "bank": "c" * 16})
+    assert label == "loss: starter, run aaaaaaaa, checkpoint bbbbbbbb, bank cccccccc"
 
 
 def test_texts_are_numbers_of_a_short_list_and_none_has_its_own():
@@ -91,14 +99,37 @@ def test_a_long_curve_is_thinned_to_means_that_keep_its_total():
     assert np.mean(thin["y"]) == pytest.approx(np.mean([y for _, y in points]), rel=1e-4)
 
 
-def test_every_list_of_numbers_in_a_rollouts_metrics_is_a_curve_whatever_it_is_called():
-    metrics = {
-        "a": [1, 2.5, None], "deep": {"er": {"b": [0.0, float("nan")]}}, "one": 3.5, "flag": True, "said": "x",
-        "short": [1], "texts": ["a", "b"], "mixed": [1, "a"], "nothing": None, "empty": [None, None],
-    }  # fmt: skip
-    assert frame_curves(metrics) == {"a": [1.0, 2.5, None], "deep.er.b": [0.0, None]}
-    assert plain_values(metrics) == {"one": 3.5, "flag": True, "said": "x"}
-    assert frame_curves(None) == plain_values(None) == {}
+def test_a_rollouts_curves_are_its_metrics_of_the_video_and_of_the_real_clip_over_their_frames():
+    metrics = drift_metrics(1.0, frames=361)
+    curves = drift_curves(metrics)
+    assert list(curves) == [*METRICS, *TRUTH_METRICS]
+    assert list(curves["colour"]) == ["generated", "real"]
+    assert list(curves["psnr"]) == ["generated"]
+    made, real = curves["motion"]["generated"], curves["motion"]["real"]
+    assert len(made["x"]) == len(made["y"]) == CURVE_POINTS
+    assert 0 <= made["x"][0] < 1 < 359 < made["x"][-1] <= 360  # over frames, whatever the catalog keeps of them
+    assert real["x"] == list(range(181))
+    assert real["y"][50] is None
+    assert real["y"][1] == metrics["reference"]["curves"]["motion"][1]
+
+
+def test_a_rollouts_table_has_its_drift_beside_the_real_clips():
+    metrics = drift_metrics(1.0)
+    rows = {row[0]: row[1:] for row in drift_rows(metrics)}
+    assert all(len(row) == len(DRIFT) - 1 for row in rows.values())
+    said, real = metrics["metrics"]["motion"], metrics["reference"]["metrics"]["motion"]
+    assert rows["motion"][:5] == [said["mean"], said["tenths"][0], said["tenths"][-1], said["slope"], real["mean"]]
+    assert rows["motion"][5] == "{:.3g} to {:.3g}".format(*real["band"])
+    assert rows["psnr"][4:] == [None, None]
+
+
+def test_a_rollout_that_was_not_measured_has_no_drift_and_every_plain_number_is_shown():
+    for metrics in (None, {}, {"curves": None, "metrics": None}):
+        assert drift_curves(metrics) == {}
+        assert drift_rows(metrics) == []
+    metrics = {"deep": {"er": {"b": 1.5}}, "flag": True, "said": "x", "list": [1, 2], "nothing": None}
+    assert plain_values(metrics) == {"deep.er.b": 1.5, "flag": True, "said": "x"}
+    assert plain_values(None) == {}
 
 
 def test_a_wheel_carries_the_page(tmp_path):

@@ -13,6 +13,8 @@ import pytest
 
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_rollouts
+from flows.curves import DRIFT
+from model.metrics import METRICS, TRUTH_METRICS
 from pipeline.files import write_json
 from pipeline.layout import DataFolder
 from tests.flows.browser import (
@@ -27,6 +29,7 @@ from tests.flows.browser import (
     shown_clips,
     until,
 )
+from tests.flows.evidence import RUN_C
 from tests.flows.shown import DRAWN, NAME, Shown, serving, shown
 
 __all__ = ["shown"]
@@ -238,21 +241,41 @@ def test_lineage_versions_curves_and_drift_are_drawn(chrome, shown):
     show_part(chrome, "#runs")
     count = lambda css: len(chrome.find_elements("css selector", css))  # noqa: E731
     assert count(".graph .node") == 2 + 3 + 2
-    assert count(".graph .edge.parent") == 2  # pruned-10 from all, run-c from run-a
+    assert count(".graph .edge.parent") == 2  # pruned-10 from all, the forked run from the first
     assert count(".graph .edge.init") == 1
     assert count(".graph .edge.made") == 4
-    names = [e.text for e in chrome.find_elements("css selector", "#run-run-c figcaption")]
+    names = [e.text for e in chrome.find_elements("css selector", f"#run-{RUN_C} figcaption")]
     assert names == ["Loss", "Validation loss by log-SNR bin", "Gradient norm", "Learning rate"]
     points = chrome.execute_script(
-        "return document.querySelector('#run-run-c .line-0').getAttribute('d').split(/[ML]/).length - 1"
+        f"return document.querySelector('#run-{RUN_C} .line-0').getAttribute('d').split(/[ML]/).length - 1"
     )
     assert points == 200
-    assert "learning_rate" in chrome.find_element("id", "run-run-c").text
+    assert "learning_rate" in chrome.find_element("id", f"run-{RUN_C}").text
     show_part(chrome, "#versions")
     text = chrome.find_element("id", "version-pruned-10").text
     assert f"{len(shown.evidence['removed_clips'])}\nclips removed" in text
+
+
+def test_a_rollouts_drift_is_drawn_metric_by_metric_beside_the_real_clips(chrome):
     show_part(chrome, "#rollouts")
-    assert {e.text for e in chrome.find_elements("css selector", "figcaption")} == {"colour", "sharpness", "flicker"}
+    plots = chrome.find_elements("css selector", "section:first-of-type .plot")
+    names = [name.replace("_", " ") for name in sorted((*METRICS, *TRUTH_METRICS))]
+    assert [plot.find_element("tag name", "figcaption").text for plot in plots] == names
+    for plot, name in zip(plots, names):
+        said = [span.text.split()[0] for span in plot.find_elements("css selector", ".legend span")]
+        sides = ["generated"] if name.replace(" ", "_") in TRUTH_METRICS else ["generated", "real"]
+        assert said == [*sides, "frame"]
+        assert "frame to 360" in plot.text  # 361 frames, of which the catalog keeps 200 points
+    table = chrome.find_element("css selector", "section:first-of-type .values table")
+    assert [head.text for head in table.find_elements("tag name", "th")] == list(DRIFT)
+    assert table.find_element("css selector", "tbody tr").text.startswith("background")
+
+
+def test_no_score_is_named_so_long_that_its_card_hangs_over_the_next(chrome):
+    show_part(chrome, "#overview")
+    wide = "return [...document.querySelectorAll('.chart-card')].filter((c) => c.scrollWidth > c.clientWidth).length"
+    assert "loss: starter" in chrome.find_element("id", "main").text
+    assert chrome.execute_script(wide) == 0
 
 
 def test_on_a_phone_nothing_hangs_over_the_edge_and_a_tap_plays(page, shown, tmp_path):
