@@ -65,12 +65,16 @@ def stop_on_ctrl_c() -> None:
     """
 
     def stop(number: int, frame: FrameType | None) -> None:
-        os.write(2, b"\nStopped. Run the same command again to go on.\n")
         children = psutil.Process().children(recursive=True)
-        training = [child for child in children if "model.train" in child.cmdline()]
+        training = [child for child in children if _trains(child)]
+        if training:
+            os.write(2, b"\nStopping: the training ends its step and writes a checkpoint, which can take a while.\n")
         for child in training:
             child.terminate()
-        psutil.wait_procs(training, timeout=60)
+        _, busy = psutil.wait_procs(training, timeout=60)
+        if busy:
+            os.write(2, b"The training was busy for a minute and is ended now: its newest checkpoint is whole.\n")
+        os.write(2, b"\nStopped. Run the same command again to go on.\n")
         for note in _AT_STOP:
             with contextlib.suppress(Exception):
                 note()
@@ -80,6 +84,13 @@ def stop_on_ctrl_c() -> None:
         os._exit(130)
 
     signal.signal(signal.SIGINT, stop)
+
+
+def _trains(process: psutil.Process) -> bool:
+    try:
+        return "model.train" in process.cmdline()
+    except psutil.Error:  # it has just ended
+        return False
 
 
 def quiet_worker() -> None:

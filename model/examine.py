@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -39,12 +41,18 @@ class Examiner:
             self._bank = bank_windows(index, self.config.stage, most, self.config.plans)
         return self._bank[:count]
 
-    def bin_losses(self) -> list[float]:
-        """The mean loss of the hold-out's windows in each log-SNR bin. There must be a hold-out."""
+    def bin_losses(self, stop: Callable[[], bool] = lambda: False) -> list[float] | None:
+        """The mean loss of the hold-out's windows in each log-SNR bin, or None if it was asked to stop before.
+
+        There must be a hold-out.
+        """
         self.network.eval()
         with self.ema.applied():
             bank = self._windows(self.config.validation_windows)
-            losses = validation_losses(self.network, self.objective, bank, self.text_of, self.device)
+            wanted = takewhile(lambda _: not stop(), bank)
+            losses = validation_losses(self.network, self.objective, wanted, self.text_of, self.device)
+        if len(losses) < len(bank):
+            return None
         return [float(value) for value in losses.mean(0)]
 
     def write_samples(self, step: int) -> Path:

@@ -161,7 +161,7 @@ class Trainer:
         """Train to the last step, or to step `until`, and leave a checkpoint. Returns whether the last one is done."""
         config = self._config
         if self.step == 0 and self._is_main and self._metrics and not self._metrics.sync():
-            self._validate()
+            self._validate(stop)
         positions = self._plan.positions(self._accelerator.process_index, self.samples_seen, config.steps - self.step)
         batches = window_loader(self._dataset, positions, config.workers, self._device.type == "cuda")
         pace, saved = Pace(), self.step
@@ -262,10 +262,13 @@ class Trainer:
         left = (self._config.steps - self.step) / speed
         self._say("step", self.step, loss=loss, steps_per_second=speed, seconds_left=left)
 
-    def _validate(self) -> None:
+    def _validate(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Examine the network; asked to `stop`, leave it, and nothing is noted. Before step 1 it can be made up for."""
         if not self._metrics or not self._split.holdout.samples:
             return
-        bins = self._examiner.bin_losses()
+        bins = self._examiner.bin_losses(stop)
+        if bins is None:
+            return
         loss = sum(bins) / len(bins)
         self._metrics.write({"kind": "validation", "step": self.step, "loss": loss, "bins": bins})
         self._board.add_scalar("validation/loss", loss, self.step)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +62,7 @@ def bank_windows(index: DataIndex, stage: str, count: int, plans: tuple[str, ...
 
 @torch.no_grad()
 def validation_losses(
-    network: Network, objective: Objective, bank: Sequence[BankWindow], text_of: TextOf, device: torch.device
+    network: Network, objective: Objective, bank: Iterable[BankWindow], text_of: TextOf, device: torch.device
 ) -> np.ndarray:
     """The loss of each window in each bin, (windows, BINS), under the bank's noise."""
     rows = []
@@ -75,7 +75,7 @@ def validation_losses(
         latents = item.latents.to(device).expand(BINS, -1, -1, -1, -1)
         text = text_of(item.prompt).to(device).expand(BINS, -1, -1)
         rows.append(objective.losses(network, latents, [item.window] * BINS, draws, text).cpu().numpy())
-    return np.stack(rows)
+    return np.array(rows)
 
 
 @torch.no_grad()

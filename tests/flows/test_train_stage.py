@@ -39,12 +39,16 @@ def test_a_killed_training_run_again_ends_with_the_same_weights_and_is_in_the_ca
 def test_ctrl_c_leaves_a_checkpoint_and_a_catalog_that_knows_it(data, server, tmp_path):
     run = tmp_path / "run"
     command = train(data, run, "--set=steps=100000", "--set=checkpoint_every=2")
-    process = subprocess.Popen(command, env=server, stdout=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command, env=server, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     deadline = time.monotonic() + 120
     while not list(run.glob("checkpoints/step-*")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)
     os.kill(process.pid, signal.SIGINT)
-    assert process.wait(timeout=120) == 130
+    said = process.communicate(timeout=120)[1]
+    assert process.returncode == 130
+    assert 0 <= said.find("Stopping: the training ends its step") < said.find("Stopped. Run the same command again")
     with open_catalog(data / "catalog.duckdb", read_only=True) as con:
         ((status, step),) = con.execute("SELECT status, step FROM runs WHERE run = ?", [run_id(run)]).fetchall()
     assert (status, step) == ("stopped", max(int(path.name[-8:]) for path in run.glob("checkpoints/step-*")))

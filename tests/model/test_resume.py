@@ -152,6 +152,23 @@ def test_sigterm_leaves_a_checkpoint_and_the_next_call_goes_on(
     assert footprint(tmp_path / "run", 10) == undisturbed("no workers")
 
 
+def test_asked_to_stop_before_its_first_step_it_leaves_the_first_examination_for_the_next_call(
+    dataset: Path, tmp_path: Path, undisturbed: Callable[[str], dict[str, str]]
+) -> None:
+    config, said = micro_config(**SETTINGS), []
+
+    def ask_to_stop(event: TrainEvent) -> None:
+        said.append(event.kind)
+        if event.kind == "started":
+            signal.raise_signal(signal.SIGTERM)
+
+    stopped = train(dataset, tmp_path / "run", config, ask_to_stop)
+    assert (stopped.status, stopped.step) == ("stopped", 0)
+    assert "validation" not in said
+    assert train(dataset, tmp_path / "run", config).status == "finished"
+    assert footprint(tmp_path / "run", 10) == undisturbed("no workers")
+
+
 def test_a_run_stops_where_it_is_told_to_and_the_next_call_goes_on(
     dataset: Path, tmp_path: Path, undisturbed: Callable[[str], dict[str, str]]
 ) -> None:
