@@ -7,12 +7,11 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
 from flows.build_dataset import OPTIONS
+from flows.folds import COMPARED
 from flows.score_and_prune import judge_stage, prune, train_to_end
 from flows.train_stage import built
 from model.policy import ScoreConfig, policy
 from pipeline.files import read_json, write_bytes, write_json
-
-COMPARED = ("random", "high_loss", "rho")
 
 
 @task(name="judge", task_run_name="judge {run}", **OPTIONS)

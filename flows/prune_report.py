@@ -10,10 +10,23 @@ from data_catalog.connection import open_catalog
 from flows.version_diff import mass
 from pipeline.layout import DataFolder
 
+COLUMNS = ["version", "samples", "clips", "sources", "hours", "motion"]
+
 
 def prune_artifact(markdown: str) -> None:
     """Show a prune in Prefect's UI."""
     create_markdown_artifact(key="score-and-prune", markdown=markdown, description="Before and after")
+
+
+def prune_rows(root: Path, versions: Sequence[str], parent: str | None) -> list[tuple[Any, ...]]:
+    """Rows of COLUMNS: what was pruned, then what came of it. The share of motion is NULL where there is none."""
+    with open_catalog(DataFolder(root).catalog, read_only=True) as con:
+        masses = [(parent or "all good clips", mass(con, parent)), *((name, mass(con, name)) for name in versions)]
+    whole = masses[0][1]["motion"]
+    return [
+        (name, now["samples"], now["clips"], now["sources"], now["hours"], now["motion"] / whole if whole else None)
+        for name, now in masses
+    ]
 
 
 def prune_markdown(root: Path, evidence: Sequence[Any], versions: Sequence[str], parent: str | None) -> str:
@@ -24,13 +37,9 @@ def prune_markdown(root: Path, evidence: Sequence[Any], versions: Sequence[str],
         "| | samples | clips | sources | hours | motion |",
         "|---|---|---|---|---|---|",
     ]
-    with open_catalog(DataFolder(root).catalog, read_only=True) as con:
-        before = mass(con, parent)
-        for name, now in [(parent or "all good clips", before), *((v, mass(con, v)) for v in versions)]:
-            share = now["motion"] / before["motion"] if before["motion"] else float("nan")
-            lines.append(
-                f"| {name} | {now['samples']} | {now['clips']} | {now['sources']} | {now['hours']:.2f} | {share:.1%} |"
-            )
+    for name, samples, clips, sources, hours, share in prune_rows(root, versions, parent):
+        motion = float("nan") if share is None else share
+        lines.append(f"| {name} | {samples} | {clips} | {sources} | {hours:.2f} | {motion:.1%} |")
     lines += ["", "| stage | score | reliability at the default K (Spearman-Brown) |", "|---|---|---|"]
     for one in evidence:
         lines += [f"| {one.stage} | {name} | {value:.3f} |" for name, value in sorted(one.reliability.items())]

@@ -14,7 +14,7 @@ from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
 from flows.decisions import merge_recorded
 from flows.evidence_rows import merge_version_files
-from flows.options import absolute_folders
+from flows.folds import FOLDS, fold_of, needs_folds
 from flows.prune_report import prune_artifact, prune_markdown
 from flows.scoring import score_runs
 from flows.train_stage import built, register_run, train_run
@@ -22,7 +22,6 @@ from model.policy import Policy, ScoreConfig
 from pipeline.errors import LongdanceError
 from pipeline.layout import DataFolder
 
-FOLDS = 2
 LEAKS = """
 WITH used AS (
     SELECT DISTINCT unnest(irreducible_runs) AS run, source_id
@@ -106,14 +105,14 @@ def judge_stage(
     processes: int,
 ) -> Any:
     """Score one run and what its irreducible losses come from, with more losses near the cut; its Evidence."""
-    from model.evidence import NEEDS_IRREDUCIBLE, weigh
+    from model.evidence import weigh
     from model.measured import RunRef, judged_samples, require_holdout
     from model.worth import k_needed
 
     target = RunRef.of(run)
     samples = judged_samples(root, target.config, parent)
     others: list[Path] = [path.expanduser().resolve() for path in irreducible or []]
-    if not others and (policy.score in NEEDS_IRREDUCIBLE or policy.weights == "rho"):
+    if not others and needs_folds(policy):
         require_holdout(root, target.config)
         others = [fit_fold(root, target, fold, fit) for fold in range(FOLDS)]
     score_runs(root, score_jobs(run, others, score), 1 + len(others), processes)
@@ -140,20 +139,13 @@ def score_jobs(
 
 def fit_fold(root: Path, target: Any, fold: int, settings: dict[str, Any]) -> Path:
     """Train the target's config on one fold of the sources, a normal run beside it; its folder."""
-    from model.config import train_config
-    from model.measured import require_holdout
-    from model.samples import read_samples
-    from model.versions import fold_version, write_version
+    from model.versions import write_version
 
-    version = fold_version(read_samples(root), require_holdout(root, target.config), fold, FOLDS)
-    write_version(root, version)
-    merge_version_files(root, [version.name])
-    was = target.config.model_dump(mode="json", exclude={"stage", "preset"})
-    steps = {"steps": max(1, was["steps"] // 2), "version": version.name, "prioritise": False}
-    config = train_config(target.config.stage, target.config.preset, **{**was, **steps, **absolute_folders(settings)})
-    run: Path = target.path.with_name(f"{target.path.name}-{version.name}")
-    train_to_end(root, run, config, None)
-    return run
+    one = fold_of(root, target, fold, settings)
+    write_version(root, one.version)
+    merge_version_files(root, [one.version.name])
+    train_to_end(root, one.run, one.config, None)
+    return one.run
 
 
 def train_to_end(root: Path, run: Path, config: Any, fork: Path | None) -> None:

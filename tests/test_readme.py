@@ -4,8 +4,10 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import yaml
 from click.testing import CliRunner
@@ -55,6 +57,22 @@ def test_the_deployments_that_the_readme_runs_are_in_prefect_yaml():
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
     offered = {f"{d['entrypoint'].split(':')[1].replace('_', '-')}/{d['name']}" for d in deployments}
     assert set(re.findall(r"prefect deployment run (\S+)", README)) <= offered
+
+
+def leaves(group: click.Group, words: tuple[str, ...] = ()) -> Iterator[tuple[str, click.Command]]:
+    """Every command that does something, with its words."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, (*words, name))
+        else:
+            yield " ".join((*words, name)), command
+
+
+@pytest.mark.parametrize("option", ["--dry-run", "--format"])
+def test_the_commands_that_the_readme_says_have_an_option_are_those_that_have_it(option):
+    [sentence] = re.findall(rf"\n`{option}[^:]*:([^.]*)\.", README)
+    have = {name for name, command in leaves(main) if any(option in p.opts for p in command.params)}
+    assert set(re.findall(r"`([^`]+)`", sentence)) == have
 
 
 def test_help_fits_one_screen_and_needs_no_heavy_import():

@@ -22,10 +22,11 @@ from flows.commands.shared import FOLDER, FORMATS, THERE, data_option, prefect_s
 @click.option(
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting; `longdance settings` lists them."
 )
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 @click.option("--dry-run", is_flag=True, help="Print the resolved config and stop.")
 def build(
     raw: Path, data: Path, frames: int | None, fps: str | None, crop: str | None, variants: int | None,
-    keep_bad: bool | None, workers: int | None, file: Path | None, settings: tuple[str, ...], dry_run: bool,
+    keep_bad: bool | None, workers: int | None, file: Path | None, settings: tuple[str, ...], form: str, dry_run: bool,
 ) -> None:  # fmt: skip
     """Cut raw videos into pose-aligned clips, in shards. Run it again to go on or to add videos."""
     from flows.options import resolve
@@ -46,11 +47,11 @@ def build(
     from flows.build_dataset import build_dataset
 
     counters = build_dataset(raw, data, config)
-    show_build(data, counters)
+    show_build(data, counters, form)
 
 
-def show_build(data: Path, counters: dict[str, int]) -> None:
-    """What a build did and where to look."""
+def show_build(data: Path, counters: dict[str, int], form: str) -> None:
+    """What a build did and where to look; for a program only the table goes to standard output."""
     from data_catalog.connection import open_catalog
     from data_catalog.queries import format_rows
     from flows import registry
@@ -58,10 +59,16 @@ def show_build(data: Path, counters: dict[str, int]) -> None:
     folder = registry.data_folder(data)
     with open_catalog(folder.catalog, read_only=True) as con:
         rows = [tuple(row.values()) for row in registry.reasons(con)]
-    click.echo(format_rows(["what", "verdict", "reason", "count"], rows, "table"), nl=False)
-    click.echo("this run: " + ", ".join(f"{k}={v}" for k, v in sorted(counters.items()) if not k.startswith("total")))
-    click.echo("data set: " + ", ".join(f"{k[6:]}={v}" for k, v in counters.items() if k.startswith("total")))
-    click.echo(f"look at {folder.contact_sheet}, or: longdance sql 'FROM clips' --data {data}")
+    click.echo(format_rows(["what", "verdict", "reason", "count"], rows, form), nl=False)
+    aside = form != "table"
+    click.echo(
+        "this run: " + ", ".join(f"{k}={v}" for k, v in sorted(counters.items()) if not k.startswith("total")),
+        err=aside,
+    )
+    click.echo(
+        "data set: " + ", ".join(f"{k[6:]}={v}" for k, v in counters.items() if k.startswith("total")), err=aside
+    )
+    click.echo(f"look at {folder.contact_sheet}, or: longdance sql 'FROM clips' --data {data}", err=aside)
 
 
 @click.command(epilog="Example: longdance synth raw --videos 8 --seed 1")

@@ -1,10 +1,11 @@
 """Losses, versions and what they are worth: score, prune, experiment, versions, diff."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from flows.commands.shared import FOLDER, FORMATS, data_option, prefect_settings
+from flows.commands.shared import FOLDER, FORMATS, data_option, dry_run_option, prefect_settings
 
 
 @click.command(epilog="Example: longdance score --run runs/starter --data dance --k 8 --processes 2")
@@ -14,14 +15,20 @@ from flows.commands.shared import FOLDER, FORMATS, data_option, prefect_settings
 @click.option("--unseen", is_flag=True, help="Only samples of sources that the run was not trained on.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Of `accelerate launch`.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of scoring, as bank.seed=1.")
+@dry_run_option
 def score(
-    data: Path, run: Path, k: int | None, unseen: bool, processes: int, settings: tuple[str, ...]
+    data: Path, run: Path, k: int | None, unseen: bool, processes: int, settings: tuple[str, ...], dry_run: bool
 ) -> None:  # fmt: skip
     """Measure a run's losses for every sample, under a fixed bank of noise. Run it again to go on."""
     from flows.options import overrides
     from model.policy import score_config
 
     config = score_config(**overrides(settings), **({} if k is None else {"k": k}))
+    if dry_run:
+        from flows.dry_runs import score_lines
+
+        click.echo("\n".join(score_lines(data.expanduser().resolve(), run.expanduser().resolve(), config, unseen)))
+        return
     prefect_settings()
     from flows.score_and_prune import score_only
 
@@ -44,10 +51,12 @@ def score(
 @click.option("--then-train", is_flag=True, help="Fork each run onto its version and train it on.")
 @click.option("--then-steps", type=click.IntRange(1), help="Steps of that [as many as the run has had].")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting: policy., scoring., fit.")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True, help="table: in Markdown.")
+@dry_run_option
 def prune(
     data: Path, runs: tuple[Path, ...], worth: str | None, fraction: float | None, irreducible: tuple[Path, ...],
     parent: str | None, name: str | None, processes: int, then_train: bool, then_steps: int | None,
-    settings: tuple[str, ...],
+    settings: tuple[str, ...], form: str, dry_run: bool,
 ) -> None:  # fmt: skip
     """Make a version without the samples that a policy drops. Nothing is deleted. Run it again to go on."""
     from flows.options import overrides, sections
@@ -57,6 +66,14 @@ def prune(
     flags = {"score": worth, "fraction": fraction}
     chosen = policy(**given["policy"] | {key: value for key, value in flags.items() if value is not None})
     scoring = score_config(**given["scoring"])
+    if dry_run:
+        from flows.dry_runs import prune_lines, then_train_lines
+
+        paths = [run.expanduser().resolve() for run in runs]
+        root = data.expanduser().resolve()
+        lines = prune_lines(root, paths, chosen, scoring, irreducible, given["fit"], parent)
+        click.echo("\n".join(lines + (then_train_lines(paths, then_steps) if then_train else [])))
+        return
     prefect_settings()
     from flows.score_and_prune import score_and_prune
 
@@ -64,8 +81,20 @@ def prune(
         data, list(runs), chosen, scoring, list(irreducible) or None, given["fit"], parent, name, processes,
         then_train, then_steps,
     )  # fmt: skip
-    click.echo(made["markdown"])
-    click.echo(f"made {', '.join(made['versions'])}; train on it: longdance train ... --version {made['versions'][0]}")
+    show_prune(data.expanduser().resolve(), made, parent, form)
+
+
+def show_prune(root: Path, made: dict[str, Any], parent: str | None, form: str) -> None:
+    """Before and after; for a program only the first table, and only that on standard output."""
+    from data_catalog.queries import format_rows
+    from flows.prune_report import COLUMNS, prune_rows
+
+    if form == "table":
+        click.echo(made["markdown"])
+    else:
+        click.echo(format_rows(COLUMNS, prune_rows(root, made["versions"], parent), form), nl=False)
+    said = f"made {', '.join(made['versions'])}; train on it: longdance train ... --version {made['versions'][0]}"
+    click.echo(said, err=form != "table")
 
 
 @click.group()
@@ -80,11 +109,21 @@ def experiment() -> None:
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Of each training.")
 @click.option("--fraction", type=float, default=0.1, show_default=True, help="Share that each policy drops.")
-def experiment_of_prune(data: Path, run: Path, out: Path, seeds: int, steps: int, fraction: float) -> None:
+@dry_run_option
+def experiment_of_prune(
+    data: Path, run: Path, out: Path, seeds: int, steps: int, fraction: float, dry_run: bool
+) -> None:  # fmt: skip
     """Does pruning help? Trains on the full data, and without 10 % by chance, by loss, by rho; judges the hold-out."""
     from model.policy import policy
 
-    policy(fraction=fraction)
+    decisive = policy(score="rho", fraction=fraction)
+    if dry_run:
+        from flows.dry_runs import experiment_lines
+        from flows.folds import COMPARED
+
+        root, start = data.expanduser().resolve(), run.expanduser().resolve()
+        click.echo("\n".join(experiment_lines(root, start, seeds, steps, decisive, COMPARED)))
+        return
     prefect_settings()
     from flows.experiment import experiment_prune
 

@@ -33,3 +33,8 @@ def prefect_settings() -> None:
 def data_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--data DATA`, the data set's folder."""
     return click.option("--data", type=FOLDER, required=True, help="Folder of the data set.")(command)
+
+
+def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--dry-run`, for what would take long."""
+    return click.option("--dry-run", is_flag=True, help="Print what would be done and stop.")(command)

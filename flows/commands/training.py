@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import click
 
-from flows.commands.shared import FOLDER, data_option, prefect_settings
+from flows.commands.shared import FOLDER, data_option, dry_run_option, prefect_settings
 
 
 def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -19,10 +19,18 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command(epilog="Example: longdance encode --data dance --preset tiny --set encode.picture=192")
 @data_option
 @training_options
-def encode(data: Path, preset: str, settings: tuple[str, ...]) -> None:
+@dry_run_option
+def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) -> None:
     """Make latents of every stored sample, once; `train` does it by itself where they are missing."""
-    from flows.options import overrides
+    from flows.options import absolute_folders, overrides
 
+    if dry_run:
+        from flows.dry_runs import encode_lines
+        from model.config import train_config
+
+        config = train_config("starter", preset, **absolute_folders(overrides(settings)))
+        click.echo("\n".join(encode_lines(data.expanduser().resolve(), config.encode)))
+        return
     prefect_settings()
     from flows.train_stage import Preset, encode_only
 

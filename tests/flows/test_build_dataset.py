@@ -1,5 +1,6 @@
 """The flow as a user runs it: what is done once is not done again, and nothing that is killed is lost."""
 
+import json
 import os
 import random
 import shutil
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from flows.commands.data import show_build
 from pipeline.files import exclusive
 from tests.flows.conftest import (
     build,
@@ -197,3 +199,11 @@ def test_a_catalog_that_is_deleted_or_damaged_is_made_again(raw, server, undistu
     again = subprocess.run(rebuild, env=server, capture_output=True, text=True, check=False)
     assert again.returncode == 0, again.stderr
     assert rows_of(data) == rows_of(undisturbed)
+
+
+def test_a_build_for_a_program_prints_its_table_alone_to_standard_output(undisturbed, capsys):
+    show_build(undisturbed, {"frames_decoded": 7, "total_samples": 9}, "json")
+    said = capsys.readouterr()
+    assert {row["what"] for row in json.loads(said.out)} >= {"clips"}
+    assert "frames_decoded=7" in said.err
+    assert "samples=9" in said.err

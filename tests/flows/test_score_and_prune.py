@@ -141,9 +141,12 @@ def test_training_goes_on_on_the_version_by_a_fork_and_a_version_cannot_be_chang
     root = Path(shutil.copytree(whole, tmp_path / "root"))
     command = [*prune(root), "--then-train", "--then-steps", "2"]
     command[command.index("rho")] = "high_loss"
-    command += ["--name", "hard"]
+    command += ["--name", "hard", "--format", "json"]
     done = finish(command, server)
     assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(done.stdout)
+    assert [row["version"] for row in told] == ["all good clips", "hard"]
+    assert told[1]["samples"] == len(made(root)["hard"]["samples"])
     child, parent = read_json(root / "starter-hard" / "run.json"), read_json(root / "starter" / "run.json")
     assert child["parent"]["run_id"] == parent["run_id"]
     assert child["parent"]["kind"] == "fork"

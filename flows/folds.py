@@ -1,0 +1,49 @@
+"""The trainings that an irreducible loss comes from: the run's own config, on one half of the sources each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flows.options import absolute_folders
+from model.config import TrainConfig
+from model.policy import Policy
+
+FOLDS = 2
+COMPARED = ("random", "high_loss", "rho")
+"""The policies that `experiment prune` sets against each other, beside the full data."""
+
+
+@dataclass(frozen=True)
+class Fold:
+    """One of them, which may not have begun."""
+
+    version: Any
+    """Its `model.versions.Version`."""
+    config: TrainConfig
+    run: Path
+
+
+def needs_folds(policy: Policy) -> bool:
+    """Whether a policy asks for an irreducible loss."""
+    from model.evidence import NEEDS_IRREDUCIBLE
+
+    return policy.score in NEEDS_IRREDUCIBLE or policy.weights == "rho"
+
+
+def fold_of(root: Path, target: Any, fold: int, settings: Mapping[str, Any]) -> Fold:
+    """What is trained on one fold of the sources, for the run `target` (a `model.measured.RunRef`): half its steps.
+
+    Raises DataError (nothing is held out), VersionError (no source in the fold), ConfigError.
+    """
+    from model.config import train_config
+    from model.measured import require_holdout
+    from model.samples import read_samples
+    from model.versions import fold_version
+
+    version = fold_version(read_samples(root), require_holdout(root, target.config), fold, FOLDS)
+    was = target.config.model_dump(mode="json", exclude={"stage", "preset"})
+    steps = {"steps": max(1, was["steps"] // 2), "version": version.name, "prioritise": False}
+    given = absolute_folders(settings)
+    config = train_config(target.config.stage, target.config.preset, **{**was, **steps, **given})
+    return Fold(version, config, target.path.with_name(f"{target.path.name}-{version.name}"))
