@@ -7,6 +7,8 @@ closes; whoever finds the file held tries again until its time is over.
 import os
 import random
 import re
+import shutil
+import tempfile
 import threading
 import time
 from collections import defaultdict
@@ -66,6 +68,26 @@ def open_catalog(
             yield con
     finally:
         _writers[file].release()
+
+
+@contextmanager
+def open_copy(path: str | os.PathLike[str], *, timeout_s: float = 30.0) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection for reading to a copy of the catalog, for as long as one likes: no writer waits for it.
+
+    The copy needs as much room as the catalog where temporary files go, and is gone when the block or the process
+    ends, however it ends. Raises what `open_catalog` raises.
+    """
+    file, deadline = _absolute(path), time.monotonic() + timeout_s
+    config = _READ_ONLY_CONFIG | {"temp_directory": f"{file}.tmp"}  # where the catalog's own queries spill to, too
+    with tempfile.TemporaryDirectory(prefix="longdance-") as folder:
+        copy = Path(folder) / file.name
+        with open_catalog(file, read_only=True, timeout_s=timeout_s):  # so that nobody writes meanwhile
+            shutil.copyfile(file, copy)
+            if wal_path(file).exists():
+                shutil.copyfile(wal_path(file), wal_path(copy))
+        con = duckdb.connect(str(copy), read_only=True, config=config)
+    with _closing(file, con, deadline, mend=False):
+        yield con
 
 
 def needs_rebuild(path: str | os.PathLike[str], *, timeout_s: float = 30.0) -> str | None:

@@ -7,9 +7,11 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from decimal import Decimal
-from typing import Any
+from itertools import chain
+from typing import Any, TypeAlias
 
 import duckdb
 from rich.box import SIMPLE_HEAD
@@ -17,33 +19,72 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from data_catalog.connection import open_catalog
+from data_catalog.connection import open_catalog, open_copy
 from data_catalog.errors import QueryError
 from data_catalog.mending import is_damage
 
 FORMATS = ("table", "json", "csv")
+BATCH = 10_000  # rows in memory at a time
+Row: TypeAlias = Sequence[Any]
 
 
 def run_query(
-    path: str | os.PathLike[str], sql: str, params: Sequence[Any] = (), *, timeout_s: float = 30.0
-) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Answer of one SELECT as (column names, rows); waits while a build writes.
+    path: str | os.PathLike[str],
+    sql: str,
+    params: Sequence[Any] = (),
+    *,
+    most: int | None = None,
+    timeout_s: float = 30.0,
+) -> tuple[list[str], list[Row]]:
+    """Answer of one SELECT as (column names, rows, at most `most` of them); waits while a build writes.
 
     The SQL can read the catalog and nothing else on disk, and writes nothing. Raises QueryError
     with DuckDB's own words, and what `open_catalog` raises.
     """
-    with open_catalog(path, read_only=True, timeout_s=timeout_s) as con:
-        try:
-            statements = con.extract_statements(sql)
-            # A read-only DuckDB still lets COPY write over the catalog's own log.
-            if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-                raise QueryError("Expected one SELECT (or FROM, WITH, DESCRIBE, SHOW, SUMMARIZE) statement.")
-            result = con.execute(statements[0], list(params))
-            return _unique([column[0] for column in result.description]), result.fetchall()
-        except duckdb.Error as error:
-            if is_damage(error):
-                raise
-            raise QueryError(str(error)) from error
+    with open_catalog(path, read_only=True, timeout_s=timeout_s) as con, _refusing():
+        columns, result = _ask(con, sql, params)
+        return columns, result.fetchall() if most is None else result.fetchmany(most)
+
+
+def stream_query(path: str | os.PathLike[str], sql: str, format: str, *, timeout_s: float = 30.0) -> Iterator[str]:
+    """Answer of one SELECT as text in one of FORMATS, piece by piece, however many rows it has.
+
+    What is longer than BATCH rows is asked of a copy of the catalog: whoever reads slowly keeps no build waiting. A
+    table is as wide as its widest row, so it ends after BATCH rows and says so. Raises as `run_query` does.
+    """
+    columns, rows = run_query(path, sql, most=BATCH + 1, timeout_s=timeout_s)
+    if len(rows) <= BATCH or format not in ("json", "csv"):
+        yield format_rows(columns, rows[:BATCH], format)
+        if len(rows) > BATCH:
+            yield f"These are the first {BATCH} rows: --format csv or json prints all.\n"
+        return
+    del rows
+    with open_copy(path, timeout_s=timeout_s) as con, _refusing():
+        columns, result = _ask(con, sql, ())
+        yield from (_as_json if format == "json" else _as_csv)(columns, iter(lambda: result.fetchmany(BATCH), []))
+
+
+def _ask(
+    con: duckdb.DuckDBPyConnection, sql: str, params: Sequence[Any]
+) -> tuple[list[str], duckdb.DuckDBPyConnection]:
+    """(column names, the running query, whose rows are computed as they are fetched). Raises QueryError."""
+    statements = con.extract_statements(sql)
+    # A read-only DuckDB still lets COPY write over the catalog's own log.
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        raise QueryError("Expected one SELECT (or FROM, WITH, DESCRIBE, SHOW, SUMMARIZE) statement.")
+    result = con.execute(statements[0], list(params))
+    return _unique([column[0] for column in result.description]), result
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """DuckDB's complaints about a query as QueryError."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if is_damage(error):
+            raise
+        raise QueryError(str(error)) from error
 
 
 def format_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], format: str) -> str:
@@ -53,17 +94,31 @@ def format_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], format: s
     ISO 8601 and blobs as text, with \\xNN for what is no UTF-8.
     """
     if format == "json":
-        objects = [dict(zip(columns, map(_json_value, row))) for row in rows]
-        return json.dumps(objects, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        return "".join(_as_json(columns, [rows]))
     if format == "csv":
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(columns)
-        writer.writerows([_flat(value) for value in row] for row in rows)
-        return out.getvalue()
+        return "".join(_as_csv(columns, [rows]))
     if format == "table":
         return _as_table(columns, rows)
     raise QueryError(f"The format {format!r} is unknown: expected one of {', '.join(FORMATS)}.")
+
+
+def _as_json(columns: Sequence[str], batches: Iterable[Sequence[Row]]) -> Iterator[str]:
+    """One list of objects, in pieces."""
+    lead = "["
+    for rows in batches:
+        objects = [dict(zip(columns, map(_json_value, row))) for row in rows]
+        if objects:
+            yield lead + json.dumps(objects, indent=1, ensure_ascii=False, allow_nan=False)[1:-2]
+            lead = ","
+    yield "[]\n" if lead == "[" else "\n]\n"
+
+
+def _as_csv(columns: Sequence[str], batches: Iterable[Sequence[Row]]) -> Iterator[str]:
+    """A header and a line for each row, in pieces."""
+    for rows in chain([[columns]], batches):
+        out = io.StringIO()
+        csv.writer(out, lineterminator="\n").writerows([_flat(value) for value in row] for row in rows)
+        yield out.getvalue()
 
 
 def _unique(names: Sequence[str]) -> list[str]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from flows.commands.shared import FOLDER, FORMATS, THERE, data_option, prefect_settings
+from flows.commands.shared import FOLDER, FORMATS, THERE, data_option, end_at_ctrl_c, prefect_settings
 
 
 @click.command(epilog="Example: longdance build ~/videos --data ~/dance --variants 1 --set crop.margin=0.05")
@@ -93,12 +93,13 @@ def synth(out: Path, videos: int, seed: int, workers: int) -> None:
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 def sql(query: str, data: Path, form: str) -> None:
     """Ask the catalog. Views: sources, clips, samples, shards, versions, losses, runs, checkpoints, rollouts."""
-    from data_catalog.queries import format_rows, run_query
+    from data_catalog.queries import stream_query
     from pipeline.layout import DataFolder
 
-    columns, rows = run_query(DataFolder(data.expanduser().resolve()).catalog, query)
-    # Left alone: in a pipe click would cut what looks like a colour out of a file's name.
-    click.echo(format_rows(columns, rows, form), nl=False, color=True)
+    end_at_ctrl_c()
+    for text in stream_query(DataFolder(data.expanduser().resolve()).catalog, query, form):
+        # Left alone: in a pipe click would cut what looks like a colour out of a file's name.
+        click.echo(text, nl=False, color=True)
 
 
 @click.command(epilog="Example: longdance verify --data dance")

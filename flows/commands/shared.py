@@ -1,6 +1,8 @@
 """What the commands share: kinds of parameters, and Prefect's settings."""
 
 import os
+import signal
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,19 @@ def prefect_settings() -> None:
     quiet_exit()
     quiet_errors()
     stop_on_ctrl_c()
+
+
+def end_at_ctrl_c() -> None:
+    """End on Ctrl-C without waiting for DuckDB, which lets Python's own handler in only now and then. Only for a
+    command that reads: nothing is tidied up."""
+
+    def wait() -> None:
+        signal.sigwait({signal.SIGINT})
+        os.write(2, b"\nStopped.\n")
+        os._exit(130)
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # every thread's: the one that waits gets it
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def data_option(command: Callable[..., Any]) -> Callable[..., Any]:

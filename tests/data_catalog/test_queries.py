@@ -2,13 +2,16 @@ import csv
 import datetime
 import io
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from data_catalog.connection import open_catalog
 from data_catalog.errors import CatalogDamagedError, QueryError
-from data_catalog.queries import format_rows, run_query
+from data_catalog.queries import BATCH, format_rows, run_query, stream_query
 from data_catalog.rebuild import rebuild
+from data_catalog.writes import merge_clips
 from tests.data_catalog.rows import clip
 
 VALUES = (
@@ -151,6 +154,47 @@ def test_no_rows_are_an_answer_too(format: str) -> None:
     text = format_rows(["a"], [], format)
     assert text == {"json": "[]\n", "csv": "a\n"}.get(format, text)
     assert text.endswith("\n")
+
+
+LONG = f"SELECT range AS n, CASE WHEN range % 2 = 0 THEN 'a,\"b' END AS text FROM range({2 * BATCH + 7})"
+
+
+def test_a_long_answer_in_pieces_is_the_same_text(path: Path) -> None:
+    for format in ("json", "csv"):
+        pieces = list(stream_query(path, LONG, format))
+        assert len(pieces) > 3
+        assert "".join(pieces) == format_rows(*run_query(path, LONG), format)
+    assert len(json.loads("".join(stream_query(path, LONG, "json")))) == 2 * BATCH + 7
+
+
+@pytest.mark.parametrize("format", ["json", "csv", "table"])
+def test_the_first_rows_of_an_endless_answer_are_there_at_once(path: Path, format: str) -> None:
+    pieces = stream_query(path, "SELECT * FROM range(10000000000)", format)
+    text = next(pieces) + next(pieces)
+    assert f"{BATCH - 1}" in text
+    assert (f"first {BATCH} rows" in text) == (format == "table")
+    pieces.close()  # type: ignore[attr-defined]
+    assert len(run_query(path, LONG, most=5)[1]) == 5
+
+
+def test_a_reader_that_takes_its_time_lets_a_build_write_and_leaves_no_copy(path: Path, tmp_path: Path) -> None:
+    temp = tmp_path / "temp"
+    temp.mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(temp))
+        pieces = stream_query(path, LONG, "csv")
+        next(pieces)
+        assert list(temp.iterdir()) == []
+        with open_catalog(path, timeout_s=1) as con:
+            merge_clips(con, [clip(0)])
+        assert sum(piece.count("\n") for piece in pieces) == 2 * BATCH + 7
+    assert run_query(path, "SELECT count(*) FROM clips")[1] == [(1,)]
+
+
+def test_an_error_in_the_middle_of_an_answer_is_a_sentence(path: Path) -> None:
+    sql = f"SELECT CASE WHEN range > {3 * BATCH} THEN error('so far') ELSE range END AS n FROM range({9 * BATCH})"
+    with pytest.raises(QueryError, match="so far"):
+        list(stream_query(path, sql, "csv"))
 
 
 def test_an_unknown_format_is_one_sentence() -> None:

@@ -3,8 +3,10 @@
 import csv
 import io
 import json
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +75,35 @@ def test_a_reader_that_stops_early_costs_no_traceback(data):
     said = process.stderr.read().decode()
     process.wait()
     assert "Traceback" not in said
+
+
+def test_head_ends_an_endless_answer_at_once_without_a_trace(data):
+    for form in ("json", "csv"):
+        command = [sys.executable, "-m", "flows.cli", "sql", "SELECT * FROM range(10000000000)", "--data", str(data)]
+        process = subprocess.Popen([*command, "--format", form], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        assert process.stdout is not None
+        process.stdout.read(1000)
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
+        process.wait(timeout=30)
+
+
+HEAVY = "SELECT count(*) FROM range(3000000) a, range(3000000) b WHERE hash(a.range + b.range) % 7 = 3"
+
+
+@pytest.mark.parametrize("query", ["SELECT count(*) FROM range(3000000000) a WHERE hash(a.range) % 7 = 3", HEAVY])
+def test_ctrl_c_ends_a_query_at_once_with_status_130_and_without_a_trace(data, query):
+    command = [sys.executable, "-m", "flows.cli", "sql", query, "--data", str(data)]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    time.sleep(3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    started = time.monotonic()
+    said = process.communicate(timeout=30)
+    assert time.monotonic() - started < 5
+    assert process.returncode == 130
+    assert said == (b"", b"\nStopped.\n")
 
 
 def test_an_empty_answer_is_still_json_and_csv(data):
