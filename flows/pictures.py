@@ -5,9 +5,9 @@ import os
 import shutil
 import signal
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 
 import duckdb
@@ -80,29 +80,45 @@ def draw_all(
     total, count, config = sum(len(job[2]) for job in jobs), 0, build_config(data)
     if not jobs:
         return done
-    with ProcessPoolExecutor(
-        min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_quiet_worker
-    ) as pool:
-        futures = {pool.submit(draw_pictures, data, media, *job, config): len(job[2]) for job in jobs}
+    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         try:
+            with _deaf_to_ctrl_c():  # as are the workers, which are started here: they would have their say on stderr
+                futures = {pool.submit(draw_pictures, data, media, *job, config): len(job[2]) for job in jobs}
             for future in as_completed(futures):
                 done += future.result()
                 count += futures[future]
                 say(count, total)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for child in psutil.Process().children(recursive=True):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    child.kill()
+            _kill_workers()
             raise
     return done
 
 
-def _quiet_worker() -> None:
-    """One thread a process, and an end without a word on Ctrl-C."""
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """Within the block Ctrl-C waits; a process that is started in it never hears it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _kill_workers() -> None:
+    """End the workers and what they started, and not multiprocessing's own tracker, which would be missed."""
+    for worker in active_children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family = psutil.Process(worker.pid)
+            for process in (*family.children(recursive=True), family):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
+
+
+def _one_thread() -> None:
+    """One thread a process."""
     import cv2
 
-    signal.signal(signal.SIGINT, lambda *_: os._exit(130))
     cv2.setNumThreads(1)
 
 

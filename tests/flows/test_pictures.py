@@ -1,0 +1,44 @@
+"""Pictures are drawn in processes of their own, which end with the command."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from tests.flows.shown import Shown, shown
+
+__all__ = ["shown"]
+
+
+def workers_of(process: psutil.Process) -> list[psutil.Process]:
+    """The processes that draw for a report."""
+    try:
+        children = process.children(recursive=True)
+        return [child for child in children if any("spawn_main" in word for word in child.cmdline())]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def test_ctrl_c_while_pictures_are_drawn_says_how_to_go_on_and_no_more(shown: Shown, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "flows.cli", "report", "--data", str(shown.data.root), "--workers", "2"]
+    command += ["--out", str(tmp_path / "page.html")]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 90
+    while not (tmp_path / "page_files").exists() and time.monotonic() < deadline:
+        assert process.poll() is None, "it ended before it drew anything"
+        time.sleep(0.01)
+    workers = workers_of(psutil.Process(process.pid))
+    assert workers
+    os.killpg(process.pid, signal.SIGINT)
+    shown_text, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert shown_text == ""
+    assert [line for line in said.splitlines() if line] == ["Stopped. Run the same command again to go on."]
+    psutil.wait_procs(workers, timeout=10)
+    assert not any(worker.is_running() for worker in workers)
