@@ -55,7 +55,7 @@ def decide(data: DataFolder, clip_ids: Sequence[str], decision: str, who: str, w
     """Write one decision on some clips down, durably; the verdict in `clips` follows at once.
 
     Returns:
-        {"who", "decided", "clips": {clip_id: {"verdict", "reason", "decision"}}} as they are now.
+        {"who", "decided", "clips": {clip_id: {"verdict", "reason", "reasons", "decision"}}} as they are now.
 
     Raises:
         LongdanceError: no such decision or clip, or a clip that cannot be kept because it has no video.
@@ -87,9 +87,10 @@ def decide(data: DataFolder, clip_ids: Sequence[str], decision: str, who: str, w
     with open_catalog(data.catalog) as con:
         merge_decisions(con, new.rows())
         answer = con.execute(
-            "SELECT clip_id, verdict, reason, decision FROM clips WHERE clip_id IN (SELECT unnest($1))", [wanted]
+            "SELECT clip_id, verdict, reason, reasons, decision FROM clips WHERE clip_id IN (SELECT unnest($1))",
+            [wanted],
         ).fetchall()
-    clips = {row[0]: dict(zip(("verdict", "reason", "decision"), row[1:])) for row in answer}
+    clips = {row[0]: dict(zip(("verdict", "reason", "reasons", "decision"), row[1:])) for row in answer}
     return {"who": who, "decided": record["decided"], "clips": clips}
 
 

@@ -157,8 +157,8 @@ def make_app(server: Server, port: int) -> ASGIApp:
             return _error("A decision is at most 1 MiB, with its length stated.", 413)
         try:
             return JSONResponse(await run_in_threadpool(server.mark, await request.json()))
-        except ValueError:
-            return _error("The decision is no JSON.", 400)
+        except (ValueError, RecursionError):
+            return _error("The decision is no JSON that can be read.", 400)
         except (LongdanceError, CatalogError) as error:
             return _error(str(error), 400)
 

@@ -50,6 +50,14 @@ function textOf(name, clip) {
   return value === NONE ? null : column.names[value];
 }
 
+// All that is wrong with a clip, as the filter by reason reads it.
+function setReasons(clip, names) {
+  clips.reasons[clip] = names.map((name) => {
+    const at = clips.reasonNames.indexOf(name);
+    return at < 0 ? clips.reasonNames.push(name) - 1 : at;
+  });
+}
+
 function setText(name, clip, text) {
   const column = clips.texts[name];
   if (text === null) { column.values[clip] = NONE; return; }

@@ -11,6 +11,8 @@ async function markClip(clip, decision, why = lastWhy) {
     if (!answer.ok) throw new Error(said.error ?? `The server answered ${answer.status}.`);
     const now = said.clips[clips.ids[clip]];
     for (const name of ["verdict", "reason", "decision"]) setText(name, clip, now[name]);
+    setReasons(clip, now.reasons);
+    offerReasons();
     seenStamp = said.stamp;
     page.decisions.push({ clip_id: clips.ids[clip], decision, why, who: said.who, decided: said.decided, newest: true });
     tell(`${decision === "clear" ? "Decision taken back" : "Marked " + decision}: ${clips.ids[clip]}`);

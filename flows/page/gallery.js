@@ -99,6 +99,12 @@ function choice(name, label, options, change = () => {}) {
   return el("label", { class: "field" }, el("span", {}, label), box);
 }
 
+// A first mark brings a reason that no clip had before.
+function offerReasons() {
+  const box = document.getElementById("f-reason"), offered = new Set([...box?.options ?? []].map((option) => option.value));
+  box?.append(...clips.reasonNames.filter((name) => !offered.has(name)).map((name) => el("option", { value: name }, words(name))));
+}
+
 function sortOptions() {
   return SORTS.map(([title, list]) => {
     const options = list.map(([value, text]) => el("option", { value, selected: value === state.sort }, text));

@@ -36,7 +36,8 @@ def data(tmp_path: Path) -> DataFolder:
 
 def test_a_decision_changes_the_verdict_at_once_and_says_who_when_and_why(data: DataFolder) -> None:
     answer = decide(data, ["clip-0"], "drop", "ann", "feet cut off")
-    assert answer["clips"] == {"clip-0": {"verdict": "bad", "reason": "marked_drop", "decision": "drop"}}
+    now = {"verdict": "bad", "reason": "marked_drop", "reasons": ["marked_drop"], "decision": "drop"}
+    assert answer["clips"] == {"clip-0": now}
     [record] = [json.loads(path.read_text()) for path in data.decisions.glob("*.json")]
     assert (record["who"], record["why"], record["decision"]) == ("ann", "feet cut off", "drop")
     [(who, why, decided)] = table(data.catalog, "SELECT who, why, decided FROM decisions")

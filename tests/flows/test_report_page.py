@@ -367,6 +367,25 @@ def test_served_a_mark_is_stored_and_the_verdict_follows_at_once(shown, tmp_path
         assert outside == set()
 
 
+def test_served_a_clip_that_is_marked_is_found_by_its_reason_without_a_reload(shown, tmp_path):
+    from selenium.webdriver.support.select import Select
+
+    find_browser()
+    shutil.copytree(shown.data.root, tmp_path / "data")
+    own = Shown(DataFolder(tmp_path / "data"), shown.evidence, shown.real)
+    with serving(own.data) as (address, token), open_browser(tmp_path / "profile") as live:
+        ready(live, f"{address}/?token={token}")
+        show_part(live, f"#clips?text={own.real[0]}")
+        until(lambda: live.find_elements("css selector", ".card.ok"), "the clip is ok")[0].click()
+        live.find_element("id", "drop").click()
+        until(lambda: "marked drop" in live.find_element("id", "detail").text, "the page shows it")
+        live.find_element("id", "close").click()
+        Select(live.find_element("id", "f-reason")).select_by_value("marked_drop")
+        assert shown_clips(live) == own.ids("SELECT clip_id FROM clips WHERE list_contains(reasons, 'marked_drop')")
+        show_part(live, "#clips?reason=marked_drop")
+        assert shown_clips(live) == [own.real[0]]
+
+
 def test_served_without_the_token_nothing_can_be_marked_and_a_change_is_announced(shown, tmp_path):
     find_browser()
     with serving(shown.data) as (address, _), open_browser(tmp_path / "profile") as live:

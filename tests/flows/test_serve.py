@@ -7,6 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -133,6 +135,15 @@ def test_a_decision_that_does_not_fit_is_one_sentence(server, shown, body, words
     assert status == 400
     assert words in answer["error"]
     assert shown.ids("SELECT clip_id FROM decisions") == []
+
+
+@pytest.mark.parametrize("text", ["[" * 400_000, '{"clips":' * 100_000, "{", "\\", ""])
+def test_what_is_no_json_or_nested_too_deeply_is_refused(server, text):
+    headers = {"Origin": server[0], TOKEN: server[1], "Content-Type": "application/json"}
+    request = urllib.request.Request(f"{server[0]}/api/decisions", text.encode(), headers)
+    with pytest.raises(urllib.error.HTTPError, match="400") as refused:
+        urllib.request.urlopen(request, timeout=30)
+    assert "no JSON" in json.load(refused.value)["error"]
 
 
 def test_a_decision_is_stored_with_who_when_and_why_and_changes_the_verdict(server, shown):
