@@ -13,6 +13,7 @@ import argparse
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,17 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.spoiled import SPOIL, make_spoiled
 from data_catalog.connection import open_catalog
 from model.config import train_config
-from model.evidence import Evidence, weigh
+from model.evidence import Evidence
 from model.latents import encode_dataset
 from model.measured import Judged, RunRef, judged_samples, require_holdout
 from model.policy import Policy, ScoreConfig, policy
+from model.rounds import weigh_in_rounds
 from model.samples import read_samples
 from model.score import ScoreJob, score
 from model.selection import decide, judged_table
 from model.train import train
 from model.versions import fold_version, write_version
 from model.watch import TrainEvent
-from model.worth import k_needed
 
 RECALL, PRECISION, FASTEST, MOST_FAST = 0.8, 0.8, 0.1, 0.1
 SHOWCASE = str(Path(__file__).resolve().parent.parent / "showcase")
@@ -80,21 +81,13 @@ def judge_all(
     ref = RunRef.of(target)
     others, samples = [RunRef.of(fold) for fold in folds], judged_samples(data, ref.config, None)
 
-    def measure(
-        k: int, start: int = 0, keys: tuple[str, ...] | None = None, near: tuple[str, ...] | None = None
-    ) -> Evidence:
-        wider = config.model_copy(update={"k": k})
-        score(ScoreJob(data=data, run=target, config=wider, first=start, keys=keys))
+    def measure(k: int, keys: Sequence[str] | None) -> None:
+        how = {"data": data, "config": config.model_copy(update={"k": k}), "keys": keys}
+        score(ScoreJob.model_validate({**how, "run": target}))
         for fold in folds:
-            score(ScoreJob(data=data, run=fold, config=wider, first=start, keys=keys, select="unseen"))
-        return weigh(data, ref, others, config, chosen, samples, near)
+            score(ScoreJob.model_validate({**how, "run": fold, "select": "unseen"}))
 
-    first, k = measure(config.k), config.k
-    found = first
-    while found.near and found.around_cut < config.reliability and k < config.most_k:
-        keys = tuple(sorted({*found.near, *found.anchors, *samples.probes}))
-        more = min(k_needed(k, found.around_cut, config.reliability), config.most_k)
-        found, k = measure(more, k, keys, first.near), more
+    first, found = weigh_in_rounds(data, ref, others, config, chosen, samples, measure)
     return first, found, samples
 
 

@@ -108,10 +108,11 @@ ORDER BY ALL
     ),
     "loss-by-source": (
         """
-SELECT path, stage, count(*) AS losses, round(avg(loss), 4) AS loss, round(stddev(loss), 4) AS spread
+SELECT path, stage, left(run, 8) AS run, left(checkpoint, 8) AS checkpoint, bank, count(*) AS losses,
+       round(avg(loss), 4) AS loss, round(stddev(loss), 4) AS spread
 FROM losses JOIN samples USING (sample_key) JOIN clips USING (clip_id) JOIN sources USING (source_id)
-GROUP BY source_id, path, stage
-ORDER BY loss DESC, path
+GROUP BY source_id, path, stage, losses.run, losses.checkpoint, bank
+ORDER BY loss DESC, path, run, checkpoint, bank
 LIMIT 50
 """,
         "Loss by source",
@@ -123,7 +124,8 @@ WITH placed AS (
     FROM samples JOIN clips USING (clip_id)
     WHERE cam_translation IS NOT NULL
 )
-SELECT stage, tenth, round(min(cam_translation), 2) AS from_px, round(max(cam_translation), 2) AS to_px,
+SELECT stage, left(run, 8) AS run, left(checkpoint, 8) AS checkpoint, bank, tenth,
+       round(min(cam_translation), 2) AS from_px, round(max(cam_translation), 2) AS to_px,
        count(*) AS losses, round(avg(loss), 4) AS loss
 FROM placed JOIN losses USING (sample_key)
 GROUP BY ALL

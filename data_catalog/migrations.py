@@ -102,7 +102,14 @@ def _decisions(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(DECISIONS)
 
 
-MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (_first_tables, _ledger_tables, _decisions)
+def _run_sources(con: duckdb.DuckDBPyConnection) -> None:
+    # What a run's weights have seen, through those that it began from too.
+    con.execute("CREATE TABLE run_source_rows (run VARCHAR NOT NULL, source_id VARCHAR NOT NULL)")
+
+
+MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
+    _first_tables, _ledger_tables, _decisions, _run_sources,
+)  # fmt: skip
 
 
 def schema_version(con: duckdb.DuckDBPyConnection) -> int:

@@ -26,6 +26,7 @@ TABLES: dict[str, Table] = {
     "versions": Table("version_rows", ("version",), frozen=("parent", "policy", "hash")),
     "version_samples": Table("version_sample_rows", ("version", "sample_key"), frozen=("weight",)),
     "runs": Table("run_rows", ("run",), frozen=("stage", "parent", "config", "version", "data_version", "code_hash")),
+    "run_sources": Table("run_source_rows", ("run", "source_id")),
     "checkpoints": Table("checkpoint_rows", ("run", "step")),
     "losses": Table("loss_rows", ("run", "checkpoint", "stage", "bank", "sample_key", "window", "k")),
     "ledgers": Table("ledger_rows", ("fragment",)),

@@ -26,6 +26,7 @@ CREATE OR REPLACE VIEW latents AS SELECT * FROM latent_rows;
 CREATE OR REPLACE VIEW versions AS SELECT * FROM version_rows;
 CREATE OR REPLACE VIEW version_samples AS SELECT * FROM version_sample_rows;
 CREATE OR REPLACE VIEW runs AS SELECT * FROM run_rows;
+CREATE OR REPLACE VIEW run_sources AS SELECT * FROM run_source_rows;
 CREATE OR REPLACE VIEW checkpoints AS SELECT * FROM checkpoint_rows;
 CREATE OR REPLACE VIEW losses AS SELECT * FROM loss_rows;
 CREATE OR REPLACE VIEW ledgers AS SELECT * FROM ledger_rows;

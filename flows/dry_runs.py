@@ -8,6 +8,7 @@ from flows.folds import FOLDS, fold_of, needs_folds
 from model.config import EncodeConfig
 from model.data import choose_samples
 from model.latents import codec_folder, manifest_path
+from model.lineage import read_sources
 from model.measured import RunRef, judged_samples
 from model.memory import GIB
 from model.policy import Policy, ScoreConfig
@@ -45,10 +46,7 @@ def score_lines(root: Path, run: Path, config: ScoreConfig, unseen: bool) -> lis
 def _scored(root: Path, target: RunRef, unseen: bool) -> set[str]:
     """The samples whose losses are measured."""
     good = choose_samples(root, target.config.holdout)
-    if not unseen:
-        return {*good.train, *good.holdout}
-    own = choose_samples(root, target.config.holdout, target.config.version)
-    seen = {sample.source_id for sample in own.good if sample.key in own.train}
+    seen = read_sources(target.path) if unseen else frozenset()
     return {s.key for s in good.good if s.source_id not in seen}
 
 

@@ -1,11 +1,15 @@
 """What scoring and pruning leave on disk, as rows of the catalog: ledgers, scores of worth, versions."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
+from pipeline.errors import LongdanceError
 from pipeline.layout import DataFolder
+
+logger = logging.getLogger(__name__)
 
 
 def merge_ledger(root: Path) -> int:
@@ -16,7 +20,7 @@ def merge_ledger(root: Path) -> int:
         known = {name for (name,) in con.execute("SELECT fragment FROM ledgers").fetchall()}
     fresh = [path for path in fragments(root) if str(path.relative_to(root)) not in known]
     for start in range(0, len(fresh), 64):  # short transactions: readers get in between
-        ledgers, losses = catalog_rows(root, fresh[start : start + 64])
+        ledgers, losses = catalog_rows(root, fresh[start : start + 64], lambda said: logger.warning("%s", said))
         with open_catalog(DataFolder(root).catalog) as con:
             merge_tables(con, {"losses": losses, "ledgers": ledgers})
     return len(fresh)
@@ -39,7 +43,11 @@ def restore_evidence(root: Path) -> None:
     from model.versions import version_names
 
     merge_ledger(root)
-    merge_version_files(root, version_names(root))
-    for table in stored_worth(root):
+    for name in version_names(root):
+        try:
+            merge_version_files(root, [name])
+        except LongdanceError as error:  # one damaged file costs no other
+            logger.warning("%s", error)
+    for table in stored_worth(root, lambda said: logger.warning("%s", said)):
         with open_catalog(DataFolder(root).catalog) as con:
             merge_tables(con, {"worth": table})

@@ -69,7 +69,7 @@ def experiment_prune(
     versions: dict[str, str | None] = {"full": None}
     for name in COMPARED:
         how = policy(score=name, fraction=fraction)
-        versions[name] = prune(root, [evidence], how, None, None, 0, 1)
+        versions[name] = prune(root, [evidence], how).version
     found: dict[str, list[Judgement]] = {name: [] for name in versions}
     was = config.model_dump(mode="json", exclude={"stage", "preset"})
     for seed in range(seeds):

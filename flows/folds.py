@@ -8,6 +8,7 @@ from typing import Any
 from flows.options import absolute_folders
 from model.config import TrainConfig
 from model.policy import Policy
+from pipeline.files import sha256_json
 
 FOLDS = 2
 COMPARED = ("random", "high_loss", "rho")
@@ -34,16 +35,21 @@ def needs_folds(policy: Policy) -> bool:
 def fold_of(root: Path, target: Any, fold: int, settings: Mapping[str, Any]) -> Fold:
     """What is trained on one fold of the sources, for the run `target` (a `model.measured.RunRef`): half its steps.
 
-    Raises DataError (nothing is held out), VersionError (no source in the fold), ConfigError.
+    Where the target began from another run, so with the weights that this one saw all sources in, a fold begins where
+    that one did, with half the steps of both. Raises DataError (nothing is held out), VersionError (no source in the
+    fold), ConfigError, RunError.
     """
     from model.config import train_config
+    from model.lineage import first_weights
     from model.measured import require_holdout
     from model.samples import read_samples
     from model.versions import fold_version
 
     version = fold_version(read_samples(root), require_holdout(root, target.config), fold, FOLDS)
     was = target.config.model_dump(mode="json", exclude={"stage", "preset"})
-    steps = {"steps": max(1, was["steps"] // 2), "version": version.name, "prioritise": False}
     given = absolute_folders(settings)
-    config = train_config(target.config.stage, target.config.preset, **{**was, **steps, **given})
-    return Fold(version, config, target.path.with_name(f"{target.path.name}-{version.name}"))
+    init, steps = ("", target.config.steps) if "init" in given else first_weights(target.config)
+    changed = {"init": init, "steps": max(1, steps // 2), "version": version.name, "prioritise": False}
+    config = train_config(target.config.stage, target.config.preset, **{**was, **changed, **given})
+    named = f"{target.path.name}-{version.name}-{sha256_json(config.model_dump(mode='json'))[:6]}"
+    return Fold(version, config, target.path.with_name(named))

@@ -29,8 +29,10 @@ def prune_rows(root: Path, versions: Sequence[str], parent: str | None) -> list[
     ]
 
 
-def prune_markdown(root: Path, evidence: Sequence[Any], versions: Sequence[str], parent: str | None) -> str:
-    """Tables of before and after, of what went by score, and of reliability."""
+def prune_markdown(
+    root: Path, evidence: Sequence[Any], versions: Sequence[str], parent: str | None, notes: Sequence[str] = ()
+) -> str:
+    """Tables of before and after, of what went by score, and of reliability; `notes` stand between them."""
     lines = [
         f"# Versions of {root.name}",
         "",
@@ -40,6 +42,7 @@ def prune_markdown(root: Path, evidence: Sequence[Any], versions: Sequence[str],
     for name, samples, clips, sources, hours, share in prune_rows(root, versions, parent):
         motion = float("nan") if share is None else share
         lines.append(f"| {name} | {samples} | {clips} | {sources} | {hours:.2f} | {motion:.1%} |")
+    lines += [line for note in notes for line in ("", note)]
     lines += ["", "| stage | score | reliability at the default K (Spearman-Brown) |", "|---|---|---|"]
     for one in evidence:
         lines += [f"| {one.stage} | {name} | {value:.3f} |" for name, value in sorted(one.reliability.items())]

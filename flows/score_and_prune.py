@@ -5,6 +5,7 @@ version. With `then_train` each run is forked onto its version and trained on.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,14 +29,10 @@ WITH used AS (
     FROM worth_rows JOIN (SELECT DISTINCT sample_key, clip_id FROM sample_rows) USING (sample_key)
         JOIN clip_rows USING (clip_id)
     WHERE evidence = ?
-), seen AS (
-    SELECT DISTINCT run, source_id
-    FROM run_rows JOIN version_sample_rows USING (version)
-        JOIN (SELECT DISTINCT sample_key, clip_id FROM sample_rows) USING (sample_key) JOIN clip_rows USING (clip_id)
 )
-SELECT run, count(*) AS sources FROM used JOIN seen USING (run, source_id) GROUP BY run
+SELECT run, count(*) AS sources FROM used JOIN run_sources USING (run, source_id) GROUP BY run
 """
-"""Sources that are both in a run's training set and among those whose irreducible loss it gave: there must be none."""
+"""Sources that a run's weights have seen and whose irreducible loss it gave: there must be none."""
 
 
 @flow(name="score", flow_run_name="score {run}", persist_result=False)
@@ -80,12 +77,14 @@ def score_and_prune(
     root, paths = built(data).root, [run.expanduser().resolve() for run in runs]
     if not paths:
         raise LongdanceError("No run was given: name a trained run, for example --run runs/starter.")
+    check_name(root, name)
     merge_recorded(built(data))
     evidence = [judge_stage(root, run, policy, score, irreducible, fit or {}, parent, processes) for run in paths]
     groups = [[one] for one in evidence] if policy.combine == "each" else [evidence]
-    versions = [prune(root, group, policy, parent, name, number, len(groups)) for number, group in enumerate(groups)]
+    pruned = [prune(root, group, policy, parent, name, len(groups)) for group in groups]
+    versions = [one.version for one in pruned]
     result = {"versions": versions, "evidence": [one.id for one in evidence]}
-    markdown = prune_markdown(root, evidence, versions, parent)
+    markdown = prune_markdown(root, evidence, versions, parent, [one.note for one in pruned if one.note])
     prune_artifact(markdown)
     get_run_logger().info("%s", markdown)
     if then_train:
@@ -105,35 +104,50 @@ def judge_stage(
     processes: int,
 ) -> Any:
     """Score one run and what its irreducible losses come from, with more losses near the cut; its Evidence."""
-    from model.evidence import weigh
     from model.measured import RunRef, judged_samples, require_holdout
-    from model.worth import k_needed
+    from model.rounds import weigh_in_rounds
 
     target = RunRef.of(run)
     samples = judged_samples(root, target.config, parent)
+    check_early(root, policy, samples, target.config.stage)
     others: list[Path] = [path.expanduser().resolve() for path in irreducible or []]
     if not others and needs_folds(policy):
         require_holdout(root, target.config)
         others = [fit_fold(root, target, fold, fit) for fold in range(FOLDS)]
-    score_runs(root, score_jobs(run, others, score), 1 + len(others), processes)
+    for other in others:
+        register_sources(root, other)
+
+    def measure(k: int, keys: Sequence[str] | None) -> None:
+        jobs = score_jobs(run, others, score.model_copy(update={"k": k}), keys)
+        score_runs(root, jobs, len(jobs), processes)
+
     folds = [RunRef.of(other) for other in others]
-    found, k = weigh(root, target, folds, score, policy, samples), score.k
-    while score.adaptive and found.near and found.around_cut < score.reliability and k < score.most_k:
-        keys = sorted({*found.near, *found.anchors, *samples.probes})
-        wider = score.model_copy(update={"k": min(k_needed(k, found.around_cut, score.reliability), score.most_k)})
-        score_runs(root, score_jobs(run, others, wider, k, keys), 1 + len(others), processes)
-        k = wider.k
-        # The same samples as at first: those that have been placed since are what the measuring was for.
-        found = weigh(root, target, folds, score, policy, samples, found.near)
+    _, found = weigh_in_rounds(root, target, folds, score, policy, samples, measure)
     keep_evidence(root, found)
     return found
 
 
+def check_name(root: Path, name: str | None) -> None:
+    """Raise VersionError for a name that no version can have, before anything is measured."""
+    from model.versions import version_path
+
+    if name is not None:
+        version_path(root, name)
+
+
+def check_early(root: Path, policy: Policy, samples: Any, stage: str) -> None:
+    """Raise PolicyError for a stratum that is empty, before anything is measured."""
+    from model.selection import check_strata, strata_in_catalog
+
+    with open_catalog(DataFolder(root).catalog, read_only=True) as con:
+        check_strata(policy, strata_in_catalog(con, samples.keys, stage))
+
+
 def score_jobs(
-    run: Path, others: Sequence[Path], config: ScoreConfig, first: int = 0, keys: Sequence[str] | None = None
+    run: Path, others: Sequence[Path], config: ScoreConfig, keys: Sequence[str] | None = None
 ) -> list[dict[str, Any]]:
     """The run on every sample, the others on what they never saw."""
-    same = {"config": config.model_dump(mode="json"), "first": first, "keys": keys}
+    same = {"config": config.model_dump(mode="json"), "keys": keys}
     return [{**same, "run": run}, *({**same, "run": other, "select": "unseen"} for other in others)]
 
 
@@ -165,6 +179,17 @@ def train_to_end(root: Path, run: Path, config: Any, fork: Path | None) -> None:
         raise LongdanceError(f"Training {run} was stopped at step {ended['step']}: run the same command to go on.")
 
 
+def register_sources(root: Path, run: Path) -> None:
+    """Bring what a run's weights have seen into the catalog. Raises RunError where that is not on record."""
+    from model.lineage import read_sources
+    from model.measured import RunRef
+
+    run_id = RunRef.of(run).run_id
+    rows = [{"run": run_id, "source_id": source} for source in sorted(read_sources(run))]
+    with open_catalog(DataFolder(root).catalog) as con:
+        merge_tables(con, {"run_sources": rows})
+
+
 def keep_evidence(root: Path, evidence: Any) -> None:
     """Write the scores of worth, bring them into the catalog, and check there that nothing leaked.
 
@@ -180,24 +205,33 @@ def keep_evidence(root: Path, evidence: Any) -> None:
 
 
 def check_leaks(root: Path, evidence: str) -> None:
-    """Raise LongdanceError if a run judged a source of its own training set."""
+    """Raise LongdanceError if a run judged a source that its weights have seen."""
     with open_catalog(DataFolder(root).catalog, read_only=True) as con:
         leaks = con.execute(LEAKS, [evidence]).fetchall()
     if leaks:
         run, sources = leaks[0]
         raise LongdanceError(
-            f"Run {run} was trained on {sources} of the sources whose irreducible loss it gave: that is a leak, so "
+            f"Run {run} has seen {sources} of the sources whose irreducible loss it gave: that is a leak, so "
             "nothing was pruned; give runs trained on other sources."
         )
 
 
+@dataclass(frozen=True)
+class Pruned:
+    """A version that was made."""
+
+    version: str
+    note: str
+    """Why fewer samples were chosen than the fraction asks for; empty if none are missing."""
+
+
 def prune(
-    root: Path, evidence: Sequence[Any], policy: Policy, parent: str | None, name: str | None, number: int, of: int
-) -> str:
-    """Carry the policy out; the name of the version."""
+    root: Path, evidence: Sequence[Any], policy: Policy, parent: str | None = None, name: str | None = None, of: int = 1
+) -> Pruned:
+    """Carry the policy out, as one of `of` versions."""
     from model.evidence import policy_record, version_samples
     from model.samples import read_samples
-    from model.selection import decide_in_catalog, weights_of
+    from model.selection import decide_in_catalog, shortfall, weights_of
     from model.versions import Version, VersionSample, bytes_hash, write_version
 
     with open_catalog(DataFolder(root).catalog, read_only=True) as con:
@@ -215,7 +249,7 @@ def prune(
         chosen_name = name if of == 1 else f"{name}-{stage}"
     write_version(root, Version(chosen_name, parent, version.policy, samples))
     merge_version_files(root, [chosen_name])
-    return chosen_name
+    return Pruned(chosen_name, shortfall(policy, len(judged), len(chosen)) if len(evidence) == 1 else "")
 
 
 def train_on(root: Path, run: Path, version: str, steps: int | None) -> str:

@@ -18,7 +18,7 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact
 
 from data_catalog.connection import open_catalog
-from data_catalog.writes import merge_checkpoints, merge_latents, merge_runs
+from data_catalog.writes import merge_checkpoints, merge_latents, merge_tables
 from flows import registry
 from flows.build_dataset import OPTIONS
 from flows.options import absolute_folders
@@ -170,10 +170,13 @@ def launch_command(
 
 def register_run(root: Path, run: Path, status: str, step: int) -> None:
     """Bring a run and its checkpoints in the catalog up to date."""
+    from model.lineage import seen_sources
     from model.runs import checkpoint_rows, run_row
 
+    row = run_row(run, status, step)
+    seen = [{"run": row["run"], "source_id": source} for source in sorted(seen_sources(run) or ())]
     with open_catalog(DataFolder(root).catalog) as con:
-        merge_runs(con, [run_row(run, status, step)])
+        merge_tables(con, {"runs": [row], "run_sources": seen})
         merge_checkpoints(con, checkpoint_rows(run))
 
 

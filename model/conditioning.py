@@ -127,12 +127,15 @@ def blended_hints(hints_BFCHW: Tensor, cond: FrameConditioning) -> Tensor:
     return (unbiased_BFF.to(hints_BFCHW.dtype)[..., None, None, None] * hints_BFCHW[:, None]).sum(2)
 
 
-def network_input(noisy_BFCHW: Tensor, hints_BFCHW: Tensor, cond: FrameConditioning) -> Tensor:
+def network_input(
+    noisy_BFCHW: Tensor, hints_BFCHW: Tensor, cond: FrameConditioning, nearest_BFCHW: Tensor | None = None
+) -> Tensor:
     """`[noisy | mask | hint]`, (B, F, 2C + 1, H, W).
 
     `hints` holds latents on given frames; what it holds on others is not read. A given frame carries its hint
     in the noisy channels too (so a sampler need not noise hints), and a frame to be made carries the nearest
-    hint in the hint channels (so that what stands still can be copied at every resolution).
+    hint in the hint channels (so that what stands still can be copied at every resolution): `nearest_hint`, which a
+    sampler works out once for all its steps.
     Raises ShapeError if the two tensors or the conditioning disagree.
     """
     if noisy_BFCHW.shape != hints_BFCHW.shape or noisy_BFCHW.shape[:2] != cond.given_BF.shape:
@@ -143,7 +146,8 @@ def network_input(noisy_BFCHW: Tensor, hints_BFCHW: Tensor, cond: FrameCondition
     given = cond.given_BF[:, :, None, None, None]
     mask = (~given).to(noisy_BFCHW.dtype).expand(-1, -1, 1, *noisy_BFCHW.shape[-2:])
     noisy = torch.where(given, hints_BFCHW, noisy_BFCHW)
-    return torch.cat([noisy, mask, nearest_hint(hints_BFCHW, cond)], dim=2)
+    nearest = nearest_hint(hints_BFCHW, cond) if nearest_BFCHW is None else nearest_BFCHW
+    return torch.cat([noisy, mask, nearest], dim=2)
 
 
 class FrameEmbedding(nn.Module):

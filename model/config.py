@@ -83,7 +83,7 @@ class TrainConfig(_Frozen):
     batch: int = Field(1, ge=1)
     """Samples per optimiser step, over all processes and accumulated parts."""
     accumulate: int = Field(1, ge=1)
-    version: str | None = None
+    version: str | None = Field(None, min_length=1)
     """The named set of samples that is trained on. None: all good clips."""
     prioritise: bool = False
     """Draw samples in proportion to their weights in the version, instead of all equally often."""

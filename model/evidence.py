@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.errors import LedgerError
-from model.measured import Judged, RunRef, irreducible_losses, read_losses
+from model.ledger import SCORE_VERSION
+from model.measured import Depths, Judged, RunRef, current_latents, irreducible_losses, missing_losses, read_losses
 from model.policy import Policy, ScoreConfig
 from model.samples import Sample
 from model.versions import read_version
@@ -48,7 +49,7 @@ class Evidence:
     worth: Worth
     rows: pa.Table
     reliability: dict[str, float]
-    """Split-half reliability of each score, by Spearman-Brown, at the K that all samples have."""
+    """Split-half reliability of each score, by Spearman-Brown, at the default K."""
     around_cut: float
     """Reliability of the policy's score around the cut."""
     near: tuple[str, ...]
@@ -72,12 +73,13 @@ def weigh(
     config: ScoreConfig,
     policy: Policy,
     samples: Judged,
+    depths: Depths | None = None,
     near: Sequence[str] | None = None,
 ) -> Evidence:
     """Scores of worth from the ledgers on disk, with their reliability around the cut: at the samples `near` it, or
     those that the bootstrap cannot place. Raises LedgerError."""
-    bins = config.bank.bins
-    loss, floor, change, used = _losses(data, target, irreducible, config, samples)
+    bins, depths = config.bank.bins, depths or Depths(config.k)
+    loss, floor, change, used, losses = _losses(data, target, irreducible, config, samples, depths)
     anchors = anchors_of(samples.keys)
     worth = judge(samples.keys, loss, floor, change, anchors_N=np.isin(samples.keys, anchors))
     units, sure = worth.units.get(policy.score), np.full(len(samples.keys), np.nan)
@@ -87,9 +89,12 @@ def weigh(
         unplaced = near_cut(sure)
     if near is not None:
         unplaced = np.isin(samples.keys, near)
-    said = _identity(target, irreducible, config, policy, samples, (loss, floor, change))
-    k_N = (~np.isnan(loss)).sum(1)
-    columns = {"k": pa.array(k_N, pa.int32()), **_scores(worth, units, sure, bins), "irreducible_runs": used}
+    said = _identity(data, target, irreducible, config, policy, samples)
+    columns = {
+        "k": pa.array(depths.of(samples.keys), pa.int32()),
+        **_scores(worth, units, sure, bins),
+        "irreducible_runs": used,
+    }
     return Evidence(
         id=sha256_json(said)[:16],
         stage=target.config.stage,
@@ -99,52 +104,54 @@ def weigh(
         keys=samples.keys,
         worth=worth,
         rows=_rows(said, target, columns),
-        reliability={name: split_half(part) for name, part in worth.units.items()},
+        reliability={name: split_half(part[:, : config.k // 2]) for name, part in worth.units.items()},
         around_cut=1.0 if units is None else conditional_reliability(units, unplaced, bins),
         near=tuple(key for key, is_near in zip(samples.keys, unplaced) if is_near),
         anchors=anchors,
-        losses=int(k_N.sum()) * (2 if irreducible else 1),
+        losses=losses,
     )
 
 
 def _losses(
-    data: Path, target: RunRef, irreducible: Sequence[RunRef], config: ScoreConfig, samples: Judged
-) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, list[list[str]]]:
+    data: Path, target: RunRef, irreducible: Sequence[RunRef], config: ScoreConfig, samples: Judged, depths: Depths
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, list[list[str]], int]:
     """(the run's losses (N, K), the irreducible ones if there are runs for them, how much changes in each clip, the
-    ids of the irreducible runs behind each)."""
-    bank = config.bank.hash[:16]
-    measured = read_losses(data, target, bank, samples.keys, config.most_k)
-    loss, change = measured.values_NK, measured.change_N
-    if np.isnan(loss[:, 0]).any():
+    ids of the irreducible runs behind each, how many losses that is in all)."""
+    bank, depth_N = config.bank.hash[:16], depths.of(samples.keys)
+    measured = read_losses(data, target, bank, samples.keys, depths)
+    loss, count = measured.values_NK, int(depth_N.sum())
+    missing = missing_losses(loss, depth_N)
+    if missing.any():
         raise LedgerError(
-            f"{np.isnan(loss[:, 0]).sum()} of {len(loss)} samples are not in the ledger of run {target.path}: run "
+            f"{missing.sum()} of {len(loss)} samples are not in the ledger of run {target.path}: run "
             f"`longdance score --run {target.path}`."
         )
     if not irreducible:
-        return loss, None, change, [[] for _ in samples.keys]
-    floor, used = irreducible_losses(data, irreducible, bank, samples, config.most_k)
-    known = ~np.isnan(loss) & ~np.isnan(floor)  # both or none: a difference of different k means nothing
-    return np.where(known, loss, np.nan), np.where(known, floor, np.nan), change, used
+        return loss, None, measured.change_N, [[] for _ in samples.keys], count
+    floor = irreducible_losses(data, irreducible, bank, samples, depths)
+    return loss, floor.values_NK, measured.change_N, floor.runs, count + floor.losses
 
 
 def _identity(
+    data: Path,
     target: RunRef,
     irreducible: Sequence[RunRef],
     config: ScoreConfig,
     policy: Policy,
     samples: Judged,
-    losses: tuple[np.ndarray | None, ...],
 ) -> dict[str, Any]:
-    """All that the scores follow from."""
-    digest = hashlib.sha256(b"".join(np.nan_to_num(part).tobytes() for part in losses if part is not None))
+    """All that the scores follow from; not the scores themselves, whose last bits are a processor's own."""
+    rounds = [config.adaptive, config.reliability, config.most_k] if config.adaptive else [False]
     return {
         "stage": target.config.stage,
         "checkpoint": target.checkpoint,
         "irreducible": sorted(run.checkpoint for run in irreducible),
         "bank": config.bank.hash[:16],
+        "scoring": [SCORE_VERSION, config.k, *rounds],
         "score": [policy.score, policy.fraction],
         "keys": list(samples.keys),
-        "losses": digest.hexdigest(),
+        "probes": list(samples.probes),
+        "latents": sorted(current_latents(data, target.codec)),
     }
 
 
@@ -173,14 +180,17 @@ def write_evidence(data: Path, evidence: Evidence) -> Path:
     """Keep the scores on disk; the same evidence is the same file."""
     path = data / "worth" / f"{evidence.id}.parquet"
     with atomic(path) as temp:
-        pq.write_table(evidence.rows, temp)
+        pq.write_table(evidence.rows, temp, write_page_checksum=True)
     return path
 
 
-def stored_worth(data: Path) -> list[pa.Table]:
-    """Every piece of evidence on disk, as rows of the catalog's `worth`."""
-    paths = sorted(path for path in (data / "worth").glob("*.parquet") if not path.name.startswith("."))
-    return [pq.read_table(path).replace_schema_metadata(None) for path in paths]
+def stored_worth(data: Path, warn: Callable[[str], None]) -> Iterator[pa.Table]:
+    """Every piece of evidence on disk, as rows of the catalog's `worth`; a damaged one is left out and said."""
+    for path in sorted(path for path in (data / "worth").glob("*.parquet") if not path.name.startswith(".")):
+        try:
+            yield pq.read_table(path, page_checksum_verification=True).replace_schema_metadata(None)
+        except (pa.ArrowException, OSError) as error:
+            warn(f"{path} is damaged ({error}): delete it, `longdance prune` makes it again.")
 
 
 def policy_record(policy: Policy, sql: str, evidence: Sequence[Evidence], stored: Sequence[Sample]) -> dict[str, Any]:

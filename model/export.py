@@ -10,10 +10,10 @@ import torch
 from model.codec import load_codec
 from model.errors import RunError
 from model.initial import network_of_run, run_checkpoint
+from model.lineage import ORIGIN, seen_sources
 from pipeline.files import atomic_folder, read_json, sha256_file, write_json
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
-ORIGIN = "origin.json"
 
 
 def export_run(run: Path, out: Path, half: bool = False) -> dict[str, Any]:
@@ -37,6 +37,7 @@ def export_run(run: Path, out: Path, half: bool = False) -> dict[str, Any]:
             "steps": info.step,
             "seed": identity["config"]["seed"],
             "data": identity["data"]["version"],
+            "sources": None if (seen := seen_sources(run)) is None else sorted(seen),
             "weights_sha256": sha256_file(temp / WEIGHTS),
         }
         write_json(temp / ORIGIN, origin)

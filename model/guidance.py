@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.conditioning import FrameConditioning, network_input, noise_hints
+from model.conditioning import FrameConditioning, nearest_hint, network_input, noise_hints
 from model.diffusion import PredictionType, predicted_latents
 from model.objective import Network
 from model.stages import Window
@@ -48,9 +48,11 @@ class Denoiser:
         scales: Scales,
     ) -> None:
         self._network, self._prediction, self._text, self._scales = network, prediction, text, scales
-        self._cond = FrameConditioning.of([window], level)
-        self._blind = self._cond.without_hints(torch.ones(1, dtype=torch.bool))
         self._hints = noise_hints(hints, hint_noise, level)
+        cond = FrameConditioning.of([window], level)
+        self._told, self._blind = (
+            (one, nearest_hint(self._hints, one)) for one in (cond, cond.without_hints(torch.ones(1, dtype=torch.bool)))
+        )
 
     def __call__(self, noisy: Tensor, timestep: int) -> Tensor:
         """x_0, with guidance over hints and over text, each about the fully told prediction:
@@ -58,17 +60,17 @@ class Denoiser:
         x = x(h, t) + (w_h - 1) (x(h, t) - x(0, t)) + (w_t - 1) (x(h, t) - x(h, 0)), which for one of them is Ho &
         Salimans 2022, eq. 6. Guidance is linear, so it is the same over x_0 as over epsilon.
         """
-        told = self._predict(noisy, timestep, self._cond, self._text.prompt)
+        told = self._predict(noisy, timestep, *self._told, self._text.prompt)
         guided = told
         if self._scales.hints != 1:
-            blind = self._predict(noisy, timestep, self._blind, self._text.prompt)
+            blind = self._predict(noisy, timestep, *self._blind, self._text.prompt)
             guided = guided + (self._scales.hints - 1) * (told - blind)
         if self._scales.text != 1:
-            silent = self._predict(noisy, timestep, self._cond, self._text.negative)
+            silent = self._predict(noisy, timestep, *self._told, self._text.negative)
             guided = guided + (self._scales.text - 1) * (told - silent)
         return guided
 
-    def _predict(self, noisy: Tensor, timestep: int, cond: FrameConditioning, text: Tensor) -> Tensor:
+    def _predict(self, noisy: Tensor, timestep: int, cond: FrameConditioning, nearest: Tensor, text: Tensor) -> Tensor:
         at = torch.tensor([timestep], device=noisy.device)
-        said = self._network(network_input(noisy, self._hints, cond), at, text, cond)
+        said = self._network(network_input(noisy, self._hints, cond, nearest), at, text, cond)
         return predicted_latents(said.float(), noisy, at, self._prediction)

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -66,24 +66,36 @@ def write_fragment(data: Path, fragment: Fragment, losses: pa.Table) -> Path:
     path = fragment.path(data)
     said = json.dumps({"version": SCORE_VERSION, **asdict(fragment)}, sort_keys=True)
     with atomic(path) as temp:
-        pq.write_table(losses.cast(LOSSES).replace_schema_metadata({"longdance": said}), temp)
+        table = losses.cast(LOSSES).replace_schema_metadata({"longdance": said})
+        pq.write_table(table, temp, write_page_checksum=True)
     return path
 
 
-def is_scored(data: Path, fragment: Fragment) -> bool:
-    """Whether the fragment is there and whole (a parquet file ends in what names its rows)."""
-    path = fragment.path(data)
-    if not path.is_file():
-        return False
-    try:
-        return bool(pq.read_metadata(path).num_rows == len(fragment.samples) * (fragment.last - fragment.first))
-    except (pa.ArrowException, OSError):
-        return False
+def measured_until(data: Path, run: str, checkpoint: str, bank: str, shard: str, latents: str) -> dict[str, int]:
+    """How many losses each sample of a shard has, from k = 0 on without a gap. A damaged fragment is removed, so that
+    what it held is measured again."""
+    found: dict[str, int] = {}
+    for path in fragments(data, run, checkpoint, bank):
+        if path.name.rsplit("-", 3)[0] != Path(shard).stem:
+            continue
+        try:
+            said, _ = read_fragment(path)
+        except LedgerError:
+            path.unlink()
+            continue
+        if said["version"] == SCORE_VERSION and said["latents"] == latents:
+            for key in said["samples"]:
+                if said["first"] <= found.get(key, 0):
+                    found[key] = max(found.get(key, 0), said["last"])
+    return found
 
 
-def fragments(data: Path, run: str | None = None) -> Iterator[Path]:
-    """All finished fragments of a data set, or those of one run, by name."""
-    for path in sorted((data / "ledger").glob(f"{run[:12] if run else ''}*/*/*.parquet")):
+def fragments(
+    data: Path, run: str | None = None, checkpoint: str | None = None, bank: str | None = None
+) -> Iterator[Path]:
+    """All finished fragments of a data set, or those of one run, checkpoint and bank, by name."""
+    folder = f"{run[:12] if run else '*'}-{checkpoint[:12] if checkpoint else '*'}/{bank or '*'}"
+    for path in sorted((data / "ledger").glob(f"{folder}/*.parquet")):
         if not path.name.startswith("."):
             yield path
 
@@ -91,18 +103,29 @@ def fragments(data: Path, run: str | None = None) -> Iterator[Path]:
 def read_fragment(path: Path) -> tuple[dict[str, Any], pa.Table]:
     """(what `Fragment` says, its losses). Raises LedgerError for a file that is damaged or no fragment."""
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
         said = json.loads((table.schema.metadata or {})[b"longdance"])
     except (pa.ArrowException, OSError, KeyError, ValueError) as error:
         raise LedgerError(f"{path} is no whole fragment of the ledger ({error}): delete it and score again.") from error
     return said, table
 
 
-def catalog_rows(data: Path, paths: Sequence[Path]) -> tuple[list[dict[str, Any]], pa.Table]:
-    """Rows of the catalog's `ledgers` and of its `losses` for these fragments."""
+def catalog_rows(
+    data: Path, paths: Sequence[Path], warn: Callable[[str], None] | None = None
+) -> tuple[list[dict[str, Any]], pa.Table]:
+    """Rows of the catalog's `ledgers` and of its `losses` for these fragments.
+
+    Raises LedgerError for a damaged one; with `warn` it is left out and said.
+    """
     ledgers, tables = [], []
     for path in paths:
-        said, losses = read_fragment(path)
+        try:
+            said, losses = read_fragment(path)
+        except LedgerError as error:
+            if warn is None:
+                raise
+            warn(str(error))
+            continue
         ledgers.append(
             {
                 **{name: said[name] for name in ("run", "checkpoint", "stage", "bank", "shard", "latents")},

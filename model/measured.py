@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from model.config import TrainConfig, parse_config
-from model.errors import DataError, LedgerError, RunError
+from model.errors import DataError, LedgerError
 from model.initial import run_checkpoint
 from model.ledger import SCORE_VERSION, fragments, read_fragment
+from model.lineage import read_sources
 from model.samples import holdout_sources, read_samples
 from model.versions import read_version
 from model.worth import calibrated
@@ -57,11 +58,16 @@ class Judged:
 def judged_samples(data: Path, config: TrainConfig, parent: str | None) -> Judged:
     """The parent's samples (or all good ones) outside the hold-out; the good ones inside are the probes.
 
-    Those of a clip that a person dropped are not judged: they go whatever they are worth.
+    Those of a clip that a person dropped are not judged: they go whatever they are worth. Raises VersionError for a
+    parent that is not there, or whose samples' bytes have changed.
     """
     samples = read_samples(data)
     held = holdout_sources([sample.source_id for sample in samples], config.holdout)
-    chosen = {s.key for s in read_version(data, parent).samples} if parent else {s.key for s in samples if s.ok}
+    chosen = {s.key for s in samples if s.ok}
+    if parent:
+        base = read_version(data, parent)
+        base.check({s.key: s.mp4_sha256 for s in samples})
+        chosen = {s.key for s in base.samples}
     stays = [s for s in samples if s.key in chosen and s.decision != "drop"]
     keys = tuple(s.key for s in stays if s.source_id not in held)
     probes = tuple(s.key for s in samples if s.ok and s.source_id in held)
@@ -81,84 +87,109 @@ def require_holdout(data: Path, config: TrainConfig) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
+class Depths:
+    """How many losses of each sample are looked at: `k`, and `wider` of those that were measured again. What else a
+    ledger holds, for other purposes, changes nothing."""
+
+    k: int
+    wider: int = 0
+    keys: frozenset[str] = frozenset()
+
+    def of(self, keys: Sequence[str]) -> np.ndarray:
+        """One for each of these samples, (N,)."""
+        return np.array([max(self.k, self.wider) if key in self.keys else self.k for key in keys], int)
+
+
+@dataclass(frozen=True)
 class Losses:
-    """What a ledger says of N samples; NaN where it says nothing."""
+    """What a ledger says of N samples; NaN where it says nothing, and beyond a sample's depth."""
 
     values_NK: np.ndarray  # noqa: N815
     change_N: np.ndarray  # noqa: N815
     """How much changes in each clip."""
 
 
-def read_losses(data: Path, run: RunRef, bank: str, keys: Sequence[str], most_k: int) -> Losses:
+def read_losses(data: Path, run: RunRef, bank: str, keys: Sequence[str], depths: Depths) -> Losses:
     """A run's losses under a bank.
 
     Raises LedgerError if they were measured under another bank, at another checkpoint, on other latents or by an
-    older longdance, and if there are none.
+    older longdance, if there are none, and if a fragment is damaged.
     """
-    current = _current_latents(data, run.codec)
+    current, depth_N = current_latents(data, run.codec), depths.of(keys)
     place = {key: number for number, key in enumerate(keys)}
-    matrix, change, other = np.full((len(keys), most_k), np.nan), np.full(len(keys), np.nan), ""
-    for path in fragments(data, run.run_id):
+    matrix, change = np.full((len(keys), max(depths.k, depths.wider)), np.nan), np.full(len(keys), np.nan)
+    other = ""
+    for path in fragments(data, run.run_id, run.checkpoint, bank):
         said, table = read_fragment(path)
-        if said["checkpoint"] != run.checkpoint:
-            other = other or "at another checkpoint"
-        elif said["bank"] != bank:
-            other = other or f"under bank {said['bank']}, not {bank}"
-        elif said["latents"] not in current:
+        if said["latents"] not in current:
             other = other or "on latents that have changed since"
         elif said["version"] != SCORE_VERSION:
             other = other or "by another version of longdance"
         else:
             columns = (table[name].to_pylist() for name in ("sample_key", "k", "loss", "change"))
             for key, k, loss, changes in zip(*columns):
-                if key in place and k < most_k:
+                if key in place and k < depth_N[place[key]]:
                     matrix[place[key], k], change[place[key]] = loss, changes
     if np.isnan(matrix).all():
+        other = other or _elsewhere(data, run, bank)
         why = f"was measured {other}" if other else "is empty"
         raise LedgerError(f"The ledger of run {run.path} {why}: run `longdance score --run {run.path}`.")
     return Losses(matrix, change)
 
 
-def _current_latents(data: Path, codec: str) -> set[str]:
+def _elsewhere(data: Path, run: RunRef, bank: str) -> str:
+    """What a run's losses were measured under, if not this bank at this checkpoint."""
+    for path in fragments(data, run.run_id, run.checkpoint):
+        return f"under bank {path.parent.name}, not {bank}"
+    return "at another checkpoint" if any(fragments(data, run.run_id)) else ""
+
+
+def missing_losses(values_NK: np.ndarray, depth_N: np.ndarray) -> np.ndarray:
+    """Which samples have fewer losses than their depth, (N,)."""
+    within_NK = np.arange(values_NK.shape[1])[None] < depth_N[:, None]
+    return np.asarray((np.isnan(values_NK) & within_NK).any(1))
+
+
+def current_latents(data: Path, codec: str) -> set[str]:
     """The sha256 of the latents of shards that the data set has now."""
     shards = {(sample.shard, sample.shard_sha256) for sample in read_samples(data)}
     records = [read_json(path) for path in (data / "latents" / codec[:16]).glob("*.json")]
     return {record["sha256"] for record in records if (record["shard"], record["shard_sha256"]) in shards}
 
 
-def trained_sources(data: Path, run: RunRef, samples: Judged) -> frozenset[str]:
-    """The sources that an irreducible run was trained on. Raises RunError if no version says."""
-    if run.config.version is None:
-        raise RunError(
-            f"Run {run.path} was trained without a version, so it cannot be shown which sources it never saw: train "
-            "it with `--version` on a fold (`longdance prune` does so by itself)."
-        )
-    version = read_version(data, run.config.version)
-    return frozenset(samples.sources[sample.key] for sample in version.samples if sample.key in samples.sources)
+@dataclass(frozen=True)
+class Irreducible:
+    """The losses of N samples under models that never saw them."""
+
+    values_NK: np.ndarray  # noqa: N815
+    runs: list[list[str]]
+    """The ids of the runs behind each sample's."""
+    losses: int
+    """How many were measured, those of the probes among them."""
 
 
-def irreducible_losses(
-    data: Path, runs: Sequence[RunRef], bank: str, samples: Judged, most_k: int
-) -> tuple[np.ndarray, list[list[str]]]:
-    """(losses (N, K) of `samples.keys`, calibrated; the ids of the runs behind each sample's).
+def irreducible_losses(data: Path, runs: Sequence[RunRef], bank: str, samples: Judged, depths: Depths) -> Irreducible:
+    """The irreducible losses of `samples.keys`, calibrated on the probes.
 
-    Raises LedgerError if a sample has none: no run is left that never saw it, or nobody scored it.
+    Raises LedgerError if a sample has none: no run is left that never saw it, or nobody scored it. Raises RunError for
+    a run that does not say which sources its weights have seen.
     """
-    folds, seen = [], []
+    folds, seen, losses, depth_N = [], [], 0, depths.of(samples.all)
     for run in runs:
-        matrix = read_losses(data, run, bank, samples.all, most_k).values_NK
-        sources = trained_sources(data, run, samples)
+        sources = read_sources(run.path)
         saw = np.array([samples.sources[key] in sources for key in samples.all])
+        matrix = read_losses(data, run, bank, samples.all, depths).values_NK
         matrix[saw] = np.nan
         folds.append(matrix)
         seen.append(saw)
+        losses += int(depth_N[~saw].sum())
     probes = np.arange(len(samples.all)) >= len(samples.keys)
-    losses = calibrated(np.stack(folds), probes)[: len(samples.keys)]
-    missing = np.isnan(losses[:, 0])
+    values_NK = calibrated(np.stack(folds), probes)[: len(samples.keys)]
+    missing = missing_losses(values_NK, depth_N[: len(samples.keys)])
     if missing.any():
         raise LedgerError(
             f"{missing.sum()} of {len(missing)} samples have no irreducible loss (the first is "
             f"{samples.keys[int(missing.argmax())]}): score runs that were never trained on their sources."
         )
     used = [[run.run_id for run, saw in zip(runs, seen) if not saw[n]] for n in range(len(samples.keys))]
-    return losses, used
+    return Irreducible(values_NK, used, losses)

@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ def training_modules(entry: str = "train") -> list[str]:
     return sorted(found)
 
 
+@cache  # the code of a process does not change
 def code_hash(entry: str = "train") -> str:
     """Names the code that trains (or another entry): the sha256 of its modules' bytes."""
     return sha256_json([[name, sha256_file(_PACKAGE / f"{name}.py")] for name in training_modules(entry)])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,15 +19,15 @@ import numpy as np
 import pyarrow as pa
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
-from pydantic import Field
 
 from model.bank import Bank
 from model.conditioning import get_hint_noise
 from model.config import TrainConfig, _Frozen, parse_config
 from model.data import DataIndex, LatentReader, LatentSample, load_data
-from model.errors import PolicyError, RunError
+from model.errors import RunError
 from model.initial import check_codec_of_run, network_of_run, run_checkpoint
-from model.ledger import LOSSES, Fragment, is_scored, write_fragment
+from model.ledger import LOSSES, Fragment, measured_until, write_fragment
+from model.lineage import read_sources
 from model.memory import cap_memory
 from model.objective import Draws, Objective
 from model.policy import ScoreConfig
@@ -51,8 +51,6 @@ class ScoreJob(_Frozen):
     """`unseen`: only samples of sources that the run was not trained on."""
     keys: tuple[str, ...] | None = None
     """Only these of them."""
-    first: int = Field(0, ge=0, multiple_of=2)
-    """Begin at this k: what lies before is there already."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class Scorer:
 
     job: ScoreJob
     device: torch.device
-    _groups: dict[int, list[_Group]] = field(default_factory=dict)
+    _groups: dict[tuple[int, int], list[_Group]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         run, data = self.job.run, self.job.data
@@ -90,21 +88,35 @@ class Scorer:
         self.objective = Objective(self.network.config.prediction_type, noise)
         width = self.network.unet.config.cross_attention_dim
         self.text_of = TextTable(split.latents, config.encode, split.prompts, width)
-        self.trained_sources = _trained_sources(data, config)
+        self.trained_sources = read_sources(run) if self.job.select == "unseen" else frozenset()
 
-    def wanted(self) -> Iterator[tuple[Fragment, list[int]]]:
-        """Every fragment of the job, by shard, with its samples' places in the index."""
+    def wanted(self) -> list[tuple[Path, list[int]]]:
+        """The job's samples by the file of their latents, as places in the index."""
         keys = None if self.job.keys is None else set(self.job.keys)
         by_file: dict[Path, list[int]] = defaultdict(list)
         for place, sample in enumerate(self.reader.index.samples):
             unseen = self.job.select == "all" or sample.source_id not in self.trained_sources
             if unseen and (keys is None or sample.key in keys):
                 by_file[sample.path].append(place)
-        for path, places in sorted(by_file.items()):
-            yield self._fragment(path, places), places
+        return sorted(by_file.items())
 
-    def _fragment(self, path: Path, places: Sequence[int]) -> Fragment:
-        latents, config = read_json(path.with_suffix(".json")), self.job.config
+    def missing(self, path: Path, places: Sequence[int]) -> list[tuple[Fragment, list[int]]]:
+        """What is still to be measured of these samples of one file: a fragment for each k that some begin at."""
+        latents, samples = read_json(path.with_suffix(".json")), self.reader.index.samples
+        known = measured_until(
+            self.job.data, self.run_id, self.checkpoint, self.bank.id, latents["shard"], latents["sha256"]
+        )
+        by_first: dict[int, list[int]] = defaultdict(list)
+        for place in places:
+            by_first[known.get(samples[place].key, 0)].append(place)
+        return [
+            (self._fragment(latents, first, group), group)
+            for first, group in sorted(by_first.items())
+            if first < self.job.config.k
+        ]
+
+    def _fragment(self, latents: Mapping[str, Any], first: int, places: Sequence[int]) -> Fragment:
+        config = self.job.config
         return Fragment(
             run=self.run_id,
             checkpoint=self.checkpoint,
@@ -113,18 +125,18 @@ class Scorer:
             bank_config=config.bank.model_dump(mode="json"),
             shard=latents["shard"],
             latents=latents["sha256"],
-            first=self.job.first,
+            first=first,
             last=config.k,
             samples=tuple(self.reader.index.samples[place].key for place in places),
         )
 
     @torch.no_grad()
-    def losses(self, place: int) -> np.ndarray:
+    def losses(self, place: int, first: int = 0) -> np.ndarray:
         """The losses of one sample, for k from `first` to K, float32."""
         sample = self.reader.index.samples[place]
-        losses = np.empty(self.job.config.k - self.job.first, np.float32)
+        losses = np.empty(self.job.config.k - first, np.float32)
         text = self.text_of(sample.prompt).to(self.device)
-        for group in self._groups_of(sample):
+        for group in self._groups_of(sample, first):
             with self._precision():
                 loss_B = self.objective.losses(
                     self.network,
@@ -133,7 +145,7 @@ class Scorer:
                     group.draws,
                     text.expand(len(group.ks), -1, -1),
                 )
-            losses[np.array(group.ks) - self.job.first] = loss_B.cpu().numpy()
+            losses[np.array(group.ks) - first] = loss_B.cpu().numpy()
         return losses
 
     def change(self, place: int) -> float:
@@ -149,15 +161,16 @@ class Scorer:
         stacked = np.stack([read[window] for window in windows])
         return torch.from_numpy(stacked).to(self.device).float()
 
-    def _groups_of(self, sample: LatentSample) -> list[_Group]:
-        if sample.frames not in self._groups:
-            by_length: dict[int, list[int]] = defaultdict(list)
-            for k in range(self.job.first, self.job.config.k):
-                by_length[len(self.bank.window(k, sample.frames).frames)].append(k)
-            size = self.job.config.batch
-            parts = [ks[at : at + size] for ks in by_length.values() for at in range(0, len(ks), size)]
-            self._groups[sample.frames] = [self._group(tuple(ks), sample.frames) for ks in parts]
-        return self._groups[sample.frames]
+    def _groups_of(self, sample: LatentSample, first: int) -> list[_Group]:
+        """Blocks of ks that begin at multiples of the batch, wherever the measuring begins: the sums in a block come
+        out the same whatever was measured before."""
+        if (sample.frames, first) not in self._groups:
+            blocks: dict[tuple[int, int], list[int]] = defaultdict(list)
+            for k in range(first, self.job.config.k):
+                length = len(self.bank.window(k, sample.frames).frames)
+                blocks[length, k // self.job.config.batch].append(k)
+            self._groups[sample.frames, first] = [self._group(tuple(ks), sample.frames) for ks in blocks.values()]
+        return self._groups[sample.frames, first]
 
     def _group(self, ks: tuple[int, ...], frames: int) -> _Group:
         windows = tuple(self.bank.window(k, frames) for k in ks)
@@ -171,9 +184,9 @@ class Scorer:
             return nullcontext()
         return torch.autocast("cuda", {"bf16": torch.bfloat16, "fp16": torch.float16}[kind])
 
-    def table(self, places: Sequence[int]) -> pa.Table:
+    def table(self, places: Sequence[int], first: int = 0) -> pa.Table:
         """The rows of one fragment: sample by sample, then by k."""
-        ks = range(self.job.first, self.job.config.k)
+        ks = range(first, self.job.config.k)
         bank, count = self.bank, len(places)
         return pa.table(
             {
@@ -182,25 +195,18 @@ class Scorer:
                 "bin": [bank.bin(k) for k in ks] * count,
                 "k": list(ks) * count,
                 "log_snr": [bank.log_snr(k) for k in ks] * count,
-                "loss": np.concatenate([self.losses(place) for place in places]).astype(np.float64),
+                "loss": np.concatenate([self.losses(place, first) for place in places]).astype(np.float64),
                 "change": np.repeat([self.change(place) for place in places], len(ks)),
             },
             schema=LOSSES,
         )
 
 
-def _trained_sources(data: Path, config: TrainConfig) -> frozenset[str]:
-    split = load_data(data, config.encode, config.holdout, config.version)
-    return frozenset(sample.source_id for sample in split.train.samples)
-
-
 def score(job: ScoreJob, progress: Progress | None = None, rank: int = 0, processes: int = 1) -> list[Path]:
-    """Score what is not scored yet; this process does every `processes`-th shard. Returns its fragments' paths.
+    """Score what is not scored yet; this process does every `processes`-th shard. Returns the paths of what it wrote.
 
     Raises ModelError's kinds: no such run, no checkpoint, latents of another codec, an absent GPU.
     """
-    if job.first >= job.config.k:
-        raise PolicyError(f"Losses from {job.first} to {job.config.k} are none: give a k above {job.first}.")
     if not (job.run / "run.json").is_file():
         raise RunError(f"{job.run} is no run (it has no run.json): name the folder that `longdance train` made.")
     device = torch.device(resolve_device(job.config.device))
@@ -208,12 +214,11 @@ def score(job: ScoreJob, progress: Progress | None = None, rank: int = 0, proces
         torch.set_num_threads(job.config.threads)
     scorer = Scorer(job, device)
     cap_memory(device, scorer.train_config.vram_gib)
-    mine = list(scorer.wanted())[rank::processes]
+    mine = scorer.wanted()[rank::processes]
     total, done, paths = sum(len(places) for _, places in mine), 0, []
-    for fragment, places in mine:
-        if not is_scored(job.data, fragment):
-            write_fragment(job.data, fragment, scorer.table(places))
-        paths.append(fragment.path(job.data))
+    for file, places in mine:
+        for fragment, group in scorer.missing(file, places):
+            paths.append(write_fragment(job.data, fragment, scorer.table(group, fragment.first)))
         done += len(places)
         if progress:
             progress(done, total)

@@ -115,14 +115,19 @@ def decide_in_catalog(con: duckdb.DuckDBPyConnection, policy: Policy, evidence: 
 
 def check(policy: Policy, judged: pa.Table) -> None:
     """Raise PolicyError unless the policy can be carried out on these samples."""
-    if not len(judged):
-        raise PolicyError("There is no sample to judge: score a run on this data set first.")
+    check_strata(policy, judged)
     unknown = judged[policy.score].null_count
     if unknown:
         raise PolicyError(
             f"The score {policy.score!r} is unknown for {unknown} samples: it needs losses, and all but 'high_loss' "
             "and 'learnt' irreducible ones; score again, with a model that was not trained on them."
         )
+
+
+def check_strata(policy: Policy, judged: pa.Table) -> None:
+    """Raise PolicyError if there is nothing to judge or a stratum is empty; `judged` needs no scores for that."""
+    if not len(judged):
+        raise PolicyError("There is no sample to judge: score a run on this data set first.")
     for name in policy.strata:
         if name not in judged.column_names or judged[name].null_count == len(judged):
             raise PolicyError(f"The stratum {name!r} is empty, nothing is known of it: leave it out of 'strata'.")
@@ -131,6 +136,28 @@ def check(policy: Policy, judged: pa.Table) -> None:
             f"{len(judged)} samples in {policy.motion_strata} strata of motion leave one of them empty: lower "
             "'motion_strata'."
         )
+
+
+def strata_in_catalog(con: duckdb.DuckDBPyConnection, keys: Sequence[str], stage: str) -> pa.Table:
+    """What `check_strata` asks about these samples, before anything is scored."""
+    known = con.execute(
+        "SELECT ? AS stage, sample_key, motion_energy AS motion, source_id AS source "
+        "FROM samples JOIN clips USING (clip_id) WHERE sample_key IN (SELECT unnest(?))",
+        [stage, list(keys)],
+    )
+    return known.to_arrow_table()
+
+
+def shortfall(policy: Policy, judged: int, chosen: int) -> str:
+    """A sentence where strata or certainty let fewer samples be chosen than the fraction asks for; else nothing."""
+    asked = max(1, int(policy.fraction * judged))
+    if policy.score == "flags" or chosen >= asked:
+        return ""
+    why = [f"the cap of each stratum of {' and '.join(policy.strata)}"] if policy.strata else []
+    why += [f"a certainty of {policy.certainty:g}"] if policy.certainty > 0 else []
+    why += ["what a person kept"] if not why else []
+    said = f"Of the {asked} samples that {policy.fraction:g} asks for, {chosen} are chosen"
+    return f"{said}: {' and '.join(why)} allows no more."
 
 
 def weights_of(policy: Policy, keys: Iterable[str], rho: Mapping[str, float]) -> dict[str, float]:

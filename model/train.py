@@ -38,6 +38,7 @@ from model.config import TrainConfig, parse_config
 from model.data import SplitData, load_data
 from model.errors import ChannelCountError, ConfigError, DeviceError, ModelError, RunError
 from model.initial import check_codec_of_export, check_codec_of_run, initial_network, run_checkpoint
+from model.lineage import inherited_sources, write_sources
 from model.runs import differences, locked, open_run, read_record, run_identity, threads_of
 from model.text import TextTable, text_width
 from model.trainer import Trainer
@@ -156,6 +157,8 @@ def _begin(
         else:
             check_codec_of_export(Path(init), split.codec)
         load_codec(split.codec_folder).save(run_dir / "codec")
+        own = {sample.source_id for sample in split.train.samples}
+        write_sources(run_dir, own, inherited_sources(init, fork))
     open_run(run_dir, identity, parent, data)
     if not split.holdout.samples:
         say("notice", 0, text="No source is held out, so there is no validation: it needs two sources or more.")

@@ -92,10 +92,14 @@ def read_version(data: Path, name: str) -> Version:
     if not path.is_file():
         known = ", ".join(version_names(data)) or "there are none yet, `longdance prune` makes them"
         raise VersionError(f"Unknown version {name!r} in {data}: choose one of its versions ({known}).")
-    record = read_json(path)
-    samples = tuple(VersionSample(key, sha256, weight) for key, sha256, weight in record["samples"])
-    version = Version(record["name"], record["parent"], record["policy"], samples)
-    if version.hash != record["hash"]:
+    try:
+        record = read_json(path)
+        samples = tuple(VersionSample(key, sha256, weight) for key, sha256, weight in record["samples"])
+        version = Version(record["name"], record["parent"], record["policy"], samples)
+        whole = version.hash == record["hash"]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        whole = False
+    if not whole:
         raise VersionError(f"{path} was altered after it was written: restore it, or make a new version.")
     return version
 

@@ -7,6 +7,7 @@ loss: noise. Every column is standardised by itself, since losses of different l
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -223,8 +224,8 @@ def conditional_reliability(units_NU: np.ndarray, near_N: np.ndarray, bins: int 
     return float(max(0.0, 1 - np.mean(standard_error(units_NU, bins)[near_N] ** 2) / spread**2))
 
 
-def k_needed(k: int, reliability: float, wanted: float) -> int:
-    """The even K, between 2k and 8k, at which a reliability at k becomes the wanted one: by the Spearman-Brown
-    prophecy, k times the ratio of r / (1 - r), and a quarter more, as it is an estimate."""
+def k_needed(k: int, reliability: float, wanted: float, bins: int = 1) -> int:
+    """The K, between 2k and about 8k, at which a reliability at k becomes the wanted one: by the Spearman-Brown
+    prophecy, k times the ratio of r / (1 - r), and a quarter more, as it is an estimate. Whole rounds over the bins."""
     odds = wanted / (1 - wanted) * (1 - reliability) / max(reliability, 1e-9)
-    return 2 * round(k * min(8.0, max(2.0, 1.25 * odds)) / 2)
+    return 2 * bins * math.ceil(k * min(8.0, max(2.0, 1.25 * odds)) / (2 * bins))

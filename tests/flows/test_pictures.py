@@ -23,21 +23,28 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
-def test_ctrl_c_while_pictures_are_drawn_says_how_to_go_on_and_no_more(shown: Shown, tmp_path: Path) -> None:
+def interrupted(shown: Shown, out: Path) -> tuple[int, str, str, list[psutil.Process]]:
+    """Ctrl-C as soon as a report begins to draw: exit code, output, errors, and those that drew."""
     command = [sys.executable, "-m", "flows.cli", "report", "--data", str(shown.data.root), "--workers", "2"]
-    command += ["--out", str(tmp_path / "page.html")]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        [*command, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     deadline = time.monotonic() + 90
-    while not (tmp_path / "page_files").exists() and time.monotonic() < deadline:
+    while not out.with_name(f"{out.stem}_files").exists() and time.monotonic() < deadline:
         assert process.poll() is None, "it ended before it drew anything"
         time.sleep(0.01)
     workers = workers_of(psutil.Process(process.pid))
-    assert workers
     os.killpg(process.pid, signal.SIGINT)
     shown_text, said = process.communicate(timeout=60)
-    assert process.returncode == 130
+    return process.returncode, shown_text, said, workers
+
+
+def test_ctrl_c_while_pictures_are_drawn_says_how_to_go_on_and_no_more(shown: Shown, tmp_path: Path) -> None:
+    for number in range(8):  # there is little to draw: on a busy machine it may be done before the signal comes
+        code, shown_text, said, workers = interrupted(shown, tmp_path / f"page{number}.html")
+        if code != 0 and workers:
+            break
+    assert code == 130
     assert shown_text == ""
     assert [line for line in said.splitlines() if line] == ["Stopped. Run the same command again to go on."]
     psutil.wait_procs(workers, timeout=10)

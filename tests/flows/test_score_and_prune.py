@@ -31,7 +31,8 @@ STEPS = 4
 QUIET = {"steps": STEPS, "checkpoint_every": 2, "sample_every": 50, "validate_every": 50}
 PRUNE = [
     "--score", "rho", "--fraction", "0.2", "--set", "policy.motion_strata=2", "--set", "policy.cap=2",
-    "--set", "scoring.k=4", "--set", "scoring.bank.bins=2", "--set", "scoring.adaptive=false",
+    "--set", "scoring.k=4", "--set", "scoring.bank.bins=2", "--set", "scoring.batch=4",
+    "--set", "scoring.reliability=0.999", "--set", "scoring.most_k=16",
 ]  # fmt: skip
 
 
@@ -88,12 +89,41 @@ def test_a_prune_leaves_a_version_its_reasons_and_no_leak_and_killed_and_rerun_m
     assert {run for (run,) in rows(first, "SELECT DISTINCT run FROM losses")} == {
         run for (run,) in rows(first, "SELECT DISTINCT run FROM runs")
     } | {read_json(whole / "starter" / "run.json")["run_id"]}
-    # the same in another place, killed while it scored and while it trained a fold
-    for wanted in ("data/ledger/*/*/*.parquet", "starter-fold0*/checkpoints/step-*"):
+    # the same in another place, killed while it scored, while it trained a fold and in an adaptive round
+    assert list(first.glob("data/ledger/*/*/*-0004-*.parquet"))
+    for wanted in (
+        "starter-fold0*/checkpoints/step-*", "data/ledger/*/*/*.parquet", "data/ledger/*/*/*-0004-*.parquet"
+    ):  # fmt: skip
         kill_when(prune(second), server, second, wanted)
     done = finish(prune(second), server)
     assert done.returncode == 0, done.stdout + done.stderr
     assert made(second) == made(first)
+    # and once more, with everything there and a ledger that holds more than was asked for
+    done = finish([*prune(second)[:3], "score", "--data", str(second / "data"), "--run", str(second / "starter"),
+                   "--k", "32", "--set", "bank.bins=2", "--set", "batch=4"], server)  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert finish(prune(second), server).returncode == 0
+    assert made(second) == made(first)
+
+
+def test_folds_of_a_run_that_began_from_another_begin_where_that_one_did(whole, server, tmp_path):
+    root = Path(shutil.copytree(whole, tmp_path / "root"))
+    train(root / "data", root / "second", micro_config(**QUIET, init=f"run:{root / 'starter'}"))
+    command = prune(root)
+    command[command.index(str(root / "starter"))] = str(root / "second")
+    done = finish(command, server)
+    assert done.returncode == 0, done.stdout + done.stderr
+    folds = sorted(root.glob("second-fold*"))
+    assert len(folds) == 2
+    for fold in folds:
+        config = read_json(fold / "run.json")["identity"]["config"]
+        assert (config["init"], config["steps"]) == ("scratch", STEPS)  # half of both
+    seen = [set(read_json(fold / "sources.json")) for fold in folds]
+    assert not seen[0] & seen[1]
+    # a run that inherited every source gives no irreducible loss of any
+    done = finish([*prune(root), "--irreducible", str(root / "second")], server)
+    assert done.returncode == 2
+    assert "have no irreducible loss" in done.stderr.splitlines()[-1]
 
 
 def test_a_version_made_after_marks_on_the_served_page_honours_them(whole, server, tmp_path):
@@ -166,6 +196,8 @@ def test_mistakes_end_in_one_sentence_and_exit_code_2(whole, server, tmp_path):
         ({"--fraction": "1.5"}, "fraction"),
         ({"--run": str(tmp_path / "none")}, "is no run"),
         ({"--parent": "none-such"}, "Unknown version 'none-such'"),
+        ({"--name": "no/name"}, "'no/name' is not one"),
+        ({"--set": "policy.motion_strata=100"}, "leave one of them empty"),
     ):
         command = prune(root)
         for name, value in change.items():
@@ -182,10 +214,12 @@ def test_a_leak_stops_the_flow(whole, tmp_path):
     root = Path(shutil.copytree(whole, tmp_path / "root"))
     worth = {"evidence": "e", "sample_key": "s3c0v0", "irreducible_runs": ["run-a"]}
     for version, source, leaks in (("clean", "s4c0v0", False), ("dirty", "s3c1v0", True)):
-        run = {"run": f"run-{version}", "version": version, "stage": "starter"}
+        run = f"run-{version}"
         with open_catalog(root / "data" / "catalog.duckdb") as con:
-            tables = {"worth": [worth | {"evidence": version, "irreducible_runs": [run["run"]]}], "runs": [run]}
-            merge_tables(con, tables | {"version_samples": [{"version": version, "sample_key": source}]})
+            of_key = "SELECT source_id FROM samples JOIN clips USING (clip_id) WHERE sample_key = ?"
+            [(seen,)] = con.execute(of_key, [source]).fetchall()
+            tables = {"worth": [worth | {"evidence": version, "irreducible_runs": [run]}]}
+            merge_tables(con, tables | {"run_sources": [{"run": run, "source_id": seen}]})
         if leaks:
             with pytest.raises(LongdanceError, match="that is a leak"):
                 check_leaks(root / "data", version)

@@ -11,10 +11,10 @@ import pytest
 
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_decisions
-from model.errors import DataError, LedgerError, RunError
+from model.errors import DataError, LedgerError, RunError, VersionError
 from model.evidence import policy_record, version_samples, weigh
 from model.ledger import fragments, read_fragment
-from model.measured import RunRef, judged_samples, read_losses, require_holdout
+from model.measured import Depths, RunRef, judged_samples, read_losses, require_holdout
 from model.policy import BankConfig, ScoreConfig, policy
 from model.samples import read_samples
 from model.score import ScoreJob, score
@@ -34,9 +34,12 @@ def test_losses_come_back_as_they_were_written_by_sample_and_k(data, trained):
     score(ScoreJob(data=data, run=trained, config=CONFIG))
     run = RunRef.of(trained)
     keys = judged_samples(data, run.config, None).keys
-    found = read_losses(data, run, CONFIG.bank.hash[:16], keys, 64)
+    found = read_losses(data, run, CONFIG.bank.hash[:16], keys, Depths(4, 8, frozenset(keys[:1])))
     matrix = found.values_NK
+    assert matrix.shape == (len(keys), 8)
     assert np.isnan(matrix[:, 4:]).all()
+    shallow = read_losses(data, run, CONFIG.bank.hash[:16], keys, Depths(2)).values_NK
+    assert np.array_equal(shallow, matrix[:, :2])
     rows = [row for path in fragments(data) for row in read_fragment(path)[1].to_pylist()]
     for row in rows:
         if row["sample_key"] in keys:
@@ -70,11 +73,45 @@ def test_a_ledger_that_is_empty_of_another_bank_or_of_other_latents_is_refused(d
         weigh(data, run, [], CONFIG, HIGH, samples)
 
 
-def test_an_irreducible_run_must_say_what_it_was_trained_on_and_a_hold_out_must_be_there(data, trained):
+def test_a_flipped_bit_in_a_ledger_is_refused_and_measured_again(data, trained):
+    score(ScoreJob(data=data, run=trained, config=CONFIG))
+    path = next(fragments(data))
+    whole, rows = path.read_bytes(), read_fragment(path)[1]
+    value = rows["loss"].to_numpy()[0].tobytes()
+    at = whole.find(value)
+    assert at > 0
+    path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    run = RunRef.of(trained)
+    with pytest.raises(LedgerError, match="no whole fragment"):
+        weigh(data, run, [], CONFIG, HIGH, judged_samples(data, run.config, None))
+    score(ScoreJob(data=data, run=trained, config=CONFIG))
+    assert path.read_bytes() == whole
+
+
+def test_a_damaged_fragment_of_another_bank_stops_nothing(data, trained):
+    score(ScoreJob(data=data, run=trained, config=CONFIG))
+    mine = set(fragments(data))
+    score(ScoreJob(data=data, run=trained, config=CONFIG.model_copy(update={"bank": BankConfig(seed=1)})))
+    for path in set(fragments(data)) - mine:
+        path.write_bytes(path.read_bytes()[:-20])
+    run = RunRef.of(trained)
+    assert weigh(data, run, [], CONFIG, HIGH, judged_samples(data, run.config, None)).keys
+
+
+def test_a_parent_whose_samples_have_changed_is_refused(data, trained):
+    samples = read_samples(data)
+    write_version(data, version_of("before", None, {}, samples))
+    with open_catalog(data / "catalog.duckdb") as con:
+        con.execute("UPDATE sample_rows SET mp4_sha256 = 'other' WHERE sample_key = ?", [samples[0].key])
+    with pytest.raises(VersionError, match="have changed since version 'before'"):
+        judged_samples(data, RunRef.of(trained).config, "before")
+
+
+def test_a_run_that_saw_the_samples_is_refused_and_a_hold_out_must_be_there(data, trained):
     score(ScoreJob(data=data, run=trained, config=CONFIG))
     run = RunRef.of(trained)
     samples = judged_samples(data, run.config, None)
-    with pytest.raises(RunError, match="without a version"):
+    with pytest.raises(LedgerError, match="have no irreducible loss"):
         weigh(data, run, [run], CONFIG, policy(score="rho", strata=()), samples)
     with pytest.raises(DataError, match=r"No source of .* is held out"):
         require_holdout(data, micro_config(holdout=0))

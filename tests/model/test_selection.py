@@ -10,7 +10,7 @@ import pytest
 
 from model.errors import PolicyError
 from model.policy import Policy, policy
-from model.selection import catalog_judged, decide, judged_table, weights_of
+from model.selection import catalog_judged, decide, judged_table, shortfall, weights_of
 
 N = 200
 KEYS = [f"s{n:03d}" for n in range(N)]
@@ -144,6 +144,16 @@ def test_weights_rise_with_rho_from_1_to_2() -> None:
     assert weights[KEYS[-1]] == 2
     assert list(weights.values()) == sorted(weights.values())
     assert set(weights_of(policy(), KEYS, rho).values()) == {1.0}
+
+
+def test_what_caps_and_certainty_hold_back_is_said_in_numbers() -> None:
+    said = shortfall(policy(score="rho", fraction=0.1), 180, 10)
+    assert said == (
+        "Of the 18 samples that 0.1 asks for, 10 are chosen: the cap of each stratum of motion allows no more."
+    )
+    assert "certainty of 0.9" in shortfall(policy(score="rho", strata=(), certainty=0.9), 100, 3)
+    assert shortfall(policy(score="rho", fraction=0.1), 180, 18) == ""
+    assert shortfall(policy(score="flags"), 180, 0) == ""
 
 
 def test_mistakes_are_one_sentence() -> None:

@@ -1,0 +1,100 @@
+"""A run knows every source that its weights have seen, also through what they began from."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from model.errors import LedgerError, RunError
+from model.evidence import weigh
+from model.export import export_run
+from model.lineage import first_weights, read_sources
+from model.measured import RunRef, judged_samples
+from model.policy import BankConfig, ScoreConfig, policy
+from model.samples import read_samples
+from model.score import ScoreJob, score
+from model.train import train
+from model.versions import fold_version, write_version
+from tests.model.dataset import micro_config
+
+CONFIG = ScoreConfig(bank=BankConfig(bins=2, windows=2), k=4)
+SHORT = {"steps": 2, "sample_every": 50, "validate_every": 50}
+
+
+@pytest.fixture
+def data(dataset: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(dataset, tmp_path / "data"))
+
+
+@pytest.fixture
+def fold(data: Path) -> str:
+    """A version of some of the sources."""
+    samples = read_samples(data)
+    trained = judged_samples(data, micro_config(), None)
+    held = {s.source_id for s in samples} - {trained.sources[key] for key in trained.keys}
+    version = fold_version(samples, held, 0)
+    write_version(data, version)
+    return version.name
+
+
+def sources_of(data: Path, keys: set[str] | frozenset[str] | tuple[str, ...]) -> frozenset[str]:
+    return frozenset(s.source_id for s in read_samples(data) if s.key in keys)
+
+
+def test_a_run_has_seen_the_sources_of_its_own_training_and_no_others(data, trained, fold, tmp_path):
+    assert read_sources(trained) == sources_of(data, judged_samples(data, micro_config(), None).keys)
+    train(data, tmp_path / "half", micro_config(version=fold, **SHORT))
+    assert read_sources(tmp_path / "half") < read_sources(trained)
+
+
+@pytest.mark.parametrize("how", ["weights", "fork", "export", "weights of weights"])
+def test_what_the_first_weights_have_seen_is_inherited_however_they_came(data, trained, fold, tmp_path, how):
+    config = micro_config(version=fold, **SHORT)
+    if how == "fork":
+        train(data, tmp_path / "half", micro_config(version=fold, **{**SHORT, "steps": 6}), fork=trained)
+    elif how == "export":
+        made = export_run(trained, tmp_path / "out")
+        assert set(made["sources"]) == read_sources(trained)
+        train(data, tmp_path / "half", config.model_copy(update={"init": str(tmp_path / "out")}))
+    else:
+        start = trained
+        if how == "weights of weights":
+            start = tmp_path / "between"
+            train(data, start, config.model_copy(update={"init": f"run:{trained}"}))
+        train(data, tmp_path / "half", config.model_copy(update={"init": f"run:{start}"}))
+    assert read_sources(tmp_path / "half") == read_sources(trained)
+
+
+def test_a_run_that_began_with_weights_that_saw_everything_gives_no_irreducible_loss(data, trained, fold, tmp_path):
+    leaky = tmp_path / "leaky"
+    train(data, leaky, micro_config(version=fold, init=f"run:{trained}", **SHORT))
+    for run in (trained, leaky):
+        score(ScoreJob(data=data, run=run, config=CONFIG))
+    target = RunRef.of(trained)
+    samples = judged_samples(data, target.config, None)
+    with pytest.raises(LedgerError, match="have no irreducible loss"):
+        weigh(data, target, [RunRef.of(leaky)], CONFIG, policy(score="rho", strata=()), samples)
+
+
+def test_where_it_is_not_on_record_a_run_says_so_and_so_does_one_that_began_from_it(data, trained, tmp_path):
+    old = Path(shutil.copytree(trained, tmp_path / "old"))
+    (old / "sources.json").unlink()
+    train(data, tmp_path / "child", micro_config(init=f"run:{old}", **SHORT))
+    for run in (old, tmp_path / "child"):
+        with pytest.raises(RunError, match="does not say which sources"):
+            read_sources(run)
+    assert export_run(old, tmp_path / "out")["sources"] is None
+    train(data, tmp_path / "grandchild", micro_config(init=str(tmp_path / "out"), **SHORT))
+    assert json.loads((tmp_path / "grandchild" / "sources.json").read_text()) is None
+
+
+def test_a_chain_of_runs_leads_back_to_what_the_first_began_from(data, trained, tmp_path):
+    assert first_weights(micro_config(steps=7)) == ("scratch", 7)
+    train(data, tmp_path / "between", micro_config(init=f"run:{trained}", **SHORT))
+    assert first_weights(micro_config(steps=7, init=f"run:{tmp_path / 'between'}")) == ("scratch", 7 + 2 + 4)
+    shutil.rmtree(tmp_path / "between")
+    with pytest.raises(RunError, match=r"is gone.*fit\.init=scratch"):
+        first_weights(micro_config(init=f"run:{tmp_path / 'between'}"))
