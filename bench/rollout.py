@@ -51,7 +51,7 @@ from pipeline.pose_metrics import DancerFinder
 from pipeline.pose_model import pose_model_path
 
 OVERHEAD, GROWTH = 1.05, 0.05
-TURNS, WARM_UP, GROWTH_STEPS = 3, 9, 4
+TURNS, WARM_UP = 3, 9
 GPU_GIB, GPU_STEPS = 12.0, 30
 
 
@@ -170,8 +170,8 @@ def print_table(columns: dict[str, dict[str, Any]]) -> None:
             print(f"{name} by depth, {plan}: {', '.join(cells)}")
 
 
-def growth(run: Path, data: Path, out: Path) -> bool:
-    """Peak memory and seconds a frame at 181 and 724 frames, in processes of their own, with four steps a call.
+def growth(run: Path, data: Path, out: Path, steps: int) -> bool:
+    """Peak memory and seconds a frame at 181 and 724 frames, in processes of their own.
 
     The two take turns, and medians are compared: a shared machine's speed drifts.
     """
@@ -179,13 +179,14 @@ def growth(run: Path, data: Path, out: Path) -> bool:
     for _ in range(TURNS):
         for frames, rows in found.items():
             command = [sys.executable, __file__, "--child", str(frames), "--run", str(run), "--data", str(data)]
-            done = subprocess.run([*command, "--out", str(out)], capture_output=True, text=True, check=True)
+            command += ["--out", str(out), "--steps", str(steps), "--threads", str(torch.get_num_threads())]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
             peak, spent = (float(x) for x in done.stdout.split()[-2:])
             rows.append((peak, spent / frames))
     short, long = (np.median(rows, axis=0) for rows in found.values())
     for frames, (peak, seconds) in zip(found, (short, long)):
         print(
-            f"{frames} frames: peak {peak:.0f} MiB, {1000 * seconds:.1f} ms a frame ({GROWTH_STEPS} steps a call)",
+            f"{frames} frames: peak {peak:.0f} MiB, {1000 * seconds:.1f} ms a frame ({steps} steps a call)",
             flush=True,
         )
     memory, pace = long / short
@@ -193,12 +194,10 @@ def growth(run: Path, data: Path, out: Path) -> bool:
     return abs(memory - 1) <= GROWTH and abs(pace - 1) <= GROWTH
 
 
-def child(frames: int, run: Path, data: Path, out: Path) -> None:
+def child(frames: int, run: Path, data: Path, out: Path, steps: int) -> None:
     """One rollout, after a short one that starts everything; prints its process's peak in MiB and its seconds."""
     for length in (WARM_UP, frames):
-        prepared = prepare(
-            Request((run,), "origin", length, SamplingConfig(steps=GROWTH_STEPS, device="cpu"), overwrite=True)
-        )
+        prepared = prepare(Request((run,), "origin", length, SamplingConfig(steps=steps, device="cpu"), overwrite=True))
         clip = next(reference_clips(data, 1, prepared.picture, 0.0))
         started = time.perf_counter()
         generate_video(prepared, clip.frames_FHWC[0], out / f"growth-{length}.mp4")
@@ -276,6 +275,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--threads", type=int, default=min(2, os.cpu_count() or 1))
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a sampling setting")
+    parser.add_argument("--part", default="all", choices=["all", "plans", "growth"])
     parser.add_argument("--gpu", action="store_true")
     parser.add_argument("--device", default="cuda", choices=["cuda", "cpu"])
     parser.add_argument("--preset", default="sd15", choices=["sd15", "tiny"])
@@ -287,7 +287,7 @@ def main() -> None:
     if options.out is None:
         parser.error("--out is needed")
     if options.child:
-        child(options.child, options.run, options.data, options.out)
+        child(options.child, options.run, options.data, options.out, options.steps)
         return
     data = options.data or options.out / "data"
     if not data.is_dir():
@@ -299,8 +299,8 @@ def main() -> None:
     from flows.options import overrides
 
     sampling = sampling_config([run], {"device": "cpu", "steps": options.steps, **overrides(options.set)})
-    good = compare_plans(run, data, options.out, options.frames, sampling)
-    good &= growth(run, data, options.out)
+    good = options.part == "growth" or compare_plans(run, data, options.out, options.frames, sampling)
+    good &= options.part == "plans" or growth(run, data, options.out, options.steps)
     sys.exit(not good)
 
 

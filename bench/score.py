@@ -59,7 +59,7 @@ def prepared(scorer: Scorer, place: int) -> list:
     """Inputs of each forward pass of a sample."""
     if place not in _inputs:
         sample, made = scorer.reader.index.samples[place], []
-        for group in scorer._groups_of(sample):
+        for group in scorer._groups_of(sample, 0):
             latents = scorer._latents(place, group.windows)
             level = noise_to_signal_of(group.windows, scorer.objective.hint_noise, group.draws.hint_level_BF)
             cond = FrameConditioning.of(group.windows, level)

@@ -160,8 +160,8 @@ def _merge_sql(table: Table, rows_sql: str, columns: Sequence[str]) -> str:
     values = [quoted[column] for column in columns if column not in table.key]
     on = " AND ".join(f"old.{quoted[k]} = new.{quoted[k]}" for k in table.key)
     differs = " OR ".join(f"old.{v} IS DISTINCT FROM new.{v}" for v in values)
-    return f"""MERGE INTO {table.base} AS old USING {rows_sql} AS new ON {on}
-        WHEN MATCHED AND ({differs}) THEN UPDATE SET {", ".join(f"{v} = new.{v}" for v in values)}
+    update = f"WHEN MATCHED AND ({differs}) THEN UPDATE SET {', '.join(f'{v} = new.{v}' for v in values)}"
+    return f"""MERGE INTO {table.base} AS old USING {rows_sql} AS new ON {on} {update if values else ""}
         WHEN NOT MATCHED THEN INSERT ({", ".join(quoted.values())})
             VALUES ({", ".join(f"new.{q}" for q in quoted.values())})"""
 

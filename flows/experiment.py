@@ -11,6 +11,7 @@ from flows.folds import COMPARED
 from flows.score_and_prune import judge_stage, prune, train_to_end
 from flows.train_stage import built
 from model.policy import ScoreConfig, policy
+from pipeline.errors import LongdanceError
 from pipeline.files import read_json, write_bytes, write_json
 
 
@@ -31,6 +32,18 @@ def judge(root: Path, run: Path, windows: int, generated: int) -> dict[str, Any]
     found = {**settings, **asdict(judge_run(root, run, windows, generated))}
     write_json(kept, found)
     return found
+
+
+def keep_settings(out: Path, settings: dict[str, Any]) -> None:
+    """Note what all trainings in `out` share. Raises LongdanceError if it holds an experiment of something else."""
+    from model.runs import differences
+
+    path = out / "settings.json"
+    changed = differences(read_json(path), settings) if path.is_file() else []
+    if changed:
+        raise LongdanceError(f"{out} holds another experiment ({'; '.join(changed)}): name another --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(path, settings)
 
 
 @flow(name="experiment-prune", flow_run_name="experiment on {data}", persist_result=False)
@@ -63,7 +76,10 @@ def experiment_prune(
     from model.measured import RunRef
 
     root, run, out = built(data).root, run.expanduser().resolve(), out.expanduser().resolve()
-    config = RunRef.of(run).config
+    target = RunRef.of(run)
+    config = target.config
+    settings = {"run": target.run_id, "checkpoint": target.checkpoint, "data": str(root), "steps": steps}
+    keep_settings(out, {**settings, "fraction": fraction, "fit": fit or {}})
     decisive = policy(score="rho", fraction=fraction)
     evidence = judge_stage(root, run, decisive, ScoreConfig(), None, fit or {}, None, 1)
     versions: dict[str, str | None] = {"full": None}
@@ -74,10 +90,9 @@ def experiment_prune(
     was = config.model_dump(mode="json", exclude={"stage", "preset"})
     for seed in range(seeds):
         for name, version in versions.items():
-            settings = {**was, "init": f"run:{run}", "seed": 1000 + seed, "steps": steps, "version": version}
+            one = {**was, "init": f"run:{run}", "seed": 1000 + seed, "steps": steps, "version": version}
             child = out / f"{name}-seed{seed}"
-            child.parent.mkdir(parents=True, exist_ok=True)
-            train_to_end(root, child, train_config(config.stage, config.preset, **settings), None)
+            train_to_end(root, child, train_config(config.stage, config.preset, **one), None)
             judged = judge(root, child, windows, generated)
             found[name].append(Judgement(tuple(judged["bins"]), judged["psnr"]))
     text = "\n".join(

@@ -78,6 +78,7 @@ def score_and_prune(
     if not paths:
         raise LongdanceError("No run was given: name a trained run, for example --run runs/starter.")
     check_name(root, name)
+    check_stages(paths)
     merge_recorded(built(data))
     evidence = [judge_stage(root, run, policy, score, irreducible, fit or {}, parent, processes) for run in paths]
     groups = [[one] for one in evidence] if policy.combine == "each" else [evidence]
@@ -133,6 +134,17 @@ def check_name(root: Path, name: str | None) -> None:
 
     if name is not None:
         version_path(root, name)
+
+
+def check_stages(runs: Sequence[Path]) -> None:
+    """Raise LongdanceError if two runs are of one stage: their samples' scores could not be told apart."""
+    from model.measured import RunRef
+
+    stages: dict[str, Path] = {}
+    for run in runs:
+        other = stages.setdefault(RunRef.of(run).config.stage, run)
+        if other != run or runs.count(run) > 1:
+            raise LongdanceError(f"Runs {other} and {run} are of one stage: name one run a stage.")
 
 
 def check_early(root: Path, policy: Policy, samples: Any, stage: str) -> None:

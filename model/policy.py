@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from model.config import _Frozen
 from model.errors import PolicyError
@@ -67,6 +67,13 @@ class Policy(_Frozen):
     """Least bootstrap probability of being in the worst `fraction`, for a sample to go."""
     weights: Literal["none", "rho"] = "none"
     """`rho`: samples that stay weigh 1 to 2 by the rank of their rho, for a training with `prioritise`."""
+
+    @field_validator("weights")
+    @classmethod
+    def _of_one_stage(cls, value: str, info: ValidationInfo) -> str:
+        if value == "rho" and info.data.get("combine") != "each":
+            raise ValueError("weights by rho are those of one stage, so leave 'combine' at 'each'")
+        return value
 
     @field_validator("strata", mode="before")
     @classmethod

@@ -24,8 +24,9 @@ from model.bank import Bank
 from model.conditioning import get_hint_noise
 from model.config import TrainConfig, _Frozen, parse_config
 from model.data import DataIndex, LatentReader, LatentSample, load_data
-from model.errors import RunError
+from model.errors import DataError, RunError
 from model.initial import check_codec_of_run, network_of_run, run_checkpoint
+from model.latents import verify_latents
 from model.ledger import LOSSES, Fragment, measured_until, write_fragment
 from model.lineage import read_sources
 from model.memory import cap_memory
@@ -101,19 +102,24 @@ class Scorer:
         return sorted(by_file.items())
 
     def missing(self, path: Path, places: Sequence[int]) -> list[tuple[Fragment, list[int]]]:
-        """What is still to be measured of these samples of one file: a fragment for each k that some begin at."""
+        """What is still to be measured of these samples of one file: a fragment for each k that some begin at.
+
+        Raises DataError if the latents' bytes have changed.
+        """
         latents, samples = read_json(path.with_suffix(".json")), self.reader.index.samples
         known = measured_until(
             self.job.data, self.run_id, self.checkpoint, self.bank.id, latents["shard"], latents["sha256"]
         )
         by_first: dict[int, list[int]] = defaultdict(list)
         for place in places:
-            by_first[known.get(samples[place].key, 0)].append(place)
-        return [
-            (self._fragment(latents, first, group), group)
-            for first, group in sorted(by_first.items())
-            if first < self.job.config.k
-        ]
+            if (first := known.get(samples[place].key, 0)) < self.job.config.k:
+                by_first[first].append(place)
+        if by_first and not verify_latents(path.with_suffix(".json")):
+            raise DataError(
+                f"{path} is not as it was written, so what it holds cannot be scored: delete it and run "
+                f"`longdance encode --data {self.job.data}`."
+            )
+        return [(self._fragment(latents, first, group), group) for first, group in sorted(by_first.items())]
 
     def _fragment(self, latents: Mapping[str, Any], first: int, places: Sequence[int]) -> Fragment:
         config = self.job.config

@@ -140,10 +140,10 @@ def check_strata(policy: Policy, judged: pa.Table) -> None:
 
 def strata_in_catalog(con: duckdb.DuckDBPyConnection, keys: Sequence[str], stage: str) -> pa.Table:
     """What `check_strata` asks about these samples, before anything is scored."""
-    known = con.execute(
+    known = con.sql(
         "SELECT ? AS stage, sample_key, motion_energy AS motion, source_id AS source "
         "FROM samples JOIN clips USING (clip_id) WHERE sample_key IN (SELECT unnest(?))",
-        [stage, list(keys)],
+        params=[stage, list(keys)],
     )
     return known.to_arrow_table()
 

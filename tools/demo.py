@@ -53,10 +53,9 @@ def steps_of(out: Path, videos: int, seed: int, steps: int, frames: int) -> list
              ("build", f"{out}/raw", "--data", data, "--variants", "1")),
         Step("verify", "decodes every stored clip and checks every byte", ("verify", "--data", data)),
         *(training(stage, out, steps) for stage in WHY),
-        # The starter has seen these dancers: the two models, which must not have, begin where it began.
         Step("prune", "scores every sample, cross-fits two models, leaves out the worst, trains on what stays",
              ("prune", "--run", runs[1], "--data", data, "--score", "rho", "--name", "lean",
-              "--set=policy.motion_strata=2", f"--set=fit.steps={half}", f"--set=fit.init={SHOWCASE}", "--then-train",
+              "--set=policy.motion_strata=2", f"--set=fit.steps={half}", "--then-train",
               "--then-steps", str(half))),
         Step("generate", "makes a long video from the first picture of a clip and measures how it drifts",
              ("generate", "--runs", runs[0], lean, runs[2], "--clip", CLIP, "--data", data, "--plan", "streaming",

@@ -237,3 +237,11 @@ def test_thousands_of_rows_in_any_order_keep_one_row_a_key(path: Path) -> None:
         for start in range(0, len(numbers), 300):
             merge_clips(con, [clip(number) for number in numbers[start : start + 300]])
     assert table(path, "SELECT count(*), count(DISTINCT clip_id) FROM clips") == [(700, 700)]
+
+
+def test_rows_that_are_all_key_merge_once(path: Path) -> None:
+    row = {"run": "r", "source_id": "s"}
+    with open_catalog(path) as con:
+        for _ in range(2):
+            merge_tables(con, {"run_sources": [row, row]})
+        assert con.execute("FROM run_sources").fetchall() == [("r", "s")]

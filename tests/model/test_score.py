@@ -18,7 +18,7 @@ import torch
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
 from model.data import load_data
-from model.errors import PolicyError, RunError
+from model.errors import DataError, PolicyError, RunError
 from model.ledger import catalog_rows, fragments, read_fragment
 from model.policy import BankConfig, ScoreConfig, score_config
 from model.samples import read_samples
@@ -178,5 +178,12 @@ def test_fragments_become_rows_of_the_catalog_and_again_change_nothing(data, tra
 def test_mistakes_are_one_sentence(data, tmp_path, trained):
     with pytest.raises(RunError, match="is no run"):
         score(job(data, tmp_path / "none"))
-    with pytest.raises(PolicyError, match="k"):
-        score_config(k=7)
+    for wrong in ({"k": 7}, {"most_k": 5}, {"most_k": 10**9}):
+        with pytest.raises(PolicyError, match="k"):
+            score_config(**wrong)
+    latents = next(data.glob("latents/*/*.f16"))
+    content = bytearray(latents.read_bytes())
+    content[100] ^= 1
+    latents.write_bytes(content)
+    with pytest.raises(DataError, match=r"not as it was written.*longdance encode"):
+        score(job(data, trained))

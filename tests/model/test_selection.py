@@ -157,6 +157,9 @@ def test_what_caps_and_certainty_hold_back_is_said_in_numbers() -> None:
 
 
 def test_mistakes_are_one_sentence() -> None:
+    for wrong in ({"cap": float("inf")}, {"weights": "rho", "combine": "union"}):
+        with pytest.raises(PolicyError, match=next(iter(wrong))):
+            policy(**wrong)
     for wrong in ({"fraction": 0}, {"fraction": 1.0}, {"fraction": -0.1}, {"score": "worst"}, {"strata": ("colour",)}):
         with pytest.raises(PolicyError, match=next(iter(wrong))):
             policy(**wrong)

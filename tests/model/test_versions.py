@@ -121,6 +121,14 @@ def test_rows_of_a_version_go_into_the_catalog_twice_without_a_change(data):
             assert con.execute("SELECT count(*), sum(weight) FROM version_samples").fetchall() == [(5, 5.0)]
 
 
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"name": "one"}', b'{"samples": 3}', b"\xff\xfe"])
+def test_a_damaged_version_is_one_sentence(data, content):
+    version = version_of("one", None, {}, read_samples(data))
+    write_version(data, version).write_bytes(content)
+    with pytest.raises(VersionError, match="was altered after it was written"):
+        read_version(data, "one")
+
+
 def test_unknown_and_impossible_names_are_one_sentence(data):
     with pytest.raises(VersionError, match="Unknown version 'none'"):
         load_data(data, micro_encode(), 0.3, "none")
