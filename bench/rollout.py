@@ -186,7 +186,7 @@ def growth(run: Path, data: Path, out: Path, steps: int) -> bool:
     short, long = (np.median(rows, axis=0) for rows in found.values())
     for frames, (peak, seconds) in zip(found, (short, long)):
         print(
-            f"{frames} frames: peak {peak:.0f} MiB, {1000 * seconds:.1f} ms of processor a frame ({steps} steps a call)",
+            f"{frames} frames: peak {peak:.0f} MiB, {1000 * seconds:.1f} ms of processor a frame, {steps} steps a call",
             flush=True,
         )
     memory, pace = long / short
@@ -195,7 +195,7 @@ def growth(run: Path, data: Path, out: Path, steps: int) -> bool:
 
 
 def child(frames: int, run: Path, data: Path, out: Path, steps: int) -> None:
-    """One rollout, after a short one that starts everything; prints its process's peak in MiB and the processor's seconds."""
+    """One rollout, after a short one that starts everything; prints its peak in MiB and the processor's seconds."""
     for length in (WARM_UP, frames):
         prepared = prepare(Request((run,), "origin", length, SamplingConfig(steps=steps, device="cpu"), overwrite=True))
         clip = next(reference_clips(data, 1, prepared.picture, 0.0))
