@@ -51,7 +51,8 @@ from pipeline.pose_metrics import DancerFinder
 from pipeline.pose_model import pose_model_path
 
 OVERHEAD, GROWTH = 1.05, 0.05
-TURNS, WARM_UP = 3, 9
+TURNS = 3
+SHORT, LONG = 181, 724
 GPU_GIB, GPU_STEPS = 12.0, 30
 
 
@@ -175,7 +176,7 @@ def growth(run: Path, data: Path, out: Path, steps: int) -> bool:
 
     The two take turns, and medians are compared: a shared machine's speed drifts.
     """
-    found: dict[int, list[tuple[float, float]]] = {181: [], 724: []}
+    found: dict[int, list[tuple[float, float]]] = {SHORT: [], LONG: []}
     for _ in range(TURNS):
         for frames, rows in found.items():
             command = [sys.executable, __file__, "--child", str(frames), "--run", str(run), "--data", str(data)]
@@ -195,9 +196,11 @@ def growth(run: Path, data: Path, out: Path, steps: int) -> bool:
 
 
 def child(frames: int, run: Path, data: Path, out: Path, steps: int) -> None:
-    """One rollout, after a short one that starts everything; prints its peak in MiB and the processor's seconds."""
-    for length in (WARM_UP, frames):
-        prepared = prepare(Request((run,), "origin", length, SamplingConfig(steps=steps, device="cpu"), overwrite=True))
+    """One rollout, after a short one of a step a call that meets every shape of window; prints its peak in MiB and the processor's seconds."""
+    for length, of_call in ((SHORT, 1), (frames, steps)):
+        prepared = prepare(
+            Request((run,), "origin", length, SamplingConfig(steps=of_call, device="cpu"), overwrite=True)
+        )
         clip = next(reference_clips(data, 1, prepared.picture, 0.0))
         started = processor_seconds()
         generate_video(prepared, clip.frames_FHWC[0], out / f"growth-{length}.mp4")
