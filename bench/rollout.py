@@ -196,7 +196,7 @@ def growth(run: Path, data: Path, out: Path, steps: int) -> bool:
 
 
 def child(frames: int, run: Path, data: Path, out: Path, steps: int) -> None:
-    """One rollout, after a short one that meets every shape of window; prints its peak in MiB, the processor's seconds."""
+    """One rollout, after a short one that meets every shape of window; prints its peak in MiB and processor seconds."""
     for length, of_call in ((SHORT, 1), (frames, steps)):
         prepared = prepare(
             Request((run,), "origin", length, SamplingConfig(steps=of_call, device="cpu"), overwrite=True)
