@@ -115,7 +115,7 @@ GROUP BY source_id, path, stage, losses.run, losses.checkpoint, bank
 ORDER BY loss DESC, path, run, checkpoint, bank
 LIMIT 50
 """,
-        "Loss by source",
+        "Loss by source, of each run, checkpoint and bank by itself",
     ),
     "loss-against-camera": (
         """

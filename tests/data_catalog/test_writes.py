@@ -62,6 +62,7 @@ def test_every_merge_can_be_repeated(path: Path) -> None:
             merge_losses(con, [loss(0, 0.5), loss(1, 0.7)])
             merge_rollouts(con, [{"rollout": "x", "path": "x.mp4", "seed": 1, "metrics": {"psnr": 20.0}}])
             merge_tables(con, {"ledgers": [{"fragment": "f", "run": "r"}]})
+            merge_tables(con, {"run_sources": [{"run": "r", "source_id": "source-0"}]})
             merge_tables(con, {"worth": [{"evidence": "e", "sample_key": "clip-0-v0", "rho": 0.5}]})
             merge_decisions(con, [{"clip_id": "clip-0", "decided": datetime(2026, 11, 1), "decision": "keep"}])
     with open_catalog(path, read_only=True) as con:
