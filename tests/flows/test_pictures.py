@@ -46,7 +46,6 @@ def test_ctrl_c_while_pictures_are_drawn_says_how_to_go_on_and_no_more(shown: Sh
     assert code == 130
     assert shown_text == ""
     print(said)
-    assert next(line for line in said.splitlines() if line) == "Stopped. Run the same command again to go on."
-    assert "KeyboardInterrupt" not in said
+    assert [line for line in said.splitlines() if line] == ["Stopped. Run the same command again to go on."]
     psutil.wait_procs(workers, timeout=10)
     assert not any(worker.is_running() for worker in workers)
