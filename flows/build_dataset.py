@@ -34,8 +34,8 @@ Prepared = tuple[str, bytes, int]  # source id, path, bytes
 OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
 
 
-@task(name="hash sources", task_run_name="hash {first} and {more} more", **OPTIONS)
-def hash_batch(files: list[SourceFile], first: str, more: int) -> list[tuple[SourceFile, str, str | None, str]]:
+@task(name="hash sources", task_run_name="hash {what}", **OPTIONS)
+def hash_batch(files: list[SourceFile], what: str) -> list[tuple[SourceFile, str, str | None, str]]:
     """(file, source id, reject code or None, detail) of each file."""
     found: list[tuple[SourceFile, str, str | None, str]] = []
     for file in files:
@@ -46,16 +46,16 @@ def hash_batch(files: list[SourceFile], first: str, more: int) -> list[tuple[Sou
     return found
 
 
-@task(name="prepare sources", task_run_name="prepare {first} and {more} more", **OPTIONS)
+@task(name="prepare sources", task_run_name="prepare {what}", **OPTIONS)
 def prepare_batch(
-    root: Path, batch: list[tuple[str, bytes]], config: BuildConfig, model: Path, first: str, more: int
+    root: Path, batch: list[tuple[str, bytes]], config: BuildConfig, model: Path, what: str
 ) -> Counter[str]:
     """Analyse and tile a batch of sources."""
     return prepare_sources(DataFolder(root), batch, config, model)
 
 
-@task(name="encode clips", task_run_name="encode {clips} clips of shard {shard}", **OPTIONS)
-def encode_batch(root: Path, jobs: list[EncodeJob], config: BuildConfig, shard: int, clips: int) -> Counter[str]:
+@task(name="encode clips", task_run_name="encode {what}", **OPTIONS)
+def encode_batch(root: Path, jobs: list[EncodeJob], config: BuildConfig, what: str) -> Counter[str]:
     """Stage the samples of a batch of clips."""
     done: Counter[str] = Counter()
     for source_id, path, clip_ids in jobs:
@@ -69,7 +69,7 @@ def pack_batch(root: Path, clip_ids: list[str], config: BuildConfig, shard: int)
     return pack_shard(DataFolder(root), clip_ids, config)
 
 
-@flow(name="build-dataset", flow_run_name="build {data}", persist_result=False)
+@flow(name="build-dataset", flow_run_name="build {data.name}", persist_result=False)
 def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) -> dict[str, int]:  # noqa: B008
     """Build, or go on building, a data set.
 
@@ -165,7 +165,7 @@ class _Build:
         ids = {file: known.get((file.path, file.size, file.mtime_ns, file.inode)) for file in files}
         fresh = [file for file, source_id in ids.items() if source_id is None or source_id.startswith("path-")]
         futures = {
-            self.submit(hash_batch, files=batch, first=_shown(batch[0].path), more=len(batch) - 1): batch
+            self.submit(hash_batch, files=batch, what=_shown([f.path for f in batch])): batch
             for batch in batches(fresh, self.workers, smallest=8)
         }
         for _, found in self.results("hash", futures, len):
@@ -208,7 +208,7 @@ class _Build:
         futures = {
             self.submit(
                 prepare_batch, root=self.folder.root, batch=[s[:2] for s in batch], config=self.config, model=model,
-                first=_shown(batch[0][1]), more=len(batch) - 1,
+                what=_shown([path for _, path, _ in batch]),
             ): batch
             for batch in batches(todo, self.workers)
         }  # fmt: skip
@@ -229,7 +229,7 @@ class _Build:
                 part = group[start : start + per_task]
                 future = self.submit(
                     encode_batch, root=self.folder.root, jobs=encode_jobs(part), config=self.config,
-                    shard=number, clips=len(part),
+                    what=f"{len(part)} clip{'s' * (len(part) > 1)} of shard {number}",
                 )  # fmt: skip
                 futures[future] = (number, len(part))
                 waiting[number] += 1
@@ -249,6 +249,7 @@ class _Build:
             self.counters["shards_packed"] += 1
 
 
-def _shown(path: bytes) -> str:
-    """A file's name for a task run's name."""
-    return path.rpartition(b"/")[2].decode("utf-8", "replace")[:60].replace("{", "(").replace("}", ")")
+def _shown(paths: Sequence[bytes]) -> str:
+    """Files for a task run's name: the first one's name, and how many more there are."""
+    first = paths[0].rpartition(b"/")[2].decode("utf-8", "replace")[:60]
+    return first.replace("{", "(").replace("}", ")") + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")

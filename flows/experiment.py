@@ -15,7 +15,7 @@ from pipeline.errors import LongdanceError
 from pipeline.files import read_json, write_bytes, write_json
 
 
-@task(name="judge", task_run_name="judge {run}", **OPTIONS)
+@task(name="judge", task_run_name="judge {run.name}", **OPTIONS)
 def judge(root: Path, run: Path, windows: int, generated: int) -> dict[str, Any]:
     """A run's losses and picture quality on the hold-out, kept beside it."""
     from dataclasses import asdict
@@ -46,7 +46,7 @@ def keep_settings(out: Path, settings: dict[str, Any]) -> None:
     write_json(path, settings)
 
 
-@flow(name="experiment-prune", flow_run_name="experiment on {data}", persist_result=False)
+@flow(name="experiment-prune", flow_run_name="experiment on {data.name}", persist_result=False)
 def experiment_prune(
     data: Path,
     run: Path,

@@ -47,7 +47,7 @@ class Output:
     weights: dict[str, Path]
 
 
-@task(name="roll out", task_run_name="roll out {out}", **OPTIONS)
+@task(name="roll out", task_run_name="roll out {out.name}", **OPTIONS)
 def roll_out(prepared: Prepared, picture: np.ndarray, out: Path) -> Generated:
     """Every window of the plan, one after the other."""
     with Progress(f"generate {out.name}") as progress, progress.growing("windows") as grow:
@@ -58,7 +58,7 @@ def roll_out(prepared: Prepared, picture: np.ndarray, out: Path) -> Generated:
         return generate_video(prepared, picture, out, show)
 
 
-@task(name="measure drift", task_run_name="measure {output.out}", **OPTIONS)
+@task(name="measure drift", task_run_name="measure {output.out.name}", **OPTIONS)
 def measure_rollout(
     generated: Generated, prepared: Prepared, truth: RealClip | None, data: DataFolder | None, output: Output
 ) -> dict[str, Any]:
@@ -81,7 +81,7 @@ def measure_rollout(
     return report
 
 
-@flow(name="generate", flow_run_name="generate {out}", persist_result=False)
+@flow(name="generate", flow_run_name="generate {out.name}", persist_result=False)
 def generate(
     runs: list[Path],
     out: Path,

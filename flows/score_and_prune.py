@@ -35,7 +35,7 @@ SELECT run, count(*) AS sources FROM used JOIN run_sources USING (run, source_id
 """Sources that a run's weights have seen and whose irreducible loss it gave: there must be none."""
 
 
-@flow(name="score", flow_run_name="score {run}", persist_result=False)
+@flow(name="score", flow_run_name="score {run.name}", persist_result=False)
 def score_only(
     data: Path, run: Path, config: ScoreConfig = ScoreConfig(), select: str = "all", processes: int = 1  # noqa: B008
 ) -> int:  # fmt: skip
@@ -45,7 +45,7 @@ def score_only(
     return score_runs(root, [job], 1, processes)
 
 
-@flow(name="score-and-prune", flow_run_name="prune {data}", persist_result=False)
+@flow(name="score-and-prune", flow_run_name="prune {data.name}", persist_result=False)
 def score_and_prune(
     data: Path,
     runs: list[Path],

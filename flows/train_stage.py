@@ -35,7 +35,7 @@ Preset = Literal["tiny", "sd15"]
 STOPPED = 143  # 128 + SIGTERM, after a checkpoint
 
 
-@task(name="encode latents", task_run_name="encode latents of {root}", **OPTIONS)
+@task(name="encode latents", task_run_name="encode latents of {root.name}", **OPTIONS)
 def encode_latents(root: Path, config: TrainConfig, device: str) -> dict[str, int]:
     """Latents for every sample that has none; all of them are then in the catalog."""
     from model.latents import encode_dataset, latent_rows
@@ -50,7 +50,7 @@ def encode_latents(root: Path, config: TrainConfig, device: str) -> dict[str, in
     return {"samples": result.samples, "shards_encoded": result.encoded_shards, "shards_there": result.skipped_shards}
 
 
-@task(name="train", task_run_name="train {run}", **OPTIONS)
+@task(name="train", task_run_name="train {run.name}", **OPTIONS)
 def train_run(
     root: Path, run: Path, config: TrainConfig, processes: int, fork: Path | None, until: int | None = None
 ) -> dict[str, Any]:
@@ -83,7 +83,7 @@ def train_run(
     return ended
 
 
-@flow(name="train-stage", flow_run_name="train {stage} {run}", persist_result=False)
+@flow(name="train-stage", flow_run_name="train {stage} {run.name}", persist_result=False)
 def train_stage(
     stage: Stage,
     data: Path,
@@ -114,7 +114,7 @@ def train_stage(
     return train_run(folder.root, run, config, processes, fork and fork.expanduser().resolve(), until)
 
 
-@flow(name="encode-latents", flow_run_name="encode {data}", persist_result=False)
+@flow(name="encode-latents", flow_run_name="encode {data.name}", persist_result=False)
 def encode_only(data: Path, preset: Preset = "tiny", settings: dict[str, Any] | None = None) -> dict[str, int]:
     """Latents for every sample of a data set that has none, without training."""
     config = train_config("starter", preset, **absolute_folders(settings or {}))

@@ -20,9 +20,8 @@ def prefect_settings() -> None:
     for name, value in {
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
-        "PREFECT_LOGGING_EXTRA_LOGGERS": "pipeline,model,data_catalog",
-        "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
-        "PREFECT_LOGGING_LOGGERS_PREFECT_LEVEL": "WARNING",
+        "PREFECT_LOGGING_EXTRA_LOGGERS": "pipeline,model,data_catalog,flows",
+        "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # the terminal has bars; a server keeps every line
     }.items():
         os.environ.setdefault(name, value)
     from flows.runners import quiet_errors, quiet_exit, stop_on_ctrl_c

@@ -42,7 +42,7 @@ def stop(process: subprocess.Popen[Any]) -> None:
 def start_server(home: Path, port: int) -> subprocess.Popen[bytes]:
     """Start `prefect server` and wait until it answers."""
     home.mkdir(parents=True, exist_ok=True)
-    env = prefect_env(home, None)
+    env = prefect_env(home, None) | {"PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api"}
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "server.log").open("ab") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)

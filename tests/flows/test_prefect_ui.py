@@ -1,0 +1,63 @@
+"""What a user sees in Prefect's own pages, in a real browser: names that read well, progress, logs, tables, a form."""
+
+import io
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.flows.browser import open_browser, until
+from tests.flows.conftest import build, deploy_all
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with open_browser(tmp_path_factory.mktemp("profile")) as browser:
+        yield browser
+
+
+def newest(env: dict[str, str], kind: str, where: dict[str, Any]) -> dict[str, Any]:
+    """The first object that the server's API finds."""
+    url = f"{env['PREFECT_API_URL']}/{kind}/filter"
+    request = urllib.request.Request(url, json.dumps(where).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return dict(json.loads(answer.read())[0])
+
+
+def shows(chrome: Any, env: dict[str, str], page: str, *texts: str) -> None:
+    """Open a page of the UI and wait for every text; the picture of it lies in the browser's folder and is no blank."""
+    chrome.get(env["PREFECT_API_URL"].removesuffix("/api") + page)
+    for text in texts:
+        until(lambda text=text: text in chrome.find_element("tag name", "body").text, f"{page} shows {text!r}", 60)
+    picture = np.asarray(Image.open(io.BytesIO(chrome.get_screenshot_as_png())).convert("L"), float)
+    assert picture.std() > 5
+
+
+def test_a_build_reads_well_in_prefects_pages(raw, server, chrome, tmp_path):
+    build(raw, tmp_path / "my-dance", server)
+    run = newest(server, "flow_runs", {"flow_runs": {"name": {"any_": ["build my-dance"]}}})
+    shows(chrome, server, "/runs", "build my-dance")
+    shows(chrome, server, f"/runs/flow-run/{run['id']}", "build my-dance", "Completed", "prepare: 3 of 3")
+    shows(chrome, server, "/artifacts", "clips-by-verdict", "build-counters")
+
+
+def test_the_form_of_a_deployment_says_what_each_parameter_means(server, chrome):
+    env = deploy_all(server)
+    name = {"flows": {"name": {"any_": ["build-dataset"]}}}
+    form = f"/deployments/deployment/{newest(env, 'deployments', name)['id']}/run"
+    shows(chrome, env, form, "Folder of raw videos; it is only read.", "frames of a clip", "Validate parameters")
+
+
+def test_a_task_is_named_after_what_it_works_on(raw, server, tmp_path):
+    build(raw, tmp_path / "named", server)
+    run = newest(server, "flow_runs", {"flow_runs": {"name": {"any_": ["build named"]}}})
+    where = {"flow_runs": {"id": {"any_": [run["id"]]}}, "task_runs": {"name": {"like_": "hash "}}}
+    name = newest(server, "task_runs", where)["name"]
+    assert name.startswith("hash ")
+    assert Path(name.removeprefix("hash ").split(" and ")[0]).suffix == ".mp4"
+    assert "and 0 more" not in name
