@@ -59,7 +59,7 @@ def steps_of(out: Path, videos: int, seed: int, steps: int, frames: int) -> list
               "--then-steps", str(half))),
         Step("generate", "makes a long video from the first picture of a clip and measures how it drifts",
              ("generate", "--runs", runs[0], lean, runs[2], "--clip", CLIP, "--data", data, "--plan", "streaming",
-              "--frames", str(frames), "--steps", "5", "--temperature", "0.3", "--out", f"{out}/generated.mp4")),
+              "--frames", str(frames), "--steps", "5", "--temperature", "0.5", "--out", f"{out}/generated.mp4")),
         Step("report", "one page to look at it all", ("report", "--data", data)),
     ]  # fmt: skip
 

@@ -3,10 +3,9 @@
     python tools/showcase.py             # into showcase-work/; run it again and it goes on
     python tools/showcase.py --dry-run   # the commands alone
 
-One core, 45 minutes where nothing else runs. It stops half-way through its schedule (`--until`), where the same
-command without it would go on. The dancers are of another seed than the demo's: the demo's own are new to it. The
-result, `showcase/`, is what the repository holds: float16 weights with their codec, and origin.json, which says
-from how many steps, of which seed and data, with which sha256.
+One core, an hour and a half where nothing else runs. The dancers are of another seed than the demo's: the demo's own
+are new to it. The result, `showcase/`, is what the repository holds: float16 weights with their codec, and
+origin.json, which says from how many steps, of which seed, data and sources, with which sha256.
 """
 
 import argparse
@@ -22,7 +21,7 @@ SETTINGS = {
 }  # fmt: skip
 
 
-def steps_of(out: Path, weights: Path, videos: int, seed: int, until: int) -> list[Step]:
+def steps_of(out: Path, weights: Path, videos: int, seed: int) -> list[Step]:
     """Draw, build, train, export."""
     raw, data, run = f"{out}/raw", f"{out}/data", f"{out}/run"
     given = tuple(f"--set={name}={value}" for name, value in SETTINGS.items())
@@ -32,7 +31,7 @@ def steps_of(out: Path, weights: Path, videos: int, seed: int, until: int) -> li
         Step(
             "train any",
             "teaches all three stages at once",
-            ("train", "any", "--data", data, "--run", run, "--until", str(until), *given),
+            ("train", "any", "--data", data, "--run", run, *given),
         ),
         Step("export", "stores the weights", ("export", "--run", run, "--out", str(weights), "--half")),
     ]
@@ -45,10 +44,9 @@ def main() -> None:
     parser.add_argument("--weights", type=Path, default=Path("showcase"), help="a new folder; an old one is replaced")
     parser.add_argument("--videos", type=int, default=40)
     parser.add_argument("--seed", type=int, default=2026)
-    parser.add_argument("--until", type=int, default=5000, help="step of the training to stop at")
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
-    steps = steps_of(options.out, options.weights, options.videos, options.seed, options.until)
+    steps = steps_of(options.out, options.weights, options.videos, options.seed)
     if options.dry_run:
         print("\n".join(step.command for step in steps))
         return
