@@ -27,10 +27,11 @@ from model.config import EncodeConfig
 from model.errors import CodecError, DataError
 from model.samples import Sample, read_samples
 from model.text import prompts_of, write_text
-from pipeline.files import atomic, atomic_folder, read_json, sha256_file, write_json
+from pipeline.files import atomic, atomic_folder, in_turn, read_json, sha256_file, write_json
 from pipeline.shards import read_member
 
 Progress = Callable[[int, int], None]
+LOCK = "codecs/.lock"  # two trainings that begin together encode once
 """Called with (done, total)."""
 
 
@@ -73,8 +74,14 @@ def codec_folder(data: Path, config: EncodeConfig) -> Path:
 def prepare_codec(data: Path, config: EncodeConfig, samples: Sequence[Sample], device: str = "cpu") -> Codec:
     """The data set's codec for this config: loaded, or made once and kept (a PCA stays as samples are added)."""
     folder = codec_folder(data, config)
-    if folder.is_dir():
-        return load_codec(folder, device)
+    if not folder.is_dir():
+        with in_turn(data / LOCK):
+            if not folder.is_dir():
+                _make_codec(folder, data, config, samples, device)
+    return load_codec(folder, device)
+
+
+def _make_codec(folder: Path, data: Path, config: EncodeConfig, samples: Sequence[Sample], device: str) -> None:
     codec: Codec
     if config.codec == "embedded":
         codec = fit_patch_codec(_fit_frames(data, config, samples), config.patch, config.channels)
@@ -84,7 +91,6 @@ def prepare_codec(data: Path, config: EncodeConfig, samples: Sequence[Sample], d
         codec = KLCodec(config.codec, config.picture, device)
     with atomic_folder(folder) as temp:
         codec.save(temp)
-    return load_codec(folder, device)
 
 
 def _saved_codec(config: EncodeConfig, device: str) -> Codec:
@@ -130,8 +136,10 @@ def encode_dataset(
     for shard, members in sorted(by_shard.items()):
         path = manifest_path(data, codec.hash, shard, members[0].shard_sha256)
         if not _is_complete(path):
-            encode_shard(data, shard, members, codec)
-            encoded += 1
+            with in_turn(data / LOCK):
+                if not _is_complete(path):
+                    encode_shard(data, shard, members, codec)
+                    encoded += 1
         manifests.append(path)
         done += len(members)
         if progress:

@@ -140,3 +140,12 @@ def exclusive(path: Path, refusal: str) -> Iterator[None]:
         except BlockingIOError as error:
             raise LongdanceError(refusal) from error
         yield
+
+
+@contextlib.contextmanager
+def in_turn(path: Path) -> Iterator[None]:
+    """Wait for a lock that ends with its process, and hold it: who comes second finds the work of the first."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield

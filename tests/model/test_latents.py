@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -133,3 +135,32 @@ def test_the_folder_of_a_codec_does_not_depend_on_the_prompt(data: Path) -> None
     config = micro_encode()
     assert codec_folder(data, config) == codec_folder(data, config.model_copy(update={"prompt": "a cat"}))
     assert dataclasses.is_dataclass(encode_dataset(data, config))
+
+
+def test_two_trainings_that_begin_together_encode_once_between_them(data: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from model.latents import encode_dataset\n"
+        "from tests.model.dataset import micro_encode\n"
+        "print('ready', flush=True); sys.stdin.readline()\n"
+        "print(encode_dataset(Path(sys.argv[1]), micro_encode()).encoded_shards)"
+    )
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(data)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    for process in both:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    encoded = []
+    for process in both:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    for process in both:
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == 0
+        encoded.append(int(out))
+    assert sum(encoded) == len({sample.shard for sample in read_samples(data)})
+    assert all(verify_latents(path) for path in encode_dataset(data, micro_encode()).manifests)
