@@ -168,7 +168,7 @@ def _merge_sql(table: Table, rows_sql: str, columns: Sequence[str]) -> str:
 
 def _refuse_contradictions(con: Connection, name: str, table: Table) -> None:
     """Raise RowError if one key comes with two contents."""
-    key = ", ".join(table.key)
+    key = _quoted(table.key)
     twice = con.execute(
         f"SELECT {key} FROM (SELECT DISTINCT * FROM incoming) GROUP BY {key} HAVING count(*) > 1 ORDER BY {key} LIMIT 1"
     ).fetchall()
@@ -178,7 +178,7 @@ def _refuse_contradictions(con: Connection, name: str, table: Table) -> None:
 
 def _refuse_frozen_changes(con: Connection, name: str, table: Table) -> None:
     """Raise RowError if a frozen column of a row that exists would change."""
-    key = ", ".join(table.key)
+    key = _quoted(table.key)
     changed = " OR ".join(f"old.{column} IS DISTINCT FROM new.{column}" for column in table.frozen)
     frozen = con.execute(
         f"SELECT {key} FROM {table.base} old JOIN incoming new USING ({key}) WHERE {changed} ORDER BY {key} LIMIT 1"
@@ -188,6 +188,11 @@ def _refuse_frozen_changes(con: Connection, name: str, table: Table) -> None:
             f"{name}: {_key_text(table, frozen[0])} exists and its {', '.join(table.frozen)} cannot change: "
             "use another name."
         )
+
+
+def _quoted(columns: Sequence[str]) -> str:
+    """`window` is a word of SQL's own."""
+    return ", ".join(f'"{column}"' for column in columns)
 
 
 def _key_text(table: Table, values: Sequence[Any]) -> str:

@@ -14,15 +14,16 @@ logger = logging.getLogger(__name__)
 
 def merge_ledger(root: Path) -> int:
     """Put fragments that the catalog does not have yet into `ledgers` and `losses`; how many fragments."""
-    from model.ledger import catalog_rows, fragments
+    from model.ledger import catalog_rows, fragments, in_order
 
     with open_catalog(DataFolder(root).catalog) as con:
         known = {name for (name,) in con.execute("SELECT fragment FROM ledgers").fetchall()}
     fresh = [path for path in fragments(root) if str(path.relative_to(root)) not in known]
-    for start in range(0, len(fresh), 64):  # short transactions: readers get in between
-        ledgers, losses = catalog_rows(root, fresh[start : start + 64], lambda said: logger.warning("%s", said))
-        with open_catalog(DataFolder(root).catalog) as con:
-            merge_tables(con, {"losses": losses, "ledgers": ledgers})
+    for group in in_order(root, fresh):
+        for start in range(0, len(group), 64):  # short transactions: readers get in between
+            ledgers, losses = catalog_rows(root, group[start : start + 64], lambda said: logger.warning("%s", said))
+            with open_catalog(DataFolder(root).catalog) as con:
+                merge_tables(con, {"losses": losses, "ledgers": ledgers})
     return len(fresh)
 
 

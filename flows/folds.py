@@ -37,19 +37,21 @@ def fold_of(root: Path, target: Any, fold: int, settings: Mapping[str, Any]) -> 
 
     Where the target began from another run, so with the weights that this one saw all sources in, a fold begins where
     that one did, with half the steps of both. Raises DataError (nothing is held out), VersionError (no source in the
-    fold), ConfigError, RunError.
+    fold), ConfigError, RunError (a run of the chain is gone, or its first weights have seen these sources).
     """
     from model.config import train_config
-    from model.lineage import first_weights
-    from model.measured import require_holdout
+    from model.lineage import as_from_the_first
+    from model.measured import require_holdout, require_unseen
     from model.samples import read_samples
     from model.versions import fold_version
 
     version = fold_version(read_samples(root), require_holdout(root, target.config), fold, FOLDS)
-    was = target.config.model_dump(mode="json", exclude={"stage", "preset"})
+    was = target.config.model_dump(mode="json", exclude={"stage"})
     given = absolute_folders(settings)
-    init, steps = ("", target.config.steps) if "init" in given else first_weights(target.config)
-    changed = {"init": init, "steps": max(1, steps // 2), "version": version.name, "prioritise": False}
-    config = train_config(target.config.stage, target.config.preset, **{**was, **changed, **given})
+    changed = {"steps": target.config.steps} if "init" in given else as_from_the_first(target.config)
+    changed |= {"steps": max(1, changed["steps"] // 2), "version": version.name, "prioritise": False}
+    settings = {**was, **changed, **given}
+    config = train_config(target.config.stage, settings.pop("preset"), **settings)
+    require_unseen(root, config.init)
     named = f"{target.path.name}-{version.name}-{sha256_json(config.model_dump(mode='json'))[:6]}"
     return Fold(version, config, target.path.with_name(named))

@@ -105,7 +105,7 @@ def judge_stage(
     processes: int,
 ) -> Any:
     """Score one run and what its irreducible losses come from, with more losses near the cut; its Evidence."""
-    from model.measured import RunRef, judged_samples, require_holdout
+    from model.measured import RunRef, check_irreducible, judged_samples, require_holdout
     from model.rounds import weigh_in_rounds
 
     target = RunRef.of(run)
@@ -115,14 +115,15 @@ def judge_stage(
     if not others and needs_folds(policy):
         require_holdout(root, target.config)
         others = [fit_fold(root, target, fold, fit) for fold in range(FOLDS)]
+    folds = [RunRef.of(other) for other in others]
+    check_irreducible(target, folds, samples)
     for other in others:
         register_sources(root, other)
 
     def measure(k: int, keys: Sequence[str] | None) -> None:
-        jobs = score_jobs(run, others, score.model_copy(update={"k": k}), keys)
+        jobs = score_jobs(run, others, score.model_copy(update={"k": k}), keys, parent)
         score_runs(root, jobs, len(jobs), processes)
 
-    folds = [RunRef.of(other) for other in others]
     _, found = weigh_in_rounds(root, target, folds, score, policy, samples, measure)
     keep_evidence(root, found)
     return found
@@ -156,10 +157,14 @@ def check_early(root: Path, policy: Policy, samples: Any, stage: str) -> None:
 
 
 def score_jobs(
-    run: Path, others: Sequence[Path], config: ScoreConfig, keys: Sequence[str] | None = None
+    run: Path,
+    others: Sequence[Path],
+    config: ScoreConfig,
+    keys: Sequence[str] | None = None,
+    version: str | None = None,
 ) -> list[dict[str, Any]]:
-    """The run on every sample, the others on what they never saw."""
-    same = {"config": config.model_dump(mode="json"), "keys": keys}
+    """The run on every sample (of a version), the others on what they never saw."""
+    same = {"config": config.model_dump(mode="json"), "keys": keys, "version": version}
     return [{**same, "run": run}, *({**same, "run": other, "select": "unseen"} for other in others)]
 
 

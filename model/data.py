@@ -13,7 +13,7 @@ import numpy as np
 
 from model.config import EncodeConfig
 from model.errors import DataError
-from model.latents import codec_folder, manifest_path
+from model.latents import codec_folder, manifest_path, read_manifest
 from model.samples import Sample, holdout_sources, read_samples
 from model.text import prompts_of
 from model.versions import Version, read_version
@@ -146,9 +146,12 @@ def _locate(
 
 
 def _read_manifest(data: Path, path: Path) -> tuple[Path, dict, dict[str, dict]]:
-    if not path.is_file():
-        raise DataError(f"Some samples of {data} have no latents yet: run `longdance encode --data {data}`.")
-    record = read_json(path)
+    record = read_manifest(path)
+    if record is None:
+        raise DataError(
+            f"Some samples of {data} have no latents yet: run `longdance encode --data {data}`, with "
+            "the encode settings that they are wanted for."
+        )
     latents = path.parent / record["file"]
     if not latents.is_file() or latents.stat().st_size != record["bytes"]:
         raise DataError(f"{latents} is missing or cut short: run `longdance encode --data {data}` to mend it.")

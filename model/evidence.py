@@ -19,9 +19,9 @@ from model.ledger import SCORE_VERSION
 from model.measured import Depths, Judged, RunRef, current_latents, irreducible_losses, missing_losses, read_losses
 from model.policy import Policy, ScoreConfig
 from model.samples import Sample
+from model.selection import chooses_highest
 from model.versions import read_version
 from model.worth import (
-    HIGHEST_GOES,
     Worth,
     certainty,
     conditional_reliability,
@@ -85,7 +85,7 @@ def weigh(
     units, sure = worth.units.get(policy.score), np.full(len(samples.keys), np.nan)
     unplaced = np.zeros(len(samples.keys), bool)
     if units is not None:
-        sure = certainty(units, policy.fraction, HIGHEST_GOES[policy.score])
+        sure = certainty(units, policy.fraction, chooses_highest(policy))
         unplaced = near_cut(sure)
     if near is not None:
         unplaced = np.isin(samples.keys, near)
@@ -148,7 +148,7 @@ def _identity(
         "irreducible": sorted(run.checkpoint for run in irreducible),
         "bank": config.bank.hash[:16],
         "scoring": [SCORE_VERSION, config.k, *rounds],
-        "score": [policy.score, policy.fraction],
+        "score": [policy.score, policy.fraction, chooses_highest(policy)],
         "keys": list(samples.keys),
         "probes": list(samples.probes),
         "latents": sorted(current_latents(data, target.codec)),

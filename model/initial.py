@@ -9,12 +9,12 @@ import torch
 
 from model.checkpoint import CheckpointInfo, load_checkpoint, newest_checkpoint
 from model.codec import CODEC_FILE, load_codec
-from model.config import TrainConfig
+from model.config import TrainConfig, parse_config
 from model.errors import CodecError, ConfigError, ModelError, RunError, WeightsError
 from model.lean import make_lean
 from model.lora import add_lora, is_lora, merge_lora
+from model.runs import read_record
 from model.unet import PRESETS, UNetPreset, VideoUNet
-from pipeline.files import read_json
 
 
 def initial_network(config: TrainConfig, latent_channels: int, text_width: int) -> VideoUNet:
@@ -104,7 +104,7 @@ def run_checkpoint(run_dir: Path) -> CheckpointInfo:
 def network_of_run(run_dir: Path) -> VideoUNet:
     """A run's network with its averaged weights, LoRA merged, on the CPU. Raises RunError, CheckpointError."""
     state = load_checkpoint(run_checkpoint(run_dir))
-    config = TrainConfig.model_validate(read_json(run_dir / "run.json")["identity"]["config"])
+    config = parse_config(read_record(run_dir)["identity"]["config"])
     network = VideoUNet.from_config(state.network)
     if config.train == "lora":
         add_lora(network, config.lora_rank)
@@ -115,7 +115,7 @@ def network_of_run(run_dir: Path) -> VideoUNet:
 
 def check_codec_of_run(run_dir: Path, codec: str) -> None:
     """Raise CodecError unless the run at `run_dir` was trained on latents of `codec`."""
-    trained = read_json(run_dir / "run.json")["identity"]["data"]["codec"]
+    trained = read_record(run_dir)["identity"]["data"]["codec"]
     if trained != codec:
         raise CodecError(
             f"Run {run_dir} was trained on latents of codec {trained[:12]}, this data set's are of {codec[:12]}: "

@@ -150,11 +150,18 @@ def encode_dataset(
     return EncodeResult(codec.hash, folder, tuple(manifests), len(samples), encoded, skipped)
 
 
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """What a shard's manifest of latents says; None if it is not there or damaged, so that they are to be made anew."""
+    try:
+        record = read_json(path)
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and {"bytes", "sha256", "samples", "shape"} <= set(record) else None
+
+
 def _is_complete(manifest: Path) -> bool:
-    if not manifest.is_file():
-        return False
-    latents = manifest.with_suffix(".f16")
-    return latents.is_file() and latents.stat().st_size == read_json(manifest)["bytes"]
+    record, latents = read_manifest(manifest), manifest.with_suffix(".f16")
+    return record is not None and latents.is_file() and latents.stat().st_size == record["bytes"]
 
 
 def encode_shard(data: Path, shard: str, samples: Sequence[Sample], codec: Codec) -> dict[str, Any]:

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.errors import LedgerError
-from pipeline.files import atomic, sha256_file, sha256_json
+from pipeline.files import atomic, read_json, sha256_file, sha256_json
 
 SCORE_VERSION = 2
 """Part of a fragment's identity: raised when the same run, bank and bytes would give other losses."""
@@ -55,10 +56,15 @@ class Fragment:
         """Hex sha256 of all that the losses follow from."""
         return sha256_json([SCORE_VERSION, asdict(self)])
 
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        return f"{Path(self.shard).stem}-{self.first:04d}-{self.last:04d}-{self.identity[:12]}.parquet"
+
     def path(self, data: Path) -> Path:
         """Where it lies."""
         folder = data / "ledger" / f"{self.run[:12]}-{self.checkpoint[:12]}" / self.bank
-        return folder / f"{Path(self.shard).stem}-{self.first:04d}-{self.last:04d}-{self.identity[:12]}.parquet"
+        return folder / self.name
 
 
 def write_fragment(data: Path, fragment: Fragment, losses: pa.Table) -> Path:
@@ -105,9 +111,52 @@ def read_fragment(path: Path) -> tuple[dict[str, Any], pa.Table]:
     try:
         table = pq.read_table(path, page_checksum_verification=True)
         said = json.loads((table.schema.metadata or {})[b"longdance"])
-    except (pa.ArrowException, OSError, KeyError, ValueError) as error:
-        raise LedgerError(f"{path} is no whole fragment of the ledger ({error}): delete it and score again.") from error
+        wrong = _wrong(path, said, table)
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        wrong = str(error)
+    if wrong:
+        raise LedgerError(f"{path} is no whole fragment of the ledger ({wrong}): delete it and score again.")
     return said, table
+
+
+def _wrong(path: Path, said: dict[str, Any], table: pa.Table) -> str:
+    """What a flipped bit in the footer, which has no checksum, has changed; empty if nothing."""
+    if said["version"] != SCORE_VERSION:
+        return ""  # of another longdance, which named and shaped it in its own way
+    if not table.schema.equals(LOSSES):
+        return "its columns are others"
+    if Fragment(**{field.name: said[field.name] for field in fields(Fragment)}).name != path.name:
+        return "what it says does not fit its name"
+    return ""
+
+
+def in_order(data: Path, paths: Iterable[Path]) -> list[list[Path]]:
+    """Fragments in rounds, for a catalog in which the last one merged holds: those of latents that are gone first,
+    and no two of one run, bank and shard in a round, which might hold the same losses."""
+    current = {read_json(path).get("sha256") for path in (data / "latents").glob("*/*.json") if _whole(path)}
+    stale = {path: _latents(path) not in current for path in paths}
+    rounds: dict[tuple[bool, int], list[Path]] = {}
+    met: Counter[tuple[bool, Path, str]] = Counter()
+    for path in sorted(stale):
+        place = (stale[path], path.parent, path.name.rsplit("-", 3)[0])
+        rounds.setdefault((not stale[path], met[place]), []).append(path)
+        met[place] += 1
+    return [rounds[number] for number in sorted(rounds)]
+
+
+def _whole(path: Path) -> bool:
+    try:
+        return isinstance(read_json(path), dict)
+    except (OSError, ValueError):
+        return False
+
+
+def _latents(path: Path) -> str:
+    """The latents that a fragment is of; empty for a damaged one, which nobody merges."""
+    try:
+        return str(json.loads((pq.read_schema(path).metadata or {})[b"longdance"])["latents"])
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError):
+        return ""
 
 
 def catalog_rows(

@@ -5,11 +5,13 @@ An irreducible loss means something only where the model never saw the sample, n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import Any
 
 from model.config import TrainConfig, parse_config
 from model.errors import RunError
+from model.runs import read_record
 from pipeline.files import read_json, write_json
 
 SOURCES = "sources.json"
@@ -23,10 +25,11 @@ def inherited_sources(init: str, fork: Path | None) -> frozenset[str] | None:
         return seen_sources(fork)
     if init.startswith("run:"):
         return seen_sources(Path(init.removeprefix("run:")))
-    origin = Path(init) / ORIGIN
+    inner = Path(init) / "unet"  # a pipeline's folder: its network may be an export of ours
+    origin = (inner if inner.is_dir() else Path(init)) / ORIGIN
     if not origin.is_file():
         return frozenset()  # scratch, or weights that others trained
-    seen = read_json(origin).get("sources")
+    seen = _noted(origin, lambda said: said.get("sources"))
     return None if seen is None else frozenset(seen)
 
 
@@ -38,8 +41,19 @@ def write_sources(run_dir: Path, own: Iterable[str], inherited: frozenset[str] |
 def seen_sources(run_dir: Path) -> frozenset[str] | None:
     """Ids of the sources that a run's weights have seen; None where that is not on record."""
     path = run_dir / SOURCES
-    seen = read_json(path) if path.is_file() else None
+    seen = _noted(path, lambda said: said) if path.is_file() else None
     return None if seen is None else frozenset(seen)
+
+
+def _noted(path: Path, part: Callable[[Any], Any]) -> list[str] | None:
+    """The list of sources in a file, None where it says null. Raises RunError for a damaged one."""
+    try:
+        seen = part(read_json(path))
+        if seen is None or (isinstance(seen, list) and all(isinstance(one, str) for one in seen)):
+            return seen
+    except (ValueError, AttributeError):
+        pass
+    raise RunError(f"{path}, which says what weights have seen, is damaged: restore it, or train again.")
 
 
 def read_sources(run_dir: Path) -> frozenset[str]:
@@ -53,19 +67,24 @@ def read_sources(run_dir: Path) -> frozenset[str]:
     return seen
 
 
-def first_weights(config: TrainConfig) -> tuple[str, int]:
-    """(what the first run of a chain of `init=run:` began from, the steps of all runs in it).
+def as_from_the_first(config: TrainConfig) -> dict[str, Any]:
+    """Settings of one training that does what a chain of `init=run:` did: what its first run began from and the
+    network that this was, the steps of all its runs, and all that learnt in any of them.
 
-    Raises RunError if a run of the chain is gone.
+    Raises RunError if a run of the chain is gone or damaged.
     """
-    steps, init = config.steps, config.init
-    while init.startswith("run:"):
+    chain = [config]
+    while (init := chain[-1].init).startswith("run:"):
         folder = Path(init.removeprefix("run:"))
         if not (folder / "run.json").is_file():
             raise RunError(
                 f"{folder}, which the weights began from, is gone, so nothing can be trained as they were on other "
                 "sources: put it back, or say what to begin from by --set fit.init=scratch."
             )
-        before = parse_config(read_json(folder / "run.json")["identity"]["config"])
-        steps, init = steps + before.steps, before.init
-    return init, steps
+        chain.append(parse_config(read_record(folder)["identity"]["config"]))
+    first, learnt = chain[-1], {one.train for one in chain}
+    return {
+        **{name: getattr(first, name) for name in ("preset", "init", "network", "prediction")},
+        "steps": sum(one.steps for one in chain),
+        "train": next(most for most in ("all", "lora", "new") if most in learnt),
+    }

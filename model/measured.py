@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from model.config import TrainConfig, parse_config
-from model.errors import DataError, LedgerError
+from model.errors import DataError, LedgerError, RunError
 from model.initial import run_checkpoint
+from model.latents import read_manifest
 from model.ledger import SCORE_VERSION, fragments, read_fragment
-from model.lineage import read_sources
+from model.lineage import inherited_sources, read_sources
+from model.runs import read_record
 from model.samples import holdout_sources, read_samples
 from model.versions import read_version
 from model.worth import calibrated
-from pipeline.files import read_json
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class RunRef:
     def of(cls, path: Path) -> RunRef:
         """Raises RunError, CheckpointError."""
         info = run_checkpoint(path)
-        record = read_json(path / "run.json")
+        record = read_record(path)
         identity = record["identity"]
         config = parse_config(identity["config"])
         return cls(path, record["run_id"], info.sha256, identity["data"]["codec"], config)
@@ -64,7 +65,7 @@ def judged_samples(data: Path, config: TrainConfig, parent: str | None) -> Judge
     samples = read_samples(data)
     held = holdout_sources([sample.source_id for sample in samples], config.holdout)
     chosen = {s.key for s in samples if s.ok}
-    if parent:
+    if parent is not None:
         base = read_version(data, parent)
         base.check({s.key: s.mp4_sha256 for s in samples})
         chosen = {s.key for s in base.samples}
@@ -84,6 +85,44 @@ def require_holdout(data: Path, config: TrainConfig) -> frozenset[str]:
             "irreducible loss needs some; train with a hold-out, on two sources or more."
         )
     return held
+
+
+def require_unseen(data: Path, init: str) -> None:
+    """Raise RunError if weights to begin with have seen sources of this data set."""
+    seen = inherited_sources(init, None)
+    sources = {sample.source_id for sample in read_samples(data)}
+    if seen is None or seen & sources:
+        known = "an unknown number" if seen is None else f"{len(seen & sources)}"
+        raise RunError(
+            f"{init}, which the run began from, has seen {known} of the sources of {data}, so nothing that begins "
+            "there can say what is irreducible: say what to begin from by --set fit.init=scratch."
+        )
+
+
+def check_irreducible(target: RunRef, runs: Sequence[RunRef], samples: Judged) -> None:
+    """Raise RunError unless these runs' losses can stand beside the target's: of one stage and codec, one for every
+    sample that never saw its source, and held-out samples that none saw, which set several runs against each other."""
+    seen = []
+    for run in runs:
+        seen.append(read_sources(run.path))
+        of = {"stage": (run.config.stage, target.config.stage), "codec": (run.codec[:12], target.codec[:12])}
+        for name, (its, wanted) in of.items():
+            if its != wanted:
+                raise RunError(
+                    f"Run {run.path} is of {name} {its}, {target.path} of {wanted}: an irreducible loss of its samples "
+                    f"comes from a run of the same {name}."
+                )
+    without = [key for key in samples.keys if all(samples.sources[key] in sources for sources in seen)]
+    if runs and without:
+        raise RunError(
+            f"{len(without)} of {len(samples.keys)} samples have no irreducible loss (the first is {without[0]}): "
+            "every run that was given has seen its source; give runs that were trained without it."
+        )
+    if len(runs) > 1 and all(any(samples.sources[key] in sources for sources in seen) for key in samples.probes):
+        raise RunError(
+            f"Nothing sets the {len(runs)} irreducible runs against each other: of the samples that run {target.path} "
+            "holds out, there is none that they never saw; train all of them with one hold-out."
+        )
 
 
 @dataclass(frozen=True)
@@ -153,8 +192,8 @@ def missing_losses(values_NK: np.ndarray, depth_N: np.ndarray) -> np.ndarray:
 def current_latents(data: Path, codec: str) -> set[str]:
     """The sha256 of the latents of shards that the data set has now."""
     shards = {(sample.shard, sample.shard_sha256) for sample in read_samples(data)}
-    records = [read_json(path) for path in (data / "latents" / codec[:16]).glob("*.json")]
-    return {record["sha256"] for record in records if (record["shard"], record["shard_sha256"]) in shards}
+    records = [read_manifest(path) for path in (data / "latents" / codec[:16]).glob("*.json")]
+    return {record["sha256"] for record in records if record and (record["shard"], record["shard_sha256"]) in shards}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ class BankConfig(_Frozen):
     seed: int = Field(0, ge=0)
     bins: int = Field(4, ge=1, le=100)
     """Parts of equal probability of the training timesteps, so also of log-SNR."""
-    windows: int = Field(4, ge=1)
+    windows: int = Field(4, ge=1, le=10_000)
     """Windows of a clip that the pairs are spread over, the same for all clips of one length."""
     plan: str = "origin"
 
@@ -33,7 +33,7 @@ class ScoreConfig(_Frozen):
     """Losses per sample: antithetic pairs, so an even number."""
     batch: int = Field(8, ge=1)
     """Windows of one sample in a forward pass at most. Samples never share one."""
-    threads: int = Field(1, ge=1)
+    threads: int = Field(1, ge=1, le=1024)
     """On a CPU, of each process: sums come out the same to the last bit for the same number only."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     adaptive: bool = True
@@ -64,7 +64,8 @@ class Policy(_Frozen):
     """Parts of equal size by motion energy."""
     cap: float = Field(1.0, gt=0, le=1000)
     certainty: float = Field(0.0, ge=0, lt=1)
-    """Least bootstrap probability of being in the worst `fraction`, for a sample to go."""
+    """Least bootstrap probability of being in the chosen `fraction` (the worst, unless the policy keeps or is turned
+    round), for a sample to be chosen."""
     weights: Literal["none", "rho"] = "none"
     """`rho`: samples that stay weigh 1 to 2 by the rank of their rho, for a training with `prioritise`."""
 

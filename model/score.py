@@ -32,6 +32,7 @@ from model.lineage import read_sources
 from model.memory import cap_memory
 from model.objective import Draws, Objective
 from model.policy import ScoreConfig
+from model.runs import read_record
 from model.stages import Window, get_stage
 from model.text import TextTable
 from model.train import resolve_device
@@ -52,6 +53,8 @@ class ScoreJob(_Frozen):
     """`unseen`: only samples of sources that the run was not trained on."""
     keys: tuple[str, ...] | None = None
     """Only these of them."""
+    version: str | None = None
+    """The samples of a version, whatever the thresholds say of them by now; without one, all good ones."""
 
 
 @dataclass(frozen=True)
@@ -74,10 +77,10 @@ class Scorer:
     def __post_init__(self) -> None:
         run, data = self.job.run, self.job.data
         info = run_checkpoint(run)
-        record = read_json(run / "run.json")
+        record = read_record(run)
         self.train_config: TrainConfig = parse_config(record["identity"]["config"])
         config = self.train_config
-        split = load_data(data, config.encode, config.holdout)
+        split = load_data(data, config.encode, config.holdout, self.job.version)
         check_codec_of_run(run, split.codec)
         self.run_id, self.checkpoint = record["run_id"], info.sha256
         self.bank = Bank(self.job.config.bank, config.stage)
@@ -117,7 +120,7 @@ class Scorer:
         if by_first and not verify_latents(path.with_suffix(".json")):
             raise DataError(
                 f"{path} is not as it was written, so what it holds cannot be scored: delete it and run "
-                f"`longdance encode --data {self.job.data}`."
+                f"`longdance encode --data {self.job.data}` with the run's encode settings."
             )
         return [(self._fragment(latents, first, group), group) for first, group in sorted(by_first.items())]
 
@@ -220,14 +223,15 @@ def score(job: ScoreJob, progress: Progress | None = None, rank: int = 0, proces
         torch.set_num_threads(job.config.threads)
     scorer = Scorer(job, device)
     cap_memory(device, scorer.train_config.vram_gib)
-    mine = scorer.wanted()[rank::processes]
+    wanted = scorer.wanted()
+    mine, all_of = wanted[rank::processes], sum(len(places) for _, places in wanted)
     total, done, paths = sum(len(places) for _, places in mine), 0, []
     for file, places in mine:
         for fragment, group in scorer.missing(file, places):
             paths.append(write_fragment(job.data, fragment, scorer.table(group, fragment.first)))
         done += len(places)
         if progress:
-            progress(done, total)
+            progress(round(done / total * all_of), all_of)
     return paths
 
 

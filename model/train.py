@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import json
+import shutil
 import signal
 import sys
 import time
@@ -138,7 +139,7 @@ def _begin(
     """Open the run; a new one first gets its codec, and its parent's checkpoint if it is a fork."""
     remove_temps(run_dir)
     parent, init = None, identity["config"]["init"]
-    if _unstarted(run_dir) and differences(read_record(run_dir)["identity"], identity):
+    if _unstarted(run_dir) and _begun_otherwise(run_dir, identity):
         say("notice", 0, text="Nothing of this run was kept under its earlier settings: it begins anew.")
         (run_dir / "run.json").unlink()
     if (run_dir / "run.json").is_file():
@@ -151,6 +152,7 @@ def _begin(
         if fork is not None:
             parent = _parent(fork, "fork", split)
             _check_fork(fork, parent["step"], identity["config"])
+            shutil.rmtree(step_folder(run_dir / "checkpoints", parent["step"]), ignore_errors=True)  # a killed start's
             _copy_checkpoint(run_checkpoint(fork), run_dir / "checkpoints", identity["config"]["keep"])
         elif init.startswith("run:"):
             parent = _parent(Path(init.removeprefix("run:")), "weights", split)
@@ -175,6 +177,17 @@ def _unstarted(run_dir: Path) -> bool:
     """Whether a run was begun and has no checkpoint, nor ever had one: a mistyped setting, mostly."""
     kept = list_checkpoints(run_dir / "checkpoints") or (run_dir / HISTORY).exists()
     return (run_dir / "run.json").is_file() and not kept
+
+
+def _begun_otherwise(run_dir: Path, identity: dict[str, Any]) -> bool:
+    """Whether a run's settings, or the weights of the run that it begins from, are others than those on record."""
+    record, init = read_record(run_dir), identity["config"]["init"]
+    if differences(record["identity"], identity):
+        return True
+    parent = record["parent"]
+    if not parent or parent["kind"] != "weights" or not init.startswith("run:"):
+        return False
+    return bool(parent["checkpoint"] != run_checkpoint(Path(init.removeprefix("run:"))).sha256)
 
 
 def _strangers(run_dir: Path, fork: Path | None) -> list[Path]:

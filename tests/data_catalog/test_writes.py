@@ -153,6 +153,14 @@ def test_the_same_row_twice_in_one_merge_is_one_row(path: Path) -> None:
     assert table(path, "SELECT clip_id FROM clips") == [("clip-0",)]
 
 
+def test_losses_that_come_twice_are_one_row_or_one_sentence(path: Path) -> None:
+    with open_catalog(path) as con:
+        merge_losses(con, [loss(0, 0.5), loss(0, 0.5), loss(1, 0.25)])
+        with pytest.raises(RowError, match=r"'clip-0-v0'.*comes twice with different contents"):
+            merge_losses(con, [loss(0, 0.5), loss(0, 0.75)])
+    assert table(path, "SELECT k, loss FROM losses ORDER BY k") == [(0, 0.5), (1, 0.25)]
+
+
 def test_a_shard_registered_again_forgets_the_samples_that_it_no_longer_holds(path: Path) -> None:
     with open_catalog(path) as con:
         register_shards(con, [{"shard": "a.tar", "samples": 2}], [sample(0), sample(1)])

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from flows.folds import fold_of
+from model.errors import RunError
 from model.measured import RunRef
 from model.train import train
 from tests.model.dataset import make_dataset, micro_config, micro_encode
@@ -42,3 +43,14 @@ def test_settings_given_come_first_and_other_settings_are_other_runs(root: Path)
     assert plain.run == fold_of(root / "data", target, 0, {}).run
     gone = SimpleNamespace(config=target.config.model_copy(update={"init": "run:/nowhere"}), path=target.path)
     assert fold_of(root / "data", gone, 0, {"init": "scratch"}).config.init == "scratch"
+
+
+def test_weights_that_have_seen_these_sources_begin_no_fold(root: Path) -> None:
+    from model.export import export_run
+
+    export_run(root / "first", root / "export")
+    train(root / "data", root / "third", micro_config(steps=2, init=str(root / "export"), **SHORT))
+    target = RunRef.of(root / "third")
+    with pytest.raises(RunError, match=r"has seen .* of the sources.*fit\.init=scratch"):
+        fold_of(root / "data", target, 0, {})
+    assert fold_of(root / "data", target, 0, {"init": "scratch"}).config.init == "scratch"

@@ -20,9 +20,12 @@ from flows.evidence_rows import restore_evidence
 from flows.score_and_prune import LEAKS, check_leaks
 from flows.version_diff import mass
 from model.latents import encode_dataset
+from model.ledger import fragments, read_fragment
+from model.policy import BankConfig, ScoreConfig
+from model.score import ScoreJob, score
 from model.train import train
 from pipeline.errors import LongdanceError
-from pipeline.files import read_json
+from pipeline.files import read_json, sha256_file, write_json
 from pipeline.layout import DataFolder
 from tests.flows.shown import serving
 from tests.model.dataset import make_dataset, micro_config, micro_encode
@@ -226,3 +229,32 @@ def test_a_lost_catalog_gets_its_evidence_back_from_the_disk(whole, server, tmp_
     assert {view: sorted(rows(root, f"FROM {view}"), key=repr) for view in views} == before
     with open_catalog(root / "data" / "catalog.duckdb", read_only=True) as con:
         assert mass(con, "hard")["samples"] == len(made(root)["hard"]["samples"])
+
+
+def test_a_fragment_measured_again_and_other_latents_cost_a_lost_catalog_nothing(whole, tmp_path):
+    root = Path(shutil.copytree(whole, tmp_path / "root"))
+    data, config = root / "data", ScoreConfig(bank=BankConfig(bins=2, windows=2), k=4)
+    for k in (4, 8):
+        score(ScoreJob(data=data, run=root / "starter", config=config.model_copy(update={"k": k})))
+    first = next(path for path in fragments(data) if "-0000-0004-" in path.name)
+    first.write_bytes(first.read_bytes()[:300])
+    score(ScoreJob(data=data, run=root / "starter", config=config.model_copy(update={"k": 8})))
+    expected = {(row["sample_key"], row["k"]): row["loss"] for p in fragments(data) for row in _rows_of(p)}
+    for path in (data / "latents").glob("*/*.f16"):  # the data set is encoded anew, with other bytes
+        content = bytearray(path.read_bytes())
+        content[1] ^= 1
+        path.write_bytes(content)
+        manifest = read_json(path.with_suffix(".json"))
+        write_json(path.with_suffix(".json"), manifest | {"sha256": sha256_file(path)})
+    score(ScoreJob(data=data, run=root / "starter", config=config.model_copy(update={"k": 8})))
+    now = {r["sha256"] for r in map(read_json, (data / "latents").glob("*/*.json"))}
+    current = [p for p in fragments(data) if read_fragment(p)[0]["latents"] in now]
+    expected |= {(row["sample_key"], row["k"]): row["loss"] for p in current for row in _rows_of(p)}
+    restore_evidence(data)
+    found = rows(root, "SELECT sample_key, k, loss FROM losses")
+    assert {(key, k): loss for key, k, loss in found} == expected
+    assert len(found) == len(expected)
+
+
+def _rows_of(path: Path) -> list[dict[str, Any]]:
+    return list(read_fragment(path)[1].to_pylist())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -10,15 +12,17 @@ import numpy as np
 import pytest
 
 from data_catalog.connection import open_catalog
+from data_catalog.views import set_thresholds
 from data_catalog.writes import merge_decisions
 from model.errors import DataError, LedgerError, RunError, VersionError
 from model.evidence import policy_record, version_samples, weigh
-from model.ledger import fragments, read_fragment
-from model.measured import Depths, RunRef, judged_samples, read_losses, require_holdout
+from model.ledger import fragments, in_order, read_fragment
+from model.measured import Depths, RunRef, check_irreducible, judged_samples, read_losses, require_holdout
 from model.policy import BankConfig, ScoreConfig, policy
 from model.samples import read_samples
 from model.score import ScoreJob, score
 from model.versions import Version, version_of, write_version
+from pipeline.files import read_json
 from tests.model.dataset import micro_config
 
 CONFIG = ScoreConfig(bank=BankConfig(bins=2, windows=2), k=4)
@@ -96,6 +100,85 @@ def test_a_damaged_fragment_of_another_bank_stops_nothing(data, trained):
         path.write_bytes(path.read_bytes()[:-20])
     run = RunRef.of(trained)
     assert weigh(data, run, [], CONFIG, HIGH, judged_samples(data, run.config, None)).keys
+
+
+def test_a_flipped_bit_in_a_footer_is_refused_or_harmless(data, trained):
+    score(ScoreJob(data=data, run=trained, config=CONFIG))
+    path = next(fragments(data))
+    whole, rows = path.read_bytes(), read_fragment(path)
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    noticed = 0
+    for at in range(footer, len(whole), 7):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        try:
+            unchanged = read_fragment(path)[1].equals(rows[1])
+        except LedgerError:
+            noticed += 1
+        else:
+            assert unchanged
+    assert noticed > 100
+
+
+def test_fragments_of_latents_that_are_gone_come_first_and_none_beside_its_like(data, trained):
+    for k in (4, 8):
+        score(ScoreJob(data=data, run=trained, config=CONFIG.model_copy(update={"k": k})))
+    paths = list(fragments(data))
+    assert sorted(path for group in in_order(data, paths) for path in group) == paths
+    assert [len(group) for group in in_order(data, paths)] == [2, 2]
+    [manifest, _] = sorted((data / "latents").glob("*/*.json"))
+    shard = read_json(manifest)["shard"].removesuffix(".tar")
+    manifest.write_text(manifest.read_text().replace('"sha256":"', '"sha256":"0'))
+    first = in_order(data, paths)[0]
+    assert {path.name.rsplit("-", 3)[0] for path in first} == {shard}
+
+
+def test_irreducible_runs_are_of_the_same_stage_and_codec_and_saw_nothing_that_they_judge(data, trained, tmp_path):
+    target, other = RunRef.of(trained), RunRef.of(Path(shutil.copytree(trained, tmp_path / "other")))
+    samples = judged_samples(data, target.config, None)
+    held = sorted({samples.sources[key] for key in samples.probes})
+    seen = other.path / "sources.json"
+    seen.write_text("[]")
+    check_irreducible(target, [other], samples)
+    check_irreducible(target, [other, other], samples)
+    seen.write_text(json.dumps(held))
+    with pytest.raises(RunError, match="Nothing sets the 2 irreducible runs"):
+        check_irreducible(target, [other, other], samples)
+    with pytest.raises(RunError, match="have no irreducible loss"):
+        check_irreducible(target, [target], samples)
+    stage = other.config.model_copy(update={"stage": "interpolation"})
+    with pytest.raises(RunError, match=r"is of stage interpolation.* of starter"):
+        check_irreducible(target, [dataclasses.replace(other, config=stage)], samples)
+    with pytest.raises(RunError, match=r"is of codec 123.*the same codec"):
+        check_irreducible(target, [dataclasses.replace(other, codec="123")], samples)
+
+
+def test_certainty_is_that_of_being_chosen_whichever_end_is(data, trained):
+    score(ScoreJob(data=data, run=trained, config=CONFIG.model_copy(update={"k": 32})))
+    run, config = RunRef.of(trained), CONFIG.model_copy(update={"k": 32})
+    samples = judged_samples(data, run.config, None)
+    sure = {}
+    for action in ("drop", "keep"):
+        how = policy(score="high_loss", strata=(), fraction=0.4, action=action)
+        found = weigh(data, run, [], config, how, samples)
+        order = np.argsort(found.worth.columns["high_loss"])
+        sure[action] = np.array(found.rows["certainty"].to_pylist())[order]
+    assert sure["drop"][-1] > 0.5 > sure["drop"][0]
+    assert sure["keep"][0] > 0.5 > sure["keep"][-1]
+
+
+def test_a_parents_sample_that_is_bad_by_now_is_scored_and_judged(data, trained):
+    run, stored = RunRef.of(trained), read_samples(data)
+    write_version(data, version_of("all", None, {"config": {}}, stored))
+    bad = judged_samples(data, run.config, None).keys[0]
+    with open_catalog(data / "catalog.duckdb") as con:
+        set_thresholds(con, [])
+        con.execute("UPDATE clip_rows SET motion_energy = 99 WHERE clip_id = ?", [bad.removesuffix("v0")])
+        set_thresholds(con, [{"reason": "fast", "score": "motion_energy", "op": ">", "value": 50.0, "rank": 1}])
+    assert not next(s for s in read_samples(data) if s.key == bad).ok
+    samples = judged_samples(data, run.config, "all")
+    assert bad in samples.keys
+    score(ScoreJob(data=data, run=trained, config=CONFIG, version="all"))
+    assert bad in weigh(data, run, [], CONFIG, HIGH, samples).keys
 
 
 def test_a_parent_whose_samples_have_changed_is_refused(data, trained):

@@ -164,3 +164,14 @@ def test_two_trainings_that_begin_together_encode_once_between_them(data: Path) 
         encoded.append(int(out))
     assert sum(encoded) == len({sample.shard for sample in read_samples(data)})
     assert all(verify_latents(path) for path in encode_dataset(data, micro_encode()).manifests)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[]"])
+def test_a_damaged_manifest_is_made_anew_and_said_where_it_is_read(data: Path, damage: str) -> None:
+    first = encode_dataset(data, micro_encode()).manifests[0]
+    whole = first.read_bytes()
+    first.write_text(damage)
+    with pytest.raises(DataError, match="longdance encode"):
+        load_data(data, micro_encode(), holdout=0.0)
+    assert encode_dataset(data, micro_encode()).encoded_shards == 1
+    assert first.read_bytes() == whole

@@ -11,7 +11,7 @@ import pytest
 from model.errors import LedgerError, RunError
 from model.evidence import weigh
 from model.export import export_run
-from model.lineage import first_weights, read_sources
+from model.lineage import as_from_the_first, read_sources
 from model.measured import RunRef, judged_samples
 from model.policy import BankConfig, ScoreConfig, policy
 from model.samples import read_samples
@@ -91,10 +91,59 @@ def test_where_it_is_not_on_record_a_run_says_so_and_so_does_one_that_began_from
     assert json.loads((tmp_path / "grandchild" / "sources.json").read_text()) is None
 
 
+def test_a_pipelines_folder_is_known_by_the_export_that_its_network_is(data, trained, fold, tmp_path):
+    export_run(trained, tmp_path / "pipe" / "unet")
+    train(data, tmp_path / "half", micro_config(version=fold, init=str(tmp_path / "pipe"), **SHORT))
+    assert read_sources(tmp_path / "half") == read_sources(trained)
+
+
+@pytest.mark.parametrize("damage", ["", "{", "[1]", '"all"'])
+def test_a_damaged_record_of_sources_is_one_sentence(trained, tmp_path, damage):
+    run = Path(shutil.copytree(trained, tmp_path / "run"))
+    (run / "sources.json").write_text(damage)
+    with pytest.raises(RunError, match="is damaged"):
+        read_sources(run)
+
+
+def test_a_killed_forks_copy_does_not_stand_in_for_another_parents(data, trained, fold, tmp_path):
+    for name in ("p0", "p1"):
+        train(data, tmp_path / name, micro_config(seed=5 + int(name[1]), **SHORT))
+    child = tmp_path / "child"
+    train(data, child, micro_config(**{**SHORT, "steps": 4}), fork=tmp_path / "p0")
+    for path in child.iterdir():  # as if it had been killed before its run.json was written
+        if path.name != "checkpoints":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for folder in (child / "checkpoints").glob("step-*"):
+        if folder.name != "step-00000002":
+            shutil.rmtree(folder)
+    train(data, child, micro_config(**{**SHORT, "steps": 4}), fork=tmp_path / "p1")
+    alone = tmp_path / "alone"
+    train(data, alone, micro_config(**{**SHORT, "steps": 4}), fork=tmp_path / "p1")
+    last = "checkpoints/step-00000004/weights.safetensors"
+    assert (child / last).read_bytes() == (alone / last).read_bytes()
+
+
+def test_a_start_that_was_killed_begins_anew_where_its_parent_is_another_by_now(data, trained, fold, tmp_path):
+    parent, child = tmp_path / "parent", tmp_path / "child"
+    train(data, parent, micro_config(version=fold, **SHORT))
+    train(data, child, micro_config(version=fold, init=f"run:{parent}", **SHORT))
+    before = read_sources(child)
+    shutil.rmtree(child / "checkpoints")
+    (child / "checkpoints.jsonl").unlink(missing_ok=True)
+    shutil.rmtree(parent)
+    shutil.copytree(trained, parent)
+    train(data, child, micro_config(version=fold, init=f"run:{parent}", **SHORT))
+    assert before < read_sources(child) == read_sources(trained)
+
+
 def test_a_chain_of_runs_leads_back_to_what_the_first_began_from(data, trained, tmp_path):
-    assert first_weights(micro_config(steps=7)) == ("scratch", 7)
-    train(data, tmp_path / "between", micro_config(init=f"run:{trained}", **SHORT))
-    assert first_weights(micro_config(steps=7, init=f"run:{tmp_path / 'between'}")) == ("scratch", 7 + 2 + 4)
+    alone = as_from_the_first(micro_config(steps=7))
+    assert (alone["init"], alone["steps"], alone["train"]) == ("scratch", 7, "all")
+    later = {"init": f"run:{trained}", "network": {}, "train": "new", **SHORT}
+    train(data, tmp_path / "between", micro_config(**later))
+    chained = as_from_the_first(micro_config(steps=7, network={}, train="new", init=f"run:{tmp_path / 'between'}"))
+    assert (chained["init"], chained["steps"], chained["train"]) == ("scratch", 7 + 2 + 4, "all")
+    assert {**chained["network"], "block_out_channels": ()} == {**alone["network"], "block_out_channels": ()}
     shutil.rmtree(tmp_path / "between")
     with pytest.raises(RunError, match=r"is gone.*fit\.init=scratch"):
-        first_weights(micro_config(init=f"run:{tmp_path / 'between'}"))
+        as_from_the_first(micro_config(init=f"run:{tmp_path / 'between'}"))
