@@ -19,6 +19,7 @@ from model.runs import read_record
 from model.samples import holdout_sources, read_samples
 from model.versions import read_version
 from model.worth import calibrated
+from pipeline.files import read_json
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class RunRef:
     checkpoint: str
     codec: str
     config: TrainConfig
+    prediction: str = ""
+    """What its network predicts, which is what its loss is of."""
 
     @classmethod
     def of(cls, path: Path) -> RunRef:
@@ -38,7 +41,8 @@ class RunRef:
         record = read_record(path)
         identity = record["identity"]
         config = parse_config(identity["config"])
-        return cls(path, record["run_id"], info.sha256, identity["data"]["codec"], config)
+        prediction = read_json(info.path / "network.json").get("prediction_type", "")
+        return cls(path, record["run_id"], info.sha256, identity["data"]["codec"], config, prediction)
 
 
 @dataclass(frozen=True)
@@ -100,12 +104,19 @@ def require_unseen(data: Path, init: str) -> None:
 
 
 def check_irreducible(target: RunRef, runs: Sequence[RunRef], samples: Judged) -> None:
-    """Raise RunError unless these runs' losses can stand beside the target's: of one stage and codec, one for every
-    sample that never saw its source, and held-out samples that none saw, which set several runs against each other."""
+    """Raise RunError unless these runs' losses can stand beside the target's.
+
+    They are of one stage, codec and prediction; every sample has a run that never saw its source; and of the held-out
+    samples some were seen by none, which sets several runs against each other.
+    """
     seen = []
     for run in runs:
         seen.append(read_sources(run.path))
-        of = {"stage": (run.config.stage, target.config.stage), "codec": (run.codec[:12], target.codec[:12])}
+        of = {
+            "stage": (run.config.stage, target.config.stage),
+            "codec": (run.codec[:12], target.codec[:12]),
+            "prediction": (run.prediction, target.prediction),
+        }
         for name, (its, wanted) in of.items():
             if its != wanted:
                 raise RunError(

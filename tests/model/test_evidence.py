@@ -148,6 +148,8 @@ def test_irreducible_runs_are_of_the_same_stage_and_codec_and_saw_nothing_that_t
     stage = other.config.model_copy(update={"stage": "interpolation"})
     with pytest.raises(RunError, match=r"is of stage interpolation.* of starter"):
         check_irreducible(target, [dataclasses.replace(other, config=stage)], samples)
+    with pytest.raises(RunError, match=r"is of prediction sample.* of (epsilon|v_prediction)"):
+        check_irreducible(target, [dataclasses.replace(other, prediction="sample")], samples)
     with pytest.raises(RunError, match=r"is of codec 123.*the same codec"):
         check_irreducible(target, [dataclasses.replace(other, codec="123")], samples)
 
