@@ -40,8 +40,9 @@ def fold_of(root: Path, target: Any, fold: int, settings: Mapping[str, Any]) -> 
     fold), ConfigError, RunError (a run of the chain is gone, or its first weights have seen these sources).
     """
     from model.config import train_config
+    from model.irreducible import require_unseen
     from model.lineage import as_from_the_first
-    from model.measured import require_holdout, require_unseen
+    from model.measured import require_holdout
     from model.samples import read_samples
     from model.versions import fold_version
 

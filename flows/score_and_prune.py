@@ -105,7 +105,8 @@ def judge_stage(
     processes: int,
 ) -> Any:
     """Score one run and what its irreducible losses come from, with more losses near the cut; its Evidence."""
-    from model.measured import RunRef, check_irreducible, judged_samples, require_holdout
+    from model.irreducible import check_irreducible
+    from model.measured import RunRef, judged_samples, require_holdout
     from model.rounds import weigh_in_rounds
 
     target = RunRef.of(run)

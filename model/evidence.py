@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.errors import LedgerError
+from model.irreducible import irreducible_losses
 from model.ledger import SCORE_VERSION
-from model.measured import Depths, Judged, RunRef, current_latents, irreducible_losses, missing_losses, read_losses
+from model.measured import Depths, Judged, RunRef, current_latents, missing_losses, read_losses
 from model.policy import Policy, ScoreConfig
 from model.samples import Sample
 from model.selection import chooses_highest

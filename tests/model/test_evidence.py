@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import shutil
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +15,7 @@ from data_catalog.writes import merge_decisions
 from model.errors import DataError, LedgerError, RunError, VersionError
 from model.evidence import policy_record, version_samples, weigh
 from model.ledger import fragments, in_order, read_fragment
-from model.measured import Depths, RunRef, check_irreducible, judged_samples, read_losses, require_holdout
+from model.measured import Depths, RunRef, judged_samples, read_losses, require_holdout
 from model.policy import BankConfig, ScoreConfig, policy
 from model.samples import read_samples
 from model.score import ScoreJob, score
@@ -130,28 +128,6 @@ def test_fragments_of_latents_that_are_gone_come_first_and_none_beside_its_like(
     manifest.write_text(manifest.read_text().replace('"sha256":"', '"sha256":"0'))
     first = in_order(data, paths)[0]
     assert {path.name.rsplit("-", 3)[0] for path in first} == {shard}
-
-
-def test_irreducible_runs_are_of_the_same_stage_and_codec_and_saw_nothing_that_they_judge(data, trained, tmp_path):
-    target, other = RunRef.of(trained), RunRef.of(Path(shutil.copytree(trained, tmp_path / "other")))
-    samples = judged_samples(data, target.config, None)
-    held = sorted({samples.sources[key] for key in samples.probes})
-    seen = other.path / "sources.json"
-    seen.write_text("[]")
-    check_irreducible(target, [other], samples)
-    check_irreducible(target, [other, other], samples)
-    seen.write_text(json.dumps(held))
-    with pytest.raises(RunError, match="Nothing sets the 2 irreducible runs"):
-        check_irreducible(target, [other, other], samples)
-    with pytest.raises(RunError, match="have no irreducible loss"):
-        check_irreducible(target, [target], samples)
-    stage = other.config.model_copy(update={"stage": "interpolation"})
-    with pytest.raises(RunError, match=r"is of stage interpolation.* of starter"):
-        check_irreducible(target, [dataclasses.replace(other, config=stage)], samples)
-    with pytest.raises(RunError, match=r"is of prediction sample.* of (epsilon|v_prediction)"):
-        check_irreducible(target, [dataclasses.replace(other, prediction="sample")], samples)
-    with pytest.raises(RunError, match=r"is of codec 123.*the same codec"):
-        check_irreducible(target, [dataclasses.replace(other, codec="123")], samples)
 
 
 def test_certainty_is_that_of_being_chosen_whichever_end_is(data, trained):
