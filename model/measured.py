@@ -1,5 +1,4 @@
-"""What was measured of a stage's samples: which of them a policy judges, and their losses from the ledgers of a run and
-of those that say what is irreducible."""
+"""What was measured of a stage's samples: which of them a policy judges, and their losses from a run's ledger."""
 
 from __future__ import annotations
 
