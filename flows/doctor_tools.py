@@ -1,6 +1,7 @@
 """What `longdance doctor` asks of the tools: ffmpeg, the pose model, Prefect's server, the catalog."""
 
 import hashlib
+import http.client
 import importlib.metadata
 import json
 import os
@@ -74,8 +75,8 @@ def check_ffmpeg() -> Iterator[Check]:
 
 
 def run_tool(command: list[str]) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True, stdin=subprocess.DEVNULL)
-    return done.stdout
+    done = subprocess.run(command, capture_output=True, timeout=20, check=True, stdin=subprocess.DEVNULL)
+    return done.stdout.decode("utf-8", "replace")
 
 
 def check_pose_model() -> Iterator[Check]:
@@ -88,10 +89,10 @@ def check_pose_model() -> Iterator[Check]:
     if not path.is_file():
         yield Check("missing", "pose model", f"not at {path}", again if chosen else "longdance pose-model")
         return
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     try:
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         with zipfile.ZipFile(path) as bundle:
-            broken = bundle.testzip() or next((name for name in MODELS if name not in bundle.namelist()), None)
+            broken = bundle.testzip() or next((name for name in MODELS if not _is_model(bundle, name)), None)
     except (zipfile.BadZipFile, OSError) as error:
         yield Check("missing", "pose model", f"{path} is damaged: {error}", again)
         return
@@ -101,6 +102,11 @@ def check_pose_model() -> Iterator[Check]:
         yield Check("ok", "pose model", f"{path}, sha256 {sha256[:16]}" + (", your own" if chosen else ""))
     else:
         yield Check("warn", "pose model", f"{path}: sha256 {sha256[:16]}, expected {POSE_SHA256[:16]}", again)
+
+
+def _is_model(bundle: zipfile.ZipFile, name: str) -> bool:
+    """Whether a member is there and is a TFLite model, by its file identifier."""
+    return name in bundle.namelist() and bundle.read(name)[4:8] == b"TFL3"
 
 
 def check_prefect() -> Iterator[Check]:
@@ -118,7 +124,7 @@ def check_prefect() -> Iterator[Check]:
     try:
         with urllib.request.urlopen(f"{url}/admin/version", timeout=5) as answer:
             version = json.loads(answer.read())
-    except (urllib.error.URLError, OSError, ValueError) as error:
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
         do = "prefect server start, or unset PREFECT_API_URL (prefect config unset PREFECT_API_URL)"
         yield Check("missing", "Prefect", f"the server at {url} does not answer: {error}", do)
         return

@@ -13,6 +13,7 @@ from model.measured import RunRef, judged_samples
 from model.memory import GIB
 from model.policy import Policy, ScoreConfig
 from model.samples import read_samples, stored_frames
+from model.selection import check_early
 from model.shapes import latent_shape
 from pipeline.files import read_json
 
@@ -66,6 +67,7 @@ def _judge_lines(
     fit: Mapping[str, Any], parent: str | None,
 ) -> list[str]:  # fmt: skip
     samples, lines = judged_samples(root, target.config, parent), []
+    check_early(root, policy, samples.keys, target.config.stage)
     others = len([RunRef.of(other.expanduser().resolve()) for other in irreducible])
     if not irreducible and needs_folds(policy):
         others = FOLDS

@@ -108,10 +108,11 @@ def judge_stage(
     from model.irreducible import check_irreducible
     from model.measured import RunRef, judged_samples, require_holdout
     from model.rounds import weigh_in_rounds
+    from model.selection import check_early
 
     target = RunRef.of(run)
     samples = judged_samples(root, target.config, parent)
-    check_early(root, policy, samples, target.config.stage)
+    check_early(root, policy, samples.keys, target.config.stage)
     others: list[Path] = [path.expanduser().resolve() for path in irreducible or []]
     if not others and needs_folds(policy):
         require_holdout(root, target.config)
@@ -147,14 +148,6 @@ def check_stages(runs: Sequence[Path]) -> None:
         other = stages.setdefault(RunRef.of(run).config.stage, run)
         if other != run or runs.count(run) > 1:
             raise LongdanceError(f"Runs {other} and {run} are of one stage: name one run a stage.")
-
-
-def check_early(root: Path, policy: Policy, samples: Any, stage: str) -> None:
-    """Raise PolicyError for a stratum that is empty, before anything is measured."""
-    from model.selection import check_strata, strata_in_catalog
-
-    with open_catalog(DataFolder(root).catalog, read_only=True) as con:
-        check_strata(policy, strata_in_catalog(con, samples.keys, stage))
 
 
 def score_jobs(

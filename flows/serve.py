@@ -140,7 +140,8 @@ def make_app(server: Server, port: int) -> ASGIApp:
 
     async def rollout(request: Request) -> Response:
         path = server.media / "rollouts" / request.path_params["name"]
-        known = path.suffix in TYPES and path.stem.isalnum() and path.is_file() and not path.is_symlink()
+        named = path.suffix in TYPES and path.stem.isalnum() and len(path.name) < 100
+        known = named and path.is_file() and not path.is_symlink()
         return FileResponse(path, media_type=TYPES[path.suffix]) if known else _missing()
 
     async def video(request: Request) -> Response:

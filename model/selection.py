@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 
+from data_catalog.connection import open_catalog
 from model.errors import PolicyError
 from model.policy import Policy
 from model.worth import HIGHEST_GOES
@@ -122,6 +124,12 @@ def check(policy: Policy, judged: pa.Table) -> None:
             f"The score {policy.score!r} is unknown for {unknown} samples: it needs losses, and all but 'high_loss' "
             "and 'learnt' irreducible ones; score again, with a model that was not trained on them."
         )
+
+
+def check_early(data: Path, policy: Policy, keys: Sequence[str], stage: str) -> None:
+    """Raise PolicyError for a stratum that is empty, before anything is measured."""
+    with open_catalog(data / "catalog.duckdb", read_only=True) as con:
+        check_strata(policy, strata_in_catalog(con, keys, stage))
 
 
 def check_strata(policy: Policy, judged: pa.Table) -> None:

@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -68,7 +69,7 @@ def show_build(data: Path, counters: dict[str, int], form: str) -> None:
     click.echo(
         "data set: " + ", ".join(f"{k[6:]}={v}" for k, v in counters.items() if k.startswith("total")), err=aside
     )
-    click.echo(f"look at {folder.contact_sheet}, or: longdance sql 'FROM clips' --data {data}", err=aside)
+    click.echo(f"look at {folder.contact_sheet}, or: longdance sql 'FROM clips' --data {quote(str(data))}", err=aside)
 
 
 @click.command(epilog="Example: longdance synth raw --videos 8 --seed 1")
@@ -130,7 +131,7 @@ def verify(data: Path, quick: bool) -> None:
     sys.exit(1 if problems else 0)
 
 
-@click.group()
+@click.group(epilog="Example: longdance catalog rebuild --data dance")
 def catalog() -> None:
     """Look after the catalog."""
 

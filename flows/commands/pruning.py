@@ -1,6 +1,7 @@
 """Losses, versions and what they are worth: score, prune, experiment, versions, diff."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -33,7 +34,7 @@ def score(
     from flows.score_and_prune import score_only
 
     count = score_only(data, run, config, "unseen" if unseen else "all", processes)
-    click.echo(f"{count} samples scored; ask: longdance sql 'FROM losses LIMIT 20' --data {data}")
+    click.echo(f"{count} samples scored; ask: longdance sql 'FROM losses LIMIT 20' --data {quote(str(data))}")
 
 
 @click.command(epilog="Example: longdance prune --run runs/starter --data dance --score rho --fraction 0.1")
@@ -97,7 +98,7 @@ def show_prune(root: Path, made: dict[str, Any], parent: str | None, form: str) 
     click.echo(said, err=form != "table")
 
 
-@click.group()
+@click.group(epilog="Example: longdance experiment prune --run runs/starter --data dance --out runs/x")
 def experiment() -> None:
     """Measure what a choice is worth."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from shlex import quote
 from typing import Any, cast
 
 import click
@@ -69,7 +70,8 @@ def train(
 
     check_stage(stage, preset, values)
     ended = train_stage(cast(Stage, stage), data, run, cast(Preset, preset), values, processes, fork, until)
-    click.echo(f"{ended['status']} at step {ended['step']}; look at {run}/samples, or: tensorboard --logdir {run}")
+    look = f"look at {run}/samples, or: tensorboard --logdir {quote(str(run))}"
+    click.echo(f"{ended['status']} at step {ended['step']}; {look}")
 
 
 @click.command(epilog="Example: longdance export --run runs/any --out weights/any --half")

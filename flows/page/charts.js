@@ -73,12 +73,11 @@ function histogram(column, rules, choose) {
       "text-anchor": near < 20 ? "start" : near > width - 20 ? "end" : "middle" }, fmt(Number(tick.toPrecision(12)))));
   }
   for (const rule of rules) {
-    const at = x(rule.value);
-    if (at < 0 || at > width) continue;
+    const place = x(rule.value), at = Math.min(width - 1, Math.max(1, place)); // beyond the bars: at the edge, with an arrow
     picture.append(svg("line", { x1: at, x2: at, y1: 2, y2: base, class: "threshold" }));
-    const left = at > width * 0.6;
+    const left = at > width * 0.6, beyond = place > width ? " \u2192" : place < 0 ? " \u2190" : "";
     picture.append(svg("text", { x: left ? at - 4 : at + 4, y: 10, class: "limit", "text-anchor": left ? "end" : "start" },
-      `bad ${rule.op} ${fmt(rule.value)}`));
+      `bad ${rule.op} ${fmt(rule.value)}${beyond}`));
   }
   return picture;
 }

@@ -1,8 +1,7 @@
 // One clip: its video, the source's frame with crop and landmarks, every number, and what people decided.
-let detailAt = 0, lastWhy = "", seenStamp = page.stamp ?? null;
+let detailAt = 0, seenStamp = page.stamp ?? null;
 
-async function markClip(clip, decision, why = lastWhy) {
-  lastWhy = why;
+async function markClip(clip, decision, why = "") {
   try {
     const answer = await fetch("api/decisions", { method: "POST",
       headers: { "Content-Type": "application/json", "X-Longdance-Token": token },
@@ -58,7 +57,7 @@ function decisionPanel(clip, again) {
       : "`longdance serve` shows this page live and lets you mark clips.";
     return el("div", { class: "panel" }, list, el("p", { class: "dim" }, how));
   }
-  const why = el("input", { type: "text", id: "why", maxlength: 500, placeholder: "why (optional)", value: lastWhy, "aria-label": "Why" });
+  const why = el("input", { type: "text", id: "why", maxlength: 500, placeholder: "why (optional)", "aria-label": "Why" });
   const mark = (decision) => async () => { if (await markClip(clip, decision, why.value)) { redraw(); again(); } };
   return el("div", { class: "panel marking" },
     el("button", { type: "button", class: "keep", id: "keep", onclick: mark("keep") }, "Keep"),
@@ -104,7 +103,7 @@ function makeDetail() {
   document.body.append(dialog);
   step = (by) => { const to = detailAt + by; if (to >= 0 && to < shown.length) { fillDetail(dialog, to); dialog.scrollTop = 0; } };
   dialog.addEventListener("keydown", (event) => {
-    if (["INPUT", "SELECT", "VIDEO"].includes(event.target.tagName)) return;
+    if (["INPUT", "SELECT", "VIDEO"].includes(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "ArrowRight") step(1);
     if (event.key === "ArrowLeft") step(-1);
     if (canMark && event.key === "k") dialog.querySelector("#keep")?.click();

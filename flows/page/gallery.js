@@ -262,6 +262,7 @@ function galleryView() {
     if (move) card?.focus({ preventScroll: true });
   };
   grid.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return; // the browser's own: Ctrl-D is a bookmark
     const steps = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns, PageDown: 4 * columns, PageUp: -4 * columns };
     const to = event.key === "Home" ? 0 : event.key === "End" ? shown.length - 1 : event.key in steps ? focused + steps[event.key] : null;
     if (to !== null) { event.preventDefault(); if (to >= 0 && to < shown.length) setFocus(to); return; }

@@ -27,7 +27,7 @@ from flows.doctor_tools import (
 )
 from pipeline.ffmpeg import ffmpeg_exe
 from pipeline.files import sha256_file
-from pipeline.pose_model import cached_model
+from pipeline.pose_model import MODELS, cached_model
 
 ROOT = Path(__file__).parents[2]
 
@@ -132,6 +132,10 @@ def test_the_pose_model_is_checked_byte_by_byte(pose_model, tmp_path, monkeypatc
     own = only(check_pose_model())
     assert own.state == "ok"
     assert "your own" in own.found
+    with zipfile.ZipFile(cached, "w") as other:
+        for name in MODELS:
+            other.writestr(name, b"garbage that is no model")
+    assert only(check_pose_model()).state == "missing"
 
 
 class Version(BaseHTTPRequestHandler):
@@ -159,8 +163,9 @@ def test_a_configured_server_that_answers_is_fine_if_its_version_is(tmp_path, ve
 
 
 def test_a_configured_server_that_does_not_answer_is_missing_and_none_configured_is_fine(tmp_path):
-    code, lines = examine(PREFECT_API_URL="http://127.0.0.1:9/api", PREFECT_HOME=str(tmp_path))
-    assert (code, lines["Prefect"]["state"]) == (1, "missing")
+    for url in ("http://127.0.0.1:9/api", "http://127.0.0.1:abc/api"):
+        code, lines = examine(PREFECT_API_URL=url, PREFECT_HOME=str(tmp_path))
+        assert (code, lines["Prefect"]["state"]) == (1, "missing")
     assert "prefect server start" in lines["Prefect"]["do"]
     assert examine(PREFECT_HOME=str(tmp_path))[1]["Prefect"]["state"] == "ok"
 

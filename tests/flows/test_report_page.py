@@ -341,6 +341,8 @@ return poor;
 
 def test_served_a_mark_is_stored_and_the_verdict_follows_at_once(shown, tmp_path):
     find_browser()
+    from selenium.webdriver import ActionChains, Keys
+
     shutil.copytree(shown.data.root, tmp_path / "data")
     own = Shown(DataFolder(tmp_path / "data"), shown.evidence, shown.real)
     with serving(own.data) as (address, token), open_browser(tmp_path / "profile") as live:
@@ -358,8 +360,10 @@ def test_served_a_mark_is_stored_and_the_verdict_follows_at_once(shown, tmp_path
         assert own.ids(f"SELECT verdict || reason FROM clips WHERE clip_id = '{own.real[0]}'") == ["badmarked_drop"]
         assert own.ids("SELECT who || why FROM decisions") == ["ann <b>feet <b>cut</b> off"]
         live.find_element("id", "close").click()
+        ActionChains(live).key_down(Keys.CONTROL).send_keys("d").key_up(Keys.CONTROL).perform()  # a bookmark
         by_key(live, "k")
         until(lambda: own.ids("SELECT decision FROM decisions WHERE newest") == ["keep"], "K keeps")
+        assert own.ids("SELECT decision || why FROM decisions ORDER BY decided") == ["dropfeet <b>cut</b> off", "keep"]
         live.refresh()
         until(lambda: live.find_elements("css selector", ".card.ok"), "it is ok again, from the catalog")
         assert errors(live) == []
