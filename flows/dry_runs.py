@@ -15,6 +15,7 @@ from model.policy import Policy, ScoreConfig
 from model.samples import read_samples, stored_frames
 from model.selection import check_early
 from model.shapes import latent_shape
+from model.versions import version_path
 from pipeline.files import read_json
 
 AGAIN = "what is there already is not done again"
@@ -53,10 +54,12 @@ def _scored(root: Path, target: RunRef, unseen: bool) -> set[str]:
 
 def prune_lines(
     root: Path, runs: Sequence[Path], policy: Policy, score: ScoreConfig, irreducible: Sequence[Path],
-    fit: Mapping[str, Any], parent: str | None,
+    fit: Mapping[str, Any], parent: str | None, name: str | None = None,
 ) -> list[str]:  # fmt: skip
-    """The policy, then for each run the trainings, the losses and how many samples go. Raises what `prune` raises."""
-    lines = [policy.model_dump_json(indent=1), score.model_dump_json(indent=1)]
+    """For each run the trainings, the losses and how many samples go. Raises what `prune` raises."""
+    if name is not None:
+        version_path(root, name)
+    lines: list[str] = []
     for run in runs:
         lines += _judge_lines(root, RunRef.of(run), policy, score, irreducible, fit, parent)
     return lines

@@ -99,7 +99,7 @@ def overlay(values: dict[str, Any], settings: Iterable[str]) -> None:
 def _read(file: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(file.read_text()))
-    except (OSError, ValueError) as error:
+    except (OSError, TypeError, ValueError) as error:
         raise LongdanceError(f"{str(file)!r} is no readable JSON config: {error}.") from error
 
 

@@ -1,19 +1,15 @@
 """Which pictures the page wants, and making them in processes of their own."""
 
-import contextlib
 import os
 import shutil
-import signal
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import active_children, get_context
+from multiprocessing import get_context
 from pathlib import Path
 
 import duckdb
 import numpy as np
-import psutil
 import pyarrow as pa
 
 from data_catalog.connection import open_catalog
@@ -22,6 +18,7 @@ from pipeline.config import BuildConfig
 from pipeline.files import atomic, read_json
 from pipeline.layout import DataFolder
 from pipeline.posters import Wanted, draw_pictures, missing
+from pipeline.workers import deaf_to_ctrl_c, kill_workers
 
 Job = tuple[str, bytes | None, list[Wanted]]  # source id, its file if it is there, clips
 PER_JOB = 16  # clips: a source of hours is worked on by several processes
@@ -83,7 +80,7 @@ def draw_all(
         return done
     with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
         try:
-            with _deaf_to_ctrl_c():  # as are the workers, which are started here: they would have their say on stderr
+            with deaf_to_ctrl_c():  # as are the workers, which are started here: they would have their say on stderr
                 futures = {pool.submit(draw_pictures, data, media, *job, config): len(job[2]) for job in jobs}
             for future in as_completed(futures):
                 done += future.result()
@@ -91,40 +88,9 @@ def draw_all(
                 say(count, total)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            _kill_workers()
+            kill_workers()
             raise
     return done
-
-
-@contextlib.contextmanager
-def _deaf_to_ctrl_c() -> Iterator[None]:
-    """Within the block Ctrl-C waits; a process that is started in it never hears it.
-
-    The mask is for those processes, which inherit it. Here another thread may take the signal, and Python would raise
-    in this one all the same, with a process half started: so it is noted, and raised at the end.
-    """
-    heard: list[int] = []
-    in_main = threading.current_thread() is threading.main_thread()
-    handler = signal.signal(signal.SIGINT, lambda number, _: heard.append(number)) if in_main else None
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if in_main:
-            signal.signal(signal.SIGINT, handler or signal.default_int_handler)
-    if heard:
-        raise KeyboardInterrupt
-
-
-def _kill_workers() -> None:
-    """End the workers and what they started, and not multiprocessing's own tracker, which would be missed."""
-    for worker in active_children():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            family = psutil.Process(worker.pid)
-            for process in (*family.children(recursive=True), family):
-                with contextlib.suppress(psutil.NoSuchProcess):
-                    process.kill()
 
 
 def _one_thread() -> None:

@@ -201,6 +201,8 @@ def serve(data: DataFolder, port: int, who: str | None, say: Callable[[str], Non
 
     server = Server(data, secrets.token_urlsafe(24), who or _user())
     check_text("name", server.who)
+    if not server.who.strip():
+        raise LongdanceError("The name for decisions is empty: give one with --who.")
     merge_recorded(data)
     # Ctrl-C is the way to end it.
     with contextlib.suppress(KeyboardInterrupt), listen(port) as listening:

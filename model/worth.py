@@ -159,7 +159,7 @@ def split_half(units_NU: np.ndarray) -> float:
         halves = [whole[:, order[: count // 2]].mean(1), whole[:, order[count // 2 : 2 * (count // 2)]].mean(1)]
         r = np.corrcoef(_ranks(halves[0]), _ranks(halves[1]))[0, 1]
         found.append(2 * r / (1 + r))
-    return float(np.mean(found))
+    return float(max(-1.0, np.mean(found)))  # with few samples the formula leaves the range
 
 
 def _ranks(values: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from pipeline.drawn.recording import (
     shots_of,
     truth_of,
 )
+from pipeline.workers import deaf_to_ctrl_c, kill_workers
 
 __all__ = ["FAULTS", "SynthVideo", "is_complete", "plan_videos", "synth", "write_video"]
 
@@ -33,8 +34,14 @@ def synth(out: pathlib.Path, videos: int, seed: int, workers: int | None = None)
     if todo:
         count = min(workers or os.cpu_count() or 1, len(todo))
         with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-            for _ in pool.map(write_video, todo, [out] * len(todo)):
-                pass
+            try:
+                with deaf_to_ctrl_c():
+                    drawn = pool.map(write_video, todo, [out] * len(todo))
+                list(drawn)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                kill_workers()
+                raise
     return [out / f"{spec.name}.mp4" for spec in specs]
 
 

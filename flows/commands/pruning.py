@@ -1,5 +1,6 @@
 """Losses, versions and what they are worth: score, prune, experiment, versions, diff."""
 
+import json
 from pathlib import Path
 from shlex import quote
 from typing import Any
@@ -72,8 +73,15 @@ def prune(
 
         paths = [run.expanduser().resolve() for run in runs]
         root = data.expanduser().resolve()
-        lines = prune_lines(root, paths, chosen, scoring, irreducible, given["fit"], parent)
-        click.echo("\n".join(lines + (then_train_lines(paths, then_steps) if then_train else [])))
+        lines = prune_lines(root, paths, chosen, scoring, irreducible, given["fit"], parent, name)
+        lines += then_train_lines(paths, then_steps) if then_train else []
+        configs = {"policy": chosen.model_dump(mode="json"), "scoring": scoring.model_dump(mode="json")}
+        shown = (
+            [json.dumps(configs | {"would": lines}, indent=1)]
+            if form == "json"
+            else [json.dumps(configs, indent=1), *lines]
+        )
+        click.echo("\n".join(shown))
         return
     prefect_settings()
     from flows.score_and_prune import score_and_prune

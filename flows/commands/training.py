@@ -39,8 +39,13 @@ def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) ->
     click.echo(", ".join(f"{name}={count}" for name, count in counted.items()))
 
 
+def _stages(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """For the shell's completion."""
+    return [name for name in ("starter", "extrapolation", "interpolation", "any") if name.startswith(typed)]
+
+
 @click.command(epilog="Example: longdance train starter --data dance --run runs/starter --preset tiny --set steps=2000")
-@click.argument("stage")
+@click.argument("stage", shell_complete=_stages)
 @data_option
 @click.option("--run", type=FOLDER, required=True, help="Folder of the run; the same command again goes on.")
 @training_options

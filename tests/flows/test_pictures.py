@@ -23,12 +23,18 @@ def workers_of(process: psutil.Process) -> list[psutil.Process]:
         return []
 
 
+def hear_ctrl_c() -> None:
+    """As in a terminal: what a shell starts in the background, these tests perhaps, inherits deafness to Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def interrupted(shown: Shown, out: Path) -> tuple[int, str, str, list[psutil.Process]]:
     """Ctrl-C as soon as a report begins to draw: exit code, output, errors, and those that drew."""
     command = [sys.executable, "-m", "flows.cli", "report", "--data", str(shown.data.root), "--workers", "2"]
     process = subprocess.Popen(
-        [*command, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+        [*command, "--out", str(out)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True, preexec_fn=hear_ctrl_c,
+    )  # fmt: skip
     deadline, workers = time.monotonic() + 90, list[psutil.Process]()
     while not workers and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -46,6 +52,24 @@ def test_ctrl_c_while_pictures_are_drawn_says_how_to_go_on_and_no_more(shown: Sh
     assert code == 130
     assert shown_text == ""
     print(said)
+    assert [line for line in said.splitlines() if line] == ["Stopped. Run the same command again to go on."]
+    psutil.wait_procs(workers, timeout=10)
+    assert not any(worker.is_running() for worker in workers)
+
+
+def test_ctrl_c_while_videos_are_drawn_says_it_is_stopped_and_no_more(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "flows.cli", "synth", str(tmp_path / "raw"), "--videos", "4", "--workers", "2"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+        preexec_fn=hear_ctrl_c,
+    )  # fmt: skip
+    workers = list[psutil.Process]()
+    while not workers and process.poll() is None:
+        time.sleep(0.01)
+        workers = workers_of(psutil.Process(process.pid))
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
     assert [line for line in said.splitlines() if line] == ["Stopped. Run the same command again to go on."]
     psutil.wait_procs(workers, timeout=10)
     assert not any(worker.is_running() for worker in workers)

@@ -1,0 +1,40 @@
+"""Worker processes and Ctrl-C: they never hear it, and end with the command."""
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from multiprocessing import active_children
+
+import psutil
+
+
+@contextlib.contextmanager
+def deaf_to_ctrl_c() -> Iterator[None]:
+    """Within the block Ctrl-C waits; a process that is started in it never hears it.
+
+    The mask is for those processes, which inherit it. Here another thread may take the signal, and Python would raise
+    in this one all the same, with a process half started: so it is noted, and raised at the end.
+    """
+    heard: list[int] = []
+    in_main = threading.current_thread() is threading.main_thread()
+    handler = signal.signal(signal.SIGINT, lambda number, _: heard.append(number)) if in_main else None
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if in_main:
+            signal.signal(signal.SIGINT, handler or signal.default_int_handler)
+    if heard:
+        raise KeyboardInterrupt
+
+
+def kill_workers() -> None:
+    """End the workers and what they started, and not multiprocessing's own tracker, which would be missed."""
+    for worker in active_children():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            family = psutil.Process(worker.pid)
+            for process in (*family.children(recursive=True), family):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    process.kill()
