@@ -176,11 +176,10 @@ def fit_fold(root: Path, target: Any, fold: int, settings: dict[str, Any]) -> Pa
 def train_to_end(root: Path, run: Path, config: Any, fork: Path | None) -> None:
     """Train, unless exactly that is done already. Raises LongdanceError if it was stopped."""
     from model.checkpoint import newest_checkpoint
-    from model.runs import differences
-    from pipeline.files import read_json
+    from model.runs import differences, read_record
 
     if (run / "run.json").is_file():
-        was = read_json(run / "run.json")["identity"]["config"]
+        was = read_record(run)["identity"]["config"]
         info = newest_checkpoint(run / "checkpoints")
         if info and info.step >= config.steps and not differences(was, config.model_dump(mode="json")):
             register_run(root, run, "finished", config.steps)

@@ -22,7 +22,7 @@ from pipeline.files import write_json
 def score_runs(root: Path, jobs: list[dict[str, Any]], count: int, processes: int = 1) -> int:
     """Measure runs' losses in processes of their own, then bring the ledger into the catalog.
 
-    A job is a `model.score.ScoreJob` without its data; returns how many samples the first process did in all.
+    A job is a `model.score.ScoreJob` without its data; returns how many samples were looked at in all.
     """
     done: dict[str, int] = {}
     with (

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact
@@ -24,14 +24,12 @@ from flows.build_dataset import OPTIONS
 from flows.options import absolute_folders
 from flows.progress import Progress
 from flows.runners import at_stop
-from model.config import TrainConfig, train_config
+from model.config import Preset, Stage, TrainConfig, train_config
 from model.errors import UnknownNameError
 from pipeline.errors import LongdanceError
 from pipeline.files import write_json
 from pipeline.layout import DataFolder
 
-Stage = Literal["starter", "extrapolation", "interpolation", "any"]
-Preset = Literal["tiny", "sd15"]
 STOPPED = 143  # 128 + SIGTERM, after a checkpoint
 
 

@@ -25,12 +25,13 @@ from model.errors import DataError, RunError
 from model.guidance import Scales, TextPair
 from model.objective import Network
 from model.plan import Call, make_plan
+from model.runs import read_record
 from model.sampling import DEFAULTS_FILE, SamplingConfig, run_defaults
 from model.serving import NetworkPool, Run, open_run_for_serving
 from model.stages import CALL_STAGES, call_window
 from model.text import TextTable
 from model.train import resolve_device
-from pipeline.files import read_json, write_json
+from pipeline.files import write_json
 
 LEVELS = (0.0, 0.05, 0.1, 0.2, 0.33, 0.5, 0.7)
 GUIDANCE = (1.0, 1.5, 2.0, 3.0)
@@ -237,7 +238,7 @@ def _spread(index: DataIndex, clips: int) -> list[int]:
 
 def _data_of(run: Path) -> Path:
     """Where the run's data set lay when it was trained. Raises RunError if that is unknown or gone."""
-    noted = read_json(run / "run.json")["environment"].get("data")
+    noted = read_record(run)["environment"].get("data")
     if noted is None or not Path(noted).is_dir():
         raise RunError(f"The data set of run {run} is not where it was ({noted}): name it with --data.")
     return Path(noted)

@@ -11,7 +11,8 @@ from model.codec import load_codec
 from model.errors import RunError
 from model.initial import network_of_run, run_checkpoint
 from model.lineage import ORIGIN, seen_sources
-from pipeline.files import atomic_folder, read_json, sha256_file, write_json
+from model.runs import read_record
+from pipeline.files import atomic_folder, sha256_file, write_json
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -28,7 +29,7 @@ def export_run(run: Path, out: Path, half: bool = False) -> dict[str, Any]:
     network = network_of_run(run)
     for parameter in network.parameters():
         parameter.data = parameter.data.to(torch.float16 if half else torch.float32)
-    identity = read_json(run / "run.json")["identity"]
+    identity = read_record(run)["identity"]
     with atomic_folder(out) as temp:
         network.save_pretrained(temp, safe_serialization=True)
         load_codec(run / "codec").save(temp)

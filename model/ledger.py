@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from model.errors import LedgerError
-from pipeline.files import atomic, read_json, sha256_file, sha256_json
+from model.latents import read_manifest
+from pipeline.files import atomic, sha256_file, sha256_json
 
 SCORE_VERSION = 2
 """Part of a fragment's identity: raised when the same run, bank and bytes would give other losses."""
@@ -133,7 +134,8 @@ def _wrong(path: Path, said: dict[str, Any], table: pa.Table) -> str:
 def in_order(data: Path, paths: Iterable[Path]) -> list[list[Path]]:
     """Fragments in rounds, for a catalog in which the last one merged holds: those of latents that are gone first,
     and no two of one run, bank and shard in a round, which might hold the same losses."""
-    current = {read_json(path).get("sha256") for path in (data / "latents").glob("*/*.json") if _whole(path)}
+    manifests = [read_manifest(path) for path in (data / "latents").glob("*/*.json")]
+    current = {manifest["sha256"] for manifest in manifests if manifest}
     stale = {path: _latents(path) not in current for path in paths}
     rounds: dict[tuple[bool, int], list[Path]] = {}
     met: Counter[tuple[bool, Path, str]] = Counter()
@@ -142,13 +144,6 @@ def in_order(data: Path, paths: Iterable[Path]) -> list[list[Path]]:
         rounds.setdefault((not stale[path], met[place]), []).append(path)
         met[place] += 1
     return [rounds[number] for number in sorted(rounds)]
-
-
-def _whole(path: Path) -> bool:
-    try:
-        return isinstance(read_json(path), dict)
-    except (OSError, ValueError):
-        return False
 
 
 def _latents(path: Path) -> str:

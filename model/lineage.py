@@ -5,7 +5,7 @@ An irreducible loss means something only where the model never saw the sample, n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +29,7 @@ def inherited_sources(init: str, fork: Path | None) -> frozenset[str] | None:
     origin = (inner if inner.is_dir() else Path(init)) / ORIGIN
     if not origin.is_file():
         return frozenset()  # scratch, or weights that others trained
-    seen = _noted(origin, lambda said: said.get("sources"))
-    return None if seen is None else frozenset(seen)
+    return _noted(origin, "sources")
 
 
 def write_sources(run_dir: Path, own: Iterable[str], inherited: frozenset[str] | None) -> None:
@@ -41,19 +40,22 @@ def write_sources(run_dir: Path, own: Iterable[str], inherited: frozenset[str] |
 def seen_sources(run_dir: Path) -> frozenset[str] | None:
     """Ids of the sources that a run's weights have seen; None where that is not on record."""
     path = run_dir / SOURCES
-    seen = _noted(path, lambda said: said) if path.is_file() else None
-    return None if seen is None else frozenset(seen)
+    return _noted(path) if path.is_file() else None
 
 
-def _noted(path: Path, part: Callable[[Any], Any]) -> list[str] | None:
-    """The list of sources in a file, None where it says null. Raises RunError for a damaged one."""
+def _noted(path: Path, under: str | None = None) -> frozenset[str] | None:
+    """The sources that a file lists, None where it says null. Raises RunError for a damaged one."""
     try:
-        seen = part(read_json(path))
-        if seen is None or (isinstance(seen, list) and all(isinstance(one, str) for one in seen)):
-            return seen
-    except (ValueError, AttributeError):
-        pass
-    raise RunError(f"{path}, which says what weights have seen, is damaged: restore it, or train again.")
+        said = read_json(path)
+        seen = said.get(under) if under else said
+        if seen is None:
+            return None
+        if isinstance(seen, list) and all(isinstance(one, str) for one in seen):
+            return frozenset(seen)
+        why = "it is no list of sources"
+    except (ValueError, AttributeError) as error:
+        why = str(error)
+    raise RunError(f"{path}, which says what weights have seen, is damaged ({why}): restore it, or train again.")
 
 
 def read_sources(run_dir: Path) -> frozenset[str]:

@@ -28,7 +28,7 @@ class RunRef:
     checkpoint: str
     codec: str
     config: TrainConfig
-    prediction: str = ""
+    prediction: str
     """What its network predicts, which is what its loss is of."""
 
     @classmethod
@@ -38,7 +38,7 @@ class RunRef:
         record = read_record(path)
         identity = record["identity"]
         config = parse_config(identity["config"])
-        prediction = read_json(info.path / "network.json").get("prediction_type", "")
+        prediction = read_json(info.path / "network.json")["prediction_type"]
         return cls(path, record["run_id"], info.sha256, identity["data"]["codec"], config, prediction)
 
 

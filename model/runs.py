@@ -149,7 +149,7 @@ def locked(run_dir: Path) -> Iterator[None]:
 
 def run_row(run_dir: Path, status: str, step: int) -> dict[str, Any]:
     """A run as the catalog's `runs` keeps it."""
-    record = read_json(run_dir / "run.json")
+    record = read_record(run_dir)
     identity = record["identity"]
     return {
         "run": record["run_id"],
@@ -168,7 +168,7 @@ def run_row(run_dir: Path, status: str, step: int) -> dict[str, Any]:
 
 def checkpoint_rows(run_dir: Path) -> list[dict[str, Any]]:
     """A run's checkpoints as the catalog's `checkpoints` keeps them; `verified` after reading every byte."""
-    run_id = read_json(run_dir / "run.json")["run_id"]
+    run_id = read_record(run_dir)["run_id"]
     rows = []
     for path in list_checkpoints(run_dir / "checkpoints"):
         info, _ = inspect_checkpoint(path)

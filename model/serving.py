@@ -15,9 +15,9 @@ from model.diffusion import PredictionType
 from model.errors import ConfigError, RolloutError
 from model.initial import network_of_run, run_checkpoint
 from model.plan import Call
+from model.runs import read_record
 from model.stages import Window, call_window, stage_plans, training_windows
 from model.unet import VideoUNet
-from pipeline.files import read_json
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Run:
 def open_run_for_serving(path: Path) -> Run:
     """A run with its newest whole checkpoint. Raises RunError, CheckpointError."""
     checkpoint = run_checkpoint(path)
-    record = read_json(path / "run.json")
+    record = read_record(path)
     identity = record["identity"]
     return Run(path, record["run_id"], parse_config(identity["config"]), identity["data"]["codec"], checkpoint)
 

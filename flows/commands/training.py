@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 from shlex import quote
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import click
 
@@ -33,7 +33,8 @@ def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) ->
         click.echo("\n".join(encode_lines(data.expanduser().resolve(), config.encode)))
         return
     prefect_settings()
-    from flows.train_stage import Preset, encode_only
+    from flows.train_stage import encode_only
+    from model.config import Preset
 
     counted = encode_only(data, cast(Preset, preset), overrides(settings))
     click.echo(", ".join(f"{name}={count}" for name, count in counted.items()))
@@ -41,7 +42,9 @@ def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) ->
 
 def _stages(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """For the shell's completion."""
-    return [name for name in ("starter", "extrapolation", "interpolation", "any") if name.startswith(typed)]
+    from model.config import Stage
+
+    return [name for name in get_args(Stage) if name.startswith(typed)]
 
 
 @click.command(epilog="Example: longdance train starter --data dance --run runs/starter --preset tiny --set steps=2000")
@@ -71,7 +74,8 @@ def train(
         click.echo("\n".join(what_it_takes(data.expanduser().resolve(), config).lines()))
         return
     prefect_settings()
-    from flows.train_stage import Preset, Stage, check_stage, train_stage
+    from flows.train_stage import check_stage, train_stage
+    from model.config import Preset, Stage
 
     check_stage(stage, preset, values)
     ended = train_stage(cast(Stage, stage), data, run, cast(Preset, preset), values, processes, fork, until)
