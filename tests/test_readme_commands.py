@@ -55,6 +55,7 @@ ELSEWHERE = {
     "make bench": FIGURES,
     "LONGDANCE_FOOTAGE=FOLDER make test": "by hand: it wants footage, which is no part of the repository",
     ". .venv/bin/activate": "tests/test_readme_commands.py::shell",
+    "longdance --help": "tests/test_readme.py::test_help_fits_one_screen_and_needs_no_heavy_import",
     "pip install 'longdance[gpu]'": NET,
     "pip install 'longdance[ray]'": NET,
     ".venv/bin/pip install pre-commit": NET,
