@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
@@ -12,6 +12,8 @@ from pipeline.files import sha256_json
 
 Stage = Literal["starter", "extrapolation", "interpolation", "any"]
 Preset = Literal["tiny", "sd15"]
+NetworkValue = Annotated[tuple[int, ...] | int | float | str | None, Field(union_mode="left_to_right")]
+"""Text that is a number becomes one, so that a command line and a flow's parameter mean the same."""
 
 
 class _Frozen(BaseModel):
@@ -69,7 +71,7 @@ class TrainConfig(_Frozen):
 
     stage: Stage
     preset: Preset = "tiny"
-    network: dict[str, Any] = Field(default_factory=dict)
+    network: dict[str, NetworkValue] = Field(default_factory=dict)
     """Overrides of the preset's fields in `model.unet.UNetPreset`; for `init` from scratch."""
     encode: EncodeConfig = EncodeConfig()
     init: str = "scratch"

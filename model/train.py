@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import json
-import shutil
 import signal
 import sys
 import time
@@ -23,29 +22,24 @@ from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 from accelerate.utils import broadcast  # type: ignore[import-untyped]
 
+from model.begin import begin_run
 from model.checkpoint import (
-    HISTORY,
     CheckpointInfo,
     TrainingState,
     inspect_checkpoint,
-    list_checkpoints,
     load_checkpoint,
     newest_checkpoint,
-    save_checkpoint,
     step_folder,
 )
-from model.codec import load_codec
 from model.config import TrainConfig, parse_config
 from model.data import SplitData, load_data
-from model.errors import ChannelCountError, ConfigError, DeviceError, ModelError, RunError
-from model.initial import check_codec_of_export, check_codec_of_run, initial_network, run_checkpoint
-from model.lineage import inherited_sources, write_sources
-from model.runs import differences, locked, open_run, read_record, run_identity, threads_of
+from model.errors import ChannelCountError, ConfigError, DeviceError, ModelError
+from model.initial import initial_network
+from model.runs import locked, read_record, run_identity, threads_of
 from model.text import TextTable, text_width
 from model.trainer import Trainer
 from model.unet import VideoUNet
 from model.watch import Progress, TrainEvent
-from pipeline.files import remove_temps
 
 EXIT_STOPPED = 143
 """Exit status where steps are left, with a checkpoint: 128 + 15, as a shell would say of SIGTERM."""
@@ -92,7 +86,7 @@ def train(
     identity = run_identity(config, split, accelerator.num_processes, device)
     with locked(run_dir) if accelerator.is_main_process else nullcontext(), _stop_flag() as stop:
         if accelerator.is_main_process:
-            _begin(run_dir, identity, fork, split, say, data)
+            begin_run(run_dir, identity, fork, split, say, data)
         accelerator.wait_for_everyone()
         record = read_record(run_dir)
         with threads_of(record):
@@ -126,107 +120,6 @@ def resolve_device(wanted: str) -> str:
     if wanted == "auto":
         return "cuda" if torch.cuda.is_available() else "cpu"
     return wanted
-
-
-def _begin(
-    run_dir: Path,
-    identity: dict[str, Any],
-    fork: Path | None,
-    split: SplitData,
-    say: Callable[..., None],
-    data: Path,
-) -> None:
-    """Open the run; a new one first gets its codec, and its parent's checkpoint if it is a fork."""
-    remove_temps(run_dir)
-    parent, init = None, identity["config"]["init"]
-    if _unstarted(run_dir) and _begun_otherwise(run_dir, identity):
-        say("notice", 0, text="Nothing of this run was kept under its earlier settings: it begins anew.")
-        (run_dir / "run.json").unlink()
-    if (run_dir / "run.json").is_file():
-        _check_forked(run_dir, fork)
-    elif _strangers(run_dir, fork):
-        raise RunError(
-            f"{run_dir} holds checkpoints and no run.json, which says whose: put it back, or name a new run."
-        )
-    else:
-        if fork is not None:
-            parent = _parent(fork, "fork", split)
-            _check_fork(fork, parent["step"], identity["config"])
-            shutil.rmtree(step_folder(run_dir / "checkpoints", parent["step"]), ignore_errors=True)  # a killed start's
-            _copy_checkpoint(run_checkpoint(fork), run_dir / "checkpoints", identity["config"]["keep"])
-        elif init.startswith("run:"):
-            parent = _parent(Path(init.removeprefix("run:")), "weights", split)
-        else:
-            check_codec_of_export(Path(init), split.codec)
-        load_codec(split.codec_folder).save(run_dir / "codec")
-        own = {sample.source_id for sample in split.train.samples}
-        write_sources(run_dir, own, inherited_sources(init, fork))
-    open_run(run_dir, identity, parent, data)
-    if not split.holdout.samples:
-        say("notice", 0, text="No source is held out, so there is no validation: it needs two sources or more.")
-
-
-def _parent(run_dir: Path, kind: str, split: SplitData) -> dict[str, Any]:
-    info = run_checkpoint(run_dir)
-    check_codec_of_run(run_dir, split.codec)
-    run_id = read_record(run_dir)["run_id"]
-    return {"run_id": run_id, "kind": kind, "step": info.step, "checkpoint": info.sha256}
-
-
-def _unstarted(run_dir: Path) -> bool:
-    """Whether a run was begun and has no checkpoint, nor ever had one: a mistyped setting, mostly."""
-    kept = list_checkpoints(run_dir / "checkpoints") or (run_dir / HISTORY).exists()
-    return (run_dir / "run.json").is_file() and not kept
-
-
-def _begun_otherwise(run_dir: Path, identity: dict[str, Any]) -> bool:
-    """Whether a run's settings, or the weights of the run that it begins from, are others than those on record."""
-    record, init = read_record(run_dir), identity["config"]["init"]
-    if differences(record["identity"], identity):
-        return True
-    parent = record["parent"]
-    if not parent or parent["kind"] != "weights" or not init.startswith("run:"):
-        return False
-    return bool(parent["checkpoint"] != run_checkpoint(Path(init.removeprefix("run:"))).sha256)
-
-
-def _strangers(run_dir: Path, fork: Path | None) -> list[Path]:
-    """Checkpoints in a folder without run.json, but for the parent's, which a fork that was killed had copied."""
-    copied = step_folder(run_dir / "checkpoints", run_checkpoint(fork).step) if fork else None
-    return [path for path in list_checkpoints(run_dir / "checkpoints") if path != copied]
-
-
-def _check_forked(run_dir: Path, fork: Path | None) -> None:
-    """Raise RunError if a run that is there already is no fork of `fork`."""
-    parent = read_record(run_dir)["parent"] or {}
-    if fork is not None and parent.get("run_id") != read_record(fork)["run_id"]:
-        raise RunError(f"{run_dir} is a run already, and no fork of {fork}: name a new folder for the fork.")
-
-
-def _check_fork(fork: Path, step: int, config: dict[str, Any]) -> None:
-    """Raise RunError if the parent's network, Adam or position is of no use to the child."""
-    before = read_record(fork)["identity"]["config"]
-    if before["network"] != config["network"]:
-        raise RunError(
-            f"A fork goes on with its parent's network ({before['network'] or 'as the preset has it'}), setting "
-            f"'network' is {config['network'] or 'as the preset has it'}: give it as the parent had it."
-        )
-    changed = [name for name in ("train", "lora_rank", "optimizer", "mixed_precision") if before[name] != config[name]]
-    if changed:
-        said = "; ".join(f"{name}: {before[name]!r} before, {config[name]!r} now" for name in changed)
-        raise RunError(
-            f"A fork goes on with its parent's Adam, which these settings would not fit ({said}): keep them, or start "
-            f"from the parent's weights alone with init 'run:{fork}'."
-        )
-    if config["steps"] <= step:
-        raise RunError(f"The run {fork} is at step {step} already and setting 'steps' is {config['steps']}: give more.")
-
-
-def _copy_checkpoint(info: CheckpointInfo, root: Path, keep: int) -> None:
-    """The parent's state as the child's first checkpoint; its metrics begin anew."""
-    state = load_checkpoint(info)
-    state.progress["metrics_bytes"] = 0
-    save_checkpoint(root, state, keep)
 
 
 def _agreed_checkpoint(accelerator: Accelerator, run_dir: Path, say: Callable[..., None]) -> CheckpointInfo | None:

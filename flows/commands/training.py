@@ -66,10 +66,15 @@ def train(
 
     values = absolute_folders(overrides(settings)) | ({"version": version} if version else {})
     if dry_run:
+        from model.begin import check_fork
         from model.config import train_config
         from model.dry_run import dry_run as what_it_takes
+        from model.initial import run_checkpoint
 
         config = train_config(stage, preset, **values)
+        if fork:
+            parent = fork.expanduser().resolve()
+            check_fork(parent, run_checkpoint(parent).step, config.model_dump(mode="json"))
         click.echo(config.model_dump_json(indent=1))
         click.echo("\n".join(what_it_takes(data.expanduser().resolve(), config).lines()))
         return

@@ -14,6 +14,8 @@ from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_clips, register_shards
 from model.config import EncodeConfig, TrainConfig, train_config
 
+QUICK = {"steps": 2, "checkpoint_every": 1, "validate_every": 50, "sample_every": 50}
+"""Settings of a run that ends at once and measures nothing."""
 ENCODE = {"picture": 32, "patch": 4, "channels": 4, "fit_frames": 32}
 NETWORK = {
     "block_out_channels": (8, 16),

@@ -17,21 +17,17 @@ from model.config import TrainConfig, train_config
 from model.errors import (
     ChannelCountError,
     CheckpointError,
-    CodecError,
     ConfigError,
     DataError,
     DeviceError,
     RunError,
     WeightsError,
 )
-from model.latents import encode_dataset
 from model.runs import checkpoint_rows, differences, locked, run_row, training_modules
 from model.train import train
 from pipeline.files import read_json, write_json
-from tests.model.dataset import ENCODE, make_dataset, micro_config, micro_encode
+from tests.model.dataset import ENCODE, QUICK, micro_config
 from tests.model.networks import unet2d
-
-QUICK = {"steps": 2, "checkpoint_every": 1, "validate_every": 50, "sample_every": 50}
 
 
 @pytest.fixture(scope="module")
@@ -90,45 +86,6 @@ def test_other_code_libraries_or_data_are_refused(path: tuple, said: str, run_di
         train(dataset, run_dir, micro_config(**QUICK))
 
 
-def test_a_fork_goes_on_from_its_parent_under_another_config(run_dir: Path, dataset: Path, tmp_path: Path) -> None:
-    child, config = tmp_path / "child", micro_config(**{**QUICK, "steps": 4, "learning_rate": 5e-4})
-    assert train(dataset, child, config, fork=run_dir).step == 4
-    parent = read_json(child / "run.json")["parent"]
-    info = newest_checkpoint(run_dir / "checkpoints")
-    assert info is not None
-    assert parent == {
-        "run_id": read_json(run_dir / "run.json")["run_id"],
-        "kind": "fork",
-        "step": 2,
-        "checkpoint": info.sha256,
-    }
-    steps = [json.loads(line)["step"] for line in (child / "metrics.jsonl").read_text().splitlines()]
-    assert steps == [3, 4]
-    assert train(dataset, child, config, fork=run_dir).step == 4
-
-
-def test_a_stage_starts_from_another_runs_averaged_weights(run_dir: Path, dataset: Path, tmp_path: Path) -> None:
-    child = tmp_path / "child"
-    config = micro_config("interpolation", **{**QUICK, "init": f"run:{run_dir}", "learning_rate": 1e-12})
-    assert train(dataset, child, config).step == 2
-    assert read_json(child / "run.json")["parent"]["kind"] == "weights"
-    parent_info, child_info = (newest_checkpoint(path / "checkpoints") for path in (run_dir, child))
-    assert parent_info is not None
-    assert child_info is not None
-    averaged, begun = load_checkpoint(parent_info).tensors["ema"], load_checkpoint(child_info).tensors["weights"]
-    for name, tensor in averaged.items():
-        assert (tensor - begun[name]).abs().max() < 1e-6
-
-
-def test_latents_of_another_codec_are_refused(run_dir: Path, tmp_path: Path) -> None:
-    data = make_dataset(tmp_path / "other", sources=2)
-    encode_dataset(data, micro_encode())
-    with pytest.raises(CodecError, match="was trained on latents of codec"):
-        train(data, tmp_path / "child", micro_config(**QUICK, init=f"run:{run_dir}"))
-    with pytest.raises(CodecError, match="was trained on latents of codec"):
-        train(data, tmp_path / "child", micro_config(**QUICK), fork=run_dir)
-
-
 def test_a_network_of_other_channels_is_refused(dataset: Path, tmp_path: Path) -> None:
     unet2d(3, 3).save_pretrained(tmp_path / "sd" / "unet")
     config = micro_config(**{**QUICK, "network": {}}, init=str(tmp_path / "sd"))
@@ -173,39 +130,6 @@ def test_a_run_whose_checkpoints_are_gone_does_not_start_anew(run_dir: Path, dat
     shutil.rmtree(run_dir / "checkpoints")
     with pytest.raises(CheckpointError, match="all are gone"):
         train(dataset, run_dir, micro_config(**QUICK))
-
-
-def test_checkpoints_without_their_record_are_nobodys(run_dir: Path, dataset: Path) -> None:
-    (run_dir / "run.json").write_text("{}")
-    with pytest.raises(RunError, match="not there or damaged"):
-        train(dataset, run_dir, micro_config(**QUICK))
-    (run_dir / "run.json").unlink()
-    with pytest.raises(RunError, match="holds checkpoints and no"):
-        train(dataset, run_dir, micro_config(**QUICK))
-
-
-def test_a_fork_that_was_killed_while_it_began_begins_again(run_dir: Path, dataset: Path, tmp_path: Path) -> None:
-    child, config = tmp_path / "child", micro_config(**{**QUICK, "steps": 4})
-    assert train(dataset, child, config, fork=run_dir, until=2).step == 2
-    (child / "run.json").unlink()  # it is written last
-    assert train(dataset, child, config, fork=run_dir).step == 4
-    (child / "run.json").unlink()
-    with pytest.raises(RunError, match="holds checkpoints and no"):
-        train(dataset, child, config, fork=run_dir)
-
-
-def test_a_fork_that_cannot_go_on_is_refused(run_dir: Path, dataset: Path, tmp_path: Path) -> None:
-    other = {**micro_config().network, "block_out_channels": (16, 16)}
-    for settings, said in (({"network": other, "steps": 4}, "parent's network"), ({"steps": 2}, "at step 2 already")):
-        with pytest.raises(RunError, match=said):
-            train(dataset, tmp_path / "child", micro_config(**{**QUICK, **settings}), fork=run_dir)
-    with pytest.raises(RunError, match="no fork of"):
-        train(dataset, run_dir, micro_config(**QUICK), fork=run_dir)
-    deeper = {**micro_config().network, "attention_levels": 2, "first_attention_level": 0}
-    for network, said in ((other, "block_out_channels"), (deeper, "down_block_types")):
-        settings = {**QUICK, "init": f"run:{run_dir}", "network": network}
-        with pytest.raises(ConfigError, match=said):
-            train(dataset, tmp_path / said, micro_config(**settings))
 
 
 def test_rows_of_runs_and_checkpoints_fit_the_catalog(run_dir: Path, tmp_path: Path) -> None:
@@ -260,6 +184,15 @@ def test_settings_go_over_the_preset_and_encode_merges() -> None:
     assert (config.encode.picture, config.encode.prompt, config.batch) == (512, "a cat", 3)
     assert config.hash != train_config("starter", "sd15", batch=3).hash
     assert TrainConfig.model_validate(json.loads(config.model_dump_json())) == config
+
+
+def test_a_networks_size_means_the_same_as_text_and_as_a_number() -> None:
+    typed, read = (
+        train_config("starter", network={"layers_per_block": one, "residual_std": half, "block_out_channels": sizes})
+        for one, half, sizes in (("1", "0.5", [8, 16]), (1, 0.5, (8, 16)))
+    )
+    assert typed == read
+    assert typed.network["layers_per_block"] == 1
 
 
 @pytest.mark.parametrize(
