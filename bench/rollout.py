@@ -16,10 +16,8 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from itertools import repeat
 from pathlib import Path
 from typing import Any
@@ -30,22 +28,20 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.clips import make_clips
+from bench.clock import Clock
 from bench.overfit import steps_in
-from model.codec import Codec, KLCodec, fit_patch_codec
+from bench.rollout_gpu import roll_random_weights
 from model.config import train_config
 from model.drift import RealClip, measure_drift, reference_clips
 from model.frechet import pose_motion_distance
 from model.generate import Prepared, Request, generate_video, prepare
-from model.guidance import TextPair
 from model.latents import encode_dataset
-from model.memory import GIB, cap_memory
 from model.metrics import METRICS, TRUTH_METRICS
 from model.plan import PLANS, depth_per_frame, make_plan
 from model.plan_view import plan_cost
-from model.rollout import Cast, Rollout
+from model.rollout import Rollout
 from model.sampling import SamplingConfig, sampling_config
 from model.train import train
-from model.unet import VideoUNet
 from model.watch import TrainEvent, picture_rows, write_png
 from pipeline.pose_metrics import DancerFinder
 from pipeline.pose_model import pose_model_path
@@ -53,36 +49,6 @@ from pipeline.pose_model import pose_model_path
 OVERHEAD, GROWTH = 1.05, 0.05
 TURNS = 3
 SHORT, LONG = 181, 724
-GPU_GIB, GPU_STEPS = 12.0, 30
-
-
-class Clock:
-    """Seconds spent in networks and in decoding."""
-
-    def __init__(self) -> None:
-        self.network = self.decoding = 0.0
-
-    @contextmanager
-    def watching(self, codec: Codec) -> Iterator[None]:
-        """Within the block, every network call and every decoding by `codec` is timed."""
-        forward, decode = VideoUNet.forward, codec.decode
-
-        def timed(call: Callable[..., Any], name: str) -> Callable[..., Any]:
-            def run(*args: Any, **kwargs: Any) -> Any:
-                started = time.perf_counter()
-                result = call(*args, **kwargs)
-                if torch.cuda.is_available():
-                    torch.cuda.synchronize()
-                setattr(self, name, getattr(self, name) + time.perf_counter() - started)
-                return result
-
-            return run
-
-        VideoUNet.forward, codec.decode = timed(forward, "network"), timed(decode, "decoding")  # type: ignore
-        try:
-            yield
-        finally:
-            VideoUNet.forward, codec.decode = forward, decode  # type: ignore[method-assign]
 
 
 def train_any(out: Path, data: Path, minutes: float, settings: dict[str, Any]) -> Path:
@@ -219,58 +185,6 @@ def peak_kib() -> int:
     return int(line.split()[1])
 
 
-def gpu(device: torch.device, preset: str, frames: int) -> bool:
-    """Random weights of the preset's size: seconds a frame and peak memory for each plan, under the cap."""
-    cap_memory(device, GPU_GIB)
-    on_gpu = device.type == "cuda"
-    holds = True
-    with tempfile.TemporaryDirectory() as scratch:
-        codec = _codec(Path(scratch), preset, device)
-        width, tokens = (768, 77) if preset == "sd15" else (32, 1)
-        network = VideoUNet.from_preset(preset, latent_channels=codec.channels, text_channels=width).eval()
-        network.channels_last = True
-        for parameter in network.image_parameters().values():
-            parameter.data = parameter.data.to(torch.bfloat16 if on_gpu else torch.float32)
-        network.to(device)
-        prediction = network.config.prediction_type
-        text = torch.zeros(1, tokens, width, device=device)
-        cast = Cast(lambda stage: (network, prediction), codec, TextPair(text, text), lambda stage: "random", device)
-        picture = np.random.default_rng(0).integers(0, 255, (codec.picture, codec.picture, 3)).astype(np.uint8)
-        for plan in PLANS:
-            folder = Path(scratch) / plan
-            sampling = SamplingConfig(steps=GPU_STEPS if on_gpu else 2)
-            rollout = Rollout(folder, make_plan(plan, frames), frames, cast, sampling)
-            if on_gpu:
-                torch.cuda.empty_cache()
-                torch.cuda.reset_peak_memory_stats()
-            clock, started = Clock(), time.perf_counter()
-            with clock.watching(codec):
-                rollout.run(picture, folder / "video.mp4")
-            seconds = time.perf_counter() - started
-            peak = torch.cuda.max_memory_reserved() / GIB if on_gpu else None
-            holds &= peak is None or peak <= GPU_GIB
-            shown = "no allocator" if peak is None else f"{peak:.2f} GiB (at most {GPU_GIB:g})"
-            ratio = seconds / (clock.network + clock.decoding)
-            print(f"{plan}: {seconds / frames:.3f} s a frame, peak {shown}, {ratio:.3f} times network and decoding")
-    return holds
-
-
-def _codec(scratch: Path, preset: str, device: torch.device) -> Codec:
-    """Stable Diffusion 1.5's autoencoder with random weights, or the embedded codec at the tiny size."""
-    if preset != "sd15":
-        frames = np.random.default_rng(0).integers(0, 255, (8, 64, 64, 3)).astype(np.uint8)
-        return fit_patch_codec(frames, 4, 16)
-    from diffusers import AutoencoderKL
-
-    levels = (128, 256, 512, 512)
-    vae = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * 4, up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=levels, layers_per_block=2, latent_channels=4, scaling_factor=0.18215,
-    )  # fmt: skip
-    vae.save_pretrained(scratch / "vae")
-    return KLCodec(str(scratch / "vae"), 512, str(device))
-
-
 def main() -> None:
     """Run what was asked for; exit 1 if a bound does not hold."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -291,7 +205,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.gpu:
-        sys.exit(not gpu(torch.device(options.device), options.preset, options.frames))
+        sys.exit(not roll_random_weights(torch.device(options.device), options.preset, options.frames))
     if options.out is None:
         parser.error("--out is needed")
     if options.child:
