@@ -4,6 +4,7 @@ What is finished is on the disk, window by window: run it again to go on, whatev
 """
 
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,9 +21,20 @@ from flows.rollout_page import write_page
 from model.drift import RealClip, catalog_metrics, measure_drift, real_clip, reference_clips, report_table, write_report
 from model.errors import RolloutError
 from model.frechet import load_scripted
-from model.generate import Generated, Prepared, Request, check_output, generate_video, prepare, rollout_row
+from model.generate import (
+    FPS,
+    Generated,
+    Prepared,
+    Request,
+    at_work,
+    check_output,
+    generate_video,
+    prepare,
+    rollout_row,
+)
 from model.plan import depth_per_frame
 from model.rollout import RolloutEvent
+from model.samples import frame_rate, rate_of
 from model.sampling import sampling_config
 from pipeline.config import BuildConfig, CropConfig
 from pipeline.files import atomic, read_json
@@ -33,6 +45,7 @@ from pipeline.pose_model import pose_model_path
 from pipeline.video_out import write_gif_within
 
 PlanName = Literal["origin", "streaming", "tree"]
+MAX_FPS, MAX_GIF_MB = 120, 2000.0
 REFERENCES = 3
 """Real clips that a rollout is compared with, where a data set is named."""
 
@@ -98,6 +111,7 @@ def generate(
     pngs: bool = False,
     fvd: Path | None = None,
     lpips: Path | None = None,
+    fps: float | None = None,
 ) -> dict[str, Any]:
     """Generate a long video from one picture and measure its drift; run it again to go on.
 
@@ -117,15 +131,17 @@ def generate(
         pngs: Write every frame as a PNG, too.
         fvd: TorchScript weights of an I3D network.
         lpips: TorchScript weights of an LPIPS network.
+        fps: Frames a second; else the clip's, or those of most clips of `data`, or 30.
     """
     out = out.expanduser().resolve()
     ready = get_ready(
-        runs, out, image, clip, data, frames, plan, settings or {}, align, redo, overwrite, fvd, lpips
+        runs, out, image, clip, data, frames, plan, settings or {}, align, redo, overwrite, fvd, lpips, fps, gif_mb
     )  # fmt: skip
     output = Output(out, gif_mb, pngs, ready.weights)
-    generated = roll_out(ready.prepared, ready.picture, out)
-    report = measure_rollout(generated, ready.prepared, ready.truth, ready.data, output)
-    return finish(generated, ready.prepared, report, ready.data, output)
+    with at_work(out):
+        generated = roll_out(ready.prepared, ready.picture, out)
+        report = measure_rollout(generated, ready.prepared, ready.truth, ready.data, output)
+        return finish(generated, ready.prepared, report, ready.data, output)
 
 
 @dataclass(frozen=True)
@@ -142,21 +158,37 @@ class Ready:
 def get_ready(
     runs: list[Path], out: Path, image: Path | None, clip: str | None, data: Path | None, frames: int, plan: str,
     settings: dict[str, Any], align: bool, redo: str | None, overwrite: bool, fvd: Path | None, lpips: Path | None,
+    fps: float | None, gif_mb: float,
 ) -> Ready:  # fmt: skip
     """Open and check everything, before anything long begins.
 
     Raises ModelError's kinds and LongdanceError, each with one sentence.
     """
-    folders = tuple(run.expanduser().resolve() for run in runs)
-    request = Request(folders, plan, frames, sampling_config(folders, settings), redo=redo, overwrite=overwrite)
+    if not 0 <= gif_mb <= MAX_GIF_MB:
+        raise RolloutError(f"The GIF's limit is {gif_mb} megabytes: give 0 (no GIF) to {MAX_GIF_MB:g}.")
+    folder, folders = _data_set(data), tuple(run.expanduser().resolve() for run in runs)
+    rate = frames_a_second(fps, clip, folder)
+    request = Request(folders, plan, frames, sampling_config(folders, settings), rate, redo, overwrite)
     prepared = prepare(request)
+    out = out.expanduser().resolve()
     weights = {name: path for name, path in (("fvd", fvd), ("lpips", lpips)) if path is not None}
     for name, path in weights.items():
         load_scripted(path, name.upper())
-    folder = _data_set(data)
     truth, picture = starting_picture(image, clip, folder, prepared.picture, align)
-    check_output(prepared, picture, out.expanduser().resolve())
+    check_output(prepared, picture, out, [out.with_suffix(end) for end in (".html", ".gif") if end != ".gif" or gif_mb])
     return Ready(prepared, picture, truth, folder, weights)
+
+
+def frames_a_second(fps: float | None, clip: str | None, data: DataFolder | None) -> Fraction:
+    """What was asked for; else as the clip that the video begins with has it, or most clips of the data set.
+
+    Raises RolloutError for a rate that no player shows.
+    """
+    if fps is not None:
+        if not 1 <= fps <= MAX_FPS:
+            raise RolloutError(f"The video's rate is {fps} frames a second: give 1 to {MAX_FPS}.")
+        return rate_of(fps)
+    return (frame_rate(data.root, clip) if data else None) or FPS
 
 
 def _data_set(data: Path | None) -> DataFolder | None:
@@ -208,11 +240,11 @@ def finish(
     if data is not None:
         with open_catalog(data.catalog) as con:
             merge_rollouts(con, [rollout_row(generated, prepared, catalog_metrics(report))])
-    generated.record.finish()
-    if output.gif_mb:  # last: nothing else is lost where none fits
+    if output.gif_mb:  # nothing else is lost where none fits, and a redo is not done twice
         gif = out.with_suffix(".gif")
-        write_gif_within(gif, out, request.frames, request.fps, int(output.gif_mb * 1e6))
+        write_gif_within(gif, out, request.frames, request.fps, int(output.gif_mb * 1e6), generated.folder)
         files["gif"] = str(gif)
+    generated.record.finish()
     table = _markdown(*report_table(report))
     create_markdown_artifact(key="drift", markdown=f"# {out.name}\n\n{table}\n", description=f"Drift of {out}")
     create_link_artifact(Path(files["page"]).as_uri(), key="rollout-page", link_text=out.name)

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,13 +27,18 @@ from model.rollout_record import RolloutRecord, check_record, open_record
 from model.runs import code_hash
 from model.sampling import SamplingConfig
 from model.schedule import parse_stretch
-from model.serving import NetworkPool, Run, check_guidance, open_run_for_serving, runs_by_stage
+from model.serving import NetworkPool, Run, check_settings, open_run_for_serving, runs_by_stage
 from model.text import ZEROS_WIDTH, embed
 from model.train import resolve_device
 from pipeline.files import exclusive, read_json
 
+FPS = Fraction(30)
+"""Frames a second where nothing says what the runs were trained on."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_REFUSED = (errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS)
+_REFUSED = (
+    errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.ENAMETOOLONG,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,7 @@ class Request:
     plan: str
     frames: int
     sampling: SamplingConfig
-    fps: Fraction = Fraction(30)
+    fps: Fraction = FPS
     redo: str | None = None
     overwrite: bool = False
 
@@ -93,7 +98,7 @@ def prepare(request: Request) -> Prepared:
         parse_stretch(request.redo, request.frames)
     serving = runs_by_stage([open_run_for_serving(path) for path in request.runs], request.plan, calls)
     for stage, run in serving.items():
-        check_guidance(run, stage, request.sampling.of_stage(stage)[1], request.sampling.text_guidance)
+        check_settings(run, stage, request.sampling)
     device = torch.device(resolve_device(request.sampling.device))
     cap_memory(device, request.sampling.vram_gib)
     run = next(iter(serving.values()))
@@ -105,13 +110,12 @@ def generate_video(
 ) -> Generated:
     """Make the video `out` from the picture, or go on with it: the same call again is how it resumes.
 
-    It goes on until `Generated.record.finish()`, after which the same redo means another one.
-    Raises RolloutError: `out` belongs to another rollout, process or person, or cannot be written.
+    It goes on until `Generated.record.finish()`, after which the same redo means another one; `at_work` around both
+    keeps other processes away. Raises RolloutError: `out` belongs to another rollout, or cannot be written.
     """
     request, folder = prepared.request, rollout_folder(out)
     redo = parse_stretch(request.redo, request.frames) if request.redo else None
-    busy = f"Another process is at work on {out}: wait for it, or stop it first."
-    with _disk_explained(out), exclusive(folder / "lock", busy):
+    with _disk_explained(out):
         record = open_record(folder, rollout_identity(prepared, picture_HWC), redo, request.overwrite)
         dtype = _dtype(request.sampling, prepared.device)
         cast = Cast(
@@ -126,8 +130,24 @@ def generate_video(
     return Generated(out, folder, record, rollout)
 
 
-def check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path) -> None:
-    """Raise RolloutError, before anything is done, where `generate_video` would refuse to write to `out`."""
+@contextmanager
+def at_work(out: Path) -> Iterator[None]:
+    """Within the block no other process makes the video `out`, or anything beside it.
+
+    Raises RolloutError if one does already, or the disk's refusal in a sentence.
+    """
+    busy = f"Another process is at work on {out}: wait for it, or stop it first."
+    with _disk_explained(out), exclusive(rollout_folder(out) / "lock", busy):
+        yield
+
+
+def check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path, beside: Sequence[Path] = ()) -> None:
+    """Raise RolloutError, before anything is done, where `out`, or what is made `beside` it, may not be written."""
+    with _disk_explained(out):
+        _check_output(prepared, picture_HWC, out, beside)
+
+
+def _check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path, beside: Sequence[Path]) -> None:
     request = prepared.request
     if out.suffix != ".mp4":
         raise RolloutError(f"The video's name {out} does not end in .mp4: name an mp4 (a GIF is made beside it).")
@@ -135,8 +155,9 @@ def check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path) -> None
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise RolloutError(f"{out} cannot be written ({nearest} takes no files): name an --out in a folder that does.")
     known = (rollout_folder(out) / "rollout.json").is_file()
-    if out.exists() and not known and not request.overwrite:
-        raise RolloutError(f"{out} is there and was not made here: name another --out, or add --overwrite.")
+    for path in () if known or request.overwrite else (out, *beside):
+        if path.exists():
+            raise RolloutError(f"{path} is there and was not made here: name another --out, or add --overwrite.")
     redo = parse_stretch(request.redo, request.frames) if request.redo else None
     check_record(rollout_folder(out), rollout_identity(prepared, picture_HWC), redo, request.overwrite)
 
@@ -148,7 +169,7 @@ def rollout_identity(prepared: Prepared, picture_HWC: np.ndarray) -> dict[str, A
         "plan": request.plan,
         "frames": request.frames,
         "fps": str(request.fps),
-        "sampling": {**request.sampling.identity(), "device": prepared.device.type},
+        "sampling": {**request.sampling.identity(prepared.serving), "device": prepared.device.type},
         "runs": {stage: run.record() for stage, run in prepared.serving.items()},
         "codec": prepared.codec.hash,
         "picture": picture_hash(picture_HWC),
@@ -188,7 +209,8 @@ def _disk_explained(out: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _REFUSED:
             raise RolloutError(
-                f"{out} cannot be written ({error.strerror}): name an --out in a folder that can."
+                f"{error.filename2 or error.filename or out} cannot be written ({error.strerror}): move what is in "
+                "the way, or name another --out."
             ) from error
         if error.errno not in _FULL:
             raise

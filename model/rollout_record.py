@@ -6,10 +6,11 @@ import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from model.errors import RolloutError
-from model.runs import differences
+from model.runs import changes, differences
 from model.schedule import Stretch
 from pipeline.files import read_json, sha256_json, write_json
 
@@ -56,13 +57,26 @@ def check_record(
         if changed:
             raise RolloutError(
                 f"{folder} holds a rollout of something else ({'; '.join(changed)}): name another --out, or add "
-                "--overwrite to begin anew."
+                f"--overwrite to begin anew{_way_back(record.identity, identity)}."
             )
     finished = record is not None and record.finished > len(record.redos)
     goes_on = record is not None and record.redos[-1:] == [redo]
     if redo is not None and not finished and not goes_on:
         raise RolloutError(f"The rollout in {folder} is not finished: run the command without --redo first.")
     return record
+
+
+def _way_back(before: dict[str, Any], now: dict[str, Any]) -> str:
+    """The options by which the rollout goes on, where sampling settings alone differ: a calibration changes them."""
+    changed = list(changes(before, now))
+    if any(not name.startswith("sampling.") for name, _, _ in changed):
+        return ""
+    options = (f"--set {name.removeprefix('sampling.')}={_typed(was)}" for name, was, _ in changed)
+    return f", or go on with what it had: {' '.join(options)}"
+
+
+def _typed(value: Any) -> str:
+    return "none" if value is None else quote(str(value))
 
 
 def _read(path: Path) -> RolloutRecord:

@@ -65,15 +65,18 @@ def run_identity(config: TrainConfig, data: SplitData, processes: int, device: s
     }
 
 
-def differences(before: Any, now: Any, name: str = "") -> list[str]:
-    """What differs between two JSON values, one line a place: `config.seed: 0 before, 1 now`."""
+def changes(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Where two JSON values differ: the place's dotted name, what it was, what it is."""
     if isinstance(before, dict) and isinstance(now, dict):
-        lines = []
         for key in sorted({*before, *now}):
-            inner = f"{name}.{key}" if name else key
-            lines += differences(before.get(key), now.get(key), inner)
-        return lines
-    return [] if before == now else [f"{name}: {before!r} before, {now!r} now"]
+            yield from changes(before.get(key), now.get(key), f"{name}.{key}" if name else key)
+    elif before != now:
+        yield name, before, now
+
+
+def differences(before: Any, now: Any) -> list[str]:
+    """What differs between two JSON values, one line a place: `config.seed: 0 before, 1 now`."""
+    return [f"{name}: {was!r} before, {new!r} now" for name, was, new in changes(before, now)]
 
 
 def open_run(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from pathlib import Path
 
 from data_catalog.connection import open_catalog
@@ -54,6 +55,22 @@ def stored_frames(data: Path) -> int:
     with open_catalog(data / "catalog.duckdb", read_only=True) as catalog:
         counted = catalog.execute("SELECT sum(frames) FROM samples JOIN clips USING (clip_id)").fetchone()
     return int(counted[0] or 0) if counted else 0
+
+
+def frame_rate(data: Path, clip_id: str | None = None) -> Fraction | None:
+    """Frames a second of a stored clip, or of most stored ones; None where that is not known."""
+    with open_catalog(data / "catalog.duckdb", read_only=True) as catalog:
+        row = catalog.execute(
+            "SELECT fps FROM samples JOIN clips USING (clip_id) WHERE fps > 0 AND coalesce(clip_id = $1, true) "
+            "GROUP BY fps ORDER BY count(*) DESC, fps LIMIT 1",
+            [clip_id],
+        ).fetchone()
+    return rate_of(row[0]) if row else None
+
+
+def rate_of(fps: float) -> Fraction:
+    """The rate that a number means: 29.97 is 30000/1001."""
+    return Fraction(fps).limit_denominator(1001)
 
 
 def holdout_sources(sources: Sequence[str], fraction: float) -> frozenset[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,7 +40,7 @@ class SamplingConfig(_Frozen):
 
     sampler: Literal["ddim", "dpm++", "euler"] = Field("ddim", description="ddim, dpm++ (second order) or euler")
     steps: int = Field(20, ge=1, le=1000, description="steps of the sampler")
-    seed: int = Field(0, ge=0, description="seed of all noise")
+    seed: int = Field(0, ge=0, le=2**63 - 1, description="seed of all noise")
     temperature: float = Field(
         1.0, ge=0, le=2, description="scale of the noise that sampling begins with; below 1 keeps to what is likely"
     )
@@ -57,15 +57,25 @@ class SamplingConfig(_Frozen):
         """(noise on generated hints, guidance over hints) of a stage's calls."""
         return getattr(self.hint_noise, stage), getattr(self.hint_guidance, stage)
 
-    def identity(self) -> dict[str, Any]:
-        """What decides about the frames: all but the memory's cap."""
-        return self.model_dump(mode="json", exclude={"vram_gib"})
+    def identity(self, stages: Collection[str]) -> dict[str, Any]:
+        """What decides about the frames of these stages' calls: all but the memory's cap and other stages' levels."""
+        values = self.model_dump(mode="json", exclude={"vram_gib"})
+        for name in ("hint_noise", "hint_guidance"):
+            values[name] = {stage: values[name][stage] for stage in stages}
+        return values
 
 
 def run_defaults(run: Path) -> dict[str, Any]:
-    """What was calibrated for a run: nested values of SamplingConfig; nothing if it never was."""
+    """What was calibrated for a run: nested values of SamplingConfig; nothing if it never was. Raises ConfigError."""
     path = run / DEFAULTS_FILE
-    return dict(read_json(path)["defaults"]) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    try:
+        return dict(read_json(path)["defaults"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{path} is damaged ({type(error).__name__}): remove it, or run `longdance calibrate --run {run}` again."
+        ) from error
 
 
 def sampling_config(runs: Sequence[Path], settings: Mapping[str, Any]) -> SamplingConfig:

@@ -16,6 +16,7 @@ from model.errors import ConfigError, RolloutError
 from model.initial import network_of_run, run_checkpoint
 from model.plan import Call
 from model.runs import read_record
+from model.sampling import SamplingConfig
 from model.stages import Window, call_window, stage_plans, training_windows
 from model.unet import VideoUNet
 
@@ -142,14 +143,22 @@ class NetworkPool:
         return network
 
 
-def check_guidance(run: Run, stage: str, hint_guidance: float, text_guidance: float) -> None:
-    """Raise ConfigError for guidance that a run was not trained for."""
+def check_settings(run: Run, stage: str, sampling: SamplingConfig) -> None:
+    """Raise ConfigError for guidance, or prompts, that a run was not trained for."""
+    hint_guidance, text_guidance = sampling.of_stage(stage)[1], sampling.text_guidance
     if hint_guidance != 1 and not run.config.hint_dropout:
         raise ConfigError(
             f"Guidance over hints is {hint_guidance} for {stage} calls, and run {run.path} was never trained without "
             f"hints: set hint_guidance.{stage}=1, or train with hint_dropout=0.1."
         )
-    if text_guidance != 1 and run.encode.text_source == "zeros":
+    if run.encode.text_source != "zeros":
+        return
+    if text_guidance != 1:
         raise ConfigError(
             f"Text guidance is {text_guidance} and run {run.path} was trained without text: set text_guidance=1."
         )
+    for name in ("prompt", "negative_prompt"):
+        if given := getattr(sampling, name):
+            raise ConfigError(
+                f"Setting {name!r} is {given!r} and run {run.path} was trained without text: leave it out."
+            )

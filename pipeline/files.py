@@ -38,10 +38,14 @@ def publish(temp: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def atomic(path: Path) -> Iterator[Path]:
-    """Yield a temp path to write; it becomes `path` on success and is removed on an exception."""
+def atomic(path: Path, temps: Path | None = None) -> Iterator[Path]:
+    """Yield a temp path to write; it becomes `path` on success and is removed on an exception.
+
+    temps: a folder of ours on the same disk for it, where what a kill leaves is found by `remove_temps`: beside a
+    file of a user's, others may be at work.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temp = temp_name(path)
+    temp = temp_name(temps / path.name if temps else path)
     try:
         yield temp
         publish(temp, path)

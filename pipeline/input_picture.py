@@ -13,6 +13,8 @@ from pipeline.pose import box, pose_finder
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 1 << 26
+MAX_SIDE = 1 << 14
+"""Pixels; beyond twice that OpenCV's and mediapipe's scaling ends the process."""
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -26,11 +28,17 @@ def read_picture(path: Path) -> np.ndarray:
                 raise LongdanceError(
                     f"{path} has {opened.width}x{opened.height} pixels: at most {MAX_PIXELS} are read; shrink it."
                 )
+            if max(opened.size) > MAX_SIDE:
+                raise LongdanceError(
+                    f"{path} has {opened.width}x{opened.height} pixels: at most {MAX_SIDE} a side are read; cut or "
+                    "shrink it."
+                )
             upright = _eight_bits(ImageOps.exif_transpose(opened), path).convert("RGBA")
     except Image.DecompressionBombError as error:
         raise LongdanceError(f"{path} has too many pixels: at most {MAX_PIXELS} are read; shrink it.") from error
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
-        reason = "there is no such file" if not path.is_file() else "it is damaged or of an unknown kind"
+        missing = "it is a folder" if path.is_dir() else "there is no such file"
+        reason = "it is damaged or of an unknown kind" if path.is_file() else missing
         raise LongdanceError(f"{path} cannot be read as a picture ({reason}): give a PNG, JPEG or WebP.") from error
     paper = Image.new("RGBA", upright.size, (255, 255, 255, 255))
     return np.asarray(Image.alpha_composite(paper, upright).convert("RGB"))

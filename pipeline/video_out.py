@@ -4,6 +4,7 @@ The same frames give the same bytes: one encoder thread, no dates. Every frame i
 quantiser, so that a frame looks the same whatever is made of its neighbours.
 """
 
+import contextlib
 import os
 from collections.abc import Sequence
 from fractions import Fraction
@@ -67,8 +68,11 @@ def _timescale(fps: Fraction) -> int:
 
 
 def join_segments(path: Path, segments: Sequence[Path]) -> None:
-    """The segments one after the other as one mp4, without encoding again; atomic, and the same bytes every time."""
-    with atomic(path) as temp, av.open(str(temp), "w", format="mp4", options=_MUXER) as out:
+    """The segments one after the other as one mp4, without encoding again; atomic, and the same bytes every time.
+
+    Until it is whole it lies beside the segments.
+    """
+    with atomic(path, segments[0].parent) as temp, av.open(str(temp), "w", format="mp4", options=_MUXER) as out:
         with av.open(str(segments[0])) as first:
             stream = out.add_stream_from_template(first.streams.video[0])
         start = 0
@@ -87,20 +91,24 @@ def join_segments(path: Path, segments: Sequence[Path]) -> None:
 _MUXER = {"movflags": "+faststart", "fflags": "+bitexact"}
 
 
-def write_gif_within(path: Path, video: Path, frames: int, fps: Fraction, max_bytes: int) -> tuple[float, int]:
+class _TooLargeError(Exception):
+    """A GIF that is not kept."""
+
+
+def write_gif_within(
+    path: Path, video: Path, frames: int, fps: Fraction, max_bytes: int, temps: Path | None = None
+) -> tuple[float, int]:
     """A GIF of a video of ours that is at most `max_bytes` large; returns (share of the frames, pixels a side).
 
-    Frames are left out and pictures shrunk until it fits. Raises LongdanceError if nothing fits.
+    Frames are left out and pictures shrunk until it fits; one that is there already stays until then. `temps`: as
+    for `atomic`. Raises LongdanceError if nothing fits.
     """
     for share, side in GIF_TRIES:
-        with atomic(path) as temp:
-            _gif(temp, video, max(1, round(1 / share)), side, fps)
-            size = temp.stat().st_size
-            if size > max_bytes:
-                temp.write_bytes(b"")
-        if size <= max_bytes:
+        with contextlib.suppress(_TooLargeError), atomic(path, temps) as temp:
+            _gif(temp, video, min(frames, round(1 / share)), side, fps)
+            if temp.stat().st_size > max_bytes:
+                raise _TooLargeError
             return share, side
-        path.unlink()
     raise LongdanceError(f"A GIF of {frames} frames does not fit in {max_bytes} bytes: allow more, or fewer frames.")
 
 

@@ -68,6 +68,7 @@ def sampling_values(
 @click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
 @click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming or tree.")
 @click.option("--out", type=FILE, required=True, help="The mp4; the same command again goes on.")
+@click.option("--fps", type=float, help="Frames a second [the clip's, or those of most clips of --data, or 30].")
 @sampling_options
 @click.option("--no-align", is_flag=True, help="Take the picture's middle square as it is.")
 @click.option("--redo", metavar="START:STOP", help="Make these frames again, and what depends on them.")
@@ -79,9 +80,9 @@ def sampling_values(
 @click.option("--dry-run", is_flag=True, help="Check the runs against the plan, print the settings and stop.")
 def generate(
     run: Path, more_runs: tuple[Path, ...], image: Path | None, clip: str | None, data: Path | None, frames: int,
-    name: str, out: Path, seed: int | None, sampler: str | None, steps: int | None, temperature: float | None,
-    settings: tuple[str, ...], no_align: bool, redo: str | None, overwrite: bool, gif_mb: float, pngs: bool,
-    fvd: Path | None, lpips: Path | None, dry_run: bool,
+    name: str, out: Path, fps: float | None, seed: int | None, sampler: str | None, steps: int | None,
+    temperature: float | None, settings: tuple[str, ...], no_align: bool, redo: str | None, overwrite: bool,
+    gif_mb: float, pngs: bool, fvd: Path | None, lpips: Path | None, dry_run: bool,
 ) -> None:  # fmt: skip
     """Generate a long video from one picture, and measure its drift. Run it again to go on."""
     runs, values = [run, *more_runs], sampling_values(seed, sampler, steps, temperature, settings)
@@ -93,11 +94,11 @@ def generate(
     from flows.generate import generate as flow
 
     align = not no_align
-    get_ready(runs, out, image, clip, data, frames, name, values, align, redo, overwrite, fvd, lpips)
+    get_ready(runs, out, image, clip, data, frames, name, values, align, redo, overwrite, fvd, lpips, fps, gif_mb)
 
     made = flow(
         runs, out, image, clip, data, frames, cast(Any, name), values, align, redo, overwrite, gif_mb, pngs,
-        fvd, lpips,
+        fvd, lpips, fps,
     )  # fmt: skip
     click.echo(drift_table(made["metrics"]), nl=False)
     click.echo(f"video {made['video']}; look at {made['page']}")

@@ -117,6 +117,13 @@ def test_a_picture_without_a_person_is_one_sentence_and_exit_code_2(run, server,
         ({"settings": {"steps": -1}}, "'steps'"),
         ({"data": Path("/nowhere")}, "holds no data set"),
         ({"runs": [Path("/nowhere")]}, "is no run"),
+        ({"fps": 0.0}, "0.0 frames a second"),
+        ({"fps": float("nan")}, "nan frames a second"),
+        ({"gif_mb": -1.0}, "-1.0 megabytes"),
+        ({"gif_mb": float("inf")}, "inf megabytes"),
+        ({"settings": {"seed": 2**63}}, "'seed'"),
+        ({"settings": {"prompt": "a cat"}}, "trained without text: leave it out"),
+        ({"out": Path("/tmp") / ("x" * 300 + ".mp4")}, "name too long"),
     ],
 )
 def test_mistakes_are_found_before_anything_begins(changes, words, data, run, tmp_path):
@@ -126,7 +133,7 @@ def test_mistakes_are_found_before_anything_begins(changes, words, data, run, tm
     given = {
         "runs": [run], "out": tmp_path / "out.mp4", "image": tmp_path / "wall.png", "clip": None, "data": data,
         "frames": FRAMES, "plan": "streaming", "settings": {}, "align": False, "redo": None, "overwrite": False,
-        "fvd": None, "lpips": None,
+        "fvd": None, "lpips": None, "fps": None, "gif_mb": 8.0,
     }  # fmt: skip
     assert get_ready(**given).prepared.serving
     with pytest.raises(Exception, match=words) as caught:

@@ -96,7 +96,7 @@ class Mixer:
 
 def mixed_rollout(
     folder: Path, plan: str = "streaming", frames: int = 60, seed: int = 0, redos: tuple[Stretch, ...] = (),
-    network: Callable[..., Tensor] | None = None,
+    network: Callable[..., Tensor] | None = None, fps: Fraction = Fraction(30),
 ) -> tuple[Rollout, np.ndarray]:  # fmt: skip
     """A rollout by a Mixer and the picture it starts from."""
     clip = clip_of(32)
@@ -104,7 +104,7 @@ def mixed_rollout(
     made = network or Mixer(6)
     cast = Cast(lambda stage: (made, "epsilon"), codec, TEXT, lambda stage: "mixer", CPU)
     sampling = SamplingConfig(steps=3, seed=seed)
-    return Rollout(folder, make_plan(plan, frames), frames, cast, sampling, Fraction(30), redos), clip[0]
+    return Rollout(folder, make_plan(plan, frames), frames, cast, sampling, fps, redos), clip[0]
 
 
 def footprint(folder: Path) -> dict[str, bytes]:

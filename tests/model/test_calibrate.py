@@ -33,11 +33,13 @@ class CopiesAHint:
 
     def __init__(self, fault: float) -> None:
         self.fault, self.levels = fault, list[float]()
+        self.noised = list[list[bool]]()
 
     def __call__(self, sample: Tensor, timestep: Tensor, text: Tensor, cond: FrameConditioning) -> Tensor:
         channels = (sample.shape[2] - 1) // 2
         level = float(torch.exp(-cond.hint_log_snr_BF[cond.given_BF].min() / 2))
         self.levels.append(level)
+        self.noised.append(((cond.hint_log_snr_BF[0] < 12) & cond.given_BF[0]).tolist())
         alpha, sigma = alpha_sigma(timestep)
         clean = torch.full_like(sample[:, :, :channels], self.fault * abs(level - 0.33))
         return (sample[:, :, :channels] - alpha * clean) / sigma
@@ -60,6 +62,17 @@ def test_the_level_that_is_best_by_construction_has_the_least_error(stage: str, 
     trials = [try_setting(bench, chain, level, 1.0) for level in (0.0, 0.1, 0.33, 0.7)]
     assert best_of(trials).hint_noise == 0.33
     assert trials[0].error > trials[1].error > trials[2].error < trials[3].error
+
+
+@pytest.mark.parametrize("stage", ["starter", "extrapolation", "interpolation"])
+def test_made_hints_alone_are_noised_as_in_a_rollout(stage: str, bench: Bench) -> None:
+    chain = chain_of(stage, 60)
+    run_chain(bench, chain, bench.clips[0], 0.5, 1.0, 0)
+    made, seen = set[int](), iter(bench.network.noised)  # type: ignore[attr-defined]
+    for call in chain.calls:
+        assert next(seen) == [frame in call.hints and frame in made for frame in call.frames]
+        made.update(call.targets)
+    assert 0 not in made
 
 
 @pytest.mark.parametrize("stage", ["starter", "extrapolation", "interpolation"])

@@ -17,11 +17,12 @@ from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_rollouts
 from model.drift import RealClip, catalog_metrics, measure_drift, real_clip, reference_clips, report_table
 from model.errors import ConfigError, DataError, ModelError, PlanError, RolloutError, RunError
-from model.generate import Request, check_output, generate_video, prepare, rollout_folder, rollout_row
+from model.generate import Request, _text, at_work, check_output, generate_video, prepare, rollout_folder, rollout_row
 from model.plan import depth_per_frame, make_plan
 from model.sampling import DEFAULTS_FILE, SamplingConfig, run_defaults, sampling_config
 from model.serving import open_run_for_serving, runs_by_stage
 from model.train import train
+from pipeline.errors import LongdanceError
 from pipeline.files import read_json, write_json
 from pipeline.pose import JOINTS
 from tests.model.dataset import micro_config
@@ -142,6 +143,51 @@ def test_another_request_for_the_same_file_is_refused_unless_it_may_overwrite(
     assert (tmp_path / "video.mp4").read_bytes() != before
 
 
+def test_a_rollout_whose_runs_were_calibrated_since_says_how_to_go_on_with_what_it_had(
+    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
+) -> None:
+    first = request(runs["any"], frames=6)
+    generate_video(prepare(first), picture, tmp_path / "video.mp4")
+    settings = {"steps": 2, "device": "cpu", "hint_noise": {"extrapolation": 0.9}}  # no such calls in six frames
+    others = replace(first, sampling=sampling_config([], settings))
+    assert generate_video(prepare(others), picture, tmp_path / "video.mp4").video.is_file()
+    its_own = replace(first, sampling=sampling_config([], {**settings, "hint_noise": {"starter": 0.2}}))
+    with pytest.raises(RolloutError, match=r"go on with what it had: --set hint_noise\.starter=0\.0\.$"):
+        generate_video(prepare(its_own), picture, tmp_path / "video.mp4")
+
+
+def test_a_damaged_calibration_is_one_sentence(tmp_path: Path) -> None:
+    for damage in ("{", "[]", '{"reason": {}}'):
+        (tmp_path / DEFAULTS_FILE).write_text(damage)
+        with pytest.raises(ConfigError, match=r"is damaged .*longdance calibrate --run"):
+            sampling_config([tmp_path], {})
+
+
+def test_one_process_at_a_time_makes_a_video_until_it_is_finished(tmp_path: Path) -> None:
+    with at_work(tmp_path / "video.mp4"), at_work(tmp_path / "other.mp4"):  # noqa: SIM117
+        with pytest.raises(LongdanceError, match="Another process is at work on"), at_work(tmp_path / "video.mp4"):
+            raise AssertionError
+
+
+def test_the_prompt_leads_and_the_negative_prompt_is_led_away_from(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An encoder of texts stands in: which text goes where needs no weights."""
+    prepared = prepare(request(runs["any"]))
+    texts = sampling_config([], {"prompt": "a waltz", "negative_prompt": "a fall"})
+    run = prepared.serving["starter"]
+    encode = run.encode.model_copy(update={"text": "some encoder"})
+    run = replace(run, config=run.config.model_copy(update={"encode": encode}))
+    prepared = replace(
+        prepared, serving=dict.fromkeys(prepared.serving, run), request=replace(prepared.request, sampling=texts)
+    )
+    monkeypatch.setattr(
+        "model.generate.embed", lambda source, texts, device: torch.tensor([[[len(text)]] for text in texts])
+    )
+    pair = _text(prepared)
+    assert (pair.prompt.item(), pair.negative.item()) == (len("a waltz"), len("a fall"))
+
+
 def test_a_redo_is_remembered_and_made_once_for_each_finished_command(
     runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
 ) -> None:
@@ -189,6 +235,9 @@ def test_a_file_of_somebody_elses_is_not_written_over(
             check_output(prepared, picture, tmp_path / name)
     check_output(prepare(request(runs["any"], frames=6, overwrite=True)), picture, tmp_path / "mine.mp4")
     check_output(prepared, picture, tmp_path / "new" / "video.mp4")
+    (tmp_path / "page.html").write_text("my own")
+    with pytest.raises(RolloutError, match=r"page\.html is there and was not made here"):
+        check_output(prepared, picture, tmp_path / "page.mp4", [tmp_path / "page.html"])
     assert not (tmp_path / "new").exists()
 
 
@@ -263,6 +312,7 @@ def test_a_rollout_from_a_clip_is_measured_against_it_and_goes_into_the_catalog(
     made = generate_video(prepared, truth.frames_FHWC[0], tmp_path / "video.mp4")
     depths = depth_per_frame(prepared.request.calls())
     drift = measure_drift(made.rollout.decoded, Nobody(), depths, truth, ())
+    assert drift.generated.curves["psnr"][0] > 30  # frame 0 is the clip's own, frame by frame
     report = drift.report()
     assert set(report["by_depth"]["psnr"]) == {str(d) for f, d in depths.items() if 0 < f < 25}
     assert report["metrics"]["psnr"]["mean"] < 60
@@ -287,6 +337,14 @@ def test_reference_clips_are_held_out_ones_of_different_sources_and_a_clip_that_
     assert len({clip.clip_id[:2] for clip in clips}) == 3
     with pytest.raises(DataError, match="no stored clip 'waltz'"):
         real_clip(dataset, "waltz", 32)
+
+
+def test_frame_by_frame_a_clip_is_compared_with_its_own_frames(dataset: Path) -> None:
+    clip = real_clip(dataset, "s0c0", 32)
+    drift = measure_drift(lambda: iter(clip.frames_FHWC), Nobody(), {}, clip, ())
+    late = measure_drift(lambda: iter(np.roll(clip.frames_FHWC, 1, axis=0)), Nobody(), {}, clip, ())
+    assert min(drift.generated.curves["psnr"]) > 90
+    assert float(np.median(late.generated.curves["psnr"])) < 40
 
 
 def test_long_curves_are_pooled_for_the_catalog() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from fractions import Fraction
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
@@ -210,6 +211,15 @@ def test_a_redo_makes_a_stretch_and_what_depends_on_it_and_leaves_all_other_byte
     assert sum(event.made for event in events) < len(events)
 
 
+def test_the_video_has_the_rate_that_was_asked_for(tmp_path: Path) -> None:
+    for fps in (Fraction(25), Fraction(30000, 1001)):
+        rollout, picture = mixed_rollout(tmp_path / str(fps.numerator), frames=30, fps=fps)
+        rollout.run(picture, tmp_path / "video.mp4")
+        with av.open(str(tmp_path / "video.mp4")) as container:
+            assert container.streams.video[0].average_rate == fps
+            assert [frame.time for frame in container.decode(video=0)][-1] == pytest.approx(29 / fps)
+
+
 def test_a_second_redo_keeps_what_the_first_one_made(tmp_path: Path) -> None:
     def latents_after(*redos: tuple[int, int]) -> torch.Tensor:
         rollout, picture = mixed_rollout(tmp_path, "tree", frames=90, redos=redos)
@@ -224,8 +234,11 @@ def test_a_second_redo_keeps_what_the_first_one_made(tmp_path: Path) -> None:
     assert sum(same[0]) >= 85
 
 
-def test_what_overlapping_redos_made_is_made_again_alike_when_it_is_lost(tmp_path: Path) -> None:
-    for redos in ((), ((13, 15),), ((13, 15), (12, 14))):
+@pytest.mark.parametrize(("first", "second"), [((13, 15), (12, 14)), ((9, 11), (10, 12))])  # of two calls, of one
+def test_what_overlapping_redos_made_is_made_again_alike_when_it_is_lost(
+    first: tuple[int, int], second: tuple[int, int], tmp_path: Path
+) -> None:
+    for redos in ((), (first,), (first, second)):
         rollout, picture = mixed_rollout(tmp_path, "tree", frames=40, redos=redos)
         rollout.run(picture, tmp_path / "video.mp4")
     before = footprint(tmp_path)

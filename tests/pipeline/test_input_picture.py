@@ -83,6 +83,14 @@ def test_grey_of_16_bits_keeps_its_brightness_and_of_32_bits_is_refused(tmp_path
         read_picture(tmp_path / "grey.tiff")
 
 
+def test_a_picture_too_long_for_what_scales_it_is_refused(tmp_path: Path):
+    Image.new("RGB", (60000, 4)).save(tmp_path / "strip.png")
+    with pytest.raises(LongdanceError, match="60000x4 pixels: at most 16384 a side"):
+        read_picture(tmp_path / "strip.png")
+    with pytest.raises(LongdanceError, match="it is a folder"):
+        read_picture(tmp_path)
+
+
 def test_what_is_no_picture_is_refused_in_one_sentence(tmp_path: Path):
     (tmp_path / "text.png").write_text(json.dumps({"not": "a picture"}))
     Image.new("RGB", (64, 64)).save(tmp_path / "whole.png")

@@ -89,6 +89,16 @@ def test_a_gif_keeps_to_its_limit(limit: int, tmp_path: Path):
         assert abs(getattr(gif, "n_frames", 1) - 60 * share) <= 2
 
 
+def test_a_gif_of_a_few_frames_that_fits_nowhere_is_refused_and_the_one_that_is_there_stays(tmp_path: Path):
+    video = made(tmp_path, np.stack([picture_of(number, 128) for number in range(3)]))
+    write_gif_within(tmp_path / "video.gif", video, 3, FPS, 400_000, tmp_path)
+    before = (tmp_path / "video.gif").read_bytes()
+    with pytest.raises(LongdanceError, match="does not fit"):
+        write_gif_within(tmp_path / "video.gif", video, 3, FPS, 100, tmp_path)
+    assert (tmp_path / "video.gif").read_bytes() == before
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
 def test_a_gif_that_cannot_be_so_small_is_refused_and_leaves_nothing(tmp_path: Path):
     video = made(tmp_path, np.stack([picture_of(number, 128) for number in range(30)]))
     with pytest.raises(LongdanceError, match="does not fit"):
