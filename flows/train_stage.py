@@ -57,7 +57,7 @@ def train_run(
     ended: dict[str, Any] = {"status": "failed", "step": 0}
     with (
         tempfile.TemporaryDirectory() as scratch,
-        at_stop(lambda: register_run(root, run, "stopped", newest_step(run))),
+        at_stop(lambda: register_run(root, run, "stopped")),
         _child(root, run, config, processes, fork, until, Path(scratch)) as child,
         Progress(f"train {run.name}") as progress,
         progress.growing("train") as grow,
@@ -166,21 +166,17 @@ def launch_command(
     ]
 
 
-def register_run(root: Path, run: Path, status: str, step: int) -> None:
-    """Bring a run and its checkpoints in the catalog up to date."""
+def register_run(root: Path, run: Path, status: str, step: int | None = None) -> None:
+    """Bring a run and its checkpoints in the catalog up to date; without a step, at that of the newest checkpoint."""
+    from model.checkpoint import newest_step
     from model.lineage import seen_sources
     from model.runs import checkpoint_rows, run_row
 
-    row = run_row(run, status, step)
+    row = run_row(run, status, newest_step(run / "checkpoints") if step is None else step)
     seen = [{"run": row["run"], "source_id": source} for source in sorted(seen_sources(run) or ())]
     with open_catalog(DataFolder(root).catalog) as con:
         merge_tables(con, {"runs": [row], "run_sources": seen})
         merge_checkpoints(con, checkpoint_rows(run))
-
-
-def newest_step(run: Path) -> int:
-    """The step of a run's newest checkpoint, 0 if there is none."""
-    return max((int(path.name.split("-")[1]) for path in (run / "checkpoints").glob("step-*")), default=0)
 
 
 @contextmanager

@@ -15,13 +15,14 @@ from model.checkpoint import (
     save_checkpoint,
     step_folder,
 )
-from model.codec import load_codec
+from model.codec import CODEC_FILE, load_codec
+from model.config import PRESETS
 from model.data import SplitData
 from model.errors import RunError
 from model.initial import check_codec_of_export, check_codec_of_run, run_checkpoint
 from model.lineage import inherited_sources, write_sources
 from model.runs import differences, open_run, read_record
-from pipeline.files import remove_temps
+from pipeline.files import read_json, remove_temps
 
 
 def begin_run(
@@ -52,7 +53,7 @@ def begin_run(
         if fork is not None:
             info = run_checkpoint(fork)
             parent = _parent(fork, info, "fork", split)
-            check_fork(fork, info.step, identity["config"])
+            check_fork(fork, info, identity["config"])
             shutil.rmtree(step_folder(run_dir / "checkpoints", info.step), ignore_errors=True)  # a killed start's
             _copy_checkpoint(info, run_dir / "checkpoints", identity["config"]["keep"])
         elif init.startswith("run:"):
@@ -64,6 +65,8 @@ def begin_run(
         own = {sample.source_id for sample in split.train.samples}
         write_sources(run_dir, own, inherited_sources(init, fork))
     open_run(run_dir, identity, parent, data)
+    if not (run_dir / "codec" / CODEC_FILE).is_file():  # lost since; its hash is part of what the run is
+        load_codec(split.codec_folder).save(run_dir / "codec")
     if not split.holdout.samples:
         say("notice", 0, text="No source is held out, so there is no validation: it needs two sources or more.")
 
@@ -105,14 +108,27 @@ def _check_forked(run_dir: Path, fork: Path | None) -> None:
         raise RunError(f"{run_dir} is a run already, and no fork of {fork}: name a new folder for the fork.")
 
 
-def check_fork(fork: Path, step: int, config: dict[str, Any]) -> None:
-    """Raise RunError if the network, Adam or position of the parent, at `step`, is of no use to a child so set."""
+def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None:
+    """Raise RunError if the network, Adam or position of the parent's checkpoint is of no use to a child so set, or
+    the child's record would tell of settings that do nothing."""
     before = read_record(fork)["identity"]["config"]
     if before["network"] != config["network"]:
         raise RunError(
             f"A fork goes on with its parent's network ({before['network'] or 'as the preset has it'}), setting "
             f"'network' is {config['network'] or 'as the preset has it'}: give it as the parent had it."
         )
+    predicts = read_json(info.path / "network.json")["prediction_type"]
+    for name, has, idle in (
+        ("preset", before["preset"], ()),
+        ("prediction", predicts, (None,)),
+        ("init", before["init"], ("scratch", PRESETS[config["preset"]].get("init"))),
+    ):
+        if config[name] not in (has, *idle):
+            raise RunError(
+                f"A fork begins with its parent's network and weights, and setting {name!r} is {config[name]!r}, which "
+                f"would do nothing (the parent has {has!r}): leave it out, or start from the parent's weights alone "
+                f"with init 'run:{fork}'."
+            )
     changed = [name for name in ("train", "lora_rank", "optimizer", "mixed_precision") if before[name] != config[name]]
     if changed:
         said = "; ".join(f"{name}: {before[name]!r} before, {config[name]!r} now" for name in changed)
@@ -120,8 +136,10 @@ def check_fork(fork: Path, step: int, config: dict[str, Any]) -> None:
             f"A fork goes on with its parent's Adam, which these settings would not fit ({said}): keep them, or start "
             f"from the parent's weights alone with init 'run:{fork}'."
         )
-    if config["steps"] <= step:
-        raise RunError(f"The run {fork} is at step {step} already and setting 'steps' is {config['steps']}: give more.")
+    if config["steps"] <= info.step:
+        raise RunError(
+            f"The run {fork} is at step {info.step} already and setting 'steps' is {config['steps']}: give more."
+        )
 
 
 def _copy_checkpoint(info: CheckpointInfo, root: Path, keep: int) -> None:

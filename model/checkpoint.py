@@ -1,16 +1,16 @@
 """Checkpoints: one folder each, whole or not there, every byte under a checksum, safetensors and JSON only.
 
 `CHECKPOINTS/step-00001000/` holds the parts and, hashing them all, `manifest.json` in its one canonical spelling,
-so that a flipped bit in any file, the manifest too, is seen. Damaged folders are set aside, never removed.
+so that a flipped bit in any file, the manifest too, is seen. A damaged folder is set aside when its step is written
+again, and goes when it is older than those that are kept.
 """
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,9 @@ from model.errors import CheckpointError
 from pipeline.files import (
     atomic_folder,
     canonical_json,
+    free_gib,
     fsync_path,
+    is_disk_full,
     read_json,
     remove_temp_folders,
     sha256_file,
@@ -35,8 +37,6 @@ _log = logging.getLogger(__name__)
 HISTORY = "checkpoints.jsonl"
 """Beside the checkpoints' folder, a line for each that was ever finished: that all are gone is then told from none
 yet, even if the folder is gone."""
-
-_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Tensors = dict[str, torch.Tensor]
 
@@ -70,6 +70,11 @@ def step_folder(root: Path, step: int) -> Path:
     return root / f"step-{step:08d}"
 
 
+def step_of(path: Path) -> int:
+    """The step in a checkpoint folder's name."""
+    return int(path.name.removeprefix("step-"))
+
+
 def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointInfo:
     """Write, verify from the disk, and only then remove what is older than the `keep` newest that verify.
 
@@ -99,10 +104,7 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
 
 
 def _write_failure(root: Path, error: Exception) -> str:
-    # safetensors writes in Rust, and tells the system's error number in its text alone.
-    full = any(f"{word} {number}" in str(error) for number in _DISK_FULL for word in ("Errno", "os error"))
-    free = shutil.disk_usage(root).free / 2**30
-    cause = f"the disk is full, {free:.2f} GiB free" if full else str(error)
+    cause = f"the disk is full, {free_gib(root):.2f} GiB free" if is_disk_full(error) else str(error)
     return (
         f"A checkpoint could not be written to {root} ({cause}): make room and run the same command again, "
         f"it goes on from {'the checkpoint before' if list_checkpoints(root) else 'the start'}."
@@ -150,8 +152,20 @@ def inspect_checkpoint(path: Path, *, from_disk: bool = False) -> tuple[Checkpoi
 
 
 def list_checkpoints(root: Path) -> list[Path]:
-    """The checkpoint folders, newest first, verified or not."""
-    return sorted(root.glob("step-*"), reverse=True)
+    """The checkpoint folders, newest first, verified or not. A copy by another name is none, and is left alone."""
+    return [step_folder(root, step) for step in sorted(_steps(root), reverse=True)]
+
+
+def newest_step(root: Path) -> int:
+    """The step of the newest checkpoint, verified or not; 0 if there is none."""
+    return max(_steps(root), default=0)
+
+
+def _steps(root: Path) -> Iterator[int]:
+    for path in root.glob("step-*"):
+        digits = path.name.removeprefix("step-")
+        if digits.isdecimal() and path == step_folder(root, int(digits)):
+            yield int(digits)
 
 
 def set_aside(path: Path) -> Path:

@@ -208,6 +208,18 @@ def _load_vae(source: str) -> Any:
         ) from error
 
 
+def codec_hash(folder: Path) -> str:
+    """The hash of the codec that `save` wrote into `folder`. Raises CodecError if it is damaged."""
+    try:
+        return str(read_json(folder / CODEC_FILE)["hash"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(folder, type(error).__name__) from error
+
+
+def _damaged(folder: Path, why: str) -> CodecError:
+    return CodecError(f"The codec in {folder} is damaged ({why}): restore it from a copy (each run holds one).")
+
+
 def load_codec(folder: Path, device: str = "cpu") -> Codec:
     """The codec that `save` wrote into `folder`. Raises CodecError if it is missing or no longer the same."""
     path = folder / CODEC_FILE
@@ -222,9 +234,10 @@ def load_codec(folder: Path, device: str = "cpu") -> Codec:
         else:
             codec = KLCodec(record["source"], record["picture"], device)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        raise _damaged(folder, type(error).__name__) from error
+    if codec.hash != record.get("hash"):
+        where = record.get("source", "the folder from a copy (each run holds one)")
         raise CodecError(
-            f"The codec in {folder} is damaged ({type(error).__name__}): restore it from a copy."
-        ) from error
-    if codec.hash != record["hash"]:
-        raise CodecError(f"The codec in {folder} is no longer the one that was saved: its weights have changed.")
+            f"The codec in {folder} is no longer the one that was saved, its weights have changed: put back {where}."
+        )
     return codec

@@ -16,6 +16,9 @@ NetworkValue = Annotated[tuple[int, ...] | int | float | str | None, Field(union
 """Text that is a number becomes one, so that a command line and a flow's parameter mean the same."""
 
 
+Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -79,7 +82,7 @@ class TrainConfig(_Frozen):
     newest checkpoint of another run."""
     train: Literal["new", "all", "lora"] = "new"
     """What learns: the temporal layers and conditioning alone, everything, or those and LoRA on the 2-D layers."""
-    lora_rank: int = Field(16, ge=1)
+    lora_rank: int = Field(16, ge=1, le=1024)
 
     steps: int = Field(100_000, ge=1)
     batch: int = Field(1, ge=1)
@@ -89,7 +92,7 @@ class TrainConfig(_Frozen):
     """The named set of samples that is trained on. None: all good clips."""
     prioritise: bool = False
     """Draw samples in proportion to their weights in the version, instead of all equally often."""
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, le=2**63 - 1)
     workers: int = Field(0, ge=0)
     """Threads per training process that read latents ahead. 0 reads them when they are needed, which costs a few
     thousandths of a step; 2 hide a disk that is slow and larger than the memory."""
@@ -100,7 +103,7 @@ class TrainConfig(_Frozen):
 
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"
     learning_rate: float = Field(1e-4, gt=0)
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     weight_decay: float = Field(0.01, ge=0)
     warmup: int = Field(500, ge=0)
     """Steps over which the learning rate rises linearly from 0."""
@@ -208,11 +211,16 @@ def _validated(kind: type[TrainConfig], raw: dict[str, Any]) -> TrainConfig:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(" ".join(_sentence(item) for item in error.errors())) from error
+        raise ConfigError(explained(error)) from error
 
 
-def _sentence(item: Any) -> str:
-    name = ".".join(str(part) for part in item["loc"]) or "config"
+def explained(error: ValidationError, prefix: str = "") -> str:
+    """A sentence for each setting that is wrong; `prefix` stands before its name."""
+    return " ".join(_sentence(item, prefix) for item in error.errors())
+
+
+def _sentence(item: Any, prefix: str) -> str:
+    name = (prefix + ".".join(str(part) for part in item["loc"])).rstrip(".") or "config"
     if item["type"] == "extra_forbidden":
         return f"Unknown setting {name!r}: remove it or mend its spelling."
     given = "" if isinstance(item["input"], dict) else f" is {item['input']!r}"

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from model.codec import codec_hash
 from model.config import EncodeConfig
 from model.errors import DataError
 from model.latents import codec_folder, manifest_path, read_manifest
 from model.samples import Sample, holdout_sources, read_samples
 from model.text import prompts_of
 from model.versions import Version, read_version
-from pipeline.files import read_json, sha256_json
+from pipeline.files import sha256_json
 
 _OPEN_FILES = 128
 """Latent files a thread keeps open: well below the usual limit of 1,024."""
@@ -103,17 +104,17 @@ def load_data(data: Path, encode: EncodeConfig, holdout: float, version: str | N
     folder = codec_folder(data, encode)
     if not (folder / "codec.json").is_file():
         raise DataError(f"The data set {data} has no latents of this codec: run `longdance encode --data {data}`.")
-    codec_hash = read_json(folder / "codec.json")["hash"]
-    entries, rows, shape = _locate(data, codec_hash, chosen.good, encode.prompt)
+    codec = codec_hash(folder)
+    entries, rows, shape = _locate(data, codec, chosen.good, encode.prompt)
     train = tuple(entry for entry in entries if entry.key in chosen.train)
     weights = tuple(chosen.weights[entry.key] for entry in train) if chosen.version else ()
     return SplitData(
         train=DataIndex(train, shape, weights),
         holdout=DataIndex(tuple(entry for entry in entries if entry.key in chosen.holdout), shape),
         version=sha256_json([rows, chosen.version.hash]) if chosen.version else sha256_json(rows),
-        codec=codec_hash,
+        codec=codec,
         codec_folder=folder,
-        latents=data / "latents" / codec_hash[:16],
+        latents=data / "latents" / codec[:16],
         prompts=tuple(prompts_of(encode, [sample.caption for sample in chosen.samples])),
     )
 
@@ -127,15 +128,16 @@ def _weights(named: Version | None, samples: Sequence[Sample]) -> dict[str, floa
 
 
 def _locate(
-    data: Path, codec_hash: str, samples: Sequence[Sample], prompt: str
+    data: Path, codec: str, samples: Sequence[Sample], prompt: str
 ) -> tuple[list[LatentSample], list[list[str]], tuple[int, int, int]]:
     """Find each sample in its shard's manifest: entries, the rows the version is hashed from, and the shape."""
     manifests: dict[str, tuple[Path, dict, dict[str, dict]]] = {}
     entries, rows = [], []
     for sample in samples:
         if sample.shard not in manifests:
-            path = manifest_path(data, codec_hash, sample.shard, sample.shard_sha256)
-            manifests[sample.shard] = _read_manifest(data, path)
+            path = manifest_path(data, codec, sample.shard, sample.shard_sha256)
+            wanted = {other.key for other in samples if other.shard == sample.shard}
+            manifests[sample.shard] = _read_manifest(data, path, wanted)
         latents, record, places = manifests[sample.shard]
         place = places[sample.key]
         text = sample.caption or prompt
@@ -145,9 +147,9 @@ def _locate(
     return entries, rows, (first["shape"][0], first["shape"][1], first["shape"][2])
 
 
-def _read_manifest(data: Path, path: Path) -> tuple[Path, dict, dict[str, dict]]:
+def _read_manifest(data: Path, path: Path, wanted: set[str]) -> tuple[Path, dict, dict[str, dict]]:
     record = read_manifest(path)
-    if record is None:
+    if record is None or not wanted <= {entry["key"] for entry in record["samples"]}:
         raise DataError(
             f"Some samples of {data} have no latents yet: run `longdance encode --data {data}`, with "
             "the encode settings that they are wanted for."

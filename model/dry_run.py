@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model.conditioning import get_hint_noise
 from model.config import TrainConfig
 from model.data import choose_samples
+from model.loader import BatchPlan, check_weights
 from model.memory import GIB, MemoryPlan, plan_memory
 from model.samples import stored_frames
 from model.shapes import shapes_of
+from model.stages import get_stage, training_windows
 from model.step_bytes import twin_of
 
 
@@ -48,12 +51,17 @@ class DryRun:
         ]
 
 
-def dry_run(data: Path, config: TrainConfig) -> DryRun:
+def dry_run(data: Path, config: TrainConfig, processes: int = 1) -> DryRun:
     """Work out what `train` would do, before or after the data set is encoded.
 
     Raises what `train` raises for a data set or network that does not fit.
     """
+    get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
+    training_windows(config.stage, plans=config.plans)
+    BatchPlan(config.batch, config.accumulate, processes)
     chosen = choose_samples(data, config.holdout, config.version)
+    if config.prioritise:
+        check_weights(chosen.weights)
     shapes = shapes_of(config)
     memory = plan_memory(config, shapes.network.config, shapes.side, shapes.tokens)
     twin = twin_of(config, shapes.network.config)

@@ -65,7 +65,14 @@ class Examiner:
                 how = window_sampling(self.config)
                 made = sample_window(self.network, prediction, item, self.text_of, how, self.device, number)
                 rows += [codec.decode(item.latents), codec.decode(made)]
-        base = self.run_dir / "samples" / f"step-{step:08d}"
+        base = self._samples(step)
         write_png(base.with_suffix(".png"), picture_rows(rows))
         write_gif(base.with_suffix(".gif"), rows[1])
         return base.with_suffix(".png")
+
+    def has_samples(self, step: int) -> bool:
+        """Whether `write_samples` got to its end at this step."""
+        return self._samples(step).with_suffix(".gif").is_file()
+
+    def _samples(self, step: int) -> Path:
+        return self.run_dir / "samples" / f"step-{step:08d}"

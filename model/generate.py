@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,11 +29,10 @@ from model.schedule import parse_stretch
 from model.serving import NetworkPool, Run, check_settings, open_run_for_serving, runs_by_stage
 from model.text import ZEROS_WIDTH, embed
 from model.train import resolve_device
-from pipeline.files import exclusive, read_json
+from pipeline.files import exclusive, free_gib, is_disk_full, read_json
 
 FPS = Fraction(30)
 """Frames a second where nothing says what the runs were trained on."""
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _REFUSED = (
     errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS,
     errno.ENAMETOOLONG,
@@ -212,12 +210,11 @@ def _disk_explained(out: Path) -> Iterator[None]:
                 f"{error.filename2 or error.filename or out} cannot be written ({error.strerror}): move what is in "
                 "the way, or name another --out."
             ) from error
-        if error.errno not in _FULL:
+        if not is_disk_full(error):
             raise
-        free = shutil.disk_usage(out.parent).free / 2**30
         raise RolloutError(
-            f"The disk of {out.parent} is full ({free:.2f} GiB free): make room and run the same command again, it "
-            "goes on at the next window."
+            f"The disk of {out.parent} is full ({free_gib(out.parent):.2f} GiB free): make room and run the same "
+            "command again, it goes on at the next window."
         ) from error
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 
 from model.checkpoint import CheckpointInfo, load_checkpoint, newest_checkpoint
 from model.codec import CODEC_FILE, load_codec
-from model.config import TrainConfig, parse_config
+from model.config import TrainConfig, explained, parse_config
 from model.errors import CodecError, ConfigError, ModelError, RunError, WeightsError
 from model.lean import make_lean
 from model.lora import add_lora, is_lora, merge_lora
@@ -75,8 +76,8 @@ def _preset(config: TrainConfig) -> UNetPreset:
         fields["prediction_type"] = config.prediction
     try:
         return UNetPreset.model_validate(fields)
-    except ValueError as error:
-        raise ConfigError(f"Setting 'network' is {config.network}: {error}") from error
+    except ValidationError as error:
+        raise ConfigError(explained(error, "network.")) from error
 
 
 def _from_scratch(config: TrainConfig, latent_channels: int, text_width: int) -> VideoUNet:
@@ -87,7 +88,7 @@ def _from_scratch(config: TrainConfig, latent_channels: int, text_width: int) ->
             prediction_type=preset.prediction_type,
             residual_std=preset.residual_std,
         )
-    except ValueError as error:  # diffusers' own words: widths that no group norm divides, and the like
+    except (ValueError, ZeroDivisionError, RuntimeError) as error:  # widths that no group norm divides, and the like
         raise ConfigError(f"Setting 'network' is {config.network}, which makes no network: {error}.") from error
 
 

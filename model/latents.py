@@ -7,12 +7,10 @@ each sample begins. Both are named by what they were made from, so that a rerun 
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import io
 import json
 import math
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -27,7 +25,18 @@ from model.config import EncodeConfig
 from model.errors import CodecError, DataError
 from model.samples import Sample, read_samples
 from model.text import prompts_of, write_text
-from pipeline.files import atomic, atomic_folder, in_turn, read_json, sha256_file, write_json
+from pipeline.files import (
+    atomic,
+    atomic_folder,
+    free_gib,
+    in_turn,
+    is_disk_full,
+    is_sealed,
+    read_json,
+    sealed,
+    sha256_file,
+    write_json,
+)
 from pipeline.shards import read_member
 
 Progress = Callable[[int, int], None]
@@ -156,7 +165,7 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
         record = read_json(path)
     except (OSError, ValueError):
         return None
-    return record if isinstance(record, dict) and {"bytes", "sha256", "samples", "shape"} <= set(record) else None
+    return record if is_sealed(record) else None
 
 
 def _is_complete(manifest: Path) -> bool:
@@ -178,11 +187,10 @@ def encode_shard(data: Path, shard: str, samples: Sequence[Sample], codec: Codec
                 entries.append({"key": sample.key, "offset": offset, "frames": len(frames)})
                 offset += len(content)
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if not is_disk_full(error):
             raise
-        free = shutil.disk_usage(data).free / 2**30
         raise DataError(
-            f"The disk of {data} is full ({free:.2f} GiB free) while latents of {shard} were written: "
+            f"The disk of {data} is full ({free_gib(data):.2f} GiB free) while latents of {shard} were written: "
             "make room and run the same command again."
         ) from error
     side = codec.picture // codec.factor
@@ -196,7 +204,7 @@ def encode_shard(data: Path, shard: str, samples: Sequence[Sample], codec: Codec
         "shape": [codec.channels, side, side],
         "samples": entries,
     }
-    write_json(manifest, record)
+    write_json(manifest, sealed(record))
     return record
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -59,6 +59,12 @@ class BatchPlan:
                 yield list(range(first, first + size))
 
 
+def check_weights(weights: Collection[object]) -> None:
+    """Raise ConfigError where samples are to be drawn by weights and there are none."""
+    if not weights:
+        raise ConfigError("Setting 'prioritise' needs weights: name a version with them in the setting 'version'.")
+
+
 class WindowDataset:
     """Maps a list of positions to its batch: no state, so that any thread can make any batch."""
 
@@ -75,8 +81,8 @@ class WindowDataset:
         self._reader = LatentReader(index)
         self._stage, self._seed, self._batch = stage, seed, batch
         self._plans, self._random_share = plans, random_share
-        if prioritise and not index.weights:
-            raise ConfigError("Setting 'prioritise' needs weights: name a version with them in the setting 'version'.")
+        if prioritise:
+            check_weights(index.weights)
         self._weights = np.array(index.weights) if prioritise else None
         self._order: tuple[int, np.ndarray] | None = None
 

@@ -17,11 +17,11 @@ from typing import Any
 
 import torch
 
-from model.checkpoint import inspect_checkpoint, list_checkpoints
+from model.checkpoint import inspect_checkpoint, list_checkpoints, step_of
 from model.config import TrainConfig
 from model.data import SplitData
 from model.errors import RunError
-from pipeline.files import read_json, sha256_file, sha256_json, write_json
+from pipeline.files import is_sealed, read_json, sealed, sha256_file, sha256_json, write_json
 
 _LIBRARIES = ("torch", "diffusers", "accelerate", "transformers", "numpy", "safetensors")
 _PACKAGE = Path(__file__).parent
@@ -110,7 +110,7 @@ def open_run(
             "data": str(data.resolve()) if data else None,
         },
     }
-    write_json(path, record)
+    write_json(path, sealed(record))
     return record
 
 
@@ -118,10 +118,10 @@ def read_record(run_dir: Path) -> dict[str, Any]:
     """What `run.json` holds. Raises RunError if it is not there, or not as it was written."""
     path = run_dir / "run.json"
     try:
-        record = dict(read_json(path))
-    except (OSError, ValueError, TypeError):
-        record = {}
-    if not {"run_id", "identity", "parent", "environment"} <= set(record):
+        record = read_json(path)
+    except (OSError, ValueError):
+        record = None
+    if not is_sealed(record):
         raise RunError(f"{path} is not there or damaged: restore it from a backup, or train into a new folder.")
     return record
 
@@ -178,7 +178,7 @@ def checkpoint_rows(run_dir: Path) -> list[dict[str, Any]]:
         rows.append(
             {
                 "run": run_id,
-                "step": int(path.name.removeprefix("step-")),
+                "step": step_of(path),
                 "path": str(path),
                 "verified": info is not None,
                 "bytes": info.bytes if info else None,

@@ -21,6 +21,7 @@ import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 from accelerate.utils import broadcast  # type: ignore[import-untyped]
+from safetensors import SafetensorError
 
 from model.begin import begin_run
 from model.checkpoint import (
@@ -33,13 +34,15 @@ from model.checkpoint import (
 )
 from model.config import TrainConfig, parse_config
 from model.data import SplitData, load_data
-from model.errors import ChannelCountError, ConfigError, DeviceError, ModelError
+from model.errors import ChannelCountError, ConfigError, DeviceError, ModelError, RunError
 from model.initial import initial_network
+from model.memory import explain_out_of_memory, plan_memory
 from model.runs import locked, read_record, run_identity, threads_of
 from model.text import TextTable, text_width
 from model.trainer import Trainer
 from model.unet import VideoUNet
 from model.watch import Progress, TrainEvent
+from pipeline.files import free_gib, is_disk_full
 
 EXIT_STOPPED = 143
 """Exit status where steps are left, with a checkpoint: 128 + 15, as a shell would say of SIGTERM."""
@@ -84,7 +87,8 @@ def train(
     say = _sayer(progress if accelerator.is_main_process else None, config.steps)
     split = load_data(data, config.encode, config.holdout, config.version)
     identity = run_identity(config, split, accelerator.num_processes, device)
-    with locked(run_dir) if accelerator.is_main_process else nullcontext(), _stop_flag() as stop:
+    lock = locked(run_dir) if accelerator.is_main_process else nullcontext()
+    with _disk_explained(run_dir), lock, _stop_flag() as stop:
         if accelerator.is_main_process:
             begin_run(run_dir, identity, fork, split, say, data)
         accelerator.wait_for_everyone()
@@ -93,24 +97,42 @@ def train(
             info = _agreed_checkpoint(accelerator, run_dir, say)
             state = load_checkpoint(info) if info else None
             network, text_of = _network(config, split, state)
-            trainer = Trainer(accelerator, config, split, network, text_of, run_dir, say)
-            trainer.restore(state)
-            say("started", trainer.step, run_id=record["run_id"], parameters=trainer.parameter_counts())
-            finished = _run(trainer, stop, until)
+            with _memory_explained(config, split, network, text_of):
+                trainer = Trainer(accelerator, config, split, network, text_of, run_dir, say)
+                try:
+                    trainer.restore(state)
+                    say("started", trainer.step, run_id=record["run_id"], parameters=trainer.parameter_counts())
+                    finished = trainer.run(stop, until)
+                finally:
+                    trainer.close()
     status = "finished" if finished else "stopped"
     say("ended", trainer.step, status=status)
     checkpoint = step_folder(run_dir / "checkpoints", trainer.step)
     return RunResult(run_dir, record["run_id"], status, trainer.step, checkpoint)
 
 
-def _run(trainer: Trainer, stop: Callable[[], bool], until: int | None) -> bool:
-    """Whether the run got to its end. Raises DeviceError if the GPU's memory was not enough, and why."""
+@contextmanager
+def _memory_explained(config: TrainConfig, split: SplitData, network: VideoUNet, text_of: TextTable) -> Iterator[None]:
+    """Raise DeviceError if the GPU's memory is not enough: what takes it, and what would free some."""
     try:
-        return trainer.run(stop, until)
+        yield
     except torch.OutOfMemoryError as error:
-        raise DeviceError(trainer.memory_report()) from error
-    finally:
-        trainer.close()
+        plan = plan_memory(config, network.config, split.train.shape[1], len(text_of(split.prompts[0])))
+        raise DeviceError(explain_out_of_memory(config, plan)) from error
+
+
+@contextmanager
+def _disk_explained(run_dir: Path) -> Iterator[None]:
+    """Raise RunError, in a sentence, where no room is left for what a run writes beside its checkpoints."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if not is_disk_full(error):
+            raise
+        raise RunError(
+            f"The disk of {run_dir} is full ({free_gib(run_dir):.2f} GiB free): make room and run the same command "
+            "again, it goes on from its newest checkpoint."
+        ) from error
 
 
 def resolve_device(wanted: str) -> str:

@@ -24,7 +24,7 @@ from model.errors import CheckpointError, RunError
 from model.examine import Examiner
 from model.initial import configure_parameters
 from model.loader import BatchPlan, WindowBatch, WindowDataset, window_loader
-from model.memory import cap_memory, explain_out_of_memory, plan_memory
+from model.memory import cap_memory
 from model.objective import Objective, draw, dropped_hints
 from model.optimizer import learning_rate_at, make_ema, make_optimizer
 from model.stages import get_stage
@@ -79,12 +79,6 @@ class Trainer:
         total = sum(parameter.numel() for parameter in self._network.parameters())
         return {"all": total, "trained": sum(parameter.numel() for parameter in self._trained.values())}
 
-    def memory_report(self) -> str:
-        """What takes the memory and what would free some, for an out-of-memory error."""
-        prompt = self._split.prompts[0]
-        plan = plan_memory(self._config, self._network.config, self._split.train.shape[1], len(self._text_of(prompt)))
-        return explain_out_of_memory(self._config, plan)
-
     # --- state ---------------------------------------------------------------------------------
 
     def state(self) -> TrainingState:
@@ -124,6 +118,9 @@ class Trainer:
             from torch.utils.tensorboard import SummaryWriter  # a second of import that other ranks do not need
 
             self._metrics = MetricsLog(self._run_dir / "metrics.jsonl", progress["metrics_bytes"])
+            if self._metrics.lines_are_missing:
+                text = "metrics.jsonl is shorter than when the checkpoint was written: lines are missing."
+                self._say("notice", self.step, text=text)
             self._board = SummaryWriter(str(self._run_dir / "tensorboard"), purge_step=self.step + 1)
 
     def _check_trained(self, averages: Tensors) -> None:
@@ -162,6 +159,7 @@ class Trainer:
         config = self._config
         if self.step == 0 and self._is_main and self._metrics and not self._metrics.sync():
             self._validate(stop)
+        self._sample_if_due()
         positions = self._plan.positions(self._accelerator.process_index, self.samples_seen, config.steps - self.step)
         batches = window_loader(self._dataset, positions, config.workers, self._device.type == "cuda")
         pace, saved = Pace(), self.step
@@ -173,16 +171,23 @@ class Trainer:
             if self._is_main and self.step % config.validate_every == 0:
                 self._validate()
                 pace.skip()
-            if self._is_main and self.step % config.sample_every == 0:
-                self._say("samples", self.step, path=str(self._examiner.write_samples(self.step)))
-                pace.skip()
             if self.step % config.checkpoint_every == 0:
                 self.save()
                 saved = self.step
                 pace.skip()
+            if self._sample_if_due():  # after the checkpoint: whatever befalls it, no step is lost
+                pace.skip()
         if saved != self.step or self.step == 0:
             self.save()
         return self.step >= config.steps
+
+    def _sample_if_due(self) -> bool:
+        """Make the pictures of this step, where they are wanted and not there yet; whether it did."""
+        due = self._is_main and self.step > 0 and self.step % self._config.sample_every == 0
+        if due and not self._examiner.has_samples(self.step):
+            self._say("samples", self.step, path=str(self._examiner.write_samples(self.step)))
+            return True
+        return False
 
     def _agreed(self, stop: bool) -> bool:
         """Whether any process was asked to stop: then all do, at the same step."""

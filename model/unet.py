@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Self
 import torch
 from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -27,14 +27,21 @@ class UNetPreset(BaseModel):
     """A network made from nothing: the 2-D network's shape, and how its output is read."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-    block_out_channels: tuple[int, ...]
-    attention_levels: int  # so many levels have transformers,
-    first_attention_level: int  # from this one on; 0 is the finest
-    layers_per_block: int
-    attention_head_dim: int  # diffusers' name for the number of heads
-    norm_num_groups: int
+    block_out_channels: tuple[PositiveInt, ...] = Field(min_length=1)
+    attention_levels: NonNegativeInt  # so many levels have transformers,
+    first_attention_level: NonNegativeInt  # from this one on; 0 is the finest
+    layers_per_block: PositiveInt
+    attention_head_dim: PositiveInt  # diffusers' name for the number of heads
+    norm_num_groups: PositiveInt
     prediction_type: PredictionType
-    residual_std: float | None
+    residual_std: PositiveFloat | None
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        levels = len(self.block_out_channels)
+        if self.first_attention_level + self.attention_levels > levels:
+            raise ValueError(f"there are {levels} levels, and attention is wanted beyond the last")
+        return self
 
     def unet2d_config(self, latent_channels: int, text_channels: int) -> dict[str, Any]:
         """Arguments of UNet2DConditionModel, for C latent channels: 2C + 1 in, C out (with a residual's spread, 2C)."""

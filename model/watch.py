@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -14,8 +13,6 @@ import numpy as np
 from PIL import Image
 
 from pipeline.files import atomic, canonical_json
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -41,8 +38,7 @@ class MetricsLog:
         checkpoint will be written again."""
         self._file = path.open("ab", buffering=0)
         size = path.stat().st_size
-        if size < keep_bytes:
-            _log.warning("%s is shorter than when the checkpoint was written: lines are missing.", path)
+        self.lines_are_missing = size < keep_bytes
         self._file.truncate(min(size, keep_bytes))
 
     def write(self, line: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
 """Files and folders that are either whole or not there: temp name, fsync, rename, fsync the folder."""
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -14,11 +15,27 @@ from typing import Any
 from pipeline.errors import LongdanceError
 
 TEMP_MARK = ".tmp-"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def temp_name(path: Path) -> Path:
     """A name beside `path` that no other process uses and that `remove_temps` recognises."""
     return path.with_name(f"{TEMP_MARK}{uuid.uuid4().hex[:12]}{path.suffix}")
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that no room is left.
+
+    Libraries that write in Rust, safetensors among them, tell the system's error number in their text alone.
+    """
+    told = any(f"{word} {number}" in str(error) for number in _FULL for word in ("Errno", "os error"))
+    return told or (isinstance(error, OSError) and error.errno in _FULL)
+
+
+def free_gib(path: Path) -> float:
+    """Room on the disk that holds `path`, or will."""
+    nearest = next(folder for folder in (path, *path.parents) if folder.is_dir())
+    return shutil.disk_usage(nearest).free / 2**30
 
 
 def fsync_path(path: Path) -> None:
@@ -91,6 +108,16 @@ def canonical_json(value: Any) -> bytes:
 def sha256_json(value: Any) -> str:
     """Hex sha256 of the one spelling of a JSON value."""
     return hashlib.sha256(canonical_json(value)).hexdigest()
+
+
+def sealed(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with the hash of all else in it, so that a byte changed on the disk is noticed: `is_sealed`."""
+    return {**record, "seal": sha256_json({name: value for name, value in record.items() if name != "seal"})}
+
+
+def is_sealed(record: Any) -> bool:
+    """Whether a JSON value is a record as `sealed` made it."""
+    return isinstance(record, dict) and "seal" in record and record == sealed(record)
 
 
 def read_json(path: Path) -> Any:

@@ -52,19 +52,21 @@ def _stages(context: click.Context, parameter: click.Parameter, typed: str) -> l
 @data_option
 @click.option("--run", type=FOLDER, required=True, help="Folder of the run; the same command again goes on.")
 @training_options
+@click.option("--vram-gib", type=float, help="Enforced cap on the GPU's memory [24].")
 @click.option("--version", help="Named set of samples to train on [all good clips].")
 @click.option("--fork", type=FOLDER, help="Run that this new one goes on from, under other settings.")
 @click.option("--until", type=click.IntRange(1), help="Stop at this step; the same command without it goes on.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Of `accelerate launch`.")
 @click.option("--dry-run", is_flag=True, help="Print the config, parameters, memory and disk, and stop.")
 def train(
-    stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], version: str | None,
-    fork: Path | None, until: int | None, processes: int, dry_run: bool,
+    stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], vram_gib: float | None,
+    version: str | None, fork: Path | None, until: int | None, processes: int, dry_run: bool,
 ) -> None:  # fmt: skip
     """Train STAGE: starter, extrapolation, interpolation, or any (all of them in one). Run it again to go on."""
     from flows.options import absolute_folders, overrides
 
-    values = absolute_folders(overrides(settings)) | ({"version": version} if version else {})
+    named = {"version": version, "vram_gib": vram_gib}
+    values = absolute_folders(overrides(settings)) | {name: value for name, value in named.items() if value is not None}
     if dry_run:
         from model.begin import check_fork
         from model.config import train_config
@@ -74,9 +76,9 @@ def train(
         config = train_config(stage, preset, **values)
         if fork:
             parent = fork.expanduser().resolve()
-            check_fork(parent, run_checkpoint(parent).step, config.model_dump(mode="json"))
+            check_fork(parent, run_checkpoint(parent), config.model_dump(mode="json"))
         click.echo(config.model_dump_json(indent=1))
-        click.echo("\n".join(what_it_takes(data.expanduser().resolve(), config).lines()))
+        click.echo("\n".join(what_it_takes(data.expanduser().resolve(), config, processes).lines()))
         return
     prefect_settings()
     from flows.train_stage import check_stage, train_stage

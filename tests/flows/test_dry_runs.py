@@ -78,6 +78,32 @@ def test_a_folder_that_is_no_run_is_one_sentence_and_exit_code_2(whole):
         assert "is no run" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("hint_noise=foo", "Unknown hint noise 'foo'"),
+        ("prioritise=true", "'prioritise' needs weights"),
+        ("network.layers_per_block=0", "'network.layers_per_block' is 0"),
+        ("network.norm_num_groups=0", "'network.norm_num_groups' is 0"),
+        ("network.attention_levels=9", "attention is wanted beyond the last"),
+        ("network.foo=3", "Unknown setting 'network.foo'"),
+        ("network.residual_std=0", "'network.residual_std' is 0"),
+        ("network.prediction_type=foo", "'network.prediction_type' is 'foo'"),
+        ("betas=[1.5,2]", "'betas.0' is 1.5"),
+        ("seed=18446744073709551616", "'seed'"),
+        ("lora_rank=1000000000", "'lora_rank'"),
+    ],
+)
+def test_a_training_that_would_be_refused_is_refused_before_it_begins(whole, setting, said):
+    given = ["train", "starter", "--data", str(whole / "data"), "--run", str(whole / "new"), "--dry-run"]
+    done = CliRunner().invoke(main, [*given, "--set", setting])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.output
+    assert said in done.stderr
+    unsplit = CliRunner().invoke(main, [*given, "--processes", "2", "--set", "batch=3"])
+    assert "cannot be split over 2 processes" in unsplit.stderr
+    assert '"vram_gib": 12.0' in CliRunner().invoke(main, [*given, "--vram-gib", "12"]).stdout
+
+
 def test_a_fork_that_could_not_go_on_is_refused_and_one_that_can_is_not(whole, tmp_path):
     sizes = [f"--set=network.{name}={list(value) if isinstance(value, tuple) else value}"
              for name, value in micro_config().network.items()]  # fmt: skip

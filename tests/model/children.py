@@ -11,7 +11,9 @@ from typing import Any
 import torch
 
 from model.config import parse_config
+from model.errors import ModelError
 from model.train import train
+from model.watch import TrainEvent
 
 
 def train_here(data: Path, run_dir: Path, config: dict[str, Any], fork: Path | None = None) -> None:
@@ -50,3 +52,23 @@ def train_on_full_disk(data: Path, run_dir: Path, config: dict[str, Any], limit:
     except CheckpointError as error:
         (run_dir / "error.txt").write_text(str(error))
         os._exit(7)
+
+
+def train_on_filling_disk(data: Path, run_dir: Path, config: dict[str, Any], moment: str) -> None:
+    """Train where files may have no more than a few bytes from a moment on; the error's words lie beside the run."""
+    torch.set_num_threads(1)
+
+    def fill(event: TrainEvent) -> None:
+        if event.kind == "step" and event.step == 3:
+            limit((run_dir / "metrics.jsonl").stat().st_size + 10)
+
+    def limit(size: int) -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+    if moment == "begin":
+        limit(100)
+    try:
+        train(data, run_dir, parse_config(config), fill)
+    except ModelError as error:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+        (run_dir.parent / "error.txt").write_text(str(error))

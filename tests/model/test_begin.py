@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from model.checkpoint import load_checkpoint, newest_checkpoint
+from model.codec import load_codec
+from model.config import TrainConfig
 from model.errors import CodecError, ConfigError, RunError
 from model.latents import encode_dataset
 from model.train import train
-from pipeline.files import read_json
+from pipeline.files import read_json, write_json
 from tests.model.dataset import QUICK, make_dataset, micro_config, micro_encode
 
 
@@ -61,6 +63,32 @@ def test_latents_of_another_codec_are_refused(parent: Path, tmp_path: Path) -> N
         train(data, tmp_path / "child", micro_config(**QUICK, init=f"run:{parent}"))
     with pytest.raises(CodecError, match="was trained on latents of codec"):
         train(data, tmp_path / "child", micro_config(**QUICK), fork=parent)
+
+
+def test_a_fork_whose_settings_would_do_nothing_is_refused(parent: Path, dataset: Path, tmp_path: Path) -> None:
+    longer = {**QUICK, "steps": 4}
+    for settings in ({"preset": "sd15"}, {"prediction": "epsilon"}, {"init": "/nonexistent"}):
+        config = TrainConfig.model_validate({**micro_config(**longer).model_dump(), **settings})
+        with pytest.raises(RunError, match=rf"setting '{next(iter(settings))}' is .* would do nothing"):
+            train(dataset, tmp_path / "child", config, fork=parent)
+    same = micro_config(**longer, prediction="v_prediction")
+    assert train(dataset, tmp_path / "child", same, fork=parent).step == 4
+
+
+def test_a_runs_codec_that_is_lost_is_put_back(parent: Path, dataset: Path, tmp_path: Path) -> None:
+    run_dir = shutil.copytree(parent, tmp_path / "run")
+    shutil.rmtree(run_dir / "codec")
+    train(dataset, run_dir, micro_config(**QUICK))
+    assert load_codec(run_dir / "codec").hash == load_codec(parent / "codec").hash
+
+
+def test_a_record_that_is_not_as_it_was_written_is_refused(parent: Path, dataset: Path, tmp_path: Path) -> None:
+    run_dir = shutil.copytree(parent, tmp_path / "run")
+    record = read_json(run_dir / "run.json")
+    for damage in ({"run_id": "0" * 32}, {"environment": {**record["environment"], "threads": 3}}, {"environment": {}}):
+        write_json(run_dir / "run.json", {**record, **damage})
+        with pytest.raises(RunError, match="not there or damaged"):
+            train(dataset, run_dir, micro_config(**QUICK))
 
 
 def test_checkpoints_without_their_record_are_nobodys(parent: Path, dataset: Path, tmp_path: Path) -> None:

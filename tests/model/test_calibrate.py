@@ -18,7 +18,7 @@ from model.guidance import TextPair
 from model.latents import encode_dataset
 from model.sampling import DEFAULTS_FILE, SamplingConfig, sampling_config
 from model.train import train
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, sealed, write_json
 from tests.model.dataset import make_dataset, micro_config, micro_encode
 from tests.model.rollouts import CPU, clip_of, lossless_codec
 
@@ -143,7 +143,8 @@ def test_the_command_prints_every_trial_and_marks_the_best(run: Path, dataset: P
 
 def test_a_data_set_that_is_gone_is_asked_for(run: Path, tmp_path: Path) -> None:
     record = read_json(run / "run.json")
-    write_json(run / "run.json", {**record, "environment": {**record["environment"], "data": str(tmp_path / "gone")}})
+    elsewhere = {**record, "environment": {**record["environment"], "data": str(tmp_path / "gone")}}
+    write_json(run / "run.json", sealed(elsewhere))
     with pytest.raises(RunError, match=r"not where it was.*--data"):
         calibrate(run, None)
     write_json(run / "run.json", record)

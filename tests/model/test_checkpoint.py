@@ -16,6 +16,7 @@ from model.checkpoint import (
     list_checkpoints,
     load_checkpoint,
     newest_checkpoint,
+    newest_step,
     save_checkpoint,
     step_folder,
 )
@@ -139,6 +140,16 @@ def test_only_the_newest_are_kept_and_a_damaged_one_does_not_count(root: Path) -
     assert [path.name for path in list_checkpoints(root)] == ["step-00000030", "step-00000020", "step-00000010"]
     save_checkpoint(root, state_at(40), keep=2)
     assert [path.name for path in list_checkpoints(root)] == ["step-00000040", "step-00000030"]
+
+
+def test_a_copy_by_another_name_is_no_checkpoint_and_stays(root: Path) -> None:
+    shutil.copytree(step_folder(root, 20), root / "step-00000020.bak")
+    shutil.copytree(step_folder(root, 20), root / "step-999")
+    save_checkpoint(root, state_at(30), keep=2)
+    save_checkpoint(root, state_at(40), keep=2)
+    assert [path.name for path in list_checkpoints(root)] == ["step-00000040", "step-00000030"]
+    assert newest_step(root) == 40
+    assert (root / "step-00000020.bak").is_dir()
 
 
 def test_a_damaged_checkpoint_is_set_aside_when_its_step_comes_again(root: Path) -> None:

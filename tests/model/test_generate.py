@@ -23,7 +23,7 @@ from model.sampling import DEFAULTS_FILE, SamplingConfig, run_defaults, sampling
 from model.serving import open_run_for_serving, runs_by_stage
 from model.train import train
 from pipeline.errors import LongdanceError
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, sealed, write_json
 from pipeline.pose import JOINTS
 from tests.model.dataset import micro_config
 
@@ -105,7 +105,7 @@ def test_runs_of_different_codecs_are_refused(runs: dict[str, Path], tmp_path: P
     shutil.copytree(runs["extrapolation"], other)
     record = read_json(other / "run.json")
     record["identity"]["data"]["codec"] = "f" * 64
-    write_json(other / "run.json", record)
+    write_json(other / "run.json", sealed(record))
     with pytest.raises(RolloutError, match=r"codec ffffffffffff.*one codec"):
         prepare(request(runs["starter"], other, runs["interpolation"]))
 

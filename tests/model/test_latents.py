@@ -18,7 +18,7 @@ from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_latents
 from model.codec import load_codec
 from model.data import LatentReader, load_data
-from model.errors import DataError
+from model.errors import CodecError, DataError
 from model.latents import (
     codec_folder,
     encode_dataset,
@@ -27,7 +27,7 @@ from model.latents import (
     verify_latents,
 )
 from model.samples import read_samples
-from pipeline.files import read_json
+from pipeline.files import read_json, sealed, write_json
 from tests.model.dataset import ENCODE, micro_config, micro_encode
 
 
@@ -89,6 +89,33 @@ def test_a_flipped_bit_in_the_latents_is_found(data: Path) -> None:
     content[1000] ^= 1
     path.write_bytes(content)
     assert not verify_latents(manifest)
+
+
+def test_a_manifest_that_is_not_as_it_was_written_is_refused_and_made_anew(data: Path) -> None:
+    manifest = encode_dataset(data, micro_encode()).manifests[0]
+    whole = read_json(manifest)
+    moved = [{**entry, "offset": entry["offset"] + 2} for entry in whole["samples"]]
+    for damage in ({"samples": moved}, {"shape": [4, 8, 4]}, {"samples": moved[1:]}):
+        write_json(manifest, {**whole, **damage})
+        with pytest.raises(DataError, match="no latents yet: run `longdance encode"):
+            load_data(data, micro_encode(), holdout=0.0)
+        assert encode_dataset(data, micro_encode()).encoded_shards == 1
+        assert read_json(manifest) == whole
+    write_json(manifest, sealed({**whole, "samples": whole["samples"][1:]}))  # of a data set that has grown since
+    with pytest.raises(DataError, match="no latents yet"):
+        load_data(data, micro_encode(), holdout=0.0)
+
+
+def test_a_codec_that_is_damaged_is_one_sentence(data: Path) -> None:
+    encode_dataset(data, micro_encode())
+    for damage in ("{", "[]", '{"kind": "lapped patches"}'):
+        (codec_folder(data, micro_encode()) / "codec.json").write_text(damage)
+        for touch in (
+            lambda: load_data(data, micro_encode(), holdout=0.0),
+            lambda: encode_dataset(data, micro_encode()),
+        ):
+            with pytest.raises(CodecError, match=r"is damaged .*restore it from a copy"):
+                touch()
 
 
 def test_an_autoencoder_folder_goes_through_the_same_path(data: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from model.conditioning import FrameConditioning, get_hint_noise
+from model.diffusion import alpha_sigma
 from model.objective import Objective, draw, dropped_hints
 from model.stages import Window
 
@@ -45,3 +46,23 @@ def test_a_sample_without_hints_is_given_none_and_its_loss_is_still_that_of_its_
     assert (seen.sample[1, :, SHAPE[0] + 1 :] == 0).all()
     # The network says 0 either way, so a loss over the same frames is the same number.
     assert torch.equal(with_hints, mixed)
+
+
+def test_the_loss_is_that_of_the_targets_alone_and_one_number_a_sample() -> None:
+    found, _ = losses(None)
+    noise = draw(0, "test", [0, 1], SHAPE, 4).noise_BFCHW
+    assert torch.allclose(found, noise[:, 2:].square().mean((1, 2, 3, 4)))  # the network says 0, epsilon was asked for
+
+
+def test_the_network_sees_noisy_targets_and_noisy_hints_and_frame_0_clean() -> None:
+    _, seen = losses(None)
+    draws, channels = draw(0, "test", [0, 1], SHAPE, 4), SHAPE[0]
+    alpha, sigma = (x.view(2, 1, 1, 1, 1) for x in alpha_sigma(draws.timestep_B))
+    noisy = alpha * torch.ones(2, 4, *SHAPE) + sigma * draws.noise_BFCHW
+    targets, hints = seen.sample[:, 2:], seen.sample[:, :2, channels + 1 :]
+    assert torch.allclose(targets[:, :, :channels], noisy[:, 2:], atol=1e-6)
+    assert (hints[:, 0] == 1).all()
+    level = (-seen.cond.hint_log_snr_BF[:, 1] / 2).exp().view(2, 1, 1, 1)
+    assert (level > 0.001).all()
+    expected = (1 + level * draws.hint_noise_BFCHW[:, 1]) / (1 + level**2).sqrt()
+    assert torch.allclose(hints[:, 1], expected, atol=1e-5)

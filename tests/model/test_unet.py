@@ -10,8 +10,9 @@ from safetensors.torch import load_file, save_file
 from model.conditioning import FrameConditioning, blended_hints
 from model.diffusion import PredictionType, alpha_sigma, predicted_latents
 from model.errors import ChannelCountError, ShapeError, UnknownNameError, WeightsError
+from model.temporal import FrameState
 from model.unet import VideoUNet
-from tests.model.networks import inputs, unet2d
+from tests.model.networks import WINDOWS, inputs, unet2d
 
 
 def frame_by_frame(in_channels: int, network: torch.nn.Module) -> torch.Tensor:
@@ -72,6 +73,21 @@ def test_new_and_image_parameters_are_all_parameters_and_image_ones_are_the_2d_n
     assert new.keys().isdisjoint(image)
     assert len(new) + len(image) == len(list(network.parameters()))
     assert [p.shape for p in image.values()] == [p.shape for p in given.parameters()]
+
+
+def test_temporal_layers_are_told_the_frames_real_indices(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+
+    def state(frames: torch.Tensor, embedding: torch.Tensor) -> FrameState:
+        told.append(frames.tolist())
+        return FrameState(frames, embedding)
+
+    monkeypatch.setattr("model.unet.FrameState", state)
+    with torch.no_grad():
+        VideoUNet.from_unet2d(unet2d(9))(*inputs())
+    [found] = told
+    for frames, window in zip(found, WINDOWS, strict=True):
+        assert [frame - frames[0] for frame in frames] == [frame - window.frames[0] for frame in window.frames]
 
 
 @torch.no_grad()
