@@ -230,12 +230,13 @@ def latent_rows(manifest: Path) -> list[dict[str, Any]]:
 
 def latents_manifests(data: Path) -> list[Path]:
     """The manifests of all latents of a data set, of every codec."""
-    found = sorted((data / "latents").glob("*/*.json"))
-    return [path for path in found if path.with_suffix(".f16").is_file() or "samples" in read_json(path)]
+    return sorted((data / "latents").glob("*/*.json"))
 
 
 def verify_latents(manifest: Path) -> bool:
-    """Whether a shard's latents still have the bytes that were written (reads the whole file)."""
-    record = read_json(manifest)
+    """Whether a shard's latents and their manifest still have the bytes that were written (reads the whole file)."""
+    record = read_manifest(manifest)
+    if record is None:
+        return False
     path = manifest.parent / record["file"]
     return path.is_file() and sha256_file(path) == record["sha256"]

@@ -25,7 +25,7 @@ from model.policy import BankConfig, ScoreConfig
 from model.score import ScoreJob, score
 from model.train import train
 from pipeline.errors import LongdanceError
-from pipeline.files import read_json, sha256_file, write_json
+from pipeline.files import read_json, sealed, sha256_file, write_json
 from pipeline.layout import DataFolder
 from tests.flows.shown import serving
 from tests.model.dataset import make_dataset, micro_config, micro_encode
@@ -245,7 +245,7 @@ def test_a_fragment_measured_again_and_other_latents_cost_a_lost_catalog_nothing
         content[1] ^= 1
         path.write_bytes(content)
         manifest = read_json(path.with_suffix(".json"))
-        write_json(path.with_suffix(".json"), manifest | {"sha256": sha256_file(path)})
+        write_json(path.with_suffix(".json"), sealed(manifest | {"sha256": sha256_file(path)}))
     score(ScoreJob(data=data, run=root / "starter", config=config.model_copy(update={"k": 8})))
     now = {r["sha256"] for r in map(read_json, (data / "latents").glob("*/*.json"))}
     current = [p for p in fragments(data) if read_fragment(p)[0]["latents"] in now]

@@ -23,6 +23,7 @@ from model.latents import (
     codec_folder,
     encode_dataset,
     latent_rows,
+    latents_manifests,
     read_video,
     verify_latents,
 )
@@ -89,6 +90,9 @@ def test_a_flipped_bit_in_the_latents_is_found(data: Path) -> None:
     content[1000] ^= 1
     path.write_bytes(content)
     assert not verify_latents(manifest)
+    other = encode_dataset(data, micro_encode()).manifests[1]
+    other.write_text("{")
+    assert [verify_latents(path) for path in latents_manifests(data)] == [False, False]
 
 
 def test_a_manifest_that_is_not_as_it_was_written_is_refused_and_made_anew(data: Path) -> None:
