@@ -4,8 +4,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from concurrent.futures import as_completed
 from pathlib import Path
 
 import duckdb
@@ -18,7 +17,7 @@ from pipeline.config import BuildConfig
 from pipeline.files import atomic, read_json
 from pipeline.layout import DataFolder
 from pipeline.posters import Wanted, draw_pictures, missing
-from pipeline.workers import deaf_to_ctrl_c, kill_workers
+from pipeline.workers import deaf_to_ctrl_c, worker_pool
 
 Job = tuple[str, bytes | None, list[Wanted]]  # source id, its file if it is there, clips
 PER_JOB = 16  # clips: a source of hours is worked on by several processes
@@ -78,18 +77,13 @@ def draw_all(
     total, count, config = sum(len(job[2]) for job in jobs), 0, build_config(data)
     if not jobs:
         return done
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp_context=get_context("spawn"), initializer=_one_thread) as pool:
-        try:
-            with deaf_to_ctrl_c():  # as are the workers, which are started here: they would have their say on stderr
-                futures = {pool.submit(draw_pictures, data, media, *job, config): len(job[2]) for job in jobs}
-            for future in as_completed(futures):
-                done += future.result()
-                count += futures[future]
-                say(count, total)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            kill_workers()
-            raise
+    with worker_pool(min(workers, len(jobs)), _one_thread) as pool:
+        with deaf_to_ctrl_c():  # as are the workers, which are started here: they would have their say on stderr
+            futures = {pool.submit(draw_pictures, data, media, *job, config): len(job[2]) for job in jobs}
+        for future in as_completed(futures):
+            done += future.result()
+            count += futures[future]
+            say(count, total)
     return done
 
 

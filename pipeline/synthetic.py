@@ -3,8 +3,6 @@
 import json
 import os
 import pathlib
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 
 import cv2
 
@@ -18,7 +16,7 @@ from pipeline.drawn.recording import (
     shots_of,
     truth_of,
 )
-from pipeline.workers import deaf_to_ctrl_c, kill_workers
+from pipeline.workers import deaf_to_ctrl_c, worker_pool
 
 __all__ = ["FAULTS", "SynthVideo", "is_complete", "plan_videos", "synth", "write_video"]
 
@@ -33,15 +31,10 @@ def synth(out: pathlib.Path, videos: int, seed: int, workers: int | None = None)
     todo = [spec for spec in specs if not is_complete(spec, out)]
     if todo:
         count = min(workers or os.cpu_count() or 1, len(todo))
-        with ProcessPoolExecutor(count, mp_context=get_context("spawn")) as pool:
-            try:
-                with deaf_to_ctrl_c():
-                    drawn = pool.map(write_video, todo, [out] * len(todo))
-                list(drawn)
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                kill_workers()
-                raise
+        with worker_pool(count) as pool:
+            with deaf_to_ctrl_c():
+                drawn = pool.map(write_video, todo, [out] * len(todo))
+            list(drawn)
     return [out / f"{spec.name}.mp4" for spec in specs]
 
 

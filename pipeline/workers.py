@@ -3,8 +3,9 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
-from multiprocessing import active_children
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import active_children, get_context
 
 import psutil
 
@@ -28,6 +29,22 @@ def deaf_to_ctrl_c() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler or signal.default_int_handler)
     if heard:
         raise KeyboardInterrupt
+
+
+@contextlib.contextmanager
+def worker_pool(count: int, initializer: Callable[[], None] | None = None) -> Iterator[ProcessPoolExecutor]:
+    """A pool of `count` processes, which end at once where the block is left by an exception, Ctrl-C among them."""
+    before = set(threading.enumerate())
+    with ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=initializer) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # first: a pool that breaks trips over cancelled futures
+            kill_workers()
+            for thread in set(threading.enumerate()) - before:
+                if not thread.daemon:  # the pool's, which Python's own end would race
+                    thread.join(10)
+            raise
 
 
 def kill_workers() -> None:
