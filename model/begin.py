@@ -118,17 +118,7 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
             f"'network' is {config['network'] or 'as the preset has it'}: give it as the parent had it."
         )
     predicts = read_json(info.path / "network.json")["prediction_type"]
-    for name, has, idle in (
-        ("preset", before["preset"], ()),
-        ("prediction", predicts, (None,)),
-        ("init", before["init"], ("scratch", PRESETS[config["preset"]].get("init"))),
-    ):
-        if config[name] not in (has, *idle):
-            raise RunError(
-                f"A fork begins with its parent's network and weights, and setting {name!r} is {config[name]!r}, which "
-                f"would do nothing (the parent has {has!r}): leave it out, or start from the parent's weights alone "
-                f"with init 'run:{fork}'."
-            )
+    _check_idle(fork, config, {**before, "prediction": predicts})
     changed = [name for name in ("train", "lora_rank", "optimizer", "mixed_precision") if before[name] != config[name]]
     if changed:
         said = "; ".join(f"{name}: {before[name]!r} before, {config[name]!r} now" for name in changed)
@@ -140,6 +130,18 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
         raise RunError(
             f"The run {fork} is at step {info.step} already and setting 'steps' is {config['steps']}: give more."
         )
+
+
+def _check_idle(fork: Path, config: dict[str, Any], parents: dict[str, Any]) -> None:
+    """Raise RunError for a setting that a fork's record would hold and its training ignore."""
+    defaults = {"preset": (), "prediction": (None,), "init": ("scratch", PRESETS[config["preset"]].get("init"))}
+    for name, unset in defaults.items():
+        if config[name] not in (parents[name], *unset):
+            raise RunError(
+                f"A fork begins with its parent's network and weights, and setting {name!r} is {config[name]!r}, which "
+                f"would do nothing (the parent has {parents[name]!r}): leave it out, or start from the parent's "
+                f"weights alone with init 'run:{fork}'."
+            )
 
 
 def _copy_checkpoint(info: CheckpointInfo, root: Path, keep: int) -> None:
