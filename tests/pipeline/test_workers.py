@@ -14,6 +14,15 @@ from pipeline.workers import deaf_to_ctrl_c, kill_workers
 BLOCKED = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set()))"
 
 
+@pytest.fixture
+def hearing():
+    """Ctrl-C as in a terminal: what a shell starts in the background, these tests perhaps, inherits deafness to it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hearing")
 def test_ctrl_c_within_the_block_is_raised_at_its_end():
     reached = []
 
