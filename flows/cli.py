@@ -1,5 +1,6 @@
 """`longdance`: its help, and how an error reads. The commands are in flows/commands."""
 
+import errno
 import os
 from typing import Any
 
@@ -34,10 +35,11 @@ def explain(error: BaseException) -> str | None:
     """The sentence for an error that the user can mend, or None for a fault of our own."""
     from data_catalog.errors import CatalogError
     from pipeline.errors import LongdanceError
+    from pipeline.files import is_disk_full
 
     if isinstance(error, LongdanceError | CatalogError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in (28, 30, 122):
+    if isinstance(error, OSError) and (is_disk_full(error) or error.errno == errno.EROFS):
         return f"The disk is full or cannot be written ({error}): make room and run the same command again."
     if isinstance(error, PermissionError | NotADirectoryError) and error.filename:
         return f"{error.filename} cannot be used ({error.strerror}): name another place, or change its rights."

@@ -136,9 +136,10 @@ def _locate(
     for sample in samples:
         if sample.shard not in manifests:
             path = manifest_path(data, codec, sample.shard, sample.shard_sha256)
-            wanted = {other.key for other in samples if other.shard == sample.shard}
-            manifests[sample.shard] = _read_manifest(data, path, wanted)
+            manifests[sample.shard] = _read_manifest(data, path)
         latents, record, places = manifests[sample.shard]
+        if sample.key not in places:
+            raise _no_latents(data)
         place = places[sample.key]
         text = sample.caption or prompt
         entries.append(LatentSample(sample.key, sample.source_id, latents, place["offset"], place["frames"], text))
@@ -147,17 +148,21 @@ def _locate(
     return entries, rows, (first["shape"][0], first["shape"][1], first["shape"][2])
 
 
-def _read_manifest(data: Path, path: Path, wanted: set[str]) -> tuple[Path, dict, dict[str, dict]]:
+def _read_manifest(data: Path, path: Path) -> tuple[Path, dict, dict[str, dict]]:
     record = read_manifest(path)
-    if record is None or not wanted <= {entry["key"] for entry in record["samples"]}:
-        raise DataError(
-            f"Some samples of {data} have no latents yet: run `longdance encode --data {data}`, with "
-            "the encode settings that they are wanted for."
-        )
+    if record is None:
+        raise _no_latents(data)
     latents = path.parent / record["file"]
     if not latents.is_file() or latents.stat().st_size != record["bytes"]:
         raise DataError(f"{latents} is missing or cut short: run `longdance encode --data {data}` to mend it.")
     return latents, record, {entry["key"]: entry for entry in record["samples"]}
+
+
+def _no_latents(data: Path) -> DataError:
+    return DataError(
+        f"Some samples of {data} have no latents yet: run `longdance encode --data {data}`, with the encode settings "
+        "that they are wanted for."
+    )
 
 
 def frame_runs(frames: Sequence[int]) -> Iterator[tuple[int, int, int]]:

@@ -6,7 +6,7 @@ import errno
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from fractions import Fraction
@@ -132,10 +132,12 @@ def generate_video(
 def at_work(out: Path) -> Iterator[None]:
     """Within the block no other process makes the video `out`, or anything beside it.
 
-    Raises RolloutError if one does already, or the disk's refusal in a sentence.
+    Raises LongdanceError if one does already, RolloutError where the lock cannot be written.
     """
     busy = f"Another process is at work on {out}: wait for it, or stop it first."
-    with _disk_explained(out), exclusive(rollout_folder(out) / "lock", busy):
+    with ExitStack() as stack:
+        with _disk_explained(out):  # of the lock alone: what is done in the block has errors of its own
+            stack.enter_context(exclusive(rollout_folder(out) / "lock", busy))
         yield
 
 

@@ -88,7 +88,7 @@ def _from_scratch(config: TrainConfig, latent_channels: int, text_width: int) ->
             prediction_type=preset.prediction_type,
             residual_std=preset.residual_std,
         )
-    except (ValueError, ZeroDivisionError, RuntimeError) as error:  # widths that no group norm divides, and the like
+    except ValueError as error:  # diffusers' own words: widths that no group norm divides, and the like
         raise ConfigError(f"Setting 'network' is {config.network}, which makes no network: {error}.") from error
 
 

@@ -169,6 +169,14 @@ def test_one_process_at_a_time_makes_a_video_until_it_is_finished(tmp_path: Path
             raise AssertionError
 
 
+def test_a_file_that_is_missing_while_it_works_is_not_told_as_one_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), at_work(tmp_path / "video.mp4"):
+        (tmp_path / "none").read_bytes()
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(RolloutError, match="cannot be written"), at_work(tmp_path / "file" / "video.mp4"):
+        raise AssertionError
+
+
 def test_the_prompt_leads_and_the_negative_prompt_is_led_away_from(
     runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
