@@ -21,7 +21,7 @@ from model.data import SplitData
 from model.errors import RunError
 from model.initial import check_codec_of_export, check_codec_of_run, run_checkpoint
 from model.lineage import inherited_sources, write_sources
-from model.runs import differences, open_run, read_record
+from model.runs import identity_changes, open_run, read_record
 from pipeline.files import read_json, remove_temps
 
 
@@ -87,7 +87,7 @@ def _unstarted(run_dir: Path) -> bool:
 def _begun_otherwise(run_dir: Path, identity: dict[str, Any]) -> bool:
     """Whether a run's settings, or the weights of the run that it begins from, are others than those on record."""
     record, init = read_record(run_dir), identity["config"]["init"]
-    if differences(record["identity"], identity):
+    if identity_changes(record["identity"], identity):
         return True
     parent = record["parent"]
     if not parent or parent["kind"] != "weights" or not init.startswith("run:"):

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from model.code_identity import code_hash
 from model.codec import Codec, load_codec
 from model.errors import RolloutError
 from model.guidance import TextPair
@@ -23,7 +24,6 @@ from model.memory import cap_memory
 from model.plan import Call, make_plan
 from model.rollout import Cast, Progress, Rollout, picture_hash
 from model.rollout_record import RolloutRecord, check_record, open_record
-from model.runs import code_hash
 from model.sampling import SamplingConfig
 from model.schedule import parse_stretch
 from model.serving import NetworkPool, Run, check_settings, open_run_for_serving, runs_by_stage
@@ -173,7 +173,7 @@ def rollout_identity(prepared: Prepared, picture_HWC: np.ndarray) -> dict[str, A
         "runs": {stage: run.record() for stage, run in prepared.serving.items()},
         "codec": prepared.codec.hash,
         "picture": picture_hash(picture_HWC),
-        "code": code_hash("generate"),
+        "code": code_hash("model.generate"),
     }
 
 

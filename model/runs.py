@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import fcntl
 import importlib.metadata
 import json
@@ -11,41 +10,20 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from model.checkpoint import inspect_checkpoint, list_checkpoints, step_of
+from model.code_identity import code_changes, code_of
 from model.config import TrainConfig
 from model.data import SplitData
 from model.errors import RunError
-from pipeline.files import is_sealed, read_json, sealed, sha256_file, sha256_json, write_json
+from pipeline.files import is_sealed, read_json, sealed, sha256_json, write_json
 
 _LIBRARIES = ("torch", "diffusers", "accelerate", "transformers", "numpy", "safetensors")
-_PACKAGE = Path(__file__).parent
-
-
-def training_modules(entry: str = "train") -> list[str]:
-    """The modules of `model` that training runs (or another entry), found by following the imports of it."""
-    found, waiting = set(), [entry]
-    while waiting:
-        name = waiting.pop()
-        path = _PACKAGE / f"{name}.py"
-        if name in found or not path.is_file():
-            continue
-        found.add(name)
-        for node in ast.walk(ast.parse(path.read_bytes())):
-            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("model."):
-                waiting.append((node.module or "").split(".")[1])
-    return sorted(found)
-
-
-@cache  # the code of a process does not change
-def code_hash(entry: str = "train") -> str:
-    """Names the code that trains (or another entry): the sha256 of its modules' bytes."""
-    return sha256_json([[name, sha256_file(_PACKAGE / f"{name}.py")] for name in training_modules(entry)])
+TRAINING = "model.train"
 
 
 def run_identity(config: TrainConfig, data: SplitData, processes: int, device: str) -> dict[str, Any]:
@@ -58,7 +36,7 @@ def run_identity(config: TrainConfig, data: SplitData, processes: int, device: s
             "train_samples": len(data.train.samples),
             "holdout_samples": len(data.holdout.samples),
         },
-        "code": code_hash(),
+        "code": code_of(TRAINING),
         "libraries": {name: importlib.metadata.version(name) for name in _LIBRARIES},
         "processes": processes,
         "device": device,
@@ -79,6 +57,12 @@ def differences(before: Any, now: Any) -> list[str]:
     return [f"{name}: {was!r} before, {new!r} now" for name, was, new in changes(before, now)]
 
 
+def identity_changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What differs between two identities of runs, one part of a sentence a place; code is told by its modules."""
+    code = code_changes(before["code"], now["code"])
+    return differences({**before, "code": None}, {**now, "code": None}) + code
+
+
 def open_run(
     run_dir: Path, identity: dict[str, Any], parent: dict[str, Any] | None, data: Path | None = None
 ) -> dict[str, Any]:
@@ -91,7 +75,7 @@ def open_run(
     path = run_dir / "run.json"
     if path.is_file():
         record = read_record(run_dir)
-        changed = differences(record["identity"], identity)
+        changed = identity_changes(record["identity"], identity)
         if changed:
             raise RunError(
                 f"Run {run_dir} cannot go on, because it began with something else ({'; '.join(changed)}): put that "
@@ -161,7 +145,7 @@ def run_row(run_dir: Path, status: str, step: int) -> dict[str, Any]:
         "config": json.dumps(identity["config"], sort_keys=True),
         "version": identity["config"].get("version"),
         "data_version": identity["data"]["version"],
-        "code_hash": identity["code"],
+        "code_hash": identity["code"] if isinstance(identity["code"], str) else sha256_json(identity["code"]),
         "libraries": json.dumps(identity["libraries"], sort_keys=True),
         "status": status,
         "step": step,
