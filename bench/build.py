@@ -25,8 +25,8 @@ import av
 import psutil
 
 from pipeline.config import BuildConfig
-from pipeline.ffmpeg import ffmpeg_exe
-from pipeline.synthetic import SynthVideo, plan_videos, write_video
+from pipeline.synthetic.synth import SynthVideo, plan_videos, write_video
+from pipeline.video.ffmpeg import ffmpeg_exe
 
 WORKERS = 2
 PHONE_BITS = 0.27  # bits a pixel: phones store 1080x1920 at 30 frames per second with about 17 Mbit/s
@@ -89,7 +89,7 @@ def full_size(spec: SynthVideo) -> SynthVideo:
 
 _DRAW = """
 import sys, pathlib
-from pipeline.synthetic import SynthVideo, plan_videos, write_video
+from pipeline.synthetic.synth import SynthVideo, plan_videos, write_video
 write_video(SynthVideo.model_validate_json(sys.argv[1]), pathlib.Path(sys.argv[2]))
 """
 assert write_video  # what _DRAW runs
@@ -97,7 +97,17 @@ assert write_video  # what _DRAW runs
 
 def build(raw: Path, data: Path, variants: int) -> tuple[dict, float, float]:
     """(the build's own report, seconds of its steps, peak MiB of its largest worker with its ffmpeg)."""
-    command = [sys.executable, "-m", "flows.cli", "build", str(raw), "--data", str(data), "--variants", str(variants)]
+    command = [
+        sys.executable,
+        "-m",
+        "flows.cli",
+        "build",
+        str(raw),
+        "--data",
+        str(data),
+        "--variants",
+        str(variants),
+    ]
     process = subprocess.Popen([*command, "--workers", str(WORKERS)], stdout=subprocess.DEVNULL)
     peak = watch(process)
     assert process.wait() == 0

@@ -12,9 +12,9 @@ import numpy as np
 
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_clips, register_shards
-from model.stages import CLIP_FRAMES
-from pipeline.shards import Sample, write_shard
-from pipeline.synthetic import SynthVideo, plan_videos, write_video
+from model.plans.stages import CLIP_FRAMES
+from pipeline.shards.tar import Sample, write_shard
+from pipeline.synthetic.synth import SynthVideo, plan_videos, write_video
 
 
 def make_clips(data: Path, clips: int, seed: int = 0, side: int = 512) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from model.codec import Codec
-from model.unet import VideoUNet
+from model.data.codec import Codec
+from model.network.unet import VideoUNet
 
 
 class Clock:

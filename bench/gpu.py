@@ -27,11 +27,11 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.train_step import TEXT, random_data, trainer_step
-from model.codec import fit_patch_codec
 from model.config import TrainConfig, train_config
+from model.data.codec import fit_patch_codec
 from model.errors import ConfigError
-from model.initial import initial_network
-from model.memory import GIB, MemoryPlan, plan_memory
+from model.runs.init_weights import initial_network
+from model.training.memory import GIB, MemoryPlan, plan_memory
 
 PREDICTION_WITHIN, DEFAULT_GIB, ALL_GIB = 0.15, 12.0, 22.0
 

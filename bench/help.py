@@ -14,7 +14,7 @@ import click
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from flows.cli import main as longdance
+from flows.cli.main import main as longdance
 
 TOP_LIMIT_S, SUB_LIMIT_S, REPEATS = 0.5, 1.0, 5
 

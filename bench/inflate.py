@@ -15,9 +15,9 @@ import click
 import torch
 from diffusers import UNetMotionModel
 
-from model.conditioning import FrameConditioning
-from model.stages import Window
-from model.unet import VideoUNet
+from model.network.conditioning import FrameConditioning
+from model.network.unet import VideoUNet
+from model.plans.stages import Window
 
 WIDTHS: dict[str, dict[str, Any]] = {
     "tiny": {"block_out_channels": (32, 64, 128), "layers_per_block": 1, "cross_attention_dim": 32},

@@ -26,10 +26,10 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from model.config import train_config
-from model.data import DataIndex, LatentReader, LatentSample, frame_runs
-from model.loader import BatchPlan, WindowDataset, window_loader
-from model.stages import CLIP_FRAMES, Window
-from pipeline.synthetic import SynthVideo, write_video
+from model.data.dataset import DataIndex, LatentReader, LatentSample, frame_runs
+from model.data.loader import BatchPlan, WindowDataset, window_loader
+from model.plans.stages import CLIP_FRAMES, Window
+from pipeline.synthetic.synth import SynthVideo, write_video
 
 SHAPE = (4, 64, 64)
 AT_LEAST_OVER_VIDEO, AT_LEAST_OF_PREAD = 20.0, 0.5

@@ -26,21 +26,22 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.clips import make_clips
-from model.calls import CallSettings
-from model.checkpoint import load_checkpoint, newest_checkpoint
-from model.codec import Codec, load_codec
-from model.conditioning import get_hint_noise
 from model.config import TrainConfig, train_config
-from model.data import DataIndex, LatentReader, SplitData, load_data
-from model.initial import initial_network, network_of_run
-from model.latents import encode_dataset, read_video
-from model.objective import Objective
-from model.samples import read_samples
-from model.stages import Window, get_stage
-from model.text import TextTable
-from model.train import train
-from model.unet import VideoUNet
-from model.validation import (
+from model.data.codec import Codec, load_codec
+from model.data.dataset import DataIndex, LatentReader, SplitData, load_data
+from model.data.latents import encode_dataset, read_video
+from model.data.samples import read_samples
+from model.data.text import TextTable
+from model.network.conditioning import get_hint_noise
+from model.network.objective import Objective
+from model.network.unet import VideoUNet
+from model.plans.stages import Window, get_stage
+from model.runs.checkpoint import load_checkpoint, newest_checkpoint
+from model.runs.init_weights import initial_network, network_of_run
+from model.sampling.sample_window import CallSettings
+from model.training.metrics_log import TrainEvent, picture_rows, write_gif, write_png
+from model.training.train import train
+from model.training.validation import (
     BankWindow,
     bank_windows,
     bin_log_snr,
@@ -48,7 +49,6 @@ from model.validation import (
     validation_losses,
     window_sampling,
 )
-from model.watch import TrainEvent, picture_rows, write_gif, write_png
 
 CPU = torch.device("cpu")
 MOVING = 16

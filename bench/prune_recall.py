@@ -24,17 +24,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from bench.spoiled import SPOIL, make_spoiled
 from data_catalog.connection import open_catalog
 from model.config import train_config
-from model.evidence import Evidence
-from model.latents import encode_dataset
-from model.measured import Judged, RunRef, judged_samples, require_holdout
-from model.policy import Policy, ScoreConfig, policy
-from model.rounds import weigh_in_rounds
-from model.samples import read_samples
-from model.score import ScoreJob, score
-from model.selection import decide, judged_table
-from model.train import train
-from model.versions import fold_version, write_version
-from model.watch import TrainEvent
+from model.data.latents import encode_dataset
+from model.data.samples import read_samples
+from model.data.versions import fold_version, write_version
+from model.scoring.policy import Policy, ScoreConfig, policy
+from model.scoring.rounds import weigh_in_rounds
+from model.scoring.score import ScoreJob, score
+from model.scoring.score_table import Evidence
+from model.scoring.scored_losses import Judged, RunRef, judged_samples, require_holdout
+from model.scoring.selection import decide, judged_table
+from model.training.metrics_log import TrainEvent
+from model.training.train import train
 
 RECALL, PRECISION, FASTEST, MOST_FAST = 0.8, 0.8, 0.1, 0.1
 SHOWCASE = str(Path(__file__).resolve().parent.parent / "showcase")

@@ -22,10 +22,10 @@ import cv2
 import numpy as np
 
 from bench.catalog import fill
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
-from flows.report import write_report
-from pipeline.layout import DataFolder
-from pipeline.posters import SIDE, picture_path
+from flows.report.posters import SIDE, picture_path
+from flows.report.report import write_report
 from tests.flows.browser import open_browser, ready, show_part, until
 from tests.flows.shown import serving
 

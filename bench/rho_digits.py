@@ -22,9 +22,9 @@ from torch import nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from model.policy import Policy, policy
-from model.selection import decide, judged_table
-from model.worth import judge
+from model.scoring.policy import Policy, policy
+from model.scoring.selection import decide, judged_table
+from model.scoring.valuation import judge
 
 BATCH, CANDIDATES, CLASSES = 32, 320, 10
 EVERY = 10

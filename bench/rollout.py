@@ -32,19 +32,19 @@ from bench.clock import Clock
 from bench.overfit import steps_in
 from bench.rollout_gpu import roll_random_weights
 from model.config import train_config
-from model.drift import RealClip, measure_drift, reference_clips
-from model.frechet import pose_motion_distance
-from model.generate import Prepared, Request, generate_video, prepare
-from model.latents import encode_dataset
-from model.metrics import METRICS, TRUTH_METRICS
-from model.plan import PLANS, depth_per_frame, make_plan
-from model.plan_view import plan_cost
-from model.rollout import Rollout
-from model.sampling import SamplingConfig, sampling_config
-from model.train import train
-from model.watch import TrainEvent, picture_rows, write_png
-from pipeline.pose_metrics import DancerFinder
-from pipeline.pose_model import pose_model_path
+from model.data.latents import encode_dataset
+from model.drift.frechet import pose_motion_distance
+from model.drift.metrics import METRICS, TRUTH_METRICS
+from model.drift.report import RealClip, measure_drift, reference_clips
+from model.plans.plan import PLANS, depth_per_frame, make_plan
+from model.plans.view import plan_cost
+from model.rollout.config import SamplingConfig, sampling_config
+from model.rollout.generate import Prepared, Request, generate_video, prepare
+from model.rollout.rollout import Rollout
+from model.training.metrics_log import TrainEvent, picture_rows, write_png
+from model.training.train import train
+from pipeline.analysis.pose_metrics import DancerFinder
+from pipeline.analysis.pose_model import pose_model_path
 
 OVERHEAD, GROWTH = 1.05, 0.05
 TURNS = 3

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from bench.clock import Clock
-from model.codec import Codec, KLCodec, fit_patch_codec
-from model.guidance import TextPair
-from model.memory import GIB, cap_memory
-from model.plan import PLANS, make_plan
-from model.rollout import Cast, Rollout
-from model.sampling import SamplingConfig
-from model.unet import VideoUNet
+from model.data.codec import Codec, KLCodec, fit_patch_codec
+from model.network.unet import VideoUNet
+from model.plans.plan import PLANS, make_plan
+from model.rollout.config import SamplingConfig
+from model.rollout.rollout import Cast, Rollout
+from model.sampling.guidance import TextPair
+from model.training.memory import GIB, cap_memory
 
 LIMIT_GIB, STEPS = 12.0, 30
 

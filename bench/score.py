@@ -21,13 +21,13 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.clips import make_clips
-from model.conditioning import FrameConditioning, network_input, noise_hints, noise_to_signal_of
 from model.config import train_config
-from model.diffusion import add_noise
-from model.latents import encode_dataset
-from model.policy import ScoreConfig
-from model.score import ScoreJob, Scorer
-from model.train import train
+from model.data.latents import encode_dataset
+from model.network.conditioning import FrameConditioning, network_input, noise_hints, noise_to_signal_of
+from model.network.diffusion import add_noise
+from model.scoring.policy import ScoreConfig
+from model.scoring.score import ScoreJob, Scorer
+from model.training.train import train
 
 AT_LEAST, CLIPS, VRAM_GIB = 0.9, 24_370, 24.0
 

@@ -13,8 +13,8 @@ import numpy as np
 from bench.clips import write_mp4
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_clips, register_shards
-from pipeline.shards import Sample, write_shard
-from pipeline.synthetic import SynthVideo, write_video
+from pipeline.shards.tar import Sample, write_shard
+from pipeline.synthetic.synth import SynthVideo, write_video
 
 FRAMES, SIDE = 49, 96
 SHARE = 0.1

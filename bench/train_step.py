@@ -25,18 +25,18 @@ from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from model.codec import fit_patch_codec
-from model.conditioning import get_hint_noise
 from model.config import TrainConfig, train_config
-from model.data import DataIndex, LatentSample, SplitData
-from model.initial import configure_parameters, initial_network
-from model.loader import BatchPlan, WindowDataset, window_loader
-from model.objective import Objective, draw
-from model.optimizer import make_ema, make_optimizer
-from model.stages import CLIP_FRAMES
-from model.text import TextTable, text_path
-from model.trainer import Trainer
-from model.unet import VideoUNet
+from model.data.codec import fit_patch_codec
+from model.data.dataset import DataIndex, LatentSample, SplitData
+from model.data.loader import BatchPlan, WindowDataset, window_loader
+from model.data.text import TextTable, text_path
+from model.network.conditioning import get_hint_noise
+from model.network.objective import Objective, draw
+from model.network.unet import VideoUNet
+from model.plans.stages import CLIP_FRAMES
+from model.runs.init_weights import configure_parameters, initial_network
+from model.training.optimizer import make_ema, make_optimizer
+from model.training.trainer import Trainer
 
 OVERHEAD = 1.1
 TEXT = (77, 768)

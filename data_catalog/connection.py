@@ -25,8 +25,8 @@ from data_catalog.errors import (
     CatalogMissingError,
     CatalogVersionError,
 )
-from data_catalog.mending import folder_lock, is_damage, quarantine, read_mark, set_mark, wal_path
 from data_catalog.migrations import MIGRATIONS, migrate, require_known, schema_version
+from data_catalog.quarantine import folder_lock, is_damage, quarantine, read_mark, set_mark, wal_path
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.05
 _HELD = ("Could not set lock on file", "different configuration than existing connections")

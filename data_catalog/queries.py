@@ -21,7 +21,7 @@ from rich.text import Text
 
 from data_catalog.connection import open_catalog, open_copy
 from data_catalog.errors import QueryError
-from data_catalog.mending import is_damage
+from data_catalog.quarantine import is_damage
 
 FORMATS = ("table", "json", "csv")
 BATCH = 10_000  # rows in memory at a time

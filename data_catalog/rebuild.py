@@ -9,7 +9,7 @@ import duckdb
 from data_catalog.arrow import Rows
 from data_catalog.connection import open_catalog
 from data_catalog.errors import CatalogDamagedError
-from data_catalog.mending import clear_mark
+from data_catalog.quarantine import clear_mark
 from data_catalog.tables import TABLES
 from data_catalog.transactions import transaction
 from data_catalog.writes import merge

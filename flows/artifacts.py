@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
-from flows import registry
-from pipeline.layout import DataFolder
+from flows.catalog import manifests as registry
 
 
 def build_report(folder: DataFolder, counters: Mapping[str, int]) -> None:

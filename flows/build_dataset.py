@@ -14,20 +14,21 @@ from prefect import flow, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
 
+from data_catalog.base.errors import LongdanceError, RejectedError
+from data_catalog.base.files import exclusive, remove_temps, write_json
+from data_catalog.base.paths import DataFolder, names_in
 from data_catalog.connection import open_catalog
-from flows import artifacts, registry
+from flows import artifacts
+from flows.catalog import manifests as registry
 from flows.progress import Progress
+from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import open_runner
-from pipeline.build_plan import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
+from pipeline.analysis.pose_model import pose_model_path
+from pipeline.build_jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
 from pipeline.config import BuildConfig
-from pipeline.contact_sheet import write_contact_sheet
-from pipeline.errors import LongdanceError, RejectedError
-from pipeline.files import exclusive, remove_temps, write_json
-from pipeline.layout import DataFolder, names_in
-from pipeline.pose_model import pose_model_path
-from pipeline.prepare import Keys, forget_limited, keys, prepare_sources, record_rejected
-from pipeline.samples import encode_clips, pack_shard, unstage
-from pipeline.shards import manifests
+from pipeline.prepare_sources import Keys, forget_limited, keys, prepare_sources, record_rejected
+from pipeline.shards.pack import encode_clips, pack_shard, unstage
+from pipeline.shards.tar import manifests
 from pipeline.sources import SourceFile, hash_source, nameless_id, require_videos
 
 Prepared = tuple[str, bytes, int]  # source id, path, bytes

@@ -6,13 +6,13 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
 
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.files import read_json, write_bytes, write_json
 from flows.build_dataset import OPTIONS
 from flows.folds import COMPARED
 from flows.score_and_prune import judge_stage, prune, train_to_end
 from flows.train_stage import built
-from model.policy import ScoreConfig, policy
-from pipeline.errors import LongdanceError
-from pipeline.files import read_json, write_bytes, write_json
+from model.scoring.policy import ScoreConfig, policy
 
 
 @task(name="judge", task_run_name="judge {run.name}", **OPTIONS)
@@ -20,8 +20,8 @@ def judge(root: Path, run: Path, windows: int, generated: int) -> dict[str, Any]
     """A run's losses and picture quality on the hold-out, kept beside it."""
     from dataclasses import asdict
 
-    from model.experiment import judge_run
-    from model.measured import RunRef
+    from model.scoring.experiment import judge_run
+    from model.scoring.scored_losses import RunRef
 
     kept, checkpoint = run / "judgement.json", RunRef.of(run).checkpoint
     settings = {"checkpoint": checkpoint, "windows": windows, "generated": generated}
@@ -36,7 +36,7 @@ def judge(root: Path, run: Path, windows: int, generated: int) -> dict[str, Any]
 
 def keep_settings(out: Path, settings: dict[str, Any]) -> None:
     """Note what all trainings in `out` share. Raises LongdanceError if it holds an experiment of something else."""
-    from model.runs import differences
+    from model.runs.record import differences
 
     path = out / "settings.json"
     changed = differences(read_json(path), settings) if path.is_file() else []
@@ -72,8 +72,8 @@ def experiment_prune(
         fit: Settings of the cross-fit models that differ from the run's.
     """
     from model.config import train_config
-    from model.experiment import Judgement, experiment_table, verdict
-    from model.measured import RunRef
+    from model.scoring.experiment import Judgement, experiment_table, verdict
+    from model.scoring.scored_losses import RunRef
 
     root, run, out = built(data).root, run.expanduser().resolve(), out.expanduser().resolve()
     target = RunRef.of(run)

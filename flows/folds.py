@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data_catalog.base.files import sha256_json
 from flows.options import absolute_folders
 from model.config import TrainConfig
-from model.policy import Policy
-from pipeline.files import sha256_json
+from model.scoring.policy import Policy
 
 FOLDS = 2
 COMPARED = ("random", "high_loss", "rho")
@@ -20,31 +20,31 @@ class Fold:
     """One of them, which may not have begun."""
 
     version: Any
-    """Its `model.versions.Version`."""
+    """Its `model.data.versions.Version`."""
     config: TrainConfig
     run: Path
 
 
 def needs_folds(policy: Policy) -> bool:
     """Whether a policy asks for an irreducible loss."""
-    from model.evidence import NEEDS_IRREDUCIBLE
+    from model.scoring.score_table import NEEDS_IRREDUCIBLE
 
     return policy.score in NEEDS_IRREDUCIBLE or policy.weights == "rho"
 
 
 def fold_of(root: Path, target: Any, fold: int, settings: Mapping[str, Any]) -> Fold:
-    """What is trained on one fold of the sources, for the run `target` (a `model.measured.RunRef`): half its steps.
+    """What is trained on one fold of the sources, for the run `target` (a `RunRef`): half its steps.
 
     Where the target began from another run, so with the weights that this one saw all sources in, a fold begins where
     that one did, with half the steps of both. Raises DataError (nothing is held out), VersionError (no source in the
     fold), ConfigError, RunError (a run of the chain is gone, or its first weights have seen these sources).
     """
     from model.config import train_config
-    from model.irreducible import require_unseen
-    from model.lineage import as_from_the_first
-    from model.measured import require_holdout
-    from model.samples import read_samples
-    from model.versions import fold_version
+    from model.data.samples import read_samples
+    from model.data.versions import fold_version
+    from model.runs.lineage import as_from_the_first
+    from model.scoring.irreducible import require_unseen
+    from model.scoring.scored_losses import require_holdout
 
     version = fold_version(read_samples(root), require_holdout(root, target.config), fold, FOLDS)
     was = target.config.model_dump(mode="json", exclude={"stage"})

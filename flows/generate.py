@@ -12,16 +12,29 @@ import numpy as np
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
+from data_catalog.base.files import atomic, read_json
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.queries import format_rows
 from data_catalog.writes import merge_rollouts
 from flows.build_dataset import OPTIONS
 from flows.progress import Progress
-from flows.rollout_page import write_page
-from model.drift import RealClip, catalog_metrics, measure_drift, real_clip, reference_clips, report_table, write_report
+from flows.report.rollout_page import write_page
+from model.data.samples import frame_rate, rate_of
+from model.drift.frechet import load_scripted
+from model.drift.report import (
+    RealClip,
+    catalog_metrics,
+    measure_drift,
+    real_clip,
+    reference_clips,
+    report_table,
+    write_report,
+)
 from model.errors import RolloutError
-from model.frechet import load_scripted
-from model.generate import (
+from model.plans.plan import depth_per_frame
+from model.rollout.config import sampling_config
+from model.rollout.generate import (
     FPS,
     Generated,
     Prepared,
@@ -32,17 +45,12 @@ from model.generate import (
     prepare,
     rollout_row,
 )
-from model.plan import depth_per_frame
-from model.rollout import RolloutEvent
-from model.samples import frame_rate, rate_of
-from model.sampling import sampling_config
+from model.rollout.rollout import RolloutEvent
+from pipeline.analysis.pose_metrics import DancerFinder
+from pipeline.analysis.pose_model import pose_model_path
+from pipeline.clips.input_picture import aligned_picture, middle_square, read_picture
 from pipeline.config import BuildConfig, CropConfig
-from pipeline.files import atomic, read_json
-from pipeline.input_picture import aligned_picture, middle_square, read_picture
-from pipeline.layout import DataFolder
-from pipeline.pose_metrics import DancerFinder
-from pipeline.pose_model import pose_model_path
-from pipeline.video_out import write_gif_within
+from pipeline.video.writer import write_gif_within
 
 PlanName = Literal["origin", "streaming", "tree"]
 MAX_FPS, MAX_GIF_MB = 120, 2000.0
@@ -123,7 +131,7 @@ def generate(
         data: Folder of the data set, for `clip`, for real clips to compare with, and for the row in `rollouts`.
         frames: Frames of the video.
         plan: Which windows are made in which order.
-        settings: Sampling settings; names as in `model.sampling.SamplingConfig`.
+        settings: Sampling settings; names as in `model.rollout.config.SamplingConfig`.
         align: False takes the picture's middle square as it is.
         redo: Frames to make again, START:STOP, with all that depends on them.
         overwrite: Begin anew where `out` holds a rollout of something else.

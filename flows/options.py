@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.errors import LongdanceError
+from data_catalog.base.errors import LongdanceError
 
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -16,8 +16,8 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
+from data_catalog.base.errors import LongdanceError
 from data_catalog.errors import CatalogError
-from pipeline.errors import LongdanceError
 
 RUNNERS = ("processes", "ray", "dask")
 
@@ -88,7 +88,7 @@ def stop_on_ctrl_c() -> None:
 
 def _trains(process: psutil.Process) -> bool:
     try:
-        return "model.train" in process.cmdline()
+        return "model.training.train" in process.cmdline()
     except psutil.Error:  # it has just ended
         return False
 

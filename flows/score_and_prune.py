@@ -11,17 +11,17 @@ from typing import Any
 
 from prefect import flow, get_run_logger
 
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
-from flows.decisions import merge_recorded
-from flows.evidence_rows import merge_version_files
+from flows.catalog.decisions import merge_recorded
+from flows.catalog.scoring_rows import merge_version_files
 from flows.folds import FOLDS, fold_of, needs_folds
-from flows.prune_report import prune_artifact, prune_markdown
+from flows.report.prune_report import prune_artifact, prune_markdown
 from flows.scoring import score_runs
 from flows.train_stage import built, register_run, train_run
-from model.policy import Policy, ScoreConfig
-from pipeline.errors import LongdanceError
-from pipeline.layout import DataFolder
+from model.scoring.policy import Policy, ScoreConfig
 
 LEAKS = """
 WITH used AS (
@@ -105,10 +105,10 @@ def judge_stage(
     processes: int,
 ) -> Any:
     """Score one run and what its irreducible losses come from, with more losses near the cut; its Evidence."""
-    from model.irreducible import check_irreducible
-    from model.measured import RunRef, judged_samples, require_holdout
-    from model.rounds import weigh_in_rounds
-    from model.selection import check_early
+    from model.scoring.irreducible import check_irreducible
+    from model.scoring.rounds import weigh_in_rounds
+    from model.scoring.scored_losses import RunRef, judged_samples, require_holdout
+    from model.scoring.selection import check_early
 
     target = RunRef.of(run)
     samples = judged_samples(root, target.config, parent)
@@ -133,7 +133,7 @@ def judge_stage(
 
 def check_name(root: Path, name: str | None) -> None:
     """Raise VersionError for a name that no version can have, before anything is measured."""
-    from model.versions import version_path
+    from model.data.versions import version_path
 
     if name is not None:
         version_path(root, name)
@@ -141,7 +141,7 @@ def check_name(root: Path, name: str | None) -> None:
 
 def check_stages(runs: Sequence[Path]) -> None:
     """Raise LongdanceError if two runs are of one stage: their samples' scores could not be told apart."""
-    from model.measured import RunRef
+    from model.scoring.scored_losses import RunRef
 
     stages: dict[str, Path] = {}
     for run in runs:
@@ -164,7 +164,7 @@ def score_jobs(
 
 def fit_fold(root: Path, target: Any, fold: int, settings: dict[str, Any]) -> Path:
     """Train the target's config on one fold of the sources, a normal run beside it; its folder."""
-    from model.versions import write_version
+    from model.data.versions import write_version
 
     one = fold_of(root, target, fold, settings)
     write_version(root, one.version)
@@ -175,8 +175,8 @@ def fit_fold(root: Path, target: Any, fold: int, settings: dict[str, Any]) -> Pa
 
 def train_to_end(root: Path, run: Path, config: Any, fork: Path | None) -> None:
     """Train, unless exactly that is done already. Raises LongdanceError if it was stopped."""
-    from model.checkpoint import newest_checkpoint
-    from model.runs import differences, read_record
+    from model.runs.checkpoint import newest_checkpoint
+    from model.runs.record import differences, read_record
 
     if (run / "run.json").is_file():
         was = read_record(run)["identity"]["config"]
@@ -191,8 +191,8 @@ def train_to_end(root: Path, run: Path, config: Any, fork: Path | None) -> None:
 
 def register_sources(root: Path, run: Path) -> None:
     """Bring what a run's weights have seen into the catalog. Raises RunError where that is not on record."""
-    from model.lineage import read_sources
-    from model.measured import RunRef
+    from model.runs.lineage import read_sources
+    from model.scoring.scored_losses import RunRef
 
     run_id = RunRef.of(run).run_id
     rows = [{"run": run_id, "source_id": source} for source in sorted(read_sources(run))]
@@ -206,7 +206,7 @@ def keep_evidence(root: Path, evidence: Any) -> None:
     Raises:
         LongdanceError: a run gave the irreducible loss of a source that it was trained on.
     """
-    from model.evidence import write_evidence
+    from model.scoring.score_table import write_evidence
 
     write_evidence(root, evidence)
     with open_catalog(DataFolder(root).catalog) as con:
@@ -239,10 +239,10 @@ def prune(
     root: Path, evidence: Sequence[Any], policy: Policy, parent: str | None = None, name: str | None = None, of: int = 1
 ) -> Pruned:
     """Carry the policy out, as one of `of` versions."""
-    from model.evidence import policy_record, version_samples
-    from model.samples import read_samples
-    from model.selection import decide_in_catalog, shortfall, weights_of
-    from model.versions import Version, VersionSample, bytes_hash, write_version
+    from model.data.samples import read_samples
+    from model.data.versions import Version, VersionSample, bytes_hash, write_version
+    from model.scoring.score_table import policy_record, version_samples
+    from model.scoring.selection import decide_in_catalog, shortfall, weights_of
 
     with open_catalog(DataFolder(root).catalog, read_only=True) as con:
         chosen, sql = decide_in_catalog(con, policy, [one.id for one in evidence])
@@ -265,7 +265,7 @@ def prune(
 def train_on(root: Path, run: Path, version: str, steps: int | None) -> str:
     """Fork a run onto a version and train it; the new run's folder."""
     from model.config import train_config
-    from model.measured import RunRef
+    from model.scoring.scored_losses import RunRef
 
     config = RunRef.of(run).config
     was = config.model_dump(mode="json", exclude={"stage", "preset"})

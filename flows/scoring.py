@@ -11,18 +11,18 @@ from typing import Any
 
 from prefect import task
 
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.files import write_json
 from flows.build_dataset import OPTIONS
-from flows.evidence_rows import merge_ledger
+from flows.catalog.scoring_rows import merge_ledger
 from flows.progress import Progress
-from pipeline.errors import LongdanceError
-from pipeline.files import write_json
 
 
 @task(name="score", task_run_name="score {count} runs", **OPTIONS)
 def score_runs(root: Path, jobs: list[dict[str, Any]], count: int, processes: int = 1) -> int:
     """Measure runs' losses in processes of their own, then bring the ledger into the catalog.
 
-    A job is a `model.score.ScoreJob` without its data; returns how many samples were looked at in all.
+    A job is a `model.scoring.score.ScoreJob` without its data; returns how many samples were looked at in all.
     """
     done: dict[str, int] = {}
     with (
@@ -41,7 +41,7 @@ def score_runs(root: Path, jobs: list[dict[str, Any]], count: int, processes: in
 
 def launch(jobs: Path, processes: int) -> list[str]:
     """The scoring process, alone or under `accelerate launch`."""
-    program = ["-m", "model.score", "--jobs", str(jobs)]
+    program = ["-m", "model.scoring.score", "--jobs", str(jobs)]
     if processes == 1:
         return [sys.executable, *program]
     # --multi_gpu is what makes accelerate start several; the job's device says whether they are on GPUs.

@@ -1,6 +1,6 @@
 """The flow `train-stage`: latents for what has none, then one stage's training, to its end.
 
-Training runs in a process of its own (`python -m model.train`, or `accelerate launch` for several), which
+Training runs in a process of its own (`python -m model.training.train`, or `accelerate launch` for several), which
 reports by JSON lines; checkpoints make it exact to run again, whatever was killed.
 """
 
@@ -17,18 +17,18 @@ from typing import Any, get_args
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact
 
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.files import write_json
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_checkpoints, merge_latents, merge_tables
-from flows import registry
 from flows.build_dataset import OPTIONS
+from flows.catalog import manifests as registry
 from flows.options import absolute_folders
 from flows.progress import Progress
 from flows.runners import at_stop
 from model.config import Preset, Stage, TrainConfig, train_config
 from model.errors import UnknownNameError
-from pipeline.errors import LongdanceError
-from pipeline.files import write_json
-from pipeline.layout import DataFolder
 
 STOPPED = 143  # 128 + SIGTERM, after a checkpoint
 
@@ -36,8 +36,8 @@ STOPPED = 143  # 128 + SIGTERM, after a checkpoint
 @task(name="encode latents", task_run_name="encode latents of {root.name}", **OPTIONS)
 def encode_latents(root: Path, config: TrainConfig, device: str) -> dict[str, int]:
     """Latents for every sample that has none; all of them are then in the catalog."""
-    from model.latents import encode_dataset, latent_rows
-    from model.train import resolve_device
+    from model.data.latents import encode_dataset, latent_rows
+    from model.training.train import resolve_device
 
     resolve_device(device)  # one sentence now, not torch's own words after the first shard
     with Progress(f"encode {root.name}") as progress, progress.growing("latents") as grow:
@@ -147,7 +147,7 @@ def launch_command(
     root: Path, run: Path, config: Path, processes: int, fork: Path | None, until: int | None = None
 ) -> list[str]:
     """The training process, alone or under `accelerate launch`."""
-    program = ["-m", "model.train", "--config", str(config), "--data", str(root), "--run", str(run)]
+    program = ["-m", "model.training.train", "--config", str(config), "--data", str(root), "--run", str(run)]
     program += ["--fork", str(fork)] if fork else []
     program += ["--until", str(until)] if until is not None else []
     if processes == 1:
@@ -168,9 +168,9 @@ def launch_command(
 
 def register_run(root: Path, run: Path, status: str, step: int | None = None) -> None:
     """Bring a run and its checkpoints in the catalog up to date; without a step, at that of the newest checkpoint."""
-    from model.checkpoint import newest_step
-    from model.lineage import seen_sources
-    from model.runs import checkpoint_rows, run_row
+    from model.runs.checkpoint import newest_step
+    from model.runs.lineage import seen_sources
+    from model.runs.record import checkpoint_rows, run_row
 
     row = run_row(run, status, newest_step(run / "checkpoints") if step is None else step)
     seen = [{"run": row["run"], "source_id": source} for source in sorted(seen_sources(run) or ())]

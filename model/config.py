@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from data_catalog.base.files import sha256_json
 from model.errors import ConfigError
-from pipeline.files import sha256_json
 
 Stage = Literal["starter", "extrapolation", "interpolation", "any"]
 Preset = Literal["tiny", "sd15"]
@@ -65,7 +65,7 @@ class EncodeConfig(_Frozen):
 
     @property
     def codec_is_saved(self) -> bool:
-        """Whether `codec` names a folder that holds a codec as `model.codec` saves it."""
+        """Whether `codec` names a folder that holds a codec as `model.data.codec` saves it."""
         return (Path(self.codec) / "codec.json").is_file()
 
 
@@ -75,7 +75,7 @@ class TrainConfig(_Frozen):
     stage: Stage
     preset: Preset = "tiny"
     network: dict[str, NetworkValue] = Field(default_factory=dict)
-    """Overrides of the preset's fields in `model.unet.UNetPreset`; for `init` from scratch."""
+    """Overrides of the preset's fields in `model.network.unet.UNetPreset`; for `init` from scratch."""
     encode: EncodeConfig = EncodeConfig()
     init: str = "scratch"
     """`scratch`; the folder or hub id of a Stable Diffusion checkpoint in diffusers' format; `run:PATH` for the
@@ -122,7 +122,7 @@ class TrainConfig(_Frozen):
     dropout: float = Field(0.0, ge=0, lt=1)
     """In the ResNets and transformers of the 2-D network."""
     hint_noise: str | None = None
-    """How noisy hints get in training: a name in `model.conditioning.HINT_NOISE`. None: the stage's own."""
+    """How noisy hints get in training: a name in `model.network.conditioning.HINT_NOISE`. None: the stage's own."""
     hint_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of windows that are trained without their hints: guidance over hints in generation needs some."""
     plans: tuple[Literal["origin", "streaming", "tree"], ...] | None = None

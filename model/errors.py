@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pipeline.errors import LongdanceError
+from data_catalog.base.errors import LongdanceError
 
 
 class ModelError(LongdanceError):

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import LongdanceError, RejectedError
-from pipeline.ffmpeg import open_source
+from data_catalog.base.errors import LongdanceError, RejectedError
+from pipeline.video.ffmpeg import open_source
 
 # What lies beside videos and is none: passed over, not rejected.
 SIDECARS = tuple(b".json .txt .md .srt .vtt .ass .nfo .xml .csv .jpg .jpeg .png .webp .part".split())

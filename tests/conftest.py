@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from data_catalog.base.files import read_json
+from data_catalog.base.paths import DataFolder
+from pipeline.analysis.pose import PoseFinder, pose_finder
+from pipeline.analysis.pose_model import pose_model_path
 from pipeline.config import AnalysisConfig, BuildConfig, ClipConfig, CropConfig, ShardConfig, VariantConfig
-from pipeline.files import read_json
-from pipeline.layout import DataFolder
-from pipeline.pose import PoseFinder, pose_finder
-from pipeline.pose_model import pose_model_path
-from pipeline.prepare import keys, prepare_sources
-from pipeline.samples import encode_clips, pack_shard
+from pipeline.prepare_sources import keys, prepare_sources
+from pipeline.shards.pack import encode_clips, pack_shard
 from pipeline.sources import SourceFile, hash_source, walk
-from pipeline.synthetic import SynthVideo, write_video
+from pipeline.synthetic.synth import SynthVideo, write_video
 
 # The same examples every time: a property that fails is a bug to mend, not a gate that sometimes opens.
 settings.register_profile("gate", derandomize=True, deadline=None)

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import main
-from model.codec import load_codec
-from model.unet import VideoUNet
-from pipeline.files import read_json, sha256_file
+from data_catalog.base.files import read_json, sha256_file
+from flows.cli.main import main
+from model.data.codec import load_codec
+from model.network.unet import VideoUNet
 
 ROOT = Path(__file__).parents[1]
 DEMO = [sys.executable, str(ROOT / "tools" / "demo.py")]

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipeline.pose_model import cached_model
+from pipeline.analysis.pose_model import cached_model
 
 ROOT = Path(__file__).parents[1]
 DOCKER = ROOT / "docker"
@@ -239,7 +239,13 @@ def context(folder: Path) -> Path:
 
 def test_the_build_context_holds_what_the_images_need_and_nothing_else(tmp_path):
     found = {str(path.relative_to(tmp_path)) for path in context(tmp_path).rglob("*") if path.is_file()}
-    for name in ("pyproject.toml", "constraints.txt", "prefect.yaml", "docker/install.sh", "flows/page/report.css"):
+    for name in (
+        "pyproject.toml",
+        "constraints.txt",
+        "prefect.yaml",
+        "docker/install.sh",
+        "flows/report/page/report.css",
+    ):
         assert name in found
     assert not [name for name in found if name.startswith(("tests/", "bench/", ".git/"))]
 

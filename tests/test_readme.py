@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from data_catalog.connection import open_catalog
 from data_catalog.examples import EXAMPLES
 from data_catalog.queries import run_query
-from flows.cli import main
+from flows.cli.main import main
 from flows.options import defaults_table
 from pipeline.config import BuildConfig
 

@@ -16,9 +16,9 @@ from typing import Any
 
 import pytest
 
+from data_catalog.base.files import sha256_file
 from pipeline.config import BuildConfig
-from pipeline.files import sha256_file
-from pipeline.synthetic import SynthVideo, write_video
+from pipeline.synthetic.synth import SynthVideo, write_video
 
 ROOT = Path(__file__).parents[2]
 FRAMES = 25  # a short clip: what is tested here is order and survival, not length

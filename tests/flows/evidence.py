@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_checkpoints, merge_losses, merge_rollouts, merge_runs, merge_versions
-from model.drift import Drift, catalog_metrics
-from model.metrics import METRICS, TRUTH_METRICS, Measured
-from pipeline.layout import DataFolder
+from model.drift.metrics import METRICS, TRUTH_METRICS, Measured
+from model.drift.report import Drift, catalog_metrics
 
 HOSTILE = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
 CREATED = datetime(2026, 11, 1, 12)

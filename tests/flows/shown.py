@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from data_catalog.base.files import write_json
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_clips, merge_sources
-from flows.registry import rebuild_from_record, record_paths
-from pipeline.files import write_json
-from pipeline.layout import DataFolder
+from flows.catalog.manifests import rebuild_from_record, record_paths
 from tests.conftest import SMALL, build
 from tests.flows.evidence import add_evidence
 
@@ -85,7 +85,18 @@ def drawn_clips(count: int, seed: int = 3) -> list[dict[str, Any]]:
 @contextmanager
 def serving(data: DataFolder) -> Iterator[tuple[str, str]]:
     """`longdance serve` as a user starts it: (address, token)."""
-    command = [sys.executable, "-m", "flows.cli", "serve", "--data", str(data.root), "--port", "0", "--who", "ann <b>"]
+    command = [
+        sys.executable,
+        "-m",
+        "flows.cli",
+        "serve",
+        "--data",
+        str(data.root),
+        "--port",
+        "0",
+        "--who",
+        "ann <b>",
+    ]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.commands.data import show_build
-from pipeline.files import exclusive
+from data_catalog.base.files import exclusive
+from flows.cli.data import show_build
 from tests.flows.conftest import (
     build,
     command,

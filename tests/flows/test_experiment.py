@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from data_catalog.base.errors import LongdanceError
 from flows.experiment import keep_settings
-from pipeline.errors import LongdanceError
 
 SETTINGS = {"run": "r", "checkpoint": "c", "data": "d", "steps": 100, "fraction": 0.1, "fit": {}}
 

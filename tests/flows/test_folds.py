@@ -7,8 +7,8 @@ import pytest
 
 from flows.folds import fold_of
 from model.errors import RunError
-from model.measured import RunRef
-from model.train import train
+from model.scoring.scored_losses import RunRef
+from model.training.train import train
 from tests.model.dataset import make_dataset, micro_config, micro_encode
 
 SHORT = {"sample_every": 50, "validate_every": 50}
@@ -17,7 +17,7 @@ SHORT = {"sample_every": 50, "validate_every": 50}
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoded data set, a run on it, and one that began with that one's weights."""
-    from model.latents import encode_dataset
+    from model.data.latents import encode_dataset
 
     root = tmp_path_factory.mktemp("folds")
     data = make_dataset(root / "data", sources=6)
@@ -46,7 +46,7 @@ def test_settings_given_come_first_and_other_settings_are_other_runs(root: Path)
 
 
 def test_weights_that_have_seen_these_sources_begin_no_fold(root: Path) -> None:
-    from model.export import export_run
+    from model.runs.export import export_run
 
     export_run(root / "first", root / "export")
     train(root / "data", root / "third", micro_config(steps=2, init=str(root / "export"), **SHORT))

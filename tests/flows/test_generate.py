@@ -14,10 +14,10 @@ import torch
 from PIL import Image
 
 from data_catalog.connection import open_catalog
-from flows.cli import explain
+from flows.cli.main import explain
 from model.config import train_config
-from model.latents import encode_dataset
-from model.train import train
+from model.data.latents import encode_dataset
+from model.training.train import train
 from tests.flows.conftest import build
 
 FRAMES = 30

@@ -14,19 +14,19 @@ from typing import Any
 import pytest
 import torch
 
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.files import read_json, sealed, sha256_file, write_json
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
-from flows.evidence_rows import restore_evidence
+from flows.catalog.scoring_rows import restore_evidence
+from flows.report.version_diff import mass
 from flows.score_and_prune import LEAKS, check_leaks
-from flows.version_diff import mass
-from model.latents import encode_dataset
-from model.ledger import fragments, read_fragment
-from model.policy import BankConfig, ScoreConfig
-from model.score import ScoreJob, score
-from model.train import train
-from pipeline.errors import LongdanceError
-from pipeline.files import read_json, sealed, sha256_file, write_json
-from pipeline.layout import DataFolder
+from model.data.latents import encode_dataset
+from model.scoring.ledger import fragments, read_fragment
+from model.scoring.policy import BankConfig, ScoreConfig
+from model.scoring.score import ScoreJob, score
+from model.training.train import train
 from tests.flows.shown import serving
 from tests.model.dataset import make_dataset, micro_config, micro_encode
 

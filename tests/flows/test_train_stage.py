@@ -8,8 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from data_catalog.base.files import read_json
 from data_catalog.connection import open_catalog
-from pipeline.files import read_json
 from tests.flows.conftest import STEPS, run_to_end, train, weights
 
 

@@ -12,8 +12,8 @@ import torch
 
 from model.config import parse_config
 from model.errors import ModelError
-from model.train import train
-from model.watch import TrainEvent
+from model.training.metrics_log import TrainEvent
+from model.training.train import train
 
 
 def train_here(data: Path, run_dir: Path, config: dict[str, Any], fork: Path | None = None) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from model.latents import encode_dataset
-from model.train import train
+from model.data.latents import encode_dataset
+from model.training.train import train
 from tests.model.dataset import make_dataset, micro_config, micro_encode
 
 
@@ -42,7 +42,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def children() -> ForkServerContext:
     """Starts processes in a hundredth of a second that have imported the trainer already."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["model.train", "tests.model.children", "torch.utils.tensorboard"])
+    context.set_forkserver_preload(["model.training.train", "tests.model.children", "torch.utils.tensorboard"])
     return context
 
 

@@ -9,8 +9,8 @@ import torch
 from diffusers import AutoencoderKL, UNet2DConditionModel
 from transformers import CLIPTextConfig, CLIPTextModel
 
-from model.conditioning import FrameConditioning
-from model.stages import Window
+from model.network.conditioning import FrameConditioning
+from model.plans.stages import Window
 
 WINDOWS = [Window((0, 1, 2, 6), (10, 14, 18), first=0), Window((7, 11, 15), (8, 9, 12, 14), first=None)]
 

@@ -13,14 +13,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model.codec import PatchCodec, fit_patch_codec
-from model.conditioning import FrameConditioning
-from model.diffusion import alpha_sigma
-from model.guidance import TextPair
-from model.plan import make_plan
-from model.rollout import Cast, Rollout
-from model.sampling import SamplingConfig
-from model.schedule import Stretch
+from model.data.codec import PatchCodec, fit_patch_codec
+from model.network.conditioning import FrameConditioning
+from model.network.diffusion import alpha_sigma
+from model.plans.plan import make_plan
+from model.rollout.config import SamplingConfig
+from model.rollout.rollout import Cast, Rollout
+from model.rollout.steps import Stretch
+from model.sampling.guidance import TextPair
 from tests.model.dataset import moving_square
 
 CPU = torch.device("cpu")

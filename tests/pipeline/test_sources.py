@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import LongdanceError, RejectedError
-from pipeline.ffmpeg import open_source
+from data_catalog.base.errors import LongdanceError, RejectedError
 from pipeline.sources import hash_source, nameless_id, require_videos, walk
+from pipeline.video.ffmpeg import open_source
 
 
 def names(root: Path, exclude: Path | None = None) -> list[str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.analysis.pose_model import pose_model_path
 from pipeline.config import BuildConfig
-from pipeline.pose_model import pose_model_path
-from pipeline.synthetic import SynthVideo, is_complete, plan_videos, write_video
+from pipeline.synthetic.synth import SynthVideo, is_complete, plan_videos, write_video
 from tests.pipeline.truth import Judged, judge_all, summary
 
 Judge = Callable[[list[SynthVideo]], list[Judged]]

@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from pipeline import analysis as analyses
-from pipeline.camera import decompose
-from pipeline.clips import Clip
+from data_catalog.base.paths import DataFolder
+from pipeline.analysis import source_pass as analyses
+from pipeline.analysis.camera import decompose
+from pipeline.analysis.pose import BODY_PER_HEIGHT, CORE, LIMBS, MAIN, body_length, pelvis
+from pipeline.clips.make_clips import Clip
+from pipeline.clips.scores import LOST_LIMBS, REFERENCE
 from pipeline.config import BuildConfig
-from pipeline.layout import DataFolder
-from pipeline.pose import BODY_PER_HEIGHT, CORE, LIMBS, MAIN, body_length, pelvis
-from pipeline.prepare import clips_of, keys, prepare_sources
-from pipeline.quality import LOST_LIMBS, REFERENCE
+from pipeline.prepare_sources import clips_of, keys, prepare_sources
 from pipeline.sources import hash_source, walk
 
 CAMERA_REASONS = {"camera_translation", "camera_zoom", "camera_rotation", "camera_shake"}

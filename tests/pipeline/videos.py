@@ -8,11 +8,11 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.analysis import Analysis
+from pipeline.analysis.source_pass import Analysis
 from pipeline.config import LimitsConfig
-from pipeline.ffmpeg import decode, ffmpeg_exe, open_source, source_input
-from pipeline.picture import sized, upright
-from pipeline.probe import Probe, probe
+from pipeline.video.ffmpeg import decode, ffmpeg_exe, open_source, source_input
+from pipeline.video.filters import sized, upright
+from pipeline.video.probe import Probe, probe
 
 SIDE = 128
 BITS = 8

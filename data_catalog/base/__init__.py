@@ -1,0 +1,1 @@
+"""The ground floor that all four packages stand on: atomic files, locks, paths, errors, processes, settings."""

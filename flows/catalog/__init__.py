@@ -1,0 +1,1 @@
+"""Files on disk to rows of the catalog: manifests, ledgers, versions, decisions."""

@@ -1,0 +1,168 @@
+"""Raw videos to a data set, and what asks it: build, synth, sql, verify, catalog, settings, pose-model."""
+
+import os
+import sys
+from pathlib import Path
+from shlex import quote
+
+import click
+
+from flows.cli.shared import FOLDER, FORMATS, THERE, data_option, end_at_ctrl_c, prefect_settings
+
+
+@click.command(epilog="Example: longdance build ~/videos --data ~/dance --variants 1 --set crop.margin=0.05")
+@click.argument("raw", type=FOLDER)
+@data_option
+@click.option("--frames", type=int, help="Frames of a clip [181].")
+@click.option("--fps", help="Resample to this rate [the source's own, or its k-th frame].")
+@click.option("--crop", type=click.Choice(["static", "follow"]), help="One crop per clip, or a moving window.")
+@click.option("--variants", type=click.IntRange(0, 2), help="Augmented variants of each clip [2].")
+@click.option("--keep-bad/--drop-bad", default=None, help="Store clips whose verdict is bad, too [drop].")
+@click.option("--workers", type=click.IntRange(0), help="Worker processes [one per core].")
+@click.option("--config", "file", type=THERE, help="JSON file of settings.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting; `longdance settings` lists them."
+)
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+@click.option("--dry-run", is_flag=True, help="Print the resolved config and stop.")
+def build(
+    raw: Path, data: Path, frames: int | None, fps: str | None, crop: str | None, variants: int | None,
+    keep_bad: bool | None, workers: int | None, file: Path | None, settings: tuple[str, ...], form: str, dry_run: bool,
+) -> None:  # fmt: skip
+    """Cut raw videos into pose-aligned clips, in shards. Run it again to go on or to add videos."""
+    from flows.options import resolve
+    from pipeline.config import BuildConfig
+
+    flags = {
+        "clips.frames": frames, "clips.fps": fps, "crop.mode": crop, "variants.count": variants,
+        "shards.keep_bad": keep_bad, "workers": workers,
+    }  # fmt: skip
+    config = resolve(BuildConfig, file, flags, settings)
+    if dry_run:
+        click.echo(config.model_dump_json(indent=1))
+        return
+    from pipeline.sources import require_videos
+
+    require_videos(raw, data)
+    prefect_settings()
+    from flows.build_dataset import build_dataset
+
+    counters = build_dataset(raw, data, config)
+    show_build(data, counters, form)
+
+
+def show_build(data: Path, counters: dict[str, int], form: str) -> None:
+    """What a build did and where to look; for a program only the table goes to standard output."""
+    from data_catalog.connection import open_catalog
+    from data_catalog.queries import format_rows
+    from flows.catalog import manifests as registry
+
+    folder = registry.data_folder(data)
+    with open_catalog(folder.catalog, read_only=True) as con:
+        rows = [tuple(row.values()) for row in registry.reasons(con)]
+    click.echo(format_rows(["what", "verdict", "reason", "count"], rows, form), nl=False)
+    aside = form != "table"
+    click.echo(
+        "this run: " + ", ".join(f"{k}={v}" for k, v in sorted(counters.items()) if not k.startswith("total")),
+        err=aside,
+    )
+    click.echo(
+        "data set: " + ", ".join(f"{k[6:]}={v}" for k, v in counters.items() if k.startswith("total")), err=aside
+    )
+    click.echo(f"look at {folder.contact_sheet}, or: longdance sql 'FROM clips' --data {quote(str(data))}", err=aside)
+
+
+@click.command(epilog="Example: longdance synth raw --videos 8 --seed 1")
+@click.argument("out", type=FOLDER)
+@click.option("--videos", type=click.IntRange(1), default=8, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="cores")
+def synth(out: Path, videos: int, seed: int, workers: int) -> None:
+    """Draw raw videos of synthetic dancers, with the truth in a JSON beside each."""
+    from pipeline.synthetic.synth import synth as draw
+
+    for path in draw(out, videos, seed, workers):
+        click.echo(path)
+
+
+@click.command(
+    context_settings={"ignore_unknown_options": True},  # a query may begin with a comment, "-- like this"
+    epilog="Example: longdance sql 'SELECT reason, count(*) FROM clips GROUP BY ALL' --data dance --format csv",
+)
+@click.argument("query")
+@data_option
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def sql(query: str, data: Path, form: str) -> None:
+    """Ask the catalog. Views: sources, clips, samples, shards, versions, losses, runs, checkpoints, rollouts."""
+    from data_catalog.base.paths import DataFolder
+    from data_catalog.queries import stream_query
+
+    end_at_ctrl_c()
+    for text in stream_query(DataFolder(data.expanduser().resolve()).catalog, query, form):
+        # Left alone: in a pipe click would cut what looks like a colour out of a file's name.
+        click.echo(text, nl=False, color=True)
+
+
+@click.command(epilog="Example: longdance verify --data dance")
+@data_option
+@click.option("--quick", is_flag=True, help="Checksums only, nothing is decoded.")
+def verify(data: Path, quick: bool) -> None:
+    """Check every shard's bytes and members, decode every clip, check all latents. Exit code 1 if anything is wrong."""
+    from flows.catalog import manifests as registry
+    from model.data.latents import latents_manifests, verify_latents
+    from pipeline.shards.verify import verify_shards
+
+    problems = 0
+    count = 0
+    for count, (shard, wrong) in enumerate(verify_shards(registry.data_folder(data).shards, decode=not quick), start=1):  # noqa: B007
+        for sentence in wrong:
+            problems += 1
+            click.echo(f"{shard}: {sentence}")
+    for manifest in latents_manifests(registry.data_folder(data).root):
+        count += 1
+        if not verify_latents(manifest):
+            problems += 1
+            click.echo(f"{manifest.with_suffix('.f16')}: has other bytes than were written")
+    click.echo(f"{count} shard{'s' * (count != 1)} checked, {problems} problem{'s' * (problems != 1)}.")
+    if problems:
+        click.echo(
+            "Remove what is named above, with its json, and run `longdance build`, or `encode`, again.", err=True
+        )
+    sys.exit(1 if problems else 0)
+
+
+@click.group(epilog="Example: longdance catalog rebuild --data dance")
+def catalog() -> None:
+    """Look after the catalog."""
+
+
+@catalog.command(epilog="Example: longdance catalog rebuild --data dance")
+@data_option
+def rebuild(data: Path) -> None:
+    """Make the catalog again, from the shards and manifests on disk."""
+    from flows.catalog import manifests as registry
+
+    counts = registry.rebuild_from_record(registry.data_folder(data))
+    click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
+
+
+@click.command(epilog="Example: longdance settings")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def settings(form: str) -> None:
+    """Every setting of `build`, its default and its meaning."""
+    from data_catalog.queries import format_rows
+    from flows.options import defaults_table
+    from pipeline.config import BuildConfig
+
+    click.echo(format_rows(["name", "default", "meaning"], defaults_table(BuildConfig), form), nl=False)
+
+
+@click.command("pose-model", epilog="Example: longdance pose-model")
+def pose_model() -> None:
+    """Get the pose model, if it is not there, and print its path."""
+    from pipeline.analysis.pose_model import pose_model_path
+
+    click.echo(pose_model_path())
+
+
+COMMANDS = (build, synth, sql, verify, catalog, settings, pose_model)

@@ -1,0 +1,157 @@
+"""What `longdance doctor` asks of the tools: ffmpeg, the pose model, Prefect's server, the catalog."""
+
+import hashlib
+import http.client
+import importlib.metadata
+import json
+import os
+import re
+import subprocess
+import urllib.error
+import urllib.request
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.paths import DataFolder
+
+State = Literal["ok", "note", "warn", "missing"]
+# Oldest ffmpeg with the `fd:` protocol and `-stats_enc_pre`, both in its Changelog under 6.0.
+OLDEST_FFMPEG = (6, 0)
+# What is known to be bad about those that would run: (before this version, why).
+BAD_FFMPEG = [((8, 1), "CVE-2026-40962: out-of-bounds write in mov.c, the container of most phone videos")]
+# The bundle that `longdance pose-model` makes with the versions in constraints.txt.
+POSE_SHA256 = "e3762f1307b095943f120f541bc75d1e1bfc5a2be19c769eb361fa3952205858"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line. `missing` is what longdance cannot work without; the other states are for information."""
+
+    state: State
+    what: str
+    found: str
+    do: str = ""
+
+    def row(self) -> tuple[str, str, str, str]:
+        """As a row of COLUMNS."""
+        return self.state, self.what, self.found, self.do
+
+
+def check_ffmpeg() -> Iterator[Check]:
+    """ffmpeg runs, can do what is asked of it, and is not known to be bad."""
+    from pipeline.video.ffmpeg import ffmpeg_exe
+
+    unset = "unset LONGDANCE_FFMPEG, so that the one of imageio-ffmpeg is taken, or name a newer one in it"
+    try:
+        exe = ffmpeg_exe()
+        said = run_tool([exe, "-hide_banner", "-version"])
+        protocols, encoders = (
+            run_tool([exe, "-hide_banner", "-protocols"]),
+            run_tool([exe, "-hide_banner", "-encoders"]),
+        )
+    except (LongdanceError, OSError, RuntimeError, subprocess.SubprocessError) as error:
+        yield Check("missing", "ffmpeg", f"cannot be run: {error}", unset)
+        return
+    number = re.match(r"ffmpeg version n?(\d+)\.(\d+)", said)
+    name = f"{said.split('Copyright')[0].removeprefix('ffmpeg version').strip()[:60]} at {exe}"
+    lacking = [what for what, there in (("fd: protocol", re.search(r"^\s*fd$", protocols, re.M)),
+                                        ("encoder libx264", "libx264" in encoders)) if not there]  # fmt: skip
+    version = (int(number[1]), int(number[2])) if number else None
+    if lacking or (version and version < OLDEST_FFMPEG):
+        lacking = lacking or ["-stats_enc_pre"]
+        yield Check("missing", "ffmpeg", f"{name}: it lacks {', '.join(lacking)}; 6.0 or newer is needed", unset)
+        return
+    faults = [why for before, why in BAD_FFMPEG if version and version < before]
+    if faults:
+        yield Check("warn", "ffmpeg", f"{name}: {'; '.join(faults)}", f"build from footage that you trust, or {unset}")
+    elif version is None:
+        yield Check("note", "ffmpeg", f"{name}: its version says no number", "nothing, if you know how new it is")
+    else:
+        yield Check("ok", "ffmpeg", name)
+
+
+def run_tool(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, timeout=20, check=True, stdin=subprocess.DEVNULL)
+    return done.stdout.decode("utf-8", "replace")
+
+
+def check_pose_model() -> Iterator[Check]:
+    """The pose model is there and whole; the one that longdance makes has a known sha256."""
+    from pipeline.analysis.pose_model import MODELS, cached_model
+
+    chosen = os.environ.get("LONGDANCE_POSE_MODEL")
+    path = Path(chosen) if chosen else cached_model()
+    again = "name a .task file in LONGDANCE_POSE_MODEL or unset it" if chosen else f"rm -f {path}; longdance pose-model"
+    if not path.is_file():
+        yield Check("missing", "pose model", f"not at {path}", again if chosen else "longdance pose-model")
+        return
+    try:
+        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        with zipfile.ZipFile(path) as bundle:
+            broken = bundle.testzip() or next((name for name in MODELS if not _is_model(bundle, name)), None)
+    except (zipfile.BadZipFile, OSError) as error:
+        yield Check("missing", "pose model", f"{path} is damaged: {error}", again)
+        return
+    if broken:
+        yield Check("missing", "pose model", f"{path} is damaged: {broken} is missing or wrong", again)
+    elif chosen or sha256 == POSE_SHA256:
+        yield Check("ok", "pose model", f"{path}, sha256 {sha256[:16]}" + (", your own" if chosen else ""))
+    else:
+        yield Check("warn", "pose model", f"{path}: sha256 {sha256[:16]}, expected {POSE_SHA256[:16]}", again)
+
+
+def _is_model(bundle: zipfile.ZipFile, name: str) -> bool:
+    """Whether a member is there and is a TFLite model, by its file identifier."""
+    return name in bundle.namelist() and bundle.read(name)[4:8] == b"TFL3"
+
+
+def check_prefect() -> Iterator[Check]:
+    """A server that is configured answers; without one, each run starts its own."""
+    try:
+        from prefect.settings import PREFECT_API_URL
+
+        url = PREFECT_API_URL.value()
+    except Exception as error:  # whatever is wrong with the user's profile
+        yield Check("missing", "Prefect", f"its settings cannot be read: {error}", "prefect config view")
+        return
+    if not url:
+        yield Check("ok", "Prefect", "no server configured: each run starts its own")
+        return
+    try:
+        with urllib.request.urlopen(f"{url}/admin/version", timeout=5) as answer:
+            version = json.loads(answer.read())
+    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
+        do = "prefect server start, or unset PREFECT_API_URL (prefect config unset PREFECT_API_URL)"
+        yield Check("missing", "Prefect", f"the server at {url} does not answer: {error}", do)
+        return
+    own = importlib.metadata.version("prefect")
+    if str(version).split(".")[:2] != own.split(".")[:2]:
+        yield Check("warn", "Prefect", f"server {version} at {url}, here {own}", "use the same minor version on both")
+    else:
+        yield Check("ok", "Prefect", f"server {version} at {url}")
+
+
+def check_catalog(root: Path) -> Iterator[Check]:
+    """A data set's catalog opens and needs no rebuild."""
+    from data_catalog.connection import open_catalog
+    from data_catalog.errors import CatalogError
+    from data_catalog.quarantine import read_mark
+
+    data = DataFolder(root.expanduser().resolve())
+    if not data.catalog.is_file():
+        yield Check("note", "catalog", f"no data set in {data.root}", f"longdance build RAW --data {root}")
+        return
+    try:
+        with open_catalog(data.catalog, read_only=True, timeout_s=5) as con:
+            rows = con.execute("SELECT (SELECT count(*) FROM clips), (SELECT count(*) FROM samples)").fetchall()
+    except CatalogError as error:
+        yield Check("missing", "catalog", str(error), f"longdance catalog rebuild --data {root}")
+        return
+    if mark := read_mark(data.catalog):
+        yield Check("warn", "catalog", mark, f"longdance catalog rebuild --data {root}")
+    else:
+        yield Check("ok", "catalog", "{} clips, {} samples".format(*rows[0]))

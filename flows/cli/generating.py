@@ -1,0 +1,148 @@
+"""The commands around generation: plan, generate, calibrate. Heavy imports wait until one of them runs."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from flows.cli.shared import FILE, FOLDER, FORMATS, prefect_settings
+
+
+@click.command(epilog="Example: longdance plan --frames 181 --plan origin --draw plan.png")
+@click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
+@click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming or tree.")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+@click.option("--draw", type=FILE, help="Draw the plan into this PNG.")
+def plan(frames: int, name: str, form: str, draw: Path | None) -> None:
+    """Which frames each network call is given and which it makes."""
+    import json
+
+    from data_catalog.queries import format_rows
+    from model.plans.plan import make_plan
+    from model.plans.view import plan_cost, plan_json, plan_table, write_plan_picture
+
+    calls = make_plan(name, frames)
+    if draw is not None:
+        write_plan_picture(draw, calls, frames)
+    if form == "json":
+        click.echo(json.dumps(plan_json(calls)))
+        return
+    click.echo(format_rows(*plan_table(calls), form), nl=False)
+    if form == "table":
+        click.echo(plan_cost(calls, frames).sentence())
+
+
+def sampling_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The sampling settings that have names of their own, and `--set` for the others."""
+    for option in (
+        click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any sampling setting."),
+        click.option("--steps", type=click.IntRange(1), help="Steps of the sampler [20]."),
+        click.option("--temperature", type=click.FloatRange(0, 2), help="Scale of the noise that it begins with [1]."),
+        click.option("--sampler", type=click.Choice(["ddim", "dpm++", "euler"]), help="Sampler [ddim]."),
+        click.option("--seed", type=click.IntRange(0), help="Seed of all noise [0]."),
+    ):
+        command = option(command)
+    return command
+
+
+def sampling_values(
+    seed: int | None, sampler: str | None, steps: int | None, temperature: float | None, texts: tuple[str, ...]
+) -> dict[str, Any]:
+    """What was given, as nested values of `model.rollout.config.SamplingConfig`."""
+    from flows.options import overrides
+
+    given = {"seed": seed, "sampler": sampler, "steps": steps, "temperature": temperature}
+    return {**overrides(texts), **{name: value for name, value in given.items() if value is not None}}
+
+
+@click.command(
+    epilog="Example: longdance generate --runs runs/starter runs/extrapolation runs/interpolation --image me.png "
+    "--frames 181 --out dance.mp4"
+)
+@click.option("--runs", "run", type=FOLDER, required=True, metavar="RUN...", help="Trained runs, one after the other.")
+@click.argument("more_runs", type=FOLDER, nargs=-1, metavar="")
+@click.option("--image", type=FILE, help="The picture that the video begins with.")
+@click.option("--clip", help="Instead: a clip of --data; its first frame, and a comparison with the others.")
+@click.option("--data", type=FOLDER, help="Data set: for --clip, real clips to compare with, the row in `rollouts`.")
+@click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
+@click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming or tree.")
+@click.option("--out", type=FILE, required=True, help="The mp4; the same command again goes on.")
+@click.option("--fps", type=float, help="Frames a second [the clip's, or those of most clips of --data, or 30].")
+@sampling_options
+@click.option("--no-align", is_flag=True, help="Take the picture's middle square as it is.")
+@click.option("--redo", metavar="START:STOP", help="Make these frames again, and what depends on them.")
+@click.option("--overwrite", is_flag=True, help="Begin anew where --out is a rollout of something else.")
+@click.option("--gif-mb", type=float, default=8.0, show_default=True, help="Most megabytes of the GIF; 0: none.")
+@click.option("--pngs", is_flag=True, help="Write every frame as a PNG, too.")
+@click.option("--fvd", type=FILE, help="TorchScript weights of an I3D network.")
+@click.option("--lpips", type=FILE, help="TorchScript weights of an LPIPS network.")
+@click.option("--dry-run", is_flag=True, help="Check the runs against the plan, print the settings and stop.")
+def generate(
+    run: Path, more_runs: tuple[Path, ...], image: Path | None, clip: str | None, data: Path | None, frames: int,
+    name: str, out: Path, fps: float | None, seed: int | None, sampler: str | None, steps: int | None,
+    temperature: float | None, settings: tuple[str, ...], no_align: bool, redo: str | None, overwrite: bool,
+    gif_mb: float, pngs: bool, fvd: Path | None, lpips: Path | None, dry_run: bool,
+) -> None:  # fmt: skip
+    """Generate a long video from one picture, and measure its drift. Run it again to go on."""
+    runs, values = [run, *more_runs], sampling_values(seed, sampler, steps, temperature, settings)
+    if dry_run:
+        click.echo(_checked(runs, name, frames, values))
+        return
+    prefect_settings()
+    from flows.generate import drift_table, get_ready
+    from flows.generate import generate as flow
+
+    align = not no_align
+    get_ready(runs, out, image, clip, data, frames, name, values, align, redo, overwrite, fvd, lpips, fps, gif_mb)
+
+    made = flow(
+        runs, out, image, clip, data, frames, cast(Any, name), values, align, redo, overwrite, gif_mb, pngs,
+        fvd, lpips, fps,
+    )  # fmt: skip
+    click.echo(drift_table(made["metrics"]), nl=False)
+    click.echo(f"video {made['video']}; look at {made['page']}")
+
+
+def _checked(runs: list[Path], name: str, frames: int, values: dict[str, Any]) -> str:
+    from model.plans.view import plan_cost
+    from model.rollout.config import sampling_config
+    from model.rollout.generate import Request, prepare
+
+    request = Request(tuple(runs), name, frames, sampling_config(runs, values))
+    prepared = prepare(request)
+    serving = [f"{stage}: {run.path} (step {run.checkpoint.step})" for stage, run in prepared.serving.items()]
+    cost = plan_cost(request.calls(), frames).sentence()
+    return "\n".join([request.sampling.model_dump_json(indent=1), *serving, cost])
+
+
+@click.command(epilog="Example: longdance calibrate --run runs/extrapolation --data dance --clips 4")
+@click.option("--run", type=FOLDER, required=True, help="A trained run; the best is written into its defaults.")
+@click.option("--data", type=FOLDER, help="Data set with held-out clips [where the run was trained].")
+@click.option("--clips", type=click.IntRange(1), default=4, show_default=True, help="Clips that are tried on.")
+@sampling_options
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def calibrate(
+    run: Path, data: Path | None, clips: int, seed: int | None, sampler: str | None, steps: int | None,
+    temperature: float | None, settings: tuple[str, ...], form: str,
+) -> None:  # fmt: skip
+    """Find how much noise and guidance over hints a run likes best, on held-out clips."""
+    from data_catalog.queries import format_rows
+    from model.rollout.calibrate import calibrate as sweep
+    from model.rollout.calibrate import trial_rows
+    from model.rollout.config import sampling_config
+
+    config = sampling_config([], sampling_values(seed, sampler, steps, temperature, settings))
+
+    def say(stage: str, trial: Any) -> None:
+        noise, guidance = f"noise {trial.hint_noise:g}", f"guidance {trial.hint_guidance:g}"
+        click.echo(f"{stage}: {noise}, {guidance}: error {trial.error:.3f}, motion {trial.motion:.2f}", err=True)
+
+    record = sweep(run, data, clips, config, say=say)
+    if not record["held_out"]:
+        click.echo("No clip is held out: tried on clips that the run was trained on, which flatters.", err=True)
+    columns = ["stage", "hint_noise", "hint_guidance", "error", "motion", "chosen"]
+    click.echo(format_rows(columns, trial_rows(record), form), nl=False)
+
+
+COMMANDS = (plan, generate, calibrate)

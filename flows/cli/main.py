@@ -1,0 +1,74 @@
+"""`longdance`: its help, and how an error reads. The commands are in flows/commands."""
+
+import errno
+import os
+from typing import Any
+
+import click
+
+from flows.cli import data, generating, looking, pruning, training
+
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
+
+
+class Group(click.Group):
+    """Turns a user's mistake into one sentence on stderr and exit code 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; only what is longdance's own fault keeps its traceback."""
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except KeyboardInterrupt:
+            click.echo("\nStopped. Run the same command again to go on.", err=True)
+            ctx.exit(130)
+        except Exception as error:
+            sentence = explain(error)
+            if sentence is None:
+                raise
+            click.echo(f"longdance: {sentence}", err=True)
+            ctx.exit(2)
+
+
+def explain(error: BaseException) -> str | None:
+    """The sentence for an error that the user can mend, or None for a fault of our own."""
+    from data_catalog.base.errors import LongdanceError
+    from data_catalog.base.files import is_disk_full
+    from data_catalog.errors import CatalogError
+
+    if isinstance(error, LongdanceError | CatalogError):
+        return str(error)
+    if isinstance(error, OSError) and (is_disk_full(error) or error.errno == errno.EROFS):
+        return f"The disk is full or cannot be written ({error}): make room and run the same command again."
+    if isinstance(error, PermissionError | NotADirectoryError) and error.filename:
+        return f"{error.filename} cannot be used ({error.strerror}): name another place, or change its rights."
+    if type(error).__module__.startswith("httpx") or "Failed to reach API" in str(error):
+        server = os.environ.get("PREFECT_API_URL")
+        if server is None:
+            return "Prefect's server, which was started for this run, has ended: run the same command again to go on."
+        return f"Prefect's server at {server} does not answer: start it, or unset PREFECT_API_URL, and run this again."
+    return None
+
+
+@click.group(cls=Group, context_settings=CONTEXT)
+@click.version_option(package_name="longdance")
+def main() -> None:
+    """Train long-video generation on your own dance footage, on your own GPU.
+
+    \b
+    longdance build RAW --data DATA         raw videos to training-ready shards
+    longdance train STAGE --data DATA --run RUN   train starter, extrapolation, interpolation
+    longdance generate --runs RUN... --image P.png --out F.mp4   a long video and its drift
+    longdance prune --run RUN --data DATA   a version without what teaches nothing
+    longdance sql "SELECT ..." --data DATA  ask the catalog
+    longdance report --data DATA            a page of it all, as a file
+    longdance serve --data DATA             the same page live; mark clips keep or drop
+    longdance doctor                        what is installed, what is missing, how to mend it
+    longdance synth OUT --videos 8          draw synthetic dancers to try it on
+    """
+
+
+for part in (data, training, pruning, generating, looking):
+    for command in part.COMMANDS:
+        main.add_command(command)

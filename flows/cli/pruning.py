@@ -1,0 +1,175 @@
+"""Losses, versions and what they are worth: score, prune, experiment, versions, diff."""
+
+import json
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import click
+
+from flows.cli.shared import FOLDER, FORMATS, data_option, dry_run_option, prefect_settings
+
+
+@click.command(epilog="Example: longdance score --run runs/starter --data dance --k 8 --processes 2")
+@data_option
+@click.option("--run", type=FOLDER, required=True, help="Trained run whose losses are measured.")
+@click.option("--k", type=int, help="Losses per sample, an even number [8].")
+@click.option("--unseen", is_flag=True, help="Only samples of sources that the run was not trained on.")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Of `accelerate launch`.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of scoring, as bank.seed=1.")
+@dry_run_option
+def score(
+    data: Path, run: Path, k: int | None, unseen: bool, processes: int, settings: tuple[str, ...], dry_run: bool
+) -> None:  # fmt: skip
+    """Measure a run's losses for every sample, under a fixed bank of noise. Run it again to go on."""
+    from flows.options import overrides
+    from model.scoring.policy import score_config
+
+    config = score_config(**overrides(settings), **({} if k is None else {"k": k}))
+    if dry_run:
+        from flows.cli.dry_runs import score_lines
+
+        click.echo("\n".join(score_lines(data.expanduser().resolve(), run.expanduser().resolve(), config, unseen)))
+        return
+    prefect_settings()
+    from flows.score_and_prune import score_only
+
+    count = score_only(data, run, config, "unseen" if unseen else "all", processes)
+    click.echo(f"{count} samples scored; ask: longdance sql 'FROM losses LIMIT 20' --data {quote(str(data))}")
+
+
+@click.command(epilog="Example: longdance prune --run runs/starter --data dance --score rho --fraction 0.1")
+@data_option
+@click.option("--run", "runs", type=FOLDER, multiple=True, required=True, help="Trained run; one a stage.")
+@click.option(
+    "--score", "worth", type=click.Choice(["unlearnable", "rho", "high_loss", "learnt", "random", "flags"]),
+    help="What goes [random].",
+)  # fmt: skip
+@click.option("--fraction", type=float, help="Share of the samples that goes [0.1].")
+@click.option("--irreducible", type=FOLDER, multiple=True, help="Runs trained on other sources [two are trained].")
+@click.option("--parent", help="Version that is pruned further [all good clips].")
+@click.option("--name", help="Name of the new version [made of policy and hash].")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="That score.")
+@click.option("--then-train", is_flag=True, help="Fork each run onto its version and train it on.")
+@click.option("--then-steps", type=click.IntRange(1), help="Steps of that [as many as the run has had].")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting: policy., scoring., fit.")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True, help="table: in Markdown.")
+@dry_run_option
+def prune(
+    data: Path, runs: tuple[Path, ...], worth: str | None, fraction: float | None, irreducible: tuple[Path, ...],
+    parent: str | None, name: str | None, processes: int, then_train: bool, then_steps: int | None,
+    settings: tuple[str, ...], form: str, dry_run: bool,
+) -> None:  # fmt: skip
+    """Make a version without the samples that a policy drops. Nothing is deleted. Run it again to go on."""
+    from flows.options import overrides, sections
+    from model.scoring.policy import policy, score_config
+
+    given = sections(overrides(settings), ("policy", "scoring", "fit"))
+    flags = {"score": worth, "fraction": fraction}
+    chosen = policy(**given["policy"] | {key: value for key, value in flags.items() if value is not None})
+    scoring = score_config(**given["scoring"])
+    if dry_run:
+        from flows.cli.dry_runs import prune_lines, then_train_lines
+
+        paths = [run.expanduser().resolve() for run in runs]
+        root = data.expanduser().resolve()
+        lines = prune_lines(root, paths, chosen, scoring, irreducible, given["fit"], parent, name)
+        lines += then_train_lines(paths, then_steps) if then_train else []
+        configs = {"policy": chosen.model_dump(mode="json"), "scoring": scoring.model_dump(mode="json")}
+        shown = (
+            [json.dumps(configs | {"would": lines}, indent=1)]
+            if form == "json"
+            else [json.dumps(configs, indent=1), *lines]
+        )
+        click.echo("\n".join(shown))
+        return
+    prefect_settings()
+    from flows.score_and_prune import score_and_prune
+
+    made = score_and_prune(
+        data, list(runs), chosen, scoring, list(irreducible) or None, given["fit"], parent, name, processes,
+        then_train, then_steps,
+    )  # fmt: skip
+    show_prune(data.expanduser().resolve(), made, parent, form)
+
+
+def show_prune(root: Path, made: dict[str, Any], parent: str | None, form: str) -> None:
+    """Before and after; for a program only the first table, and only that on standard output."""
+    from data_catalog.queries import format_rows
+    from flows.report.prune_report import COLUMNS, prune_rows
+
+    if form == "table":
+        click.echo(made["markdown"])
+    else:
+        click.echo(format_rows(COLUMNS, prune_rows(root, made["versions"], parent), form), nl=False)
+    said = f"made {', '.join(made['versions'])}; train on it: longdance train ... --version {made['versions'][0]}"
+    click.echo(said, err=form != "table")
+
+
+@click.group(epilog="Example: longdance experiment prune --run runs/starter --data dance --out runs/x")
+def experiment() -> None:
+    """Measure what a choice is worth."""
+
+
+@experiment.command("prune", epilog="Example: longdance experiment prune --run runs/starter --data dance --out runs/x")
+@data_option
+@click.option("--run", type=FOLDER, required=True, help="Run that every training goes on from.")
+@click.option("--out", type=FOLDER, required=True, help="Folder of the trainings and the result.")
+@click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
+@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Of each training.")
+@click.option("--fraction", type=float, default=0.1, show_default=True, help="Share that each policy drops.")
+@dry_run_option
+def experiment_of_prune(
+    data: Path, run: Path, out: Path, seeds: int, steps: int, fraction: float, dry_run: bool
+) -> None:  # fmt: skip
+    """Does pruning help? Trains on the full data, and without 10 % by chance, by loss, by rho; judges the hold-out."""
+    from model.scoring.policy import policy
+
+    decisive = policy(score="rho", fraction=fraction)
+    if dry_run:
+        from flows.cli.dry_runs import experiment_lines
+        from flows.folds import COMPARED
+
+        root, start = data.expanduser().resolve(), run.expanduser().resolve()
+        click.echo("\n".join(experiment_lines(root, start, seeds, steps, decisive, COMPARED)))
+        return
+    prefect_settings()
+    from flows.experiment import experiment_prune
+
+    click.echo(experiment_prune(data, run, out, seeds, steps, fraction))
+
+
+@click.command(epilog="Example: longdance versions --data dance")
+@data_option
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def versions(data: Path, form: str) -> None:
+    """The data set's versions: named sets of samples, what made them, how many samples."""
+    from data_catalog.queries import format_rows, run_query
+    from flows.catalog import manifests as registry
+
+    found = """SELECT version, parent, samples, policy ->> '$.config.score' AS score,
+        CAST(policy ->> '$.config.fraction' AS DOUBLE) AS fraction, left(hash, 12) AS hash, created
+        FROM versions ORDER BY created, version"""
+    columns, rows = run_query(registry.data_folder(data).catalog, found)
+    click.echo(format_rows(columns, rows, form), nl=False)
+
+
+@click.command(epilog="Example: longdance diff starter-random-1f3a9c2e starter-rho-88d2b1aa --data dance")
+@click.argument("first")
+@click.argument("second")
+@data_option
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True)
+def diff(first: str, second: str, data: Path, form: str) -> None:
+    """What version SECOND changes over FIRST, motion lost, and a picture of the clips that go."""
+    from data_catalog.queries import format_rows
+    from flows.catalog import manifests as registry
+    from flows.report.version_diff import diff as compare
+
+    rows, sheet, lost = compare(registry.data_folder(data).root, first, second)
+    names = list(rows[0]) if rows else ["what", "samples"]
+    click.echo(format_rows(names, [tuple(row.values()) for row in rows], form), nl=False)
+    if form == "table":
+        click.echo(f"motion lost: {lost:.1%}" + (f"; what goes: {sheet}" if sheet else ""))
+
+
+COMMANDS = (score, prune, experiment, versions, diff)

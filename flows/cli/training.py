@@ -1,0 +1,106 @@
+"""Latents and training: encode, train."""
+
+from collections.abc import Callable
+from pathlib import Path
+from shlex import quote
+from typing import Any, cast, get_args
+
+import click
+
+from flows.cli.shared import FOLDER, data_option, dry_run_option, prefect_settings
+
+
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--preset` and `--set`, which `encode` and `train` share."""
+    preset = click.option("--preset", type=click.Choice(["tiny", "sd15"]), default="tiny", show_default=True)
+    setting = click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of training.")
+    return preset(setting(command))
+
+
+@click.command(epilog="Example: longdance encode --data dance --preset tiny --set encode.picture=192")
+@data_option
+@training_options
+@dry_run_option
+def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) -> None:
+    """Make latents of every stored sample, once; `train` does it by itself where they are missing."""
+    from flows.options import absolute_folders, overrides
+
+    if dry_run:
+        from flows.cli.dry_runs import encode_lines
+        from model.config import train_config
+
+        config = train_config("starter", preset, **absolute_folders(overrides(settings)))
+        click.echo("\n".join(encode_lines(data.expanduser().resolve(), config.encode)))
+        return
+    prefect_settings()
+    from flows.train_stage import encode_only
+    from model.config import Preset
+
+    counted = encode_only(data, cast(Preset, preset), overrides(settings))
+    click.echo(", ".join(f"{name}={count}" for name, count in counted.items()))
+
+
+def _stages(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
+    """For the shell's completion."""
+    from model.config import Stage
+
+    return [name for name in get_args(Stage) if name.startswith(typed)]
+
+
+@click.command(epilog="Example: longdance train starter --data dance --run runs/starter --preset tiny --set steps=2000")
+@click.argument("stage", shell_complete=_stages)
+@data_option
+@click.option("--run", type=FOLDER, required=True, help="Folder of the run; the same command again goes on.")
+@training_options
+@click.option("--vram-gib", type=float, help="Enforced cap on the GPU's memory [24].")
+@click.option("--version", help="Named set of samples to train on [all good clips].")
+@click.option("--fork", type=FOLDER, help="Run that this new one goes on from, under other settings.")
+@click.option("--until", type=click.IntRange(1), help="Stop at this step; the same command without it goes on.")
+@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Of `accelerate launch`.")
+@click.option("--dry-run", is_flag=True, help="Print the config, parameters, memory and disk, and stop.")
+def train(
+    stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], vram_gib: float | None,
+    version: str | None, fork: Path | None, until: int | None, processes: int, dry_run: bool,
+) -> None:  # fmt: skip
+    """Train STAGE: starter, extrapolation, interpolation, or any (all of them in one). Run it again to go on."""
+    from flows.options import absolute_folders, overrides
+
+    named = {"version": version, "vram_gib": vram_gib}
+    values = absolute_folders(overrides(settings)) | {name: value for name, value in named.items() if value is not None}
+    if dry_run:
+        from model.config import train_config
+        from model.runs.init_weights import run_checkpoint
+        from model.runs.open_run import check_fork
+        from model.training.dry_run import dry_run as what_it_takes
+
+        config = train_config(stage, preset, **values)
+        if fork:
+            parent = fork.expanduser().resolve()
+            check_fork(parent, run_checkpoint(parent), config.model_dump(mode="json"))
+        click.echo(config.model_dump_json(indent=1))
+        click.echo("\n".join(what_it_takes(data.expanduser().resolve(), config, processes).lines()))
+        return
+    prefect_settings()
+    from flows.train_stage import check_stage, train_stage
+    from model.config import Preset, Stage
+
+    check_stage(stage, preset, values)
+    ended = train_stage(cast(Stage, stage), data, run, cast(Preset, preset), values, processes, fork, until)
+    look = f"look at {run}/samples, or: tensorboard --logdir {quote(str(run))}"
+    click.echo(f"{ended['status']} at step {ended['step']}; {look}")
+
+
+@click.command(epilog="Example: longdance export --run runs/any --out weights/any --half")
+@click.option("--run", type=FOLDER, required=True, help="A trained run.")
+@click.option("--out", type=FOLDER, required=True, help="A new folder.")
+@click.option("--half", is_flag=True, help="float16, half the size: enough to start a training from.")
+def export(run: Path, out: Path, half: bool) -> None:
+    """Write a run's averaged weights and codec, in diffusers' format, for `train --set init=OUT`."""
+    from model.runs.export import WEIGHTS, export_run
+
+    made = export_run(run.expanduser().resolve(), out.expanduser().resolve(), half)
+    size = (out.expanduser().resolve() / WEIGHTS).stat().st_size
+    click.echo(f"{out}: {size / 1e6:.1f} MB, step {made['steps']}, sha256 {made['weights_sha256']}")
+
+
+COMMANDS = (encode, train, export)

@@ -1,1 +1,0 @@
-"""The commands of `longdance`, by what they are about. Heavy imports wait until one of them runs."""

@@ -1,0 +1,1 @@
+"""What a training reads: samples, captions, latents, text embeddings, versions, windows."""

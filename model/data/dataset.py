@@ -1,0 +1,226 @@
+"""Latents by position: which sample is the n-th, and its frames by a few preads. No decoder, no shuffle buffer."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_catalog.base.files import sha256_json
+from model.config import EncodeConfig
+from model.data.codec import codec_hash
+from model.data.latents import codec_folder, manifest_path, read_manifest
+from model.data.samples import Sample, holdout_sources, read_samples
+from model.data.text import prompts_of
+from model.data.versions import Version, read_version
+from model.errors import DataError
+
+_OPEN_FILES = 128
+"""Latent files a thread keeps open: well below the usual limit of 1,024."""
+
+
+@dataclass(frozen=True)
+class LatentSample:
+    """One sample's latents: where they lie and what goes with them."""
+
+    key: str
+    source_id: str
+    path: Path
+    offset: int
+    frames: int
+    prompt: str
+
+
+@dataclass(frozen=True)
+class DataIndex:
+    """The samples of one side of a data set."""
+
+    samples: tuple[LatentSample, ...]
+    shape: tuple[int, int, int]
+    """Channels, height and width of a frame's latents."""
+    weights: tuple[float, ...] = ()
+    """How often a sample is to be seen, relative to the others; empty: all equally often."""
+
+
+@dataclass(frozen=True)
+class SplitData:
+    """A data set as one training sees it. `version` names its sample list and their bytes."""
+
+    train: DataIndex
+    holdout: DataIndex
+    version: str
+    codec: str
+    codec_folder: Path
+    latents: Path
+    prompts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ChosenSamples:
+    """Which samples one training sees, wherever their latents may be."""
+
+    samples: tuple[Sample, ...]
+    """All of the data set, bad ones included, in key order."""
+    good: tuple[Sample, ...]
+    """The good ones, and those of the version."""
+    train: frozenset[str]
+    holdout: frozenset[str]
+    version: Version | None
+    weights: dict[str, float]
+
+
+def choose_samples(data: Path, holdout: float, version: str | None = None) -> ChosenSamples:
+    """Split a data set by source: all good clips, or the samples of a version to train on.
+
+    The hold-out is that of the good clips, whatever the version: it is never pruned. Raises DataError when there is
+    no data set, no good clip or nothing left to train on; VersionError for a version that does not exist or whose
+    bytes have changed.
+    """
+    samples = read_samples(data)
+    named = read_version(data, version) if version else None
+    weights = _weights(named, samples)
+    good = tuple(sample for sample in samples if sample.ok or sample.key in weights)
+    if not good:
+        raise DataError(f"No clip of {data} has the verdict 'ok': look at `longdance report`.")
+    held = holdout_sources([sample.source_id for sample in samples], holdout)
+    train = frozenset(s.key for s in good if s.source_id not in held and (s.key in weights if named else s.ok))
+    if not train:
+        raise DataError(f"No source of {data} is left to train on: lower the setting 'holdout' ({holdout}).")
+    kept = frozenset(s.key for s in good if s.source_id in held and s.ok)
+    return ChosenSamples(tuple(samples), good, train, kept, named, weights)
+
+
+def load_data(data: Path, encode: EncodeConfig, holdout: float, version: str | None = None) -> SplitData:
+    """Index the latents of the samples that `choose_samples` splits.
+
+    Raises what it raises, and DataError if a sample has no latents of this codec.
+    """
+    chosen = choose_samples(data, holdout, version)
+    folder = codec_folder(data, encode)
+    if not (folder / "codec.json").is_file():
+        raise DataError(f"The data set {data} has no latents of this codec: run `longdance encode --data {data}`.")
+    codec = codec_hash(folder)
+    entries, rows, shape = _locate(data, codec, chosen.good, encode.prompt)
+    train = tuple(entry for entry in entries if entry.key in chosen.train)
+    weights = tuple(chosen.weights[entry.key] for entry in train) if chosen.version else ()
+    return SplitData(
+        train=DataIndex(train, shape, weights),
+        holdout=DataIndex(tuple(entry for entry in entries if entry.key in chosen.holdout), shape),
+        version=sha256_json([rows, chosen.version.hash]) if chosen.version else sha256_json(rows),
+        codec=codec,
+        codec_folder=folder,
+        latents=data / "latents" / codec[:16],
+        prompts=tuple(prompts_of(encode, [sample.caption for sample in chosen.samples])),
+    )
+
+
+def _weights(named: Version | None, samples: Sequence[Sample]) -> dict[str, float]:
+    """Sample key to weight of a version whose bytes are still the same; empty without one."""
+    if named is None:
+        return {}
+    named.check({sample.key: sample.mp4_sha256 for sample in samples})
+    return {sample.key: sample.weight for sample in named.samples}
+
+
+def _locate(
+    data: Path, codec: str, samples: Sequence[Sample], prompt: str
+) -> tuple[list[LatentSample], list[list[str]], tuple[int, int, int]]:
+    """Find each sample in its shard's manifest: entries, the rows the version is hashed from, and the shape."""
+    manifests: dict[str, tuple[Path, dict, dict[str, dict]]] = {}
+    entries, rows = [], []
+    for sample in samples:
+        if sample.shard not in manifests:
+            path = manifest_path(data, codec, sample.shard, sample.shard_sha256)
+            manifests[sample.shard] = _read_manifest(data, path)
+        latents, record, places = manifests[sample.shard]
+        if sample.key not in places:
+            raise _no_latents(data)
+        place = places[sample.key]
+        text = sample.caption or prompt
+        entries.append(LatentSample(sample.key, sample.source_id, latents, place["offset"], place["frames"], text))
+        rows.append([sample.key, sample.source_id, sample.shard_sha256, record["sha256"], text])
+    first = next(iter(manifests.values()))[1]
+    return entries, rows, (first["shape"][0], first["shape"][1], first["shape"][2])
+
+
+def _read_manifest(data: Path, path: Path) -> tuple[Path, dict, dict[str, dict]]:
+    record = read_manifest(path)
+    if record is None:
+        raise _no_latents(data)
+    latents = path.parent / record["file"]
+    if not latents.is_file() or latents.stat().st_size != record["bytes"]:
+        raise DataError(f"{latents} is missing or cut short: run `longdance encode --data {data}` to mend it.")
+    return latents, record, {entry["key"]: entry for entry in record["samples"]}
+
+
+def _no_latents(data: Path) -> DataError:
+    return DataError(
+        f"Some samples of {data} have no latents yet: run `longdance encode --data {data}`, with the encode settings "
+        "that they are wanted for."
+    )
+
+
+def frame_runs(frames: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+    """Runs of consecutive frame numbers in `frames`: (place in the window, first frame, length)."""
+    start = 0
+    for place in range(1, len(frames) + 1):
+        if place == len(frames) or frames[place] != frames[place - 1] + 1:
+            yield start, frames[start], place - start
+            start = place
+
+
+class _Descriptors(OrderedDict[Path, int]):
+    """Open files, the least recently used first; closed with the thread that opened them."""
+
+    def of(self, path: Path) -> int:
+        """The descriptor of a file, opened if need be."""
+        if path in self:
+            self.move_to_end(path)
+            return self[path]
+        self[path] = os.open(path, os.O_RDONLY)
+        if len(self) > _OPEN_FILES:
+            os.close(self.popitem(last=False)[1])
+        return self[path]
+
+    def __del__(self) -> None:
+        for descriptor in self.values():
+            os.close(descriptor)
+
+
+class _ThreadsOwn(threading.local):
+    """A thread that closed a file which another one reads from would make it read a third."""
+
+    def __init__(self) -> None:
+        self.descriptors = _Descriptors()
+
+
+class LatentReader:
+    """Reads windows of an index with `pread`. Cheap to make; any number of threads may share it."""
+
+    def __init__(self, index: DataIndex) -> None:
+        self.index = index
+        self._stride = 2 * int(np.prod(index.shape))
+        self._own = _ThreadsOwn()
+
+    def read(self, sample: int, frames: Sequence[int]) -> np.ndarray:
+        """The latents (F, C, H, W) of these frames, float16. Raises DataError if the file ends too early."""
+        window = np.empty((len(frames), *self.index.shape), "<f2")
+        self.read_into(window, sample, frames)
+        return window
+
+    def read_into(self, window: np.ndarray, sample: int, frames: Sequence[int]) -> None:
+        """The same into an array that is there already, contiguous and of that shape."""
+        entry = self.index.samples[sample]
+        view = memoryview(window).cast("B")  # type: ignore[arg-type]  # numpy's stubs lack the buffer protocol
+        descriptor = self._own.descriptors.of(entry.path)
+        for place, first, length in frame_runs(frames):
+            part = view[place * self._stride : (place + length) * self._stride]
+            if first < 0 or first + length > entry.frames:
+                raise DataError(f"Sample {entry.key} has {entry.frames} frames; {first + length - 1} was asked for.")
+            if os.preadv(descriptor, [part], entry.offset + first * self._stride) != len(part):
+                raise DataError(f"{entry.path} ends inside sample {entry.key}: run `longdance encode` to mend it.")

@@ -1,0 +1,242 @@
+"""Every sample's frames as latents, once, in shards of their own: float16, a fixed stride per frame, so that a
+window is one pread per run of neighbouring frames.
+
+`DATA/latents/CODEC/SHARD-SHA.f16` holds the frames back to back; the `.json` beside it, written last, says where
+each sample begins. Both are named by what they were made from, so that a rerun makes only what is missing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import math
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from data_catalog.base.files import (
+    atomic,
+    atomic_folder,
+    free_gib,
+    in_turn,
+    is_disk_full,
+    is_sealed,
+    read_json,
+    sealed,
+    sha256_file,
+    write_json,
+)
+from model.config import EncodeConfig
+from model.data.codec import Codec, KLCodec, fit_patch_codec, load_codec, resize_frames
+from model.data.samples import Sample, read_samples
+from model.data.text import prompts_of, write_text
+from model.errors import CodecError, DataError
+from pipeline.shards.tar import read_member
+
+Progress = Callable[[int, int], None]
+LOCK = "codecs/.lock"  # two trainings that begin together encode once
+"""Called with (done, total)."""
+
+
+@dataclass(frozen=True)
+class EncodeResult:
+    """What `encode_dataset` left on the disk."""
+
+    codec: str
+    folder: Path
+    manifests: tuple[Path, ...]
+    samples: int
+    encoded_shards: int
+    skipped_shards: int
+
+
+def decode_video(mp4: bytes, picture: int) -> np.ndarray:
+    """All frames of a shard's own mp4 as uint8 RGB (F, picture, picture, 3)."""
+    with av.open(io.BytesIO(mp4)) as container:
+        container.streams.video[0].thread_type = "AUTO"
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    return resize_frames(np.stack(frames), picture)
+
+
+def read_video(data: Path, sample: Sample, picture: int) -> np.ndarray:
+    """A sample's frames as uint8 RGB (F, picture, picture, 3). Raises DataError if its shard is cut short."""
+    try:
+        mp4 = read_member(data / "shards" / sample.shard, sample.mp4_offset, sample.mp4_length)
+    except (EOFError, FileNotFoundError) as error:
+        raise DataError(
+            f"Sample {sample.key} cannot be read ({error}): rebuild its shard with `longdance build`."
+        ) from error
+    return decode_video(mp4, picture)
+
+
+def codec_folder(data: Path, config: EncodeConfig) -> Path:
+    """Where the codec of this config is kept. The prompt and text encoder do not matter to it."""
+    return data / "codecs" / config.model_copy(update={"text": None, "prompt": ""}).hash[:16]
+
+
+def prepare_codec(data: Path, config: EncodeConfig, samples: Sequence[Sample], device: str = "cpu") -> Codec:
+    """The data set's codec for this config: loaded, or made once and kept (a PCA stays as samples are added)."""
+    folder = codec_folder(data, config)
+    if not folder.is_dir():
+        with in_turn(data / LOCK):
+            if not folder.is_dir():
+                _make_codec(folder, data, config, samples, device)
+    return load_codec(folder, device)
+
+
+def _make_codec(folder: Path, data: Path, config: EncodeConfig, samples: Sequence[Sample], device: str) -> None:
+    codec: Codec
+    if config.codec == "embedded":
+        codec = fit_patch_codec(_fit_frames(data, config, samples), config.patch, config.channels)
+    elif config.codec_is_saved:
+        codec = _saved_codec(config, device)
+    else:
+        codec = KLCodec(config.codec, config.picture, device)
+    with atomic_folder(folder) as temp:
+        codec.save(temp)
+
+
+def _saved_codec(config: EncodeConfig, device: str) -> Codec:
+    """The codec that another data set was encoded with. Raises CodecError if it is for pictures of another size."""
+    codec = load_codec(Path(config.codec), device)
+    if codec.picture != config.picture:
+        raise CodecError(
+            f"The codec in {config.codec} is for pictures of {codec.picture} pixels, setting 'encode.picture' is "
+            f"{config.picture}: set it to {codec.picture}."
+        )
+    return codec
+
+
+def _fit_frames(data: Path, config: EncodeConfig, samples: Sequence[Sample]) -> np.ndarray:
+    """Frames spread evenly over at most 32 samples, chosen by the hash of their keys."""
+    order = sorted(samples, key=lambda sample: hashlib.sha256(sample.key.encode()).digest())[:32]
+    each = -(-config.fit_frames // len(order))
+    parts = []
+    for sample in order:
+        frames = read_video(data, sample, config.picture)
+        parts.append(frames[np.linspace(0, len(frames) - 1, min(each, len(frames))).astype(int)])
+    return np.concatenate(parts)
+
+
+def manifest_path(data: Path, codec_hash: str, shard: str, shard_sha256: str) -> Path:
+    """The manifest of one shard's latents."""
+    return data / "latents" / codec_hash[:16] / f"{Path(shard).stem}-{shard_sha256[:16]}.json"
+
+
+def encode_dataset(
+    data: Path, config: EncodeConfig, progress: Progress | None = None, device: str = "cpu"
+) -> EncodeResult:
+    """Encode every sample that has no latents yet; run again after a kill, it goes on at the next shard.
+
+    Raises DataError (no data set, damaged shard, no room on the disk) and CodecError.
+    """
+    samples = read_samples(data)
+    codec = prepare_codec(data, config, samples, device)
+    by_shard: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        by_shard[sample.shard].append(sample)
+    manifests, encoded, done = [], 0, 0
+    for shard, members in sorted(by_shard.items()):
+        path = manifest_path(data, codec.hash, shard, members[0].shard_sha256)
+        if not _is_complete(path):
+            with in_turn(data / LOCK):
+                if not _is_complete(path):
+                    encode_shard(data, shard, members, codec)
+                    encoded += 1
+        manifests.append(path)
+        done += len(members)
+        if progress:
+            progress(done, len(samples))
+    folder = data / "latents" / codec.hash[:16]
+    write_text(folder, config, prompts_of(config, [sample.caption for sample in samples]), device)
+    skipped = len(manifests) - encoded
+    return EncodeResult(codec.hash, folder, tuple(manifests), len(samples), encoded, skipped)
+
+
+def read_manifest(path: Path) -> dict[str, Any] | None:
+    """What a shard's manifest of latents says; None if it is not there or damaged, so that they are to be made anew."""
+    try:
+        record = read_json(path)
+    except (OSError, ValueError):
+        return None
+    return record if is_sealed(record) else None
+
+
+def _is_complete(manifest: Path) -> bool:
+    record, latents = read_manifest(manifest), manifest.with_suffix(".f16")
+    return record is not None and latents.is_file() and latents.stat().st_size == record["bytes"]
+
+
+def encode_shard(data: Path, shard: str, samples: Sequence[Sample], codec: Codec) -> dict[str, Any]:
+    """Encode one shard's samples in the order in which they lie, and return the manifest that was written."""
+    manifest = manifest_path(data, codec.hash, shard, samples[0].shard_sha256)
+    digest, offset, entries = hashlib.sha256(), 0, []
+    try:
+        with atomic(manifest.with_suffix(".f16")) as temp, temp.open("wb") as file:
+            for sample in sorted(samples, key=lambda sample: sample.mp4_offset):
+                frames = read_video(data, sample, codec.picture)
+                content = codec.encode(frames).numpy().astype("<f2").tobytes()
+                file.write(content)
+                digest.update(content)
+                entries.append({"key": sample.key, "offset": offset, "frames": len(frames)})
+                offset += len(content)
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise DataError(
+            f"The disk of {data} is full ({free_gib(data):.2f} GiB free) while latents of {shard} were written: "
+            "make room and run the same command again."
+        ) from error
+    side = codec.picture // codec.factor
+    record = {
+        "codec": codec.hash,
+        "shard": shard,
+        "shard_sha256": samples[0].shard_sha256,
+        "file": manifest.with_suffix(".f16").name,
+        "sha256": digest.hexdigest(),
+        "bytes": offset,
+        "shape": [codec.channels, side, side],
+        "samples": entries,
+    }
+    write_json(manifest, sealed(record))
+    return record
+
+
+def latent_rows(manifest: Path) -> list[dict[str, Any]]:
+    """A shard's latents as the catalog's `latents` keeps them."""
+    record = read_json(manifest)
+    stride = 2 * math.prod(record["shape"])
+    shape = json.dumps(record["shape"])
+    return [
+        {
+            "sample_key": entry["key"],
+            "codec": record["codec"],
+            "shard": record["file"],
+            "offset": entry["offset"],
+            "length": entry["frames"] * stride,
+            "frames": entry["frames"],
+            "dtype": "float16",
+            "shape": shape,
+        }
+        for entry in record["samples"]
+    ]
+
+
+def latents_manifests(data: Path) -> list[Path]:
+    """The manifests of all latents of a data set, of every codec."""
+    return sorted((data / "latents").glob("*/*.json"))
+
+
+def verify_latents(manifest: Path) -> bool:
+    """Whether a shard's latents and their manifest still have the bytes that were written (reads the whole file)."""
+    record = read_manifest(manifest)
+    if record is None:
+        return False
+    path = manifest.parent / record["file"]
+    return path.is_file() and sha256_file(path) == record["sha256"]

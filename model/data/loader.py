@@ -1,0 +1,155 @@
+"""Training windows by position: the n-th sample seen, its window and its latents, whoever reads them and when."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import torch
+
+from model.data.dataset import DataIndex, LatentReader
+from model.errors import ConfigError
+from model.plans.stages import Window, draw_window
+from model.seeding import sample_index, weighted_order
+
+_TOGETHER, _AHEAD = 4, 2
+"""Batches that a thread reads at once (handing over costs as much as reading one), and how many times that each
+thread may be ahead of the training."""
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """Windows of equally many frames, as they lie on the disk (float16)."""
+
+    positions: tuple[int, ...]
+    samples: tuple[int, ...]
+    windows: tuple[Window, ...]
+    latents_BFCHW: torch.Tensor  # noqa: N815
+
+    def pin_memory(self) -> WindowBatch:
+        """With page-locked latents, which a GPU fetches faster."""
+        return WindowBatch(self.positions, self.samples, self.windows, self.latents_BFCHW.pin_memory())
+
+
+@dataclass(frozen=True)
+class BatchPlan:
+    """Which positions each process sees in each part of each step: the global batch, cut evenly."""
+
+    batch: int
+    accumulate: int = 1
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        if self.batch % (self.accumulate * self.processes):
+            raise ConfigError(
+                f"Batch {self.batch} cannot be split over {self.processes} processes x {self.accumulate} accumulated "
+                "parts: choose a multiple."
+            )
+
+    def positions(self, rank: int, start: int, steps: int) -> Iterator[list[int]]:
+        """For `steps` steps from position `start`, one list per accumulated part."""
+        size = self.batch // (self.accumulate * self.processes)
+        for step in range(steps):
+            for part in range(self.accumulate):
+                first = start + step * self.batch + (part * self.processes + rank) * size
+                yield list(range(first, first + size))
+
+
+def check_weights(weights: Collection[object]) -> None:
+    """Raise ConfigError where samples are to be drawn by weights and there are none."""
+    if not weights:
+        raise ConfigError("Setting 'prioritise' needs weights: name a version with them in the setting 'version'.")
+
+
+class WindowDataset:
+    """Maps a list of positions to its batch: no state, so that any thread can make any batch."""
+
+    def __init__(
+        self,
+        index: DataIndex,
+        stage: str,
+        seed: int,
+        batch: int,
+        plans: tuple[str, ...] | None = None,
+        random_share: float = 0.0,
+        prioritise: bool = False,
+    ) -> None:
+        self._reader = LatentReader(index)
+        self._stage, self._seed, self._batch = stage, seed, batch
+        self._plans, self._random_share = plans, random_share
+        if prioritise:
+            check_weights(index.weights)
+        self._weights = np.array(index.weights) if prioritise else None
+        self._order: tuple[int, np.ndarray] | None = None
+
+    def _sample(self, position: int) -> int:
+        size = len(self._reader.index.samples)
+        if self._weights is None:
+            return sample_index(self._seed, position, size)
+        epoch, place = divmod(position, size)
+        if self._order is None or self._order[0] != epoch:  # only to save time: a function of (seed, epoch)
+            self._order = (epoch, weighted_order(self._seed, epoch, self._weights))
+        return int(self._order[1][place])
+
+    def window(self, position: int) -> tuple[int, Window]:
+        """The sample and its window at a position. All positions of one step have equally many frames."""
+        sample = self._sample(position)
+        group = position // self._batch
+        frames = self._reader.index.samples[sample].frames
+        window = draw_window(
+            self._stage,
+            seed=self._seed,
+            position=position,
+            group=group,
+            clip_frames=frames,
+            plans=self._plans,
+            random_share=self._random_share,
+        )
+        return sample, window
+
+    def empty(self, positions: Sequence[int]) -> WindowBatch:
+        """The batch at `positions`, its latents not read yet."""
+        samples, windows = zip(*(self.window(position) for position in positions))
+        shape = (len(windows), len(windows[0].frames), *self._reader.index.shape)
+        return WindowBatch(tuple(positions), samples, windows, torch.empty(shape, dtype=torch.float16))
+
+    def fill(self, batch: WindowBatch) -> WindowBatch:
+        """Read the latents of a batch into their place. Any thread may call it."""
+        for sample, window, place in zip(batch.samples, batch.windows, batch.latents_BFCHW.numpy()):
+            self._reader.read_into(place, sample, window.frames)
+        return batch
+
+
+def window_loader(
+    dataset: WindowDataset, positions: Iterable[list[int]], workers: int, pin_memory: bool = False
+) -> Iterator[WindowBatch]:
+    """The batches at `positions`, in order, read ahead by `workers` threads (0: read when asked for).
+
+    Threads and not processes: reading is one system call, and handing over a batch would cost more than that. What
+    is read, and where to, is decided by the caller's thread: nothing but the bytes depends on another.
+    """
+
+    def fill(batches: list[WindowBatch]) -> list[WindowBatch]:
+        filled = [dataset.fill(batch) for batch in batches]
+        return [batch.pin_memory() for batch in filled] if pin_memory else filled
+
+    empty = (dataset.empty(wanted) for wanted in positions)
+    if not workers:
+        for batch in empty:
+            yield from fill([batch])
+        return
+    with ThreadPoolExecutor(workers, thread_name_prefix="latents") as pool:
+        ahead: deque[Future[list[WindowBatch]]] = deque()
+        try:
+            while batches := list(islice(empty, _TOGETHER)):
+                ahead.append(pool.submit(fill, batches))
+                if len(ahead) > _AHEAD * workers:
+                    yield from ahead.popleft().result()
+            while ahead:
+                yield from ahead.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)

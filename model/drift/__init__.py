@@ -1,0 +1,1 @@
+"""How a video drifts, measured frame by frame and beside real clips."""

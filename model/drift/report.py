@@ -1,0 +1,194 @@
+"""A rollout's report: its drift beside that of real clips, and beside what really followed where that is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_catalog.base.files import write_json
+from model.data.codec import Codec
+from model.data.latents import read_video
+from model.data.samples import Sample, holdout_sources, read_samples
+from model.drift.frechet import fvd, lpips, pose_motion_distance
+from model.drift.metrics import METRICS, TRUTH_METRICS, Finder, Measured, Measurer, by_depth, summary
+from model.errors import DataError
+
+CURVE_POINTS = 200
+"""A curve in the catalog has at most so many points, each the mean of its frames."""
+
+
+@dataclass(frozen=True)
+class RealClip:
+    """A clip of a data set, as the reference or as the truth: uint8 RGB frames of the codec's size."""
+
+    clip_id: str
+    frames_FHWC: np.ndarray  # noqa: N815
+
+
+@dataclass
+class Drift:
+    """All that was measured of one rollout."""
+
+    generated: Measured
+    real: list[tuple[str, Measured]] = field(default_factory=list)
+    depths: Mapping[int, int] = field(default_factory=dict)
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def report(self) -> dict[str, Any]:
+        """As JSON values: `metrics` and, from real clips, `reference`, per metric mean, tenths, slope and band."""
+        result: dict[str, Any] = {
+            "frames": self.generated.frames,
+            "metrics": summary(self.generated),
+            "by_depth": by_depth(self.generated, self.depths) if "psnr" in self.generated.curves else None,
+            "curves": {name: _finite(curve) for name, curve in self.generated.curves.items()},
+            **self.extra,
+        }
+        if self.real:
+            joined = _joined([measured for _, measured in self.real])
+            distance = pose_motion_distance([self.generated.landmarks], [m.landmarks for _, m in self.real])
+            result["reference"] = {"clips": [clip for clip, _ in self.real], "metrics": summary(joined)}
+            result["reference"]["frames"] = self.real[0][1].frames
+            result["reference"]["curves"] = {name: _finite(curve) for name, curve in self.real[0][1].curves.items()}
+            result["pose_motion_distance"] = distance.row() if distance else None
+        return result
+
+
+def _joined(clips: Sequence[Measured]) -> Measured:
+    """The mean of several clips' curves, frame by frame, as far as the shortest goes."""
+    length = min(clip.frames for clip in clips)
+    curves = {}
+    for name in METRICS:
+        rows = np.array([clip.curves[name][:length] for clip in clips])
+        known = np.isfinite(rows)
+        total = np.where(known, rows, 0).sum(0)
+        curves[name] = [float(t / n) if n else math.nan for t, n in zip(total, known.sum(0))]
+    return Measured(curves, clips[0].landmarks[:length])
+
+
+def _finite(curve: Sequence[float]) -> list[float | None]:
+    return [round(value, 5) if math.isfinite(value) else None for value in curve]
+
+
+def catalog_metrics(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report as the catalog keeps it: its curves have at most CURVE_POINTS points each."""
+    kept = dict(report)
+    kept["curves"] = {name: _pooled(curve) for name, curve in report["curves"].items()}
+    if "reference" in report:
+        curves = {name: _pooled(curve) for name, curve in report["reference"]["curves"].items()}
+        kept["reference"] = {**report["reference"], "curves": curves}
+    return kept
+
+
+def _pooled(curve: Sequence[float | None]) -> list[float | None]:
+    if len(curve) <= CURVE_POINTS:
+        return list(curve)
+    parts = np.array_split(np.array([math.nan if v is None else v for v in curve]), CURVE_POINTS)
+    return [round(float(np.nanmean(part)), 5) if np.isfinite(part).any() else None for part in parts]
+
+
+def real_clip(data: Path, clip_id: str, picture: int) -> RealClip:
+    """A clip of the data set as it is (v0). Raises DataError if there is none of that name."""
+    samples = [sample for sample in read_samples(data) if sample.clip_id == clip_id]
+    if not samples:
+        raise DataError(
+            f"The data set {data} has no stored clip {clip_id!r}: list them with "
+            f'`longdance sql "SELECT DISTINCT clip_id FROM samples" --data {data}`.'
+        )
+    return RealClip(clip_id, read_video(data, samples[0], picture))
+
+
+def reference_clips(data: Path, count: int, picture: int, holdout: float) -> Iterator[RealClip]:
+    """Up to `count` good clips, of held-out sources where there are any, each from a source of its own if possible."""
+    good = [sample for sample in read_samples(data) if sample.ok]
+    held = holdout_sources([sample.source_id for sample in good], holdout)
+    chosen: dict[str, Sample] = {}
+    for sample in sorted(good, key=lambda s: (s.source_id not in held, s.key)):
+        chosen.setdefault(sample.source_id, sample)
+    for sample in list(chosen.values())[:count]:
+        yield RealClip(sample.clip_id, read_video(data, sample, picture))
+
+
+def measure_drift(
+    frames: Callable[[], Iterable[np.ndarray]],
+    finder: Finder,
+    depths: Mapping[int, int],
+    truth: RealClip | None,
+    references: Iterable[RealClip],
+    weights: Mapping[str, Path] | None = None,
+    progress: Callable[[int], None] = lambda done: None,
+    codec: Codec | None = None,
+) -> Drift:
+    """Measure a rollout frame by frame, then real clips; `frames` gives the rollout's frames anew at each call.
+
+    codec: real clips are measured as it shows them, so that what it loses is not taken for drift.
+    weights: TorchScript files for `fvd` and `lpips`. Raises MetricsError.
+    """
+    measurer = Measurer(finder)
+    real_frames = iter(truth.frames_FHWC) if truth else iter(())
+    for number, frame in enumerate(frames(), 1):
+        measurer.add(frame, next(real_frames, None))
+        progress(number)
+    drift = Drift(measurer.result(), depths=depths)
+    clips = [truth] if truth else list(references)
+    for clip in clips:
+        real = Measurer(finder)
+        for frame in clip.frames_FHWC if codec is None else _as_shown(clip.frames_FHWC, codec):
+            real.add(frame)
+        drift.real.append((clip.clip_id, real.result()))
+    _learned(drift, frames, truth, clips, weights or {})
+    return drift
+
+
+def _as_shown(frames_FHWC: np.ndarray, codec: Codec) -> Iterator[np.ndarray]:
+    """The frames encoded, stored and decoded as a rollout's are."""
+    for start in range(0, len(frames_FHWC), 16):
+        yield from codec.decode(codec.encode(frames_FHWC[start : start + 16]).half().float())
+
+
+def _learned(
+    drift: Drift,
+    frames: Callable[[], Iterable[np.ndarray]],
+    truth: RealClip | None,
+    clips: Sequence[RealClip],
+    weights: Mapping[str, Path],
+) -> None:
+    if "fvd" in weights:
+        real = (frame for clip in clips for frame in clip.frames_FHWC)
+        drift.extra["fvd"] = fvd(frames(), real, weights["fvd"]).row()
+    if "lpips" in weights and truth is not None:
+        drift.generated.curves["lpips"] = lpips(frames(), truth.frames_FHWC, weights["lpips"])
+
+
+def write_report(path: Path, report: Mapping[str, Any]) -> None:
+    """The report as JSON beside the video."""
+    write_json(path, report)
+
+
+def report_table(report: Mapping[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
+    """Column names and a row per metric: mean, first and last tenth, slope, and the real clips' mean and band."""
+    columns = ["metric", "mean", "first tenth", "last tenth", "per 100 frames", "real clips", "their 95 % band"]
+    reference = report.get("reference", {}).get("metrics", {})
+    rows = []
+    for name in (*METRICS, *TRUTH_METRICS, "lpips"):
+        if name not in report["metrics"]:
+            continue
+        numbers, real = report["metrics"][name], reference.get(name, {})
+        band = real.get("band")
+        rows.append(
+            (
+                name,
+                *(_short(x) for x in (numbers["mean"], numbers["tenths"][0], numbers["tenths"][-1], numbers["slope"])),
+                _short(real.get("mean")),
+                f"{_short(band[0])} to {_short(band[1])}" if band else "",
+            )
+        )
+    return columns, rows
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else float(f"{value:.3g}")

@@ -1,0 +1,92 @@
+"""The training objective of one window: draws by position, the network's input, one loss per sample."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from model.network.conditioning import FrameConditioning, HintNoise, network_input, noise_hints, noise_to_signal_of
+from model.network.diffusion import PredictionType, add_noise, loss_per_sample, prediction_target
+from model.plans.stages import Window
+from model.seeding import torch_generator
+
+
+class Network(Protocol):
+    """What the objective calls."""
+
+    def __call__(self, sample: Tensor, timestep: Tensor, text: Tensor, cond: FrameConditioning) -> Tensor:
+        """(B, F, 2C + 1, H, W), (B,), (B, L, D) to (B, F, C, H, W)."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Everything random about a batch of windows."""
+
+    timestep_B: Tensor  # noqa: N815
+    noise_BFCHW: Tensor  # noqa: N815
+    hint_level_BF: Tensor  # noqa: N815
+    """Uniform in [0, 1): where in its range each hint's noise level lies."""
+    hint_noise_BFCHW: Tensor  # noqa: N815
+
+    def to(self, device: torch.device) -> Draws:
+        """The same on another device."""
+        tensors = (self.timestep_B, self.noise_BFCHW, self.hint_level_BF, self.hint_noise_BFCHW)
+        return Draws(*(tensor.to(device, non_blocking=True) for tensor in tensors))
+
+
+def draw(seed: int, purpose: str, positions: Sequence[int], frame_shape: tuple[int, ...], frames: int) -> Draws:
+    """The draws of windows of `frames` frames at these positions: made on the CPU, each from its own generator."""
+    parts = []
+    for position in positions:
+        generator = torch_generator(seed, purpose, position)
+        parts.append(
+            (
+                torch.randint(1000, (), generator=generator),
+                torch.randn(frames, *frame_shape, generator=generator),
+                torch.rand(frames, generator=generator),
+                torch.randn(frames, *frame_shape, generator=generator),
+            )
+        )
+    return Draws(*(torch.stack(part) for part in zip(*parts)))
+
+
+def dropped_hints(seed: int, positions: Sequence[int], share: float) -> Tensor:
+    """Which of these positions train without hints (B,), bool: a pure function of seed and position."""
+    drawn = [torch.rand((), generator=torch_generator(seed, "hint-dropout", position)) for position in positions]
+    return torch.stack(drawn) < share
+
+
+@dataclass(frozen=True)
+class Objective:
+    """How a run trains: what the network predicts, and how noisy its hints are."""
+
+    prediction: PredictionType
+    hint_noise: HintNoise
+
+    def losses(
+        self,
+        network: Network,
+        latents_BFCHW: Tensor,
+        windows: Sequence[Window],
+        draws: Draws,
+        text_BLD: Tensor,
+        without_hints_B: Tensor | None = None,
+    ) -> Tensor:
+        """The loss of each sample (B,), float32. All windows have the same number of frames.
+
+        Where `without_hints_B` is True the network is given no hint at all; the loss is still that of the targets.
+        """
+        level_BF = noise_to_signal_of(windows, self.hint_noise, draws.hint_level_BF)
+        cond = FrameConditioning.of(windows, level_BF)
+        is_target_BF = ~cond.given_BF
+        if without_hints_B is not None:
+            cond = cond.without_hints(without_hints_B)
+        hints = noise_hints(latents_BFCHW, draws.hint_noise_BFCHW, level_BF)
+        noisy = add_noise(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B)
+        predicted = network(network_input(noisy, hints, cond), draws.timestep_B, text_BLD, cond)
+        target = prediction_target(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B, self.prediction)
+        return loss_per_sample(predicted, target, is_target_BF)

@@ -1,0 +1,1 @@
+"""Runs: their record, checkpoints, first weights, lineage and export."""

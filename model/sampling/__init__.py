@@ -1,0 +1,1 @@
+"""Samplers, guidance, and one window sampled."""

@@ -1,0 +1,227 @@
+"""Evidence: the scores of worth of one stage's samples, from the ledgers of one run and of those that say what is
+irreducible. `DATA/worth/EVIDENCE.parquet`; the catalog's `worth` is made from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from data_catalog.base.files import atomic, sha256_json
+from model.data.samples import Sample
+from model.data.versions import read_version
+from model.errors import LedgerError
+from model.scoring.irreducible import irreducible_losses
+from model.scoring.ledger import SCORE_VERSION
+from model.scoring.policy import Policy, ScoreConfig
+from model.scoring.scored_losses import Depths, Judged, RunRef, current_latents, missing_losses, read_losses
+from model.scoring.selection import chooses_highest
+from model.scoring.valuation import (
+    Worth,
+    certainty,
+    conditional_reliability,
+    judge,
+    near_cut,
+    split_half,
+    standard_error,
+)
+
+NEEDS_IRREDUCIBLE = ("unlearnable", "rho")
+_ANCHORS, _ANCHOR_SHARE = 64, 0.05
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What was found out about a stage's samples."""
+
+    id: str
+    stage: str
+    target: RunRef
+    irreducible: tuple[RunRef, ...]
+    bank: str
+    keys: tuple[str, ...]
+    worth: Worth
+    rows: pa.Table
+    reliability: dict[str, float]
+    """Split-half reliability of each score, by Spearman-Brown, at the default K."""
+    around_cut: float
+    """Reliability of the policy's score around the cut."""
+    near: tuple[str, ...]
+    """Samples that the bootstrap cannot place."""
+    anchors: tuple[str, ...]
+    losses: int
+    """How many were measured, in all runs."""
+
+
+def anchors_of(keys: Sequence[str]) -> tuple[str, ...]:
+    """Samples that stand for all when more is measured near a cut: chosen by their keys' hashes alone."""
+    count = min(len(keys), max(_ANCHORS, int(_ANCHOR_SHARE * len(keys))))
+    order = sorted(keys, key=lambda key: hashlib.sha256(f"anchor/{key}".encode()).digest())
+    return tuple(sorted(order[:count]))
+
+
+def weigh(
+    data: Path,
+    target: RunRef,
+    irreducible: Sequence[RunRef],
+    config: ScoreConfig,
+    policy: Policy,
+    samples: Judged,
+    depths: Depths | None = None,
+    near: Sequence[str] | None = None,
+) -> Evidence:
+    """Scores of worth from the ledgers on disk, with their reliability around the cut: at the samples `near` it, or
+    those that the bootstrap cannot place. Raises LedgerError."""
+    bins, depths = config.bank.bins, depths or Depths(config.k)
+    loss, floor, change, used, losses = _losses(data, target, irreducible, config, samples, depths)
+    anchors = anchors_of(samples.keys)
+    worth = judge(samples.keys, loss, floor, change, anchors_N=np.isin(samples.keys, anchors))
+    units, sure = worth.units.get(policy.score), np.full(len(samples.keys), np.nan)
+    unplaced = np.zeros(len(samples.keys), bool)
+    if units is not None:
+        sure = certainty(units, policy.fraction, chooses_highest(policy))
+        unplaced = near_cut(sure)
+    if near is not None:
+        unplaced = np.isin(samples.keys, near)
+    said = _identity(data, target, irreducible, config, policy, samples)
+    columns = {
+        "k": pa.array(depths.of(samples.keys), pa.int32()),
+        **_scores(worth, units, sure, bins),
+        "irreducible_runs": used,
+    }
+    return Evidence(
+        id=sha256_json(said)[:16],
+        stage=target.config.stage,
+        target=target,
+        irreducible=tuple(irreducible),
+        bank=said["bank"],
+        keys=samples.keys,
+        worth=worth,
+        rows=_rows(said, target, columns),
+        reliability={name: split_half(part[:, : config.k // 2]) for name, part in worth.units.items()},
+        around_cut=1.0 if units is None else conditional_reliability(units, unplaced, bins),
+        near=tuple(key for key, is_near in zip(samples.keys, unplaced) if is_near),
+        anchors=anchors,
+        losses=losses,
+    )
+
+
+def _losses(
+    data: Path, target: RunRef, irreducible: Sequence[RunRef], config: ScoreConfig, samples: Judged, depths: Depths
+) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, list[list[str]], int]:
+    """(the run's losses (N, K), the irreducible ones if there are runs for them, how much changes in each clip, the
+    ids of the irreducible runs behind each, how many losses that is in all)."""
+    bank, depth_N = config.bank.hash[:16], depths.of(samples.keys)
+    measured = read_losses(data, target, bank, samples.keys, depths)
+    loss, count = measured.values_NK, int(depth_N.sum())
+    missing = missing_losses(loss, depth_N)
+    if missing.any():
+        raise LedgerError(
+            f"{missing.sum()} of {len(loss)} samples are not in the ledger of run {target.path}: run "
+            f"`longdance score --run {target.path}`."
+        )
+    if not irreducible:
+        return loss, None, measured.change_N, [[] for _ in samples.keys], count
+    floor = irreducible_losses(data, irreducible, bank, samples, depths)
+    return loss, floor.values_NK, measured.change_N, floor.runs, count + floor.losses
+
+
+def _identity(
+    data: Path,
+    target: RunRef,
+    irreducible: Sequence[RunRef],
+    config: ScoreConfig,
+    policy: Policy,
+    samples: Judged,
+) -> dict[str, Any]:
+    """All that the scores follow from; not the scores themselves, whose last bits are a processor's own."""
+    rounds = [config.adaptive, config.reliability, config.most_k] if config.adaptive else [False]
+    return {
+        "stage": target.config.stage,
+        "checkpoint": target.checkpoint,
+        "irreducible": sorted(run.checkpoint for run in irreducible),
+        "bank": config.bank.hash[:16],
+        "scoring": [SCORE_VERSION, config.k, *rounds],
+        "score": [policy.score, policy.fraction, chooses_highest(policy)],
+        "keys": list(samples.keys),
+        "probes": list(samples.probes),
+        "latents": sorted(current_latents(data, target.codec)),
+    }
+
+
+def _rows(said: dict[str, Any], target: RunRef, columns: dict[str, Any]) -> pa.Table:
+    """Rows of the catalog's `worth`, which carry what they follow from."""
+    count = len(said["keys"])
+    rows = {
+        "evidence": [sha256_json(said)[:16]] * count,
+        "sample_key": said["keys"],
+        "stage": [said["stage"]] * count,
+        "run": [target.run_id] * count,
+        "bank": [said["bank"]] * count,
+        **columns,
+    }
+    return pa.table(rows).replace_schema_metadata({"longdance": json.dumps(said, sort_keys=True)})
+
+
+def _scores(worth: Worth, units: np.ndarray | None, sure_N: np.ndarray, bins: int) -> dict[str, pa.Array]:
+    """The columns of `worth` that are measured: every score, and the error and certainty of the policy's own."""
+    error_N = np.full(len(sure_N), np.nan) if units is None else standard_error(units, bins)
+    columns = {**worth.columns, "error": error_N, "certainty": sure_N}
+    return {name: pa.array(values, pa.float64(), from_pandas=True) for name, values in columns.items()}
+
+
+def write_evidence(data: Path, evidence: Evidence) -> Path:
+    """Keep the scores on disk; the same evidence is the same file."""
+    path = data / "worth" / f"{evidence.id}.parquet"
+    with atomic(path) as temp:
+        pq.write_table(evidence.rows, temp, write_page_checksum=True)
+    return path
+
+
+def stored_worth(data: Path, warn: Callable[[str], None]) -> Iterator[pa.Table]:
+    """Every piece of evidence on disk, as rows of the catalog's `worth`; a damaged one is left out and said."""
+    for path in sorted(path for path in (data / "worth").glob("*.parquet") if not path.name.startswith(".")):
+        try:
+            yield pq.read_table(path, page_checksum_verification=True).replace_schema_metadata(None)
+        except (pa.ArrowException, OSError) as error:
+            warn(f"{path} is damaged ({error}): delete it, `longdance prune` makes it again.")
+
+
+def policy_record(policy: Policy, sql: str, evidence: Sequence[Evidence], stored: Sequence[Sample]) -> dict[str, Any]:
+    """What a version says about how it was made; `stored` are the data set's samples with what people decided."""
+    return {
+        "config": policy.model_dump(mode="json"),
+        "sql": sql,
+        "decisions": {sample.clip_id: sample.decision for sample in stored if sample.decision},
+        "evidence": [one.id for one in evidence],
+        "bank": sorted({one.bank for one in evidence}),
+        "checkpoints": {one.stage: one.target.checkpoint for one in evidence},
+        "runs": {one.stage: [one.target.run_id, *(run.run_id for run in one.irreducible)] for one in evidence},
+    }
+
+
+def version_samples(
+    data: Path,
+    parent: str | None,
+    stored: Sequence[Sample],
+    judged: Sequence[str],
+    chosen: Sequence[str],
+    policy: Policy,
+) -> list[Sample]:
+    """What a version holds: of the judged samples those that stay, and its parent's others (the hold-out's).
+
+    A person's word comes first: no clip that was dropped is in it, and none that was kept goes. Raises VersionError
+    for an unknown parent.
+    """
+    about, picked = set(judged), set(chosen)
+    stays = picked if policy.action == "keep" else about - picked
+    base = {s.key for s in read_version(data, parent).samples} if parent else None
+    held = [s for s in stored if (s.ok if base is None else s.key in base) and s.decision != "drop"]
+    return [s for s in held if s.decision == "keep" or s.key in stays or s.key not in about]

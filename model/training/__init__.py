@@ -1,0 +1,1 @@
+"""Training one stage: the loop, its optimiser, validation, memory and log."""

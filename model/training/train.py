@@ -1,0 +1,246 @@
+"""Train one stage. The same call again goes on where it stopped; `python -m model.training.train` does the same.
+
+accelerate launch -m model.training.train --config CONFIG.json --data DATA --run RUN [--fork PARENT] [--until STEP]
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
+from accelerate.utils import broadcast  # type: ignore[import-untyped]
+from safetensors import SafetensorError
+
+from data_catalog.base.files import free_gib, is_disk_full
+from model.config import TrainConfig, parse_config
+from model.data.dataset import SplitData, load_data
+from model.data.text import TextTable, text_width
+from model.errors import ChannelCountError, ConfigError, DeviceError, ModelError, RunError
+from model.network.unet import VideoUNet
+from model.runs.checkpoint import (
+    CheckpointInfo,
+    TrainingState,
+    inspect_checkpoint,
+    load_checkpoint,
+    newest_checkpoint,
+    step_folder,
+)
+from model.runs.init_weights import initial_network
+from model.runs.open_run import begin_run
+from model.runs.record import locked, read_record, run_identity, threads_of
+from model.training.memory import explain_out_of_memory, plan_memory
+from model.training.metrics_log import Progress, TrainEvent
+from model.training.trainer import Trainer
+
+EXIT_STOPPED = 143
+"""Exit status where steps are left, with a checkpoint: 128 + 15, as a shell would say of SIGTERM."""
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How a call of `train` ended."""
+
+    run_dir: Path
+    run_id: str
+    status: str
+    """`finished`, or `stopped`: by SIGTERM, or where it was to stop."""
+    step: int
+    checkpoint: Path
+
+
+def train(
+    data: Path,
+    run_dir: Path,
+    config: TrainConfig,
+    progress: Progress | None = None,
+    fork: Path | None = None,
+    until: int | None = None,
+) -> RunResult:
+    """Train `config.stage` on the data set `data` into `run_dir`, from its newest checkpoint if it has one.
+
+    `fork` names the run that a new run goes on from, weights, Adam and position alike, under another config.
+    `until` stops at that step, as SIGTERM does at any: the same call goes on from there.
+    Raises ModelError's kinds, each with one sentence: a data set without latents, a changed config, no disk,
+    no checkpoint left, an absent GPU.
+    """
+    device = resolve_device(config.device)
+    if config.mixed_precision == "fp16" and device == "cpu":
+        raise DeviceError("Setting 'mixed_precision' is 'fp16', which needs a GPU: use 'bf16' or 'no'.")
+    AcceleratorState._reset_state()  # accelerate's is the process's: a run before this one may have left another
+    accelerator = Accelerator(
+        cpu=device == "cpu",
+        mixed_precision=config.mixed_precision,
+        gradient_accumulation_steps=config.accumulate,
+    )
+    say = _sayer(progress if accelerator.is_main_process else None, config.steps)
+    split = load_data(data, config.encode, config.holdout, config.version)
+    identity = run_identity(config, split, accelerator.num_processes, device)
+    lock = locked(run_dir) if accelerator.is_main_process else nullcontext()
+    with _disk_explained(run_dir), lock, _stop_flag() as stop:
+        if accelerator.is_main_process:
+            begin_run(run_dir, identity, fork, split, say, data)
+        accelerator.wait_for_everyone()
+        record = read_record(run_dir)
+        with threads_of(record):
+            info = _agreed_checkpoint(accelerator, run_dir, say)
+            state = load_checkpoint(info) if info else None
+            network, text_of = _network(config, split, state)
+            with _memory_explained(config, split, network, text_of):
+                trainer = Trainer(accelerator, config, split, network, text_of, run_dir, say)
+                try:
+                    trainer.restore(state)
+                    say("started", trainer.step, run_id=record["run_id"], parameters=trainer.parameter_counts())
+                    finished = trainer.run(stop, until)
+                finally:
+                    trainer.close()
+    status = "finished" if finished else "stopped"
+    say("ended", trainer.step, status=status)
+    checkpoint = step_folder(run_dir / "checkpoints", trainer.step)
+    return RunResult(run_dir, record["run_id"], status, trainer.step, checkpoint)
+
+
+@contextmanager
+def _memory_explained(config: TrainConfig, split: SplitData, network: VideoUNet, text_of: TextTable) -> Iterator[None]:
+    """Raise DeviceError if the GPU's memory is not enough: what takes it, and what would free some."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        plan = plan_memory(config, network.config, split.train.shape[1], len(text_of(split.prompts[0])))
+        raise DeviceError(explain_out_of_memory(config, plan)) from error
+
+
+@contextmanager
+def _disk_explained(run_dir: Path) -> Iterator[None]:
+    """Raise RunError, in a sentence, where no room is left for what a run writes beside its checkpoints."""
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        if not is_disk_full(error):
+            raise
+        raise RunError(
+            f"The disk of {run_dir} is full ({free_gib(run_dir):.2f} GiB free): make room and run the same command "
+            "again, it goes on from its newest checkpoint."
+        ) from error
+
+
+def resolve_device(wanted: str) -> str:
+    """`cpu` or `cuda`. Raises DeviceError if a GPU is asked for and absent."""
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise DeviceError("A GPU was asked for (device 'cuda') and torch finds none: set device to 'cpu' or 'auto'.")
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    return wanted
+
+
+def _agreed_checkpoint(accelerator: Accelerator, run_dir: Path, say: Callable[..., None]) -> CheckpointInfo | None:
+    """The main process picks the newest whole checkpoint, all take the same. None: begin at step 0."""
+    root, step = run_dir / "checkpoints", -1
+    if accelerator.is_main_process:
+        info = newest_checkpoint(root, lambda text: say("notice", 0, text=text))
+        step = info.step if info else -1
+    step = int(broadcast(torch.tensor([step], device=accelerator.device)).item())
+    if step < 0:
+        return None
+    info, reason = inspect_checkpoint(step_folder(root, step))
+    if info is None:
+        raise DeviceError(f"Process {accelerator.process_index} reads another checkpoint than the first: {reason}.")
+    say("notice", step, text=f"Going on from checkpoint {info.path.name}.")
+    return info
+
+
+def _network(config: TrainConfig, split: SplitData, state: TrainingState | None) -> tuple[VideoUNet, TextTable]:
+    """The network as saved, or as it begins, and the embeddings of the data set's prompts."""
+    channels = split.train.shape[0]
+    if state is None:
+        width = text_width(split.latents, config.encode, split.prompts)
+        network = initial_network(config, channels, width)
+    else:
+        network = VideoUNet.from_config(state.network)
+    if network.latent_channels != channels:
+        raise ChannelCountError(
+            f"The latents of this data set have {channels} channels and the network takes {network.latent_channels}: "
+            "encode the data set with the codec that the network was trained with."
+        )
+    width = network.unet.config.cross_attention_dim
+    return network, TextTable(split.latents, config.encode, split.prompts, width)
+
+
+def _sayer(progress: Progress | None, steps: int) -> Callable[..., None]:
+    def say(kind: str, step: int, **values: Any) -> None:
+        if progress:
+            progress(TrainEvent(kind, step, steps, values))
+
+    return say
+
+
+@contextmanager
+def _stop_flag() -> Iterator[Callable[[], bool]]:
+    """Within the block SIGTERM and Ctrl-C only set the flag that is yielded."""
+    asked = []
+    signals = (signal.SIGTERM, signal.SIGINT)
+    before = [signal.signal(number, lambda number, frame: asked.append(number)) for number in signals]
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in zip(signals, before, strict=True):
+            signal.signal(number, handler)
+
+
+def stop_with_parent() -> None:
+    """Get SIGTERM when the process that started this one is gone, so that nobody trains on unseen (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, of linux/prctl.h
+
+
+def _print_event() -> Progress:
+    """Events as JSON lines on standard output: all but steps, and of these at most five a second."""
+    last = 0.0
+
+    def show(event: TrainEvent) -> None:
+        nonlocal last
+        if event.kind == "step":
+            if time.monotonic() - last < 0.2 and event.step < event.steps:
+                return
+            last = time.monotonic()
+        print(json.dumps(asdict(event)), flush=True)
+
+    return show
+
+
+def _read_config(path: Path) -> TrainConfig:
+    try:
+        return parse_config(json.loads(path.read_bytes()))
+    except json.JSONDecodeError as error:
+        raise ConfigError(f"{path} is not JSON: {error}.") from error
+
+
+@click.command()
+@click.option("--config", "config_path", type=click.Path(exists=True, path_type=Path), required=True)
+@click.option("--data", type=click.Path(path_type=Path), required=True)
+@click.option("--run", "run_dir", type=click.Path(path_type=Path), required=True)
+@click.option("--fork", type=click.Path(path_type=Path))
+@click.option("--until", type=int)
+def main(config_path: Path, data: Path, run_dir: Path, fork: Path | None, until: int | None) -> None:
+    """Train a stage as CONFIG (JSON) says; prints events as JSON lines."""
+    stop_with_parent()
+    try:
+        result = train(data, run_dir, _read_config(config_path), _print_event(), fork, until)
+    except ModelError as error:
+        raise click.ClickException(str(error)) from error
+    sys.exit(0 if result.status == "finished" else EXIT_STOPPED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,289 @@
+"""The training loop and everything it must remember, saved and restored together or not at all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator  # type: ignore[import-untyped]
+
+from model.config import TrainConfig
+from model.data.dataset import SplitData
+from model.data.loader import BatchPlan, WindowBatch, WindowDataset, window_loader
+from model.data.text import TextTable
+from model.errors import CheckpointError, RunError
+from model.network.conditioning import get_hint_noise
+from model.network.objective import Objective, draw, dropped_hints
+from model.network.unet import VideoUNet
+from model.plans.stages import get_stage
+from model.runs.checkpoint import (
+    Tensors,
+    TrainingState,
+    pack_optimizer,
+    save_checkpoint,
+    unpack_optimizer,
+)
+from model.runs.init_weights import configure_parameters
+from model.training.examine import Examiner
+from model.training.memory import cap_memory
+from model.training.metrics_log import MetricsLog, Pace
+from model.training.optimizer import learning_rate_at, make_ema, make_optimizer
+
+
+class Trainer:
+    """One process of one run. `restore` before `run`."""
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        config: TrainConfig,
+        split: SplitData,
+        network: VideoUNet,
+        text_of: TextTable,
+        run_dir: Path,
+        say: Callable[..., None],
+    ) -> None:
+        self._accelerator, self._config, self._split = accelerator, config, split
+        self._run_dir, self._say, self._text_of = run_dir, say, text_of
+        self._device = accelerator.device
+        cap_memory(self._device, config.vram_gib)
+        self._trained = configure_parameters(network, config, self._device)
+        self._network = network.to(self._device)
+        self._names: dict[torch.Tensor, str] = {parameter: name for name, parameter in self._trained.items()}
+        optimizer = make_optimizer(config, list(self._trained.values()))
+        # The optimizer's state is in its place, and "placing" it would turn all of it into the weights' type.
+        self._model, self._optimizer = accelerator.prepare(network, optimizer, device_placement=[True, False])
+        self._ema = make_ema(config, self._trained, optimizer)
+        hint_noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
+        self._objective = Objective(network.config.prediction_type, hint_noise)
+        self._plan = BatchPlan(config.batch, config.accumulate, accelerator.num_processes)
+        random_share = config.random_windows if config.stage == "any" else 0.0
+        self._dataset = WindowDataset(
+            split.train, config.stage, config.seed, config.batch, config.plans, random_share, config.prioritise
+        )
+        self._examiner = Examiner(config, split, network, self._ema, self._objective, text_of, self._device, run_dir)
+        self._metrics: MetricsLog | None = None
+        self._board: Any = None
+        self.step, self.samples_seen = 0, 0
+        torch.manual_seed(config.seed + accelerator.process_index)
+
+    @property
+    def _is_main(self) -> bool:
+        return self._accelerator.is_main_process
+
+    def parameter_counts(self) -> dict[str, int]:
+        """Parameters in all, and those that learn."""
+        total = sum(parameter.numel() for parameter in self._network.parameters())
+        return {"all": total, "trained": sum(parameter.numel() for parameter in self._trained.values())}
+
+    # --- state ---------------------------------------------------------------------------------
+
+    def state(self) -> TrainingState:
+        """All that the next step depends on. Every process calls this; the main one's is whole."""
+        moments, numbers = pack_optimizer(self._optimizer.optimizer, self._names)
+        scaler = self._accelerator.scaler
+        return TrainingState(
+            tensors={
+                "weights": dict(self._network.state_dict()),
+                "ema": self._ema.averages,
+                "optimizer": moments,
+                "rng": self._gather_rng(),
+            },
+            progress={
+                "step": self.step,
+                "samples_seen": self.samples_seen,
+                "optimizer": numbers,
+                "scaler": scaler.state_dict() if scaler else None,
+                "metrics_bytes": self._metrics.sync() if self._metrics else 0,
+            },
+            network={key: value for key, value in self._network.config.items() if not key.startswith("_")},
+        )
+
+    def restore(self, state: TrainingState | None) -> None:
+        """Take over a saved state, or begin; opens the metrics at the place they had then."""
+        progress: dict[str, Any] = state.progress if state else {"metrics_bytes": 0}
+        if state:
+            self._check_trained(state.tensors["ema"])
+            self._network.load_state_dict(state.tensors["weights"])
+            self._ema.load(state.tensors["ema"])
+            unpack_optimizer(self._optimizer.optimizer, self._names, state.tensors["optimizer"], progress["optimizer"])
+            self._restore_rng(state.tensors["rng"])
+            if self._accelerator.scaler and progress["scaler"]:
+                self._accelerator.scaler.load_state_dict(progress["scaler"])
+            self.step, self.samples_seen = progress["step"], progress["samples_seen"]
+        if self._is_main:
+            from torch.utils.tensorboard import SummaryWriter  # a second of import that other ranks do not need
+
+            self._metrics = MetricsLog(self._run_dir / "metrics.jsonl", progress["metrics_bytes"])
+            if self._metrics.lines_are_missing:
+                text = "metrics.jsonl is shorter than when the checkpoint was written: lines are missing."
+                self._say("notice", self.step, text=text)
+            self._board = SummaryWriter(str(self._run_dir / "tensorboard"), purge_step=self.step + 1)
+
+    def _check_trained(self, averages: Tensors) -> None:
+        if averages.keys() != self._trained.keys():
+            name = min(averages.keys() ^ self._trained.keys())
+            raise CheckpointError(
+                f"The checkpoint trains other parameters than this run ({name!r} is in one only): keep the settings "
+                "'train' and 'lora_rank', or start from its weights with init 'run:PATH'."
+            )
+
+    def _gather_rng(self) -> Tensors:
+        """Each process's global generators, one row a process."""
+        states = {"cpu": torch.get_rng_state()}
+        if self._device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self._device)
+        return {name: self._accelerator.gather(state[None].to(self._device)).cpu() for name, state in states.items()}
+
+    def _restore_rng(self, rng: Tensors) -> None:
+        row = self._accelerator.process_index
+        torch.set_rng_state(rng["cpu"][row].clone())
+        if self._device.type == "cuda":
+            torch.cuda.set_rng_state(rng["cuda"][row].clone(), self._device)
+
+    def save(self) -> None:
+        """Write a checkpoint of this moment."""
+        state = self.state()
+        if self._is_main:
+            info = save_checkpoint(self._run_dir / "checkpoints", state, self._config.keep)
+            self._say("checkpoint", self.step, path=str(info.path), bytes=info.bytes, sha256=info.sha256)
+        self._accelerator.wait_for_everyone()
+
+    # --- the loop ------------------------------------------------------------------------------
+
+    def run(self, stop: Callable[[], bool], until: int | None = None) -> bool:
+        """Train to the last step, or to step `until`, and leave a checkpoint. Returns whether the last one is done."""
+        config = self._config
+        if self.step == 0 and self._is_main and self._metrics and not self._metrics.sync():
+            self._validate(stop)
+        self._sample_if_due()
+        positions = self._plan.positions(self._accelerator.process_index, self.samples_seen, config.steps - self.step)
+        batches = window_loader(self._dataset, positions, config.workers, self._device.type == "cuda")
+        pace, saved = Pace(), self.step
+        end = config.steps if until is None else min(until, config.steps)
+        while self.step < end:
+            if self._agreed(stop()):
+                break
+            self._train_step(batches, pace)
+            if self._is_main and self.step % config.validate_every == 0:
+                self._validate()
+                pace.skip()
+            if self.step % config.checkpoint_every == 0:
+                self.save()
+                saved = self.step
+                pace.skip()
+            if self._sample_if_due():  # after the checkpoint: whatever befalls it, no step is lost
+                pace.skip()
+        if saved != self.step or self.step == 0:
+            self.save()
+        return self.step >= config.steps
+
+    def _sample_if_due(self) -> bool:
+        """Make the pictures of this step, where they are wanted and not there yet; whether it did."""
+        due = self._is_main and self.step > 0 and self.step % self._config.sample_every == 0
+        if due and not self._examiner.has_samples(self.step):
+            self._say("samples", self.step, path=str(self._examiner.write_samples(self.step)))
+            return True
+        return False
+
+    def _agreed(self, stop: bool) -> bool:
+        """Whether any process was asked to stop: then all do, at the same step."""
+        if self._accelerator.num_processes == 1:
+            return stop
+        flag = torch.tensor([float(stop)], device=self._device)
+        return bool(self._accelerator.reduce(flag, "sum").item() > 0)
+
+    def _train_step(self, batches: Iterator[WindowBatch], pace: Pace) -> None:
+        accelerator, config = self._accelerator, self._config
+        rate = learning_rate_at(self.step, config)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._network.train()
+        losses, norm = [], torch.zeros(())
+        for _ in range(config.accumulate):
+            with accelerator.accumulate(self._model):
+                loss_B = self._losses(next(batches))
+                accelerator.backward(loss_B.mean())
+                if accelerator.sync_gradients:
+                    norm = accelerator.clip_grad_norm_(self._trained.values(), config.clip)
+                self._optimizer.step()
+                self._optimizer.zero_grad()
+            losses.append(loss_B.detach())
+        first = self.samples_seen
+        self.step += 1
+        self.samples_seen += config.batch
+        self._ema.update(self.step)
+        self._report(self._in_order(losses), first, rate, float(norm), pace)
+
+    def _losses(self, batch: WindowBatch) -> torch.Tensor:
+        """One loss per sample of the batch, (B,)."""
+        frames, shape = batch.latents_BFCHW.shape[1], tuple(batch.latents_BFCHW.shape[2:])
+        draws = draw(self._config.seed, "training", batch.positions, shape, frames).to(self._device)
+        latents = batch.latents_BFCHW.to(self._device, non_blocking=True).float()
+        samples = self._split.train.samples
+        text = torch.stack([self._text_of(samples[sample].prompt) for sample in batch.samples])
+        dropped = None
+        if self._config.hint_dropout:
+            dropped = dropped_hints(self._config.seed, batch.positions, self._config.hint_dropout)
+        return self._objective.losses(self._model, latents, batch.windows, draws, text.to(self._device), dropped)
+
+    def _in_order(self, losses: list[torch.Tensor]) -> list[float]:
+        """All processes' losses of this step in the order of the samples' positions."""
+        gathered = self._accelerator.gather(torch.stack(losses)[None])
+        return gathered.transpose(0, 1).flatten().tolist()
+
+    # --- watching ------------------------------------------------------------------------------
+
+    def _report(self, losses: list[float], first: int, rate: float, norm: float, pace: Pace) -> None:
+        loss = math.fsum(losses) / len(losses)
+        if not math.isfinite(loss):
+            raise RunError(
+                f"The loss is {loss} at step {self.step}: lower the learning rate, or use mixed_precision 'bf16' or "
+                "'no'; the newest checkpoint is from before."
+            )
+        if not self._metrics:
+            return
+        seen = [self._dataset.window(position) for position in range(first, first + len(losses))]
+        norm_or_none = norm if math.isfinite(norm) else None
+        self._metrics.write(
+            {
+                "kind": "step",
+                "step": self.step,
+                "samples_seen": self.samples_seen,
+                "loss": loss,
+                "learning_rate": rate,
+                "grad_norm": norm_or_none,
+                "losses": losses,
+                "samples": [self._split.train.samples[sample].key for sample, _ in seen],
+                "windows": [[list(window.hints), list(window.targets)] for _, window in seen],
+            }
+        )
+        speed = pace.tick()
+        for name, value in (("loss", loss), ("learning_rate", rate), ("steps_per_second", speed)):
+            self._board.add_scalar(f"train/{name}", value, self.step)
+        left = (self._config.steps - self.step) / speed
+        self._say("step", self.step, loss=loss, steps_per_second=speed, seconds_left=left)
+
+    def _validate(self, stop: Callable[[], bool] = lambda: False) -> None:
+        """Examine the network; asked to `stop`, leave it, and nothing is noted. Before step 1 it can be made up for."""
+        if not self._metrics or not self._split.holdout.samples:
+            return
+        bins = self._examiner.bin_losses(stop)
+        if bins is None:
+            return
+        loss = sum(bins) / len(bins)
+        self._metrics.write({"kind": "validation", "step": self.step, "loss": loss, "bins": bins})
+        self._board.add_scalar("validation/loss", loss, self.step)
+        for number, value in enumerate(bins):
+            self._board.add_scalar(f"validation/bin{number}", value, self.step)
+        self._say("validation", self.step, loss=loss, bins=bins)
+
+    def close(self) -> None:
+        """Close the files that the run writes while it goes."""
+        if self._metrics:
+            self._metrics.close()
+        if self._board:
+            self._board.close()

@@ -1,0 +1,1 @@
+"""The one cheap pass over a source: shots, people and their poses, camera motion."""

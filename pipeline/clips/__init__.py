@@ -1,0 +1,1 @@
+"""From an analysis to clips: which frames, which crop, which scores."""

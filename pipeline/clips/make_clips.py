@@ -1,0 +1,158 @@
+"""From an analysis to clips: one dancer per shot, one crop and one row of scores per window."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data_catalog.base.errors import RejectedError
+from pipeline.analysis.cuts import shots
+from pipeline.analysis.source_pass import Analysis, detections_of_shot
+from pipeline.analysis.tracking import Track, choose, link, switches, trajectory
+from pipeline.clips.align import Crop, plan_crop
+from pipeline.clips.frame_grid import Window, native_rate, windows_of
+from pipeline.clips.scores import clip_hash, detections_in, scores
+from pipeline.config import BuildConfig, ClipConfig, CropConfig
+
+VERSION = 1  # raise it when the same analysis and config would give other clips
+MIN_FOUND = 0.25  # share of detections with anybody in them; drawn films and landscapes stay far below
+FOLLOW_GAP_S = 2.0  # a dancer who is lost for longer is somebody else
+
+
+@dataclass(frozen=True)
+class Dancer:
+    """The person who is followed through one shot."""
+
+    times: np.ndarray  # (detections,) seconds
+    first: int  # number of the shot's first detection
+    track: Track | None
+    doubtful: np.ndarray  # detections at which somebody else stood very close
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A window with its crop (None where alignment rejected it), scores and landmarks in source pixels."""
+
+    clip_id: str
+    window: Window
+    crop: Crop | None
+    landmarks: np.ndarray
+    known: np.ndarray
+    row: dict[str, Any]
+
+
+def clip_set(analysis_key: str, clips: ClipConfig, crop: CropConfig) -> str:
+    """The name of everything that decides which clips a source gives and how they look."""
+    return clips.key(crop.model_dump(mode="json"), analysis_key, VERSION)
+
+
+def dancer_of_shot(analysis: Analysis, start: int, end: int, shape: tuple[int, int]) -> Dancer:
+    """Link the people of a shot and choose the one to follow."""
+    detections = list(detections_of_shot(analysis, start, end))
+    times = analysis.pts[analysis.pose_frames[detections]]
+    people = [analysis.people(d) for d in detections]
+    step = float(np.median(np.diff(times))) if len(times) > 1 else FOLLOW_GAP_S
+    track = choose(link(people, max(1, round(FOLLOW_GAP_S / step))), shape)
+    doubtful = np.array(switches(track, people) if track else [], np.int64)
+    first = detections[0] if detections else 0
+    return Dancer(times, first, track, doubtful + first)
+
+
+def landmarks_at(dancer: Dancer, at: np.ndarray, max_gap_s: float) -> tuple[np.ndarray, np.ndarray]:
+    """((frames, 33, 4), (frames,) known) of the dancer at given times; all unknown where nobody is followed."""
+    if dancer.track is None:
+        return np.zeros((len(at), 33, 4)), np.zeros(len(at), bool)
+    return trajectory(dancer.times, dancer.track, at, max_gap_s)
+
+
+def make_clips(
+    source_id: str, analysis: Analysis, shape: tuple[int, int], config: BuildConfig, name: str, only: set[str] | None
+) -> Iterator[Clip]:
+    """Every window of a source as a clip.
+
+    Args:
+        shape: (height, width) of the picture as displayed.
+        name: the clip set's.
+        only: ids of the clips that are wanted, or None for all.
+
+    Raises:
+        RejectedError: low_rate, too_short, no_dancer.
+    """
+    ranges = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))
+    windows = usable_windows(analysis, ranges, config.clips)
+    dancers = {shot: dancer_of_shot(analysis, *ranges[shot], shape) for shot in {w.shot for w in windows}}
+    for window in windows:
+        clip_id = f"{source_id[:16]}-{window.frames[0]:06d}-{name[:8]}"
+        if only is not None and clip_id not in only:
+            continue
+        dancer = dancers[window.shot]
+        landmarks, known = landmarks_at(dancer, analysis.pts[window.frames], config.clips.max_gap_s)
+        try:
+            planned, rejected = plan_crop(landmarks, known, shape, config.crop), None
+        except RejectedError as error:
+            planned, rejected = None, error.code
+        measured = scores(
+            analysis, window, landmarks, known, shape, planned, config.crop.size, config.clips.duplicate_change
+        )
+        within = detections_in(analysis, window)
+        measured["identity_switches"] = int(np.isin(dancer.doubtful, within).sum())
+        middle = np.abs(analysis.pose_frames - window.frames[len(window.frames) // 2]).argmin()
+        measured["phash"] = clip_hash(analysis.thumbs[middle], landmarks)
+        row = _row(clip_id, source_id, analysis, window, planned, rejected, name) | measured
+        yield Clip(clip_id, window, planned, landmarks, known, row)
+
+
+def usable_windows(analysis: Analysis, ranges: list[tuple[int, int]], config: ClipConfig) -> list[Window]:
+    """The windows of a source that is long enough and shows people at all.
+
+    Raises:
+        RejectedError: low_rate, too_short, no_dancer.
+    """
+    windows = windows_of(analysis.pts, ranges, config)
+    whole = windows_of(analysis.pts, [(0, len(analysis.pts))], config)
+    found = float((np.diff(analysis.people_end, prepend=0) > 0).mean())
+    if whole and found < MIN_FOUND:
+        raise RejectedError(
+            "no_dancer", f"A person was found in {found:.0%} of the pictures; {MIN_FOUND:.0%} were expected."
+        )
+    if not windows:
+        native, _ = native_rate(analysis.pts)
+        longest = max(end - start for start, end in ranges)
+        raise RejectedError(
+            "too_short",
+            f"The longest shot has {longest} frames at {float(native):.4g} per second; a clip takes "
+            f"{config.frames} evenly spaced ones, none twice, at {config.min_fps:g} to {config.max_fps:g} per second.",
+        )
+    return windows
+
+
+def _row(
+    clip_id: str,
+    source_id: str,
+    analysis: Analysis,
+    window: Window,
+    crop: Crop | None,
+    rejected: str | None,
+    name: str,
+) -> dict[str, Any]:
+    start = float(analysis.pts[window.frames[0]])
+    corner = crop.corners.mean(0) if crop else None
+    return {
+        "clip_id": clip_id,
+        "source_id": source_id,
+        "shot": window.shot,
+        "start_s": start,
+        "end_s": float(analysis.pts[window.frames[-1]]) + 1 / float(window.fps),
+        "first_frame": int(window.frames[0]),
+        "step": int(np.median(np.diff(window.frames))),
+        "fps": float(window.fps),
+        "frames": len(window.frames),
+        "crop_x": None if corner is None else float(corner[0]),
+        "crop_y": None if corner is None else float(corner[1]),
+        "crop_side": None if crop is None else float(crop.side),
+        "crop_mode": None if crop is None else ("static" if len(crop.corners) == 1 else "follow"),
+        "framing": None if crop is None else crop.framing,
+        "align_reason": rejected,
+        "clip_set": name,
+    }

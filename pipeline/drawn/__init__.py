@@ -1,1 +1,0 @@
-"""Drawn dancers: bodies, dances, clothes, scenery and cameras of the synthetic videos."""

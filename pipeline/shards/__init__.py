@@ -1,0 +1,1 @@
+"""From clips to samples in webdataset tars: augmentation, encoding, packing, verifying."""

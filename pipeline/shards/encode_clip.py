@@ -1,0 +1,175 @@
+"""A clip's samples in one ffmpeg run: the accepted span is decoded once, however many variants are made of it."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import ffmpeg
+import numpy as np
+
+from data_catalog.base.errors import RejectedError
+from pipeline.clips.align import Crop
+from pipeline.config import EncodeConfig, LimitsConfig
+from pipeline.shards.augment import Recipe
+from pipeline.video.ffmpeg import encode, file_url, source_input
+from pipeline.video.filters import sized, upright
+from pipeline.video.probe import Probe
+
+VERSION = 1  # raise it when the same recipe would give other bytes
+MAX_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Take:
+    """One sample to be made: which frames, which crop, what is done to them, where it goes."""
+
+    frames: np.ndarray
+    crop: Crop
+    recipe: Recipe
+    out: Path
+
+
+def encode_takes(
+    descriptor: int,
+    probe: Probe,
+    pts: np.ndarray,
+    takes: list[Take],
+    fps: Fraction,
+    size: int,
+    config: EncodeConfig,
+    limits: LimitsConfig,
+) -> None:
+    """Decode from the first needed frame on and write every take.
+
+    Raises:
+        RejectedError: the source could not be decoded, or what was written does not verify.
+    """
+    first = min(int(take.frames[0]) for take in takes) if probe.seekable else 0
+    span = _span(pts, first, max(int(take.frames[-1]) for take in takes))
+    picture = upright(source_input(descriptor, limits, **span), probe)
+    branches = picture.filter_multi_output("split", len(takes)) if len(takes) > 1 else [picture]
+    outputs = [
+        _output(branches[i], take, first, probe, fps, size, config, limits.threads) for i, take in enumerate(takes)
+    ]
+    encode(ffmpeg.merge_outputs(*outputs), descriptor, limits, MAX_BYTES)
+    for take in takes:
+        verify(take.out, len(take.frames), size, fps)
+
+
+def _span(pts: np.ndarray, first: int, last: int) -> dict[str, str]:
+    """Input options that begin before frame `first` and end after `last`: what lies beyond is never decoded."""
+    start = (pts[first] + pts[first - 1]) / 2 if first else 0.0
+    span = {"ss": f"{start:.6f}"} if first else {}
+    if last + 1 < len(pts):
+        span["to"] = f"{(pts[last] + pts[last + 1]) / 2:.6f}"
+    return span
+
+
+def _output(
+    branch: ffmpeg.nodes.Stream,
+    take: Take,
+    first: int,
+    probe: Probe,
+    fps: Fraction,
+    size: int,
+    config: EncodeConfig,
+    threads: int,
+) -> ffmpeg.nodes.OutputStream:
+    picture = branch.filter("select", selection(take.frames - first))
+    x, y = corner_expressions(take.crop)
+    picture = picture.filter("crop", take.crop.side, take.crop.side, x, y)
+    picture = sized(picture, probe, size, size, "bicubic")
+    recipe = take.recipe
+    if (recipe.brightness, recipe.contrast, recipe.saturation) != (0.0, 1.0, 1.0):
+        picture = picture.filter(
+            "eq", brightness=recipe.brightness, contrast=recipe.contrast, saturation=recipe.saturation
+        )
+    if recipe.flip:
+        picture = picture.filter("hflip")
+    # `fps` passes each frame once and gives it one tick: a source's uneven durations would repeat frames.
+    picture = picture.filter("settb", f"{fps.denominator}/{fps.numerator}").filter("setpts", "N")
+    picture = picture.filter("fps", f"{fps.numerator}/{fps.denominator}")
+    return ffmpeg.output(
+        picture, file_url(take.out), format="mp4", vcodec="libx264", preset=config.preset, crf=config.crf,
+        r=f"{fps.numerator}/{fps.denominator}", fps_mode="cfr", video_track_timescale=_timescale(fps),
+        g=config.gop, keyint_min=config.gop, sc_threshold=0, bf=2, threads=threads, pix_fmt="yuv420p",
+        maxrate=f"{config.max_kbit}k", bufsize=f"{config.max_kbit}k", colorspace="bt709", color_primaries="bt709",
+        color_trc="bt709", color_range="tv", map_metadata=-1, fflags="+bitexact", movflags="+faststart",
+        **{"flags:v": "+bitexact", "frames:v": len(take.frames)},
+    )  # fmt: skip
+
+
+def _timescale(fps: Fraction) -> int:
+    """Ticks a second in which every frame lasts a whole number of ticks."""
+    return fps.numerator * max(1, 10000 // fps.numerator)
+
+
+def selection(frames: np.ndarray) -> str:
+    """An ffmpeg `select` expression for these frame numbers (ascending): stretches of constant step, joined."""
+    parts, i = [], 0
+    while i < len(frames):
+        step = int(frames[i + 1] - frames[i]) if i + 1 < len(frames) else 1
+        j = i + 1
+        while j + 1 < len(frames) and frames[j + 1] - frames[j] == step:
+            j += 1
+        j = min(j, len(frames) - 1)
+        low, high = int(frames[i]), int(frames[j])
+        parts.append(f"between(n,{low},{high})" + (f"*not(mod(n-{low},{step}))" if step > 1 and high > low else ""))
+        i = j + 1
+    return balanced_sum(parts)
+
+
+def balanced_sum(terms: list[str]) -> str:
+    """The terms added up in halves: ffmpeg refuses what is nested more than 100 deep, as a long sum is."""
+    if len(terms) == 1:
+        return terms[0]
+    half = len(terms) // 2
+    return f"({balanced_sum(terms[:half])}+{balanced_sum(terms[half:])})"
+
+
+def corner_expressions(crop: Crop) -> tuple[str, str]:
+    """x and y of ffmpeg's `crop`: numbers, or sums of steps over the output frame number for a moving window."""
+    texts = []
+    for axis in (0, 1):
+        path = crop.corners[:, axis]
+        steps = [f"{int(d)}*gte(n,{n})" for n, d in enumerate(np.diff(path), start=1) if d]
+        texts.append(balanced_sum([str(int(path[0])), *steps]))
+    return texts[0], texts[1]
+
+
+def verify(path: Path, frames: int, size: int, fps: Fraction) -> None:
+    """Decode a written clip back.
+
+    Raises:
+        RejectedError: `encode_failed`, with what differs.
+    """
+    found = describe(path)
+    wanted = {"frames": frames, "width": size, "height": size, "fps": fps, "even": True}
+    wrong = {name: (found[name], value) for name, value in wanted.items() if found[name] != value}
+    if wrong:
+        text = ", ".join(f"{name} is {got}, expected {value}" for name, (got, value) in wrong.items())
+        raise RejectedError("encode_failed", f"The written clip does not verify: {text}.")
+
+
+def describe(path: Path) -> dict[str, Any]:
+    """Frames, size, rate and evenness of a clip of our own, by decoding all of it.
+
+    Raises:
+        RejectedError: `encode_failed`, it does not decode.
+    """
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            decoded = [(frame.pts, frame.width, frame.height) for frame in container.decode(stream)]
+            tick = stream.time_base
+            rate = Fraction(stream.average_rate or 0)
+    except (av.FFmpegError, IndexError) as error:
+        raise RejectedError("encode_failed", f"{path.name} does not decode: {error}.") from error
+    pts = np.array([p for p, *_ in decoded])
+    sizes = {(w, h) for _, w, h in decoded}
+    width, height = sizes.pop() if len(sizes) == 1 else (0, 0)
+    even = bool(len(pts) > 1 and (np.abs(np.diff(pts) * float(tick or 0) - 1 / float(rate or 1)) < 1e-9).all())
+    return {"frames": len(decoded), "width": width, "height": height, "fps": rate, "even": even}

@@ -1,0 +1,172 @@
+"""What a worker does with clips: their samples are staged one by one, then packed into shards."""
+
+import hashlib
+import io
+import logging
+import os
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_catalog.base.errors import KilledError, RejectedError
+from data_catalog.base.files import canonical_json, publish, read_json, temp_name, write_bytes, write_json
+from data_catalog.base.paths import DataFolder
+from pipeline.analysis import source_pass as analyses
+from pipeline.analysis.cuts import shots
+from pipeline.analysis.source_pass import Analysis
+from pipeline.clips.align import to_crop
+from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at
+from pipeline.config import BuildConfig
+from pipeline.prepare_sources import clips_of, finite, keys
+from pipeline.shards.augment import draw, flipped, moved_crop, retimed
+from pipeline.shards.encode_clip import Take, encode_takes
+from pipeline.shards.tar import MEMBERS, Sample, write_shard
+from pipeline.video.ffmpeg import open_source
+from pipeline.video.probe import Probe
+
+logger = logging.getLogger(__name__)
+
+logger = logging.getLogger(__name__)
+
+
+def sample_keys(clip_id: str, sample_set: str, variants: int) -> list[str]:
+    """The keys of a clip's samples: v0, then its variants. No dot, as webdataset wants."""
+    return [f"{clip_id}-{sample_set[:6]}-v{variant}" for variant in range(variants + 1)]
+
+
+def encode_clips(
+    data: DataFolder, source_id: str, path: bytes, clip_ids: list[str], config: BuildConfig
+) -> Counter[str]:
+    """Stage the samples of some clips of one source; all wait for the next run where it cannot be opened any more."""
+    names = keys(config)
+    analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
+    wanted = {c for c in clip_ids if not _staged(data, c, config)}
+    done: Counter[str] = Counter()
+    if not wanted:
+        return done
+    try:
+        descriptor = open_source(path)
+    except RejectedError as error:
+        logger.warning("Source %s cannot be opened any more, its clips wait for the next run: %s", source_id, error)
+        return Counter(clips_unopened=len(wanted))
+    try:
+        analysis = analyses.load(data.analysis(source_id, names.analysis))
+        for clip in clips_of(data, source_id, analysed, config, wanted):
+            try:
+                done += _encode_clip(data, descriptor, clip, analysis, Probe(**analysed["probe"]), config)
+            except RejectedError as error:
+                failure = {"clip_id": clip.clip_id, "code": error.code, "detail": error.detail}
+                write_json(data.failure(clip.clip_id, names.sample_set), failure)
+                done["clips_failed"] += 1
+            except KilledError as error:
+                logger.warning("Clip %s: %s The next run tries again.", clip.clip_id, error)
+                done["clips_interrupted"] += 1
+    finally:
+        os.close(descriptor)
+    return done
+
+
+def _staged(data: DataFolder, clip_id: str, config: BuildConfig) -> bool:
+    sample_keys_ = sample_keys(clip_id, keys(config).sample_set, config.variants.count)
+    return all(data.staged(key, "json").is_file() for key in sample_keys_)
+
+
+def _encode_clip(
+    data: DataFolder, descriptor: int, clip: Clip, analysis: Analysis, found: Probe, config: BuildConfig
+) -> Counter[str]:
+    """Encode v0 and the variants in one run; each sample's json is published last."""
+    sample_set, size = keys(config).sample_set, config.crop.size
+    planned = []
+    for variant, key in enumerate(sample_keys(clip.clip_id, sample_set, config.variants.count)):
+        take, landmarks = plan_take(clip, analysis, found, variant, data.staged(key, "mp4"), config)
+        planned.append((variant, key, take, landmarks))
+    data.work.mkdir(parents=True, exist_ok=True)
+    temps = {key: temp_name(take.out) for _, key, take, _ in planned}
+    try:
+        takes = [Take(take.frames, take.crop, take.recipe, temps[key]) for _, key, take, _ in planned]
+        encode_takes(descriptor, found, analysis.pts, takes, clip.window.fps, size, config.encode, config.limits)
+        for variant, key, take, landmarks in planned:
+            publish(temps[key], take.out)
+            buffer = io.BytesIO()
+            np.save(buffer, landmarks.astype(np.float32), allow_pickle=False)
+            write_bytes(data.staged(key, "npy"), buffer.getvalue())
+            meta = {"sample_key": key, "variant": variant, "recipe": take.recipe.row(), "clip": finite(clip.row)}
+            meta |= {
+                "crop": take.crop.row(),
+                "fps": str(clip.window.fps),
+                "source_frames": [int(frame) for frame in take.frames],
+                "size": size,
+            }
+            write_bytes(data.staged(key, "json"), canonical_json(meta))
+    finally:
+        for temp in temps.values():
+            temp.unlink(missing_ok=True)
+    return Counter(
+        clips_encoded=1, samples_encoded=len(planned), frames_encoded=sum(len(t.frames) for *_, t, _ in planned)
+    )
+
+
+def plan_take(
+    clip: Clip, analysis: Analysis, found: Probe, variant: int, out: Path, config: BuildConfig
+) -> tuple[Take, np.ndarray]:
+    """(what is to be encoded, (frames, 33, 4) landmarks in clip pixels) of one variant.
+
+    A variant that its source cannot give (no frames for the tempo, no crop for the new frames) keeps the
+    clip's own frames or crop, and its recipe says so.
+    """
+    assert clip.crop is not None
+    recipe, frames, crop = draw(clip.clip_id, variant, config.variants), clip.window.frames, clip.crop
+    landmarks, known, shape = clip.landmarks, clip.known, (found.height, found.width)
+    if variant:
+        if crop.framing == "upper":  # there is no room to move, and heads would go first
+            recipe = replace(recipe, zoom=1.0, shift=(0.0, 0.0))
+        shot = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))[clip.window.shot]
+        moved = retimed(analysis.pts, frames, shot, recipe.tempo)
+        at = (landmarks, known)
+        if moved is not None:
+            dancer = dancer_of_shot(analysis, *shot, shape)
+            at = landmarks_at(dancer, analysis.pts[moved], config.clips.max_gap_s)
+        other = moved_crop(*at, shape, recipe, config.crop)
+        if moved is None or other is None:
+            recipe = replace(recipe, tempo=1.0)
+            crop = moved_crop(landmarks, known, shape, recipe, config.crop) or crop
+        else:
+            frames, (landmarks, known), crop = moved, at, other
+    placed = to_crop(landmarks, crop, config.crop.size)
+    return Take(frames, crop, recipe, out), flipped(placed, config.crop.size) if recipe.flip else placed
+
+
+def shard_name(clip_ids: list[str], sample_set: str) -> str:
+    """A shard's file name: what is in it decides, nothing else."""
+    return f"{sample_set[:6]}-{hashlib.sha256(' '.join(clip_ids).encode()).hexdigest()[:12]}.tar"
+
+
+def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> dict[str, Any] | None:
+    """Move the staged samples of some clips into one tar; clips that failed or wait are left out.
+
+    Returns the manifest, or None where no clip could be encoded.
+    """
+    sample_set = keys(config).sample_set
+    encoded = [c for c in clip_ids if _staged(data, c, config)]
+    samples = []
+    for clip_id in encoded:
+        for key in sample_keys(clip_id, sample_set, config.variants.count):
+            files = {kind: data.staged(key, kind) for kind in MEMBERS}
+            meta = read_json(files["json"])
+            row = {"clip_id": clip_id, "variant": meta["variant"], "recipe": meta["recipe"]}
+            samples.append(Sample(key, row, files))
+    if not samples:
+        return None
+    manifest = write_shard(data.shards / shard_name(encoded, sample_set), samples, sample_set)
+    unstage(data, manifest)
+    return manifest
+
+
+def unstage(data: DataFolder, manifest: dict[str, Any]) -> None:
+    """Remove the staged files of a finished shard's samples, the mark of completion first."""
+    for sample in manifest["samples"]:
+        for kind in ("json", "npy", "mp4"):
+            data.staged(sample["sample_key"], kind).unlink(missing_ok=True)

@@ -1,0 +1,71 @@
+"""Is a stored data set what its manifests say? Checksums, members, and every clip decoded."""
+
+import io
+import json
+import tempfile
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_catalog.base.errors import LongdanceError, RejectedError
+from data_catalog.base.files import read_json, sha256_file
+from pipeline.shards import encode_clip as encode
+from pipeline.shards.tar import MEMBERS, read_member
+
+
+def verify_shards(folder: Path, decode: bool) -> Iterator[tuple[str, list[str]]]:
+    """(shard, one sentence per problem) of every shard of a folder.
+
+    Raises:
+        LongdanceError: there is no shard folder.
+    """
+    if not folder.is_dir():
+        raise LongdanceError(f"{str(folder)!r} is not there: build a data set first.")
+    for path in sorted({*folder.glob("*.tar"), *(p.with_suffix(".tar") for p in folder.glob("*.json"))}):
+        yield path.name, list(_problems(path, decode))
+
+
+def _problems(path: Path, decode: bool) -> Iterator[str]:
+    if not path.is_file():
+        yield "the manifest names a shard that is not there."
+        return
+    if not path.with_suffix(".json").is_file():
+        yield "it has no manifest, so nothing in it is trusted."
+        return
+    try:
+        manifest = read_json(path.with_suffix(".json"))
+        said = [manifest[name] for name in ("shard", "bytes", "sha256", "plan_key", "samples")]
+    except (ValueError, KeyError, TypeError) as error:
+        yield f"its manifest is damaged ({type(error).__name__}: {error})."
+        return
+    if said[0] != path.name:
+        yield f"its manifest is that of {said[0]}."
+        return
+    if (size := path.stat().st_size) != manifest["bytes"]:
+        yield f"it has {size} bytes, its manifest says {manifest['bytes']}."
+        return
+    if (found := sha256_file(path)) != manifest["sha256"]:
+        yield f"its sha256 is {found[:12]}, its manifest says {manifest['sha256'][:12]}."
+    if decode:
+        for sample in manifest["samples"]:
+            try:
+                _check_sample(path, sample)
+            except (RejectedError, ValueError, KeyError, EOFError) as error:
+                yield f"{sample['sample_key']}: {error}"
+
+
+def _check_sample(shard: Path, sample: dict[str, Any]) -> None:
+    """Members parse, agree with each other, and the clip has the frames, size and rate that it should."""
+    members = {kind: read_member(shard, sample[f"{kind}_offset"], sample[f"{kind}_length"]) for kind in MEMBERS}
+    meta = json.loads(members["json"])
+    landmarks = np.load(io.BytesIO(members["npy"]), allow_pickle=False)
+    frames = meta["clip"]["frames"]
+    if meta["sample_key"] != sample["sample_key"] or landmarks.shape != (frames, 33, 4):
+        raise ValueError(f"its landmarks have shape {landmarks.shape}, expected {(frames, 33, 4)}.")
+    with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+        file.write(members["mp4"])
+        file.flush()
+        encode.verify(Path(file.name), frames, meta["size"], Fraction(meta["fps"]))

@@ -1,0 +1,1 @@
+"""A drawn dancer's body: proportions, limbs, face, clothes, and painting them."""

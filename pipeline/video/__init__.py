@@ -1,0 +1,1 @@
+"""The one door to ffmpeg: probing, filters, and writing video."""

@@ -1,0 +1,39 @@
+"""ffmpeg filters that bring any picture to upright, square-pixel, progressive 8-bit SDR."""
+
+import ffmpeg
+
+from pipeline.video.probe import Probe
+
+
+def upright(stream: ffmpeg.nodes.Stream, probe: Probe) -> ffmpeg.nodes.Stream:
+    """The picture as displayed, `probe.width` x `probe.height` (ffmpeg has already applied the rotation)."""
+    if probe.interlaced:
+        stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
+    if not probe.square:
+        stream = stream.filter("scale", probe.width, probe.height, flags="bicubic")
+    return stream
+
+
+def sized(stream: ffmpeg.nodes.Stream, probe: Probe, width: int, height: int, flags: str) -> ffmpeg.nodes.Stream:
+    """Scale to limited-range BT.709 yuv420p; HDR is tone-mapped after the scaling, where it is cheap.
+
+    The HDR chain is the one of ffmpeg's `tonemap` documentation (linear light, Hable's curve).
+    """
+    if not probe.hdr:
+        convert = {"out_range": "tv", "out_color_matrix": "bt709"} if probe.foreign_colour else {}
+        stream = stream.filter("scale", width, height, flags=flags, **convert)
+        if not convert:  # say what it is, or ffmpeg would convert it to what the output asks for
+            names = {"range": "tv", "colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709"}
+            stream = stream.filter("setparams", **names)
+        return stream.filter("setsar", 1).filter("format", "yuv420p")
+    stream = stream.filter("scale", width, height, flags=flags).filter("setsar", 1)
+    stream = stream.filter("zscale", transfer="linear", npl=100).filter("format", "gbrpf32le")
+    stream = stream.filter("zscale", primaries="bt709").filter("tonemap", "hable", desat=0)
+    stream = stream.filter("zscale", transfer="bt709", matrix="bt709", range="tv")
+    return stream.filter("format", "yuv420p")
+
+
+def proxy_shape(probe: Probe, longest: int) -> tuple[int, int]:
+    """(height, width) of the analysed picture: even, the longest side `longest` or the source's if smaller."""
+    scale = min(1.0, longest / max(probe.width, probe.height))
+    return max(2, round(probe.height * scale / 2) * 2), max(2, round(probe.width * scale / 2) * 2)

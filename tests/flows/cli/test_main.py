@@ -1,0 +1,129 @@
+"""The command line: a user's mistake is one sentence and exit code 2, before anything is started."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from flows.cli.main import main
+
+
+@pytest.mark.parametrize("kind", ["missing", "empty"])
+def test_a_raw_folder_that_is_missing_or_empty_is_one_sentence_and_exit_code_2(kind: str, tmp_path: Path) -> None:
+    raw, data = tmp_path / "raw", tmp_path / "data"
+    if kind == "empty":
+        raw.mkdir()
+    done = CliRunner().invoke(main, ["build", str(raw), "--data", str(data)])
+    assert done.exit_code == 2
+    assert done.stderr.startswith("longdance: ")
+    assert done.stderr.count("\n") == 1
+    assert not data.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--set", "crop.margins=1"], "crop.margins"),
+        (["--set", "crop.margin"], "NAME=VALUE"),
+        (["--fps", "0"], "0 frames per second"),
+        (["--fps", "fast"], "fast"),
+        (["--frames", "1"], "clips.frames"),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_one_sentence_and_exit_code_2(
+    arguments: list[str], words: str, tmp_path: Path
+) -> None:
+    done = CliRunner().invoke(main, ["build", str(tmp_path), "--data", str(tmp_path / "data"), *arguments])
+    assert done.exit_code == 2, done.output
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_dry_run_prints_the_config_and_makes_nothing(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    done = CliRunner().invoke(main, ["build", str(tmp_path), "--data", str(data), "--variants", "1", "--dry-run"])
+    assert done.exit_code == 0
+    assert '"count": 1' in " ".join(done.stdout.split())
+    assert not data.exists()
+
+
+def test_verify_of_no_data_set_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["verify", "--data", str(tmp_path)])
+    assert done.exit_code == 2
+    assert "build a data set first" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [(["encode=foo"], "encode.picture=96"), (["encode.picture=3", "encode.picture.x=3"], "is a value already")],
+)
+def test_a_setting_of_training_that_does_not_fit_is_one_sentence_and_exit_code_2(
+    settings: list[str], words: str, tmp_path: Path
+) -> None:
+    given = [part for text in settings for part in ("--set", text)]
+    command = [
+        sys.executable,
+        "-m",
+        "flows.cli",
+        "train",
+        "starter",
+        "--data",
+        str(tmp_path),
+        "--run",
+        "r",
+        *given,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert words in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+HELP = """
+import sys
+from click.testing import CliRunner
+from flows.cli.main import main
+
+def ask(command, path):
+    assert CliRunner().invoke(main, [*path, "--help"]).exit_code == 0, path
+    for name, inner in getattr(command, "commands", {}).items():
+        ask(inner, [*path, name])
+
+ask(main, [])
+print(*sys.modules)
+"""
+HEAVY = {
+    "torch",
+    "prefect",
+    "mediapipe",
+    "cv2",
+    "duckdb",
+    "numpy",
+    "pyarrow",
+    "pydantic",
+    "rich",
+    "starlette",
+    "uvicorn",
+}
+
+
+def test_no_help_of_any_command_imports_what_takes_long() -> None:
+    done = subprocess.run([sys.executable, "-c", HELP], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not HEAVY & set(done.stdout.split())
+
+
+def test_asking_the_catalog_needs_neither_prefect_nor_torch_nor_the_pipeline(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from flows.cli.main import main
+try:
+    main(["sql", "SELECT 1", "--data", {str(tmp_path)!r}])
+except SystemExit as end:
+    assert end.code == 2
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"torch", "prefect", "mediapipe", "cv2", "scipy", "pydantic"} & set(done.stdout.split())

@@ -1,0 +1,56 @@
+"""A program's code is every module of ours that it imports, in whatever room, and no other."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from model.runs.code_identity import code_changes, imported_modules
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    """A small tree: `model.train` reaches `pipeline.shards.tar` through two rooms, and never `model.drift`."""
+    files = {
+        "model/__init__.py": "",
+        "model/train.py": "def train():\n    from model.data.loader import load\n    import torch\n",
+        "model/data/__init__.py": "'''Data.'''\n",
+        "model/data/loader.py": "from data_catalog import rows\nif TYPE_CHECKING:\n    import model.drift\n",
+        "data_catalog/__init__.py": "",
+        "data_catalog/rows.py": "import pipeline.shards.tar as tar\n",
+        "pipeline/__init__.py": "",
+        "pipeline/shards/__init__.py": "",
+        "pipeline/shards/tar.py": "",
+        "model/drift.py": "# nobody's\n",
+    }
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return tmp_path
+
+
+def test_imports_are_followed_through_rooms_with_their_packages_and_no_further(house: Path) -> None:
+    assert set(imported_modules("model.train", house)) == {
+        "model", "model.train", "model.data", "model.data.loader",
+        "data_catalog", "data_catalog.rows", "pipeline", "pipeline.shards", "pipeline.shards.tar",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("entry", ["model.training.train", "model.rollout.generate", "model.scoring.score"])
+def test_nothing_that_a_program_loads_is_missing_from_its_code(entry: str) -> None:
+    ours = "{'model', 'pipeline', 'data_catalog', 'flows'}"
+    told = f"import {entry}, sys; print(*[name for name in sys.modules if name.split('.')[0] in {ours}])"
+    loaded = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    known = set(imported_modules(entry))
+    assert set(loaded.stdout.split()) <= known
+    assert not any(name.split(".")[0] == "flows" for name in known)
+
+
+def test_changed_code_is_told_by_its_modules() -> None:
+    assert code_changes({"a": "1", "b": "2"}, {"a": "1", "b": "2"}) == []
+    assert code_changes({"a": "1", "b": "2"}, {"a": "0", "c": "3"}) == ["the code of a, b, c is another one now"]
+    assert "begun by another code" in code_changes("f" * 64, {"a": "1"})[0]

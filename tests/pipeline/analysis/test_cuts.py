@@ -1,0 +1,63 @@
+"""Cuts are found at the exact frame, and nothing else is a cut."""
+
+import cv2
+import numpy as np
+import pytest
+
+from pipeline.analysis.cuts import CutFinder, shots
+from pipeline.config import AnalysisConfig
+
+HEIGHT, WIDTH = 120, 160
+
+
+def backdrop(seed: int) -> np.ndarray:
+    """A coloured, textured picture."""
+    rng = np.random.default_rng(seed)
+    return cv2.resize(rng.integers(0, 255, (6, 8, 3)).astype(np.uint8), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+
+
+def moving(seed: int, count: int, speed: int = 3, light: float = 1.0) -> list[np.ndarray]:
+    """A figure that dances before a backdrop while the camera pans a little."""
+    pictures = []
+    for t in range(count):
+        shift = np.array([[1, 0, -0.4 * t], [0, 1, 0]])
+        picture = cv2.warpAffine(backdrop(seed), shift, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
+        x = WIDTH // 2 + int(30 * np.sin(t * speed / 15))
+        cv2.ellipse(picture, (x, 70), (12, 40), 0, 0, 360, (40, 40, 220), -1)
+        pictures.append(np.clip(picture * light, 0, 255).astype(np.uint8))
+    return pictures
+
+
+def found(pictures: list[np.ndarray]) -> list[int]:
+    finder = CutFinder(AnalysisConfig())
+    for picture in pictures:
+        finder.add(cv2.cvtColor(picture, cv2.COLOR_BGR2YUV_I420))
+    return finder.cuts()
+
+
+@pytest.mark.parametrize("lengths", [[30, 30], [7, 40, 12, 25], [40, 3, 40], [20, 60]])
+def test_hard_cuts_are_found_at_the_frame_that_begins_the_shot(lengths: list[int]) -> None:
+    pictures = [picture for i, count in enumerate(lengths) for picture in moving(i, count)]
+    assert found(pictures) == np.cumsum(lengths)[:-1].tolist()
+
+
+def test_a_dance_without_a_cut_has_none() -> None:
+    assert found(moving(1, 120, speed=9)) == []
+
+
+def test_a_slow_change_of_light_is_no_cut() -> None:
+    pictures = [moving(2, 90)[t] * (0.6 + 0.4 * t / 90) for t in range(90)]
+    assert found([picture.astype(np.uint8) for picture in pictures]) == []
+
+
+def test_the_first_frame_and_still_pictures_are_no_cuts() -> None:
+    assert found([backdrop(1)] * 20) == []
+    assert found([backdrop(1)]) == []
+    assert found([]) == []
+
+
+def test_shots_are_the_ranges_between_cuts() -> None:
+    assert shots([], 10) == [(0, 10)]
+    assert shots([4, 7], 10) == [(0, 4), (4, 7), (7, 10)]
+    assert shots([10], 10) == [(0, 10)]
+    assert shots([], 0) == []

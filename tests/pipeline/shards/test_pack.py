@@ -1,0 +1,168 @@
+"""From clips to shards: what is stored is what the clip manifest says, and a second build gives the same bytes."""
+
+import io
+import json
+import shutil
+from collections import Counter
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from data_catalog.base.files import read_json
+from data_catalog.base.paths import DataFolder
+from flows.report.contact_sheet import write_contact_sheet
+from pipeline.analysis.pose import MAIN, PoseFinder
+from pipeline.prepare_sources import keys, prepare_sources
+from pipeline.shards.encode_clip import describe
+from pipeline.shards.pack import encode_clips, pack_shard, sample_keys, shard_name
+from pipeline.shards.tar import manifests, read_member
+from tests.conftest import SMALL, Built, build
+from tests.pipeline.videos import ffmpeg
+
+
+def clips_of(built: Built) -> list[dict[str, object]]:
+    return list(read_json(built.data.clips(built.source_id, keys(built.config).clip_set))["clips"])
+
+
+def landmarks_of(built: Built, sample: dict[str, int]) -> np.ndarray:
+    data = read_member(built.shard, sample["npy_offset"], sample["npy_length"])
+    return np.asarray(np.load(io.BytesIO(data), allow_pickle=False))
+
+
+def meta_of(built: Built, sample: dict[str, int]) -> dict[str, object]:
+    return dict(json.loads(read_member(built.shard, sample["json_offset"], sample["json_length"])))
+
+
+def samples_of(built: Built) -> list[dict[str, int]]:
+    return list(built.manifest["samples"])  # type: ignore[call-overload]
+
+
+def test_every_clip_has_its_variants_and_keys_hold_no_dot(built: Built) -> None:
+    clips = clips_of(built)
+    assert len(clips) == 2
+    wanted = [key for clip in clips for key in sample_keys(str(clip["clip_id"]), keys(SMALL).sample_set, 2)]
+    assert [sample["sample_key"] for sample in samples_of(built)] == wanted
+    assert not any("." in key for key in wanted)
+
+
+def test_every_stored_clip_decodes_to_its_frames_size_and_rate(built: Built, tmp_path: Path) -> None:
+    for sample in samples_of(built):
+        path = tmp_path / "clip.mp4"
+        path.write_bytes(read_member(built.shard, sample["mp4_offset"], sample["mp4_length"]))
+        assert describe(path) == {"frames": 25, "width": 128, "height": 128, "fps": Fraction(25), "even": True}
+        assert meta_of(built, sample)["fps"] == "25"
+
+
+def test_landmarks_lie_on_the_dancer_of_every_variant(built: Built, finder: PoseFinder) -> None:
+    """The pose found in the stored clip itself is where the stored landmarks say, left and right included."""
+    for sample in samples_of(built):
+        stored = landmarks_of(built, sample)
+        assert stored.shape == (25, 33, 4)
+        assert stored.dtype == np.float32
+        video = io.BytesIO(read_member(built.shard, sample["mp4_offset"], sample["mp4_length"]))
+        with av.open(video) as container:
+            pictures = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        off = []
+        for number in (4, 10, 16, 22):
+            people = finder.find(cv2.resize(pictures[number], (512, 512), interpolation=cv2.INTER_CUBIC))
+            assert len(people) == 1
+            off.append(np.linalg.norm(people[0, MAIN, :2] / 4 - stored[number][MAIN, :2], axis=1))
+        assert np.median(off) < 4, sample["sample_key"]
+
+
+def test_the_recipe_in_the_sample_is_the_one_in_the_manifest(built: Built) -> None:
+    flips = set()
+    for sample in samples_of(built):
+        meta = meta_of(built, sample)
+        assert meta["recipe"] == sample["recipe"]
+        assert meta["variant"] == sample["variant"]
+        assert len(meta["source_frames"]) == 25  # type: ignore[arg-type]
+        flips.add(sample["recipe"]["flip"])  # type: ignore[index]
+    assert False in flips
+
+
+def test_a_second_build_elsewhere_gives_the_same_bytes(
+    built: Built, dancer: Path, pose_model: Path, tmp_path: Path
+) -> None:
+    again = build(tmp_path / "again", dancer, SMALL, pose_model)
+    assert again.shard.name == built.shard.name
+    assert again.shard.read_bytes() == built.shard.read_bytes()
+    assert again.manifest == built.manifest
+
+
+def test_nothing_stays_staged_once_it_is_packed(built: Built) -> None:
+    assert [path for path in built.data.work.rglob("*") if path.is_file()] == []
+
+
+def test_staged_clips_are_not_encoded_again_and_an_interrupted_one_is(
+    built: Built, pose_model: Path, tmp_path: Path
+) -> None:
+    data = DataFolder(tmp_path / "data")
+    batch = [(built.source_id, built.source.path)]
+    prepare_sources(data, batch, SMALL, pose_model)
+    first, second = [str(clip["clip_id"]) for clip in clips_of(built)]
+    done = encode_clips(data, *batch[0], [first], SMALL)
+    assert done == Counter(clips_encoded=1, samples_encoded=3, frames_encoded=75)
+    assert encode_clips(data, *batch[0], [first], SMALL) == Counter()
+    data.staged(sample_keys(first, keys(SMALL).sample_set, 2)[2], "json").unlink()
+    done = encode_clips(data, *batch[0], [first, second], SMALL)
+    assert done["clips_encoded"] == 2
+    manifest = pack_shard(data, [first, second], SMALL)
+    assert manifest == built.manifest
+    assert (data.shards / built.shard.name).read_bytes() == built.shard.read_bytes()
+
+
+def test_a_source_that_is_gone_leaves_its_clips_to_the_next_run(built: Built, pose_model: Path, tmp_path: Path) -> None:
+    data, path = DataFolder(tmp_path / "data"), tmp_path / "video.mp4"
+    shutil.copy(built.source.path.decode(), path)
+    prepare_sources(data, [(built.source_id, bytes(path))], SMALL, pose_model)
+    path.unlink()
+    ids = [str(clip["clip_id"]) for clip in clips_of(built)]
+    assert encode_clips(data, built.source_id, bytes(path), ids, SMALL) == Counter(clips_unopened=2)
+    assert pack_shard(data, ids, SMALL) is None
+    assert not data.failure(ids[0], keys(SMALL).sample_set).exists()
+
+
+def test_a_clip_that_does_not_encode_is_recorded_and_left_out(built: Built, pose_model: Path, tmp_path: Path) -> None:
+    """The file has become shorter since it was analysed: the second clip's frames are gone."""
+    data, path = DataFolder(tmp_path / "data"), tmp_path / "video.mkv"
+    ffmpeg("-i", built.source.path.decode(), "-c", "copy", str(path))
+    prepare_sources(data, [("s", bytes(path))], SMALL, pose_model)
+    names = keys(SMALL)
+    ids = [clip["clip_id"] for clip in read_json(data.clips("s", names.clip_set))["clips"]]
+    ffmpeg("-i", built.source.path.decode(), "-c", "copy", "-frames:v", "38", str(path))
+    done = encode_clips(data, "s", bytes(path), ids, SMALL)
+    assert (done["clips_encoded"], done["clips_failed"]) == (1, 1)
+    failure = read_json(data.failure(ids[1], names.sample_set))
+    assert failure["code"] in ("encode_failed", "damaged")
+    manifest = pack_shard(data, ids, SMALL)
+    assert manifest is not None
+    assert {sample["clip_id"] for sample in manifest["samples"]} == {ids[0]}
+    assert [path for path in data.work.rglob("*") if path.is_file()] == []
+
+
+def test_a_shards_name_says_what_is_in_it() -> None:
+    assert shard_name(["a", "b"], "0123456789") == shard_name(["a", "b"], "0123456789")
+    assert len({shard_name(ids, key) for ids in (["a"], ["a", "b"]) for key in ("0" * 16, "1" * 16)}) == 4
+
+
+def test_the_contact_sheet_shows_every_clip_once_and_is_drawn_once(built: Built, tmp_path: Path) -> None:
+    out = tmp_path / "sheet.jpg"
+    found = list(manifests(built.data.shards))
+    assert write_contact_sheet(out, built.data.shards, found, keys(SMALL).sample_set) == 2
+    picture = cv2.imread(str(out))
+    assert picture.shape == (160, 1600, 3)
+    assert picture[:, :320].std() > 10
+    assert picture[:, 320:].max() < 20
+    assert write_contact_sheet(out, built.data.shards, found, keys(SMALL).sample_set) == 0
+    assert write_contact_sheet(tmp_path / "none.jpg", built.data.shards, found, "another plan") == 0
+    assert not (tmp_path / "none.jpg").exists()
+
+
+@pytest.mark.parametrize("variants", [0, 1])
+def test_fewer_variants_are_the_first_ones(variants: int) -> None:
+    assert sample_keys("c", "abcdefgh", variants) == ["c-abcdef-v0", "c-abcdef-v1"][: variants + 1]

@@ -1,0 +1,106 @@
+"""Tars: the same bytes every time, readable by plain webdataset and by offset."""
+
+import json
+import tarfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import webdataset
+
+from data_catalog.base.files import read_json, sha256_file
+from pipeline.shards.tar import MEMBERS, Sample, manifest_path, manifests, read_member, write_shard
+from pipeline.shards.verify import verify_shards
+
+CONTENT = {"mp4": b"video" * 1000, "json": b'{"a":1}', "npy": b"\x93NUMPY" + bytes(513)}
+
+
+def samples(folder: Path, count: int = 3) -> list[Sample]:
+    """Samples whose members are files of odd lengths."""
+    folder.mkdir(exist_ok=True)
+    made = []
+    for i in range(count):
+        files = {kind: folder / f"{i}.{kind}" for kind in MEMBERS}
+        for kind, path in files.items():
+            path.write_bytes(CONTENT[kind] + bytes([i]) * i)
+        made.append(Sample(f"clip{i}-v0", {"clip_id": f"clip{i}", "variant": 0, "recipe": {}}, files))
+    return made
+
+
+@pytest.fixture
+def shard(tmp_path: Path) -> Path:
+    """A shard of three samples with its manifest."""
+    path = tmp_path / "shards" / "s.tar"
+    write_shard(path, samples(tmp_path / "files"), "plan")
+    return path
+
+
+def test_the_same_samples_give_the_same_bytes_whenever_they_are_written(tmp_path: Path, shard: Path) -> None:
+    again = tmp_path / "again" / "s.tar"
+    write_shard(again, samples(tmp_path / "other files"), "plan")
+    assert again.read_bytes() == shard.read_bytes()
+    assert manifest_path(again).read_bytes() == manifest_path(shard).read_bytes()
+
+
+def test_the_manifests_offsets_read_each_member_back(shard: Path) -> None:
+    manifest = read_json(manifest_path(shard))
+    assert [sample["sample_key"] for sample in manifest["samples"]] == ["clip0-v0", "clip1-v0", "clip2-v0"]
+    for i, sample in enumerate(manifest["samples"]):
+        for kind in MEMBERS:
+            data = read_member(shard, sample[f"{kind}_offset"], sample[f"{kind}_length"])
+            assert data == CONTENT[kind] + bytes([i]) * i
+
+
+def test_the_manifest_states_size_and_checksum(shard: Path) -> None:
+    manifest = read_json(manifest_path(shard))
+    assert manifest["bytes"] == shard.stat().st_size
+    assert manifest["sha256"] == sha256_file(shard)
+    assert (manifest["shard"], manifest["plan_key"]) == ("s.tar", "plan")
+    assert [sample["bytes"] for sample in manifest["samples"]] == [
+        sum(len(data) + i for data in CONTENT.values()) for i in range(3)
+    ]
+
+
+def test_plain_webdataset_reads_the_same_samples(shard: Path) -> None:
+    found: list[dict[str, Any]] = list(webdataset.WebDataset(str(shard), shardshuffle=False))
+    assert [sample["__key__"] for sample in found] == ["clip0-v0", "clip1-v0", "clip2-v0"]
+    for i, sample in enumerate(found):
+        assert {kind: sample[kind] for kind in MEMBERS} == {k: v + bytes([i]) * i for k, v in CONTENT.items()}
+
+
+def test_tar_members_carry_no_time_and_no_owner(shard: Path) -> None:
+    with tarfile.open(shard) as tar:
+        assert {(m.mtime, m.uid, m.gid, m.uname, m.gname) for m in tar} == {(0, 0, 0, "", "")}
+
+
+def test_a_shard_that_cannot_be_finished_is_not_there(tmp_path: Path) -> None:
+    made = samples(tmp_path / "files")
+    made[2].files["npy"].unlink()
+    with pytest.raises(FileNotFoundError):
+        write_shard(tmp_path / "shards" / "s.tar", made, "plan")
+    assert list((tmp_path / "shards").iterdir()) == []
+
+
+def test_a_member_beyond_the_end_of_a_shard_is_an_error_and_no_short_read(shard: Path) -> None:
+    with pytest.raises(EOFError, match="ends 10 bytes before"):
+        read_member(shard, shard.stat().st_size - 10, 20)
+
+
+def test_only_manifests_with_a_tar_count(shard: Path) -> None:
+    (shard.parent / "gone.json").write_text(json.dumps({"shard": "gone.tar"}))
+    assert [manifest["shard"] for manifest in manifests(shard.parent)] == ["s.tar"]
+    assert list(manifests(shard.parent / "nowhere")) == []
+
+
+@pytest.mark.parametrize("damage", ["cut tar", "{}", "[]", "no json", "another shard's"])
+def test_a_shard_that_is_damaged_to_the_eye_counts_as_not_there(shard: Path, damage: str) -> None:
+    assert [manifest["shard"] for manifest in manifests(shard.parent)] == ["s.tar"]
+    if damage == "cut tar":
+        shard.write_bytes(shard.read_bytes()[:-512])
+    elif damage == "another shard's":
+        manifest_path(shard).write_text(json.dumps({**read_json(manifest_path(shard)), "shard": "t.tar"}))
+    else:
+        manifest_path(shard).write_text(damage)
+    assert not list(manifests(shard.parent))
+    [(name, problems)] = verify_shards(shard.parent, decode=False)
+    assert (name, len(problems)) == ("s.tar", 1)
