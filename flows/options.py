@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from data_catalog.base.errors import LongdanceError
+from data_catalog.base.settings import explain_settings
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,9 +31,7 @@ def resolve(model: type[Model], file: Path | None, flags: Mapping[str, Any], set
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise LongdanceError(f"{where} is {first['input']!r}: {first['msg'].lower()}.") from error
+        raise LongdanceError(explain_settings(error, model)) from error
 
 
 def overrides(settings: Iterable[str]) -> dict[str, Any]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
-from data_catalog.base.files import sha256_json
+from data_catalog.base.settings import Settings, explain_settings
 from model.errors import ConfigError
 
-Stage = Literal["starter", "extrapolation", "interpolation", "any"]
+StageName = Literal["starter", "extrapolation", "interpolation", "any"]
 Preset = Literal["tiny", "sd15"]
 NetworkValue = Annotated[tuple[int, ...] | int | float | str | None, Field(union_mode="left_to_right")]
 """Text that is a number becomes one, so that a command line and a flow's parameter mean the same."""
@@ -19,16 +19,7 @@ NetworkValue = Annotated[tuple[int, ...] | int | float | str | None, Field(union
 Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @property
-    def hash(self) -> str:
-        """Hex sha256 of every field's value."""
-        return sha256_json(self.model_dump(mode="json"))
-
-
-class EncodeConfig(_Frozen):
+class EncodeConfig(Settings):
     """How frames and prompts become what the network sees."""
 
     codec: str = "embedded"
@@ -69,10 +60,10 @@ class EncodeConfig(_Frozen):
         return (Path(self.codec) / "codec.json").is_file()
 
 
-class TrainConfig(_Frozen):
+class TrainConfig(Settings):
     """One training of one stage. Immutable once the run has begun."""
 
-    stage: Stage
+    stage: StageName
     preset: Preset = "tiny"
     network: dict[str, NetworkValue] = Field(default_factory=dict)
     """Overrides of the preset's fields in `model.network.unet.UNetPreset`; for `init` from scratch."""
@@ -197,11 +188,6 @@ def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConf
     return _validated(TrainConfig, {**merged, "stage": stage, "preset": preset})
 
 
-def encode_config(preset: str = "tiny", **settings: Any) -> EncodeConfig:
-    """The preset's encoding with `settings` over it. Raises ConfigError."""
-    return train_config("starter", preset, encode=settings).encode
-
-
 def parse_config(raw: dict[str, Any]) -> TrainConfig:
     """A config as `run.json` holds it. Raises ConfigError."""
     return _validated(TrainConfig, raw)
@@ -211,17 +197,4 @@ def _validated(kind: type[TrainConfig], raw: dict[str, Any]) -> TrainConfig:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(explained(error)) from error
-
-
-def explained(error: ValidationError, prefix: str = "") -> str:
-    """A sentence for each setting that is wrong; `prefix` stands before its name."""
-    return " ".join(_sentence(item, prefix) for item in error.errors())
-
-
-def _sentence(item: Any, prefix: str) -> str:
-    name = (prefix + ".".join(str(part) for part in item["loc"])).rstrip(".") or "config"
-    if item["type"] == "extra_forbidden":
-        return f"Unknown setting {name!r}: remove it or mend its spelling."
-    given = "" if isinstance(item["input"], dict) else f" is {item['input']!r}"
-    return f"Setting {name!r}{given}: {item['msg'].removeprefix('Value error, ')}."
+        raise ConfigError(explain_settings(error, kind)) from error

@@ -1,22 +1,11 @@
 """Every default of the build, once: the command line, the flows and the README read them from here."""
 
-import hashlib
-import json
 from fractions import Fraction
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, Field
 
-
-class Config(BaseModel):
-    """Immutable, strict (an unknown name is an error) and hashable by content."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def key(self, *more: object) -> str:
-        """16 hex digits that name this config together with `more` (ids, code versions)."""
-        text = json.dumps([self.model_dump(mode="json"), *more], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+from data_catalog.base.settings import Settings
 
 
 def _rate(text: str | None) -> str | None:
@@ -35,7 +24,7 @@ X264Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "me
 Rate = Annotated[str | None, AfterValidator(_rate)]
 
 
-class LimitsConfig(Config):
+class LimitsConfig(Settings):
     """What one ffmpeg child may take."""
 
     memory_mb: int = Field(3072, ge=256, description="address space of one ffmpeg process, MiB")
@@ -44,7 +33,7 @@ class LimitsConfig(Config):
     threads: int = Field(1, ge=1, description="decoding and encoding threads of one worker")
 
 
-class AnalysisConfig(Config):
+class AnalysisConfig(Settings):
     """The one cheap pass over a source. A change here detects everything again."""
 
     proxy_px: int = Field(512, ge=128, le=2048, description="longest side of the analysed picture")
@@ -57,7 +46,7 @@ class AnalysisConfig(Config):
     cut_hard: float = Field(40.0, gt=0, description="content change that is a cut whatever its neighbours")
 
 
-class ClipConfig(Config):
+class ClipConfig(Settings):
     """How a shot is tiled. A change here needs no detection."""
 
     frames: int = Field(181, ge=2, le=2000, description="frames of a clip")
@@ -68,7 +57,7 @@ class ClipConfig(Config):
     max_gap_s: float = Field(1.0, gt=0, description="longest gap of pose that is interpolated")
 
 
-class CropConfig(Config):
+class CropConfig(Settings):
     """Where the dancer sits in the picture. A change here encodes again, and detects nothing."""
 
     mode: Literal["static", "follow"] = Field("static", description="one crop per clip, or a moving window")
@@ -82,7 +71,7 @@ class CropConfig(Config):
     follow_speed: float = Field(0.01, gt=0, description="`follow`: fastest window, shares of the crop a frame")
 
 
-class VariantConfig(Config):
+class VariantConfig(Settings):
     """Seeded augmentation; 0, 1 or 2 variants beside the clip as it is."""
 
     count: int = Field(2, ge=0, le=2, description="augmented variants of a clip")
@@ -95,7 +84,7 @@ class VariantConfig(Config):
     colour: float = Field(0.1, ge=0, lt=0.5, description="largest change of brightness, contrast, saturation")
 
 
-class EncodeConfig(Config):
+class VideoConfig(Settings):
     """The stored H.264."""
 
     crf: int = Field(20, ge=0, le=40, description="x264 quality")
@@ -104,14 +93,14 @@ class EncodeConfig(Config):
     max_kbit: int = Field(12000, ge=100, description="rate cap, so that a shard's size is bounded")
 
 
-class ShardConfig(Config):
+class ShardConfig(Settings):
     """Webdataset tars."""
 
     samples: int = Field(126, ge=1, description="samples in a shard at most (a clip's variants stay together)")
     keep_bad: bool = Field(False, description="store the clips whose verdict is bad, too")
 
 
-class ThresholdsConfig(Config):
+class ThresholdsConfig(Settings):
     """The verdict: SQL over scores. A change here decodes nothing."""
 
     cam_translation: float = Field(2.0, description="camera translation, pixels a frame at 512")
@@ -160,14 +149,16 @@ class ThresholdsConfig(Config):
         ]
 
 
-class BuildConfig(Config):
+class BuildConfig(Settings):
     """Everything that `longdance build` can be told."""
+
+    renamed: ClassVar[dict[str, str]] = {"encode": "video"}
 
     workers: int = Field(0, ge=0, description="worker processes (0: one per core)")
     clips: ClipConfig = ClipConfig()
     crop: CropConfig = CropConfig()
     variants: VariantConfig = VariantConfig()
-    encode: EncodeConfig = EncodeConfig()
+    video: VideoConfig = VideoConfig()
     shards: ShardConfig = ShardConfig()
     thresholds: ThresholdsConfig = ThresholdsConfig()
     analysis: AnalysisConfig = AnalysisConfig()

@@ -145,12 +145,12 @@ def experiment_of_prune(
 def versions(data: Path, form: str) -> None:
     """The data set's versions: named sets of samples, what made them, how many samples."""
     from data_catalog.queries import format_rows, run_query
-    from flows.catalog import manifests as registry
+    from flows.catalog import manifests
 
     found = """SELECT version, parent, samples, policy ->> '$.config.score' AS score,
         CAST(policy ->> '$.config.fraction' AS DOUBLE) AS fraction, left(hash, 12) AS hash, created
         FROM versions ORDER BY created, version"""
-    columns, rows = run_query(registry.data_folder(data).catalog, found)
+    columns, rows = run_query(manifests.data_folder(data).catalog, found)
     click.echo(format_rows(columns, rows, form), nl=False)
 
 
@@ -162,10 +162,10 @@ def versions(data: Path, form: str) -> None:
 def diff(first: str, second: str, data: Path, form: str) -> None:
     """What version SECOND changes over FIRST, motion lost, and a picture of the clips that go."""
     from data_catalog.queries import format_rows
-    from flows.catalog import manifests as registry
+    from flows.catalog import manifests
     from flows.report.version_diff import diff as compare
 
-    rows, sheet, lost = compare(registry.data_folder(data).root, first, second)
+    rows, sheet, lost = compare(manifests.data_folder(data).root, first, second)
     names = list(rows[0]) if rows else ["what", "samples"]
     click.echo(format_rows(names, [tuple(row.values()) for row in rows], form), nl=False)
     if form == "table":

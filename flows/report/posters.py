@@ -26,10 +26,10 @@ from data_catalog.base.errors import KilledError, RejectedError
 from data_catalog.base.files import atomic, read_json
 from data_catalog.base.paths import DataFolder
 from flows.report.overlay import draw_pose
-from pipeline.analysis import source_pass as analyses
+from pipeline.analysis import source_pass
 from pipeline.clips.make_clips import Clip
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import clips_of, keys
+from pipeline.prepare_sources import build_keys, clips_of
 from pipeline.shards.encode_clip import corner_expressions, selection
 from pipeline.shards.tar import read_member
 from pipeline.video.ffmpeg import decode, open_source, source_input
@@ -83,7 +83,7 @@ def draw_pictures(
     for clip in wanted:
         lacking = missing(out, clip.clip_id, kinds) - {"frames"}
         if clip.stored and lacking:
-            with _survive(done, clip.clip_id):
+            with _log_and_count(done, clip.clip_id):
                 if lacking == {"posters"}:
                     poster = _stored_poster(data.shards, *clip.stored)
                     _write_jpeg(picture_path(out, "posters", clip.clip_id), _bgr(poster))
@@ -92,13 +92,13 @@ def draw_pictures(
                 done.update(lacking)
     rest = {c.clip_id: missing(out, c.clip_id, set(kinds) & {"frames"} if c.stored else kinds) for c in wanted}
     if path is not None and any(rest.values()):
-        with _survive(done, source_id):
+        with _log_and_count(done, source_id):
             _draw_from_source(data, out, source_id, path, {k: v for k, v in rest.items() if v}, config, done)
     return done
 
 
 @contextmanager
-def _survive(done: Counter[str], what: str) -> Iterator[None]:
+def _log_and_count(done: Counter[str], what: str) -> Iterator[None]:
     try:
         yield
     except (RejectedError, KilledError, av.error.FFmpegError, EOFError, FileNotFoundError) as error:
@@ -110,15 +110,15 @@ def _draw_from_source(
     data: DataFolder, out: Path, source_id: str, path: bytes, wanted: Mapping[str, set[str]], config: BuildConfig,
     done: Counter[str],
 ) -> None:  # fmt: skip
-    names = keys(config)
+    names = build_keys(config)
     analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
-    pts, found = analyses.load(data.analysis(source_id, names.analysis)).pts, Probe(**analysed["probe"])
+    pts, found = source_pass.load(data.analysis(source_id, names.analysis)).pts, Probe(**analysed["probe"])
     with ExitStack() as stack:
         descriptor = open_source(path)
         stack.callback(os.close, descriptor)
         for clip in clips_of(data, source_id, analysed, config, set(wanted)):
             kinds = wanted[clip.clip_id]
-            with _survive(done, clip.clip_id):
+            with _log_and_count(done, clip.clip_id):
                 if "frames" in kinds:
                     _write_frame(picture_path(out, "frames", clip.clip_id), clip, descriptor, found, pts, config)
                     done["frames"] += 1

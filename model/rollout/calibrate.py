@@ -37,7 +37,7 @@ LEVELS = (0.0, 0.05, 0.1, 0.2, 0.33, 0.5, 0.7)
 GUIDANCE = (1.0, 1.5, 2.0, 3.0)
 LOOPS = 6
 """Extrapolation calls in series."""
-NEAR = 1.01
+NEAR_BEST = 1.01
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ _CHAINS: dict[str, Callable[[int], Chain]] = {
 
 
 @dataclass(frozen=True)
-class Bench:
+class CalibrationSetup:
     """What trials run on: a network, its codec, and clips' latents (F, C, H, W)."""
 
     network: Network
@@ -117,7 +117,9 @@ class Bench:
     device: torch.device
 
 
-def run_chain(bench: Bench, chain: Chain, clip_FCHW: Tensor, level: float, guidance: float, number: int) -> Tensor:
+def run_chain(
+    bench: CalibrationSetup, chain: Chain, clip_FCHW: Tensor, level: float, guidance: float, number: int
+) -> Tensor:
     """The latents of the chain's judged frames, as the network makes them from the given ones."""
     latents = {frame: clip_FCHW[frame] for frame in chain.given}
     generated: set[int] = set()
@@ -135,7 +137,7 @@ def run_chain(bench: Bench, chain: Chain, clip_FCHW: Tensor, level: float, guida
     return torch.stack([latents[frame] for frame in chain.judged])
 
 
-def try_setting(bench: Bench, chain: Chain, level: float, guidance: float) -> Trial:
+def try_setting(bench: CalibrationSetup, chain: Chain, level: float, guidance: float) -> Trial:
     """One setting on every clip."""
     squares, moved, real_moved = [], 0.0, 0.0
     for number, clip_FCHW in enumerate(bench.clips):
@@ -150,7 +152,7 @@ def try_setting(bench: Bench, chain: Chain, level: float, guidance: float) -> Tr
 def best_of(trials: Sequence[Trial]) -> Trial:
     """The least error; of those within 1 % of it, the one whose motion is nearest to the real one."""
     least = min(trial.error for trial in trials)
-    near = [trial for trial in trials if trial.error <= NEAR * least]
+    near = [trial for trial in trials if trial.error <= NEAR_BEST * least]
     return min(near, key=lambda trial: (abs(trial.motion - 1), trial.error))
 
 
@@ -197,7 +199,7 @@ def calibrate(
 
 
 def _trials(
-    bench: Bench, chain: Chain, levels: Sequence[float], scales: Sequence[float], stage: str,
+    bench: CalibrationSetup, chain: Chain, levels: Sequence[float], scales: Sequence[float], stage: str,
     say: Callable[[str, Trial], None],
 ) -> Iterator[Trial]:  # fmt: skip
     for level in levels:
@@ -207,7 +209,7 @@ def _trials(
             yield trial
 
 
-def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[Bench, list[str], bool]:
+def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[CalibrationSetup, list[str], bool]:
     split = load_data(data, run.encode, run.config.holdout)
     if split.codec != run.codec:
         raise DataError(f"The data set {data} has latents of another codec than run {run.path} was trained on.")
@@ -223,7 +225,7 @@ def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[
     table = TextTable(split.latents, run.encode, split.prompts, network.unet.config.cross_attention_dim)
     prompt = table(index.samples[chosen[0]].prompt)[None].to(device)
     codec = load_codec(run.path / "codec", str(device))
-    bench = Bench(network, prediction, codec, TextPair(prompt, prompt), latents, sampling, device)
+    bench = CalibrationSetup(network, prediction, codec, TextPair(prompt, prompt), latents, sampling, device)
     return bench, [index.samples[place].key for place in chosen], index is split.holdout
 
 

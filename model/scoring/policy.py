@@ -6,15 +6,15 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
-from model.config import _Frozen
+from data_catalog.base.settings import Settings, explain_settings
 from model.errors import PolicyError
 
-Worth = Literal["unlearnable", "rho", "high_loss", "learnt", "random", "flags"]
+ScoreName = Literal["unlearnable", "rho", "high_loss", "learnt", "random", "flags"]
 Stratum = Literal["motion", "source"]
-MOST_LOSSES = 4096
+MAX_LOSSES = 4096
 
 
-class BankConfig(_Frozen):
+class BankConfig(Settings):
     """The fixed (timestep, noise) pairs under which every sample is judged. Its hash names the bank."""
 
     seed: int = Field(0, ge=0)
@@ -25,11 +25,11 @@ class BankConfig(_Frozen):
     plan: str = "origin"
 
 
-class ScoreConfig(_Frozen):
+class ScoreConfig(Settings):
     """How a run's losses are measured."""
 
     bank: BankConfig = BankConfig()
-    k: int = Field(8, ge=2, le=MOST_LOSSES, multiple_of=2)
+    k: int = Field(8, ge=2, le=MAX_LOSSES, multiple_of=2)
     """Losses per sample: antithetic pairs, so an even number."""
     batch: int = Field(8, ge=1)
     """Windows of one sample in a forward pass at most. Samples never share one."""
@@ -40,14 +40,14 @@ class ScoreConfig(_Frozen):
     """More losses for samples near the cut, until the score is reliable there."""
     reliability: float = Field(0.9, gt=0, lt=1)
     """Where the adaptive rounds stop."""
-    most_k: int = Field(64, ge=2, le=MOST_LOSSES, multiple_of=2)
+    most_k: int = Field(64, ge=2, le=MAX_LOSSES, multiple_of=2)
     """Losses of a sample that is near the cut, at most."""
 
 
-class Policy(_Frozen):
+class Policy(Settings):
     """Which samples go. Its readable form is the SQL of `model.scoring.selection.policy_sql`."""
 
-    score: Worth = "random"
+    score: ScoreName = "random"
     """`unlearnable`: hard for a model that never saw it, and no easier for one that did. `rho`: not worth learning.
     `high_loss`: the origin's rule. `learnt`: already easy. `random`: the control. `flags`: the SQL verdicts."""
     fraction: float = Field(0.1, gt=0, lt=1)
@@ -99,6 +99,4 @@ def _checked(kind: Any, settings: dict[str, Any]) -> Any:
     try:
         return kind.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise PolicyError(f"Setting {name!r} is {first['input']!r}: {first['msg'].lower()}.") from error
+        raise PolicyError(explain_settings(error, kind)) from error

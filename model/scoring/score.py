@@ -22,7 +22,8 @@ from accelerate import Accelerator  # type: ignore[import-untyped]
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import exclusive, read_json, remove_temps
-from model.config import TrainConfig, _Frozen, parse_config
+from data_catalog.base.settings import Settings
+from model.config import TrainConfig, parse_config
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
 from model.data.latents import verify_latents
 from model.data.text import TextTable
@@ -39,11 +40,11 @@ from model.scoring.policy import ScoreConfig
 from model.training.memory import cap_memory
 from model.training.train import resolve_device
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with (samples done, samples of this process)."""
 
 
-class ScoreJob(_Frozen):
+class ScoreJob(Settings):
     """What is to be scored."""
 
     data: Path
@@ -211,7 +212,7 @@ class Scorer:
         )
 
 
-def score(job: ScoreJob, progress: Progress | None = None, rank: int = 0, processes: int = 1) -> list[Path]:
+def score(job: ScoreJob, progress: OnProgress | None = None, rank: int = 0, processes: int = 1) -> list[Path]:
     """Score what is not scored yet; this process does every `processes`-th shard. Returns the paths of what it wrote.
 
     Raises ModelError's kinds: no such run, no checkpoint, latents of another codec, an absent GPU.
@@ -236,7 +237,7 @@ def score(job: ScoreJob, progress: Progress | None = None, rank: int = 0, proces
 
 
 @contextmanager
-def _alone(data: Path) -> Iterator[None]:
+def _ledger_lock(data: Path) -> Iterator[None]:
     """Hold the ledger, and clear what a killed process left in it."""
     busy = f"Another process is scoring on {data}: wait until it has ended."
     with exclusive(data / "ledger" / ".lock", busy):
@@ -244,7 +245,7 @@ def _alone(data: Path) -> Iterator[None]:
         yield
 
 
-def _printer(accelerator: Accelerator, job: ScoreJob) -> Progress:
+def _printer(accelerator: Accelerator, job: ScoreJob) -> OnProgress:
     def show(done: int, total: int) -> None:
         if accelerator.is_main_process:
             print(json.dumps({"kind": "scored", "run": job.run.name, "done": done, "total": total}), flush=True)
@@ -259,7 +260,7 @@ def main(path: Path) -> None:
     try:
         jobs = [ScoreJob.model_validate(job) for job in read_json(path)]
         accelerator = Accelerator(cpu=resolve_device(jobs[0].config.device) == "cpu")
-        with _alone(jobs[0].data) if accelerator.is_main_process else nullcontext():
+        with _ledger_lock(jobs[0].data) if accelerator.is_main_process else nullcontext():
             accelerator.wait_for_everyone()
             for job in jobs:
                 score(job, _printer(accelerator, job), accelerator.process_index, accelerator.num_processes)

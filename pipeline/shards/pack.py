@@ -14,16 +14,16 @@ import numpy as np
 from data_catalog.base.errors import KilledError, RejectedError
 from data_catalog.base.files import canonical_json, publish, read_json, temp_name, write_bytes, write_json
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import source_pass as analyses
+from pipeline.analysis import source_pass
 from pipeline.analysis.cuts import shots
 from pipeline.analysis.source_pass import Analysis
 from pipeline.clips.align import to_crop
 from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import clips_of, finite, keys
+from pipeline.prepare_sources import build_keys, clips_of, finite
 from pipeline.shards.augment import draw, flipped, moved_crop, retimed
-from pipeline.shards.encode_clip import Take, encode_takes
-from pipeline.shards.tar import MEMBERS, Sample, write_shard
+from pipeline.shards.encode_clip import VariantJob, encode_variants
+from pipeline.shards.tar import MEMBERS, ShardSample, write_shard
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import Probe
 
@@ -41,7 +41,7 @@ def encode_clips(
     data: DataFolder, source_id: str, path: bytes, clip_ids: list[str], config: BuildConfig
 ) -> Counter[str]:
     """Stage the samples of some clips of one source; all wait for the next run where it cannot be opened any more."""
-    names = keys(config)
+    names = build_keys(config)
     analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
     wanted = {c for c in clip_ids if not _staged(data, c, config)}
     done: Counter[str] = Counter()
@@ -53,7 +53,7 @@ def encode_clips(
         logger.warning("Source %s cannot be opened any more, its clips wait for the next run: %s", source_id, error)
         return Counter(clips_unopened=len(wanted))
     try:
-        analysis = analyses.load(data.analysis(source_id, names.analysis))
+        analysis = source_pass.load(data.analysis(source_id, names.analysis))
         for clip in clips_of(data, source_id, analysed, config, wanted):
             try:
                 done += _encode_clip(data, descriptor, clip, analysis, Probe(**analysed["probe"]), config)
@@ -70,7 +70,7 @@ def encode_clips(
 
 
 def _staged(data: DataFolder, clip_id: str, config: BuildConfig) -> bool:
-    sample_keys_ = sample_keys(clip_id, keys(config).sample_set, config.variants.count)
+    sample_keys_ = sample_keys(clip_id, build_keys(config).sample_set, config.variants.count)
     return all(data.staged(key, "json").is_file() for key in sample_keys_)
 
 
@@ -78,16 +78,16 @@ def _encode_clip(
     data: DataFolder, descriptor: int, clip: Clip, analysis: Analysis, found: Probe, config: BuildConfig
 ) -> Counter[str]:
     """Encode v0 and the variants in one run; each sample's json is published last."""
-    sample_set, size = keys(config).sample_set, config.crop.size
+    sample_set, size = build_keys(config).sample_set, config.crop.size
     planned = []
     for variant, key in enumerate(sample_keys(clip.clip_id, sample_set, config.variants.count)):
-        take, landmarks = plan_take(clip, analysis, found, variant, data.staged(key, "mp4"), config)
+        take, landmarks = variant_job(clip, analysis, found, variant, data.staged(key, "mp4"), config)
         planned.append((variant, key, take, landmarks))
     data.work.mkdir(parents=True, exist_ok=True)
     temps = {key: temp_name(take.out) for _, key, take, _ in planned}
     try:
-        takes = [Take(take.frames, take.crop, take.recipe, temps[key]) for _, key, take, _ in planned]
-        encode_takes(descriptor, found, analysis.pts, takes, clip.window.fps, size, config.encode, config.limits)
+        takes = [VariantJob(take.frames, take.crop, take.recipe, temps[key]) for _, key, take, _ in planned]
+        encode_variants(descriptor, found, analysis.pts, takes, clip.window.fps, size, config.video, config.limits)
         for variant, key, take, landmarks in planned:
             publish(temps[key], take.out)
             buffer = io.BytesIO()
@@ -109,9 +109,9 @@ def _encode_clip(
     )
 
 
-def plan_take(
+def variant_job(
     clip: Clip, analysis: Analysis, found: Probe, variant: int, out: Path, config: BuildConfig
-) -> tuple[Take, np.ndarray]:
+) -> tuple[VariantJob, np.ndarray]:
     """(what is to be encoded, (frames, 33, 4) landmarks in clip pixels) of one variant.
 
     A variant that its source cannot give (no frames for the tempo, no crop for the new frames) keeps the
@@ -136,7 +136,7 @@ def plan_take(
         else:
             frames, (landmarks, known), crop = moved, at, other
     placed = to_crop(landmarks, crop, config.crop.size)
-    return Take(frames, crop, recipe, out), flipped(placed, config.crop.size) if recipe.flip else placed
+    return VariantJob(frames, crop, recipe, out), flipped(placed, config.crop.size) if recipe.flip else placed
 
 
 def shard_name(clip_ids: list[str], sample_set: str) -> str:
@@ -149,7 +149,7 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
 
     Returns the manifest, or None where no clip could be encoded.
     """
-    sample_set = keys(config).sample_set
+    sample_set = build_keys(config).sample_set
     encoded = [c for c in clip_ids if _staged(data, c, config)]
     samples = []
     for clip_id in encoded:
@@ -157,7 +157,7 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
             files = {kind: data.staged(key, kind) for kind in MEMBERS}
             meta = read_json(files["json"])
             row = {"clip_id": clip_id, "variant": meta["variant"], "recipe": meta["recipe"]}
-            samples.append(Sample(key, row, files))
+            samples.append(ShardSample(key, row, files))
     if not samples:
         return None
     manifest = write_shard(data.shards / shard_name(encoded, sample_set), samples, sample_set)

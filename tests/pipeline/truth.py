@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import source_pass as analyses
+from pipeline.analysis import source_pass
 from pipeline.analysis.camera import decompose
 from pipeline.analysis.pose import BODY_PER_HEIGHT, CORE, LIMBS, MAIN, body_length, pelvis
 from pipeline.clips.make_clips import Clip
 from pipeline.clips.scores import LOST_LIMBS, REFERENCE
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import clips_of, keys, prepare_sources
+from pipeline.prepare_sources import build_keys, clips_of, prepare_sources
 from pipeline.sources import hash_source, walk
 
 CAMERA_REASONS = {"camera_translation", "camera_zoom", "camera_rotation", "camera_shake"}
@@ -59,12 +59,12 @@ def judge_all(raw: Path, data: Path, model: Path, config: BuildConfig) -> list[J
         if not path.with_suffix(".json").is_file():  # still being drawn
             continue
         source_id = hash_source(file)
-        if not folder.clips(source_id, keys(config).clip_set).is_file():
+        if not folder.clips(source_id, build_keys(config).clip_set).is_file():
             prepare_sources(folder, [(source_id, file.path)], config, model)
-        manifest = json.loads(folder.clips(source_id, keys(config).clip_set).read_text())
+        manifest = json.loads(folder.clips(source_id, build_keys(config).clip_set).read_text())
         truth = json.loads(path.with_suffix(".json").read_text())
         if manifest["status"] == "ok":
-            analysis = analyses.load(folder.analysis(source_id, keys(config).analysis))
+            analysis = source_pass.load(folder.analysis(source_id, build_keys(config).analysis))
             shape = (manifest["probe"]["height"], manifest["probe"]["width"])
             for clip in clips_of(folder, source_id, manifest, config):
                 judged.append(judge(path.stem, clip, truth, analysis.pts, shape, config))
