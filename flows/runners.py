@@ -17,7 +17,6 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.errors import CatalogError
 
 RUNNERS = ("processes", "ray", "dask")
 
@@ -33,7 +32,7 @@ class OneSentence(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is let through."""
         if record.exc_info:
-            return not isinstance(record.exc_info[1], LongdanceError | CatalogError)
+            return not isinstance(record.exc_info[1], LongdanceError)
         return not record.getMessage().startswith("Finished in state Failed(")
 
 

@@ -35,9 +35,8 @@ def explain(error: BaseException) -> str | None:
     """The sentence for an error that the user can mend, or None for a fault of our own."""
     from data_catalog.base.errors import LongdanceError
     from data_catalog.base.files import is_disk_full
-    from data_catalog.errors import CatalogError
 
-    if isinstance(error, LongdanceError | CatalogError):
+    if isinstance(error, LongdanceError):
         return str(error)
     if isinstance(error, OSError) and (is_disk_full(error) or error.errno == errno.EROFS):
         return f"The disk is full or cannot be written ({error}): make room and run the same command again."

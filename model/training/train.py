@@ -23,11 +23,12 @@ from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 from accelerate.utils import broadcast  # type: ignore[import-untyped]
 from safetensors import SafetensorError
 
+from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import free_gib, is_disk_full
 from model.config import TrainConfig, parse_config
 from model.data.dataset import SplitData, load_data
 from model.data.text import TextTable, text_width
-from model.errors import ChannelCountError, ConfigError, DeviceError, ModelError, RunError
+from model.errors import ChannelCountError, ConfigError, DeviceError, RunError
 from model.network.unet import VideoUNet
 from model.runs.checkpoint import (
     CheckpointInfo,
@@ -237,7 +238,7 @@ def main(config_path: Path, data: Path, run_dir: Path, fork: Path | None, until:
     stop_with_parent()
     try:
         result = train(data, run_dir, _read_config(config_path), _print_event(), fork, until)
-    except ModelError as error:
+    except LongdanceError as error:
         raise click.ClickException(str(error)) from error
     sys.exit(0 if result.status == "finished" else EXIT_STOPPED)
 
