@@ -2,7 +2,6 @@
 
 import contextlib
 import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -11,8 +10,6 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-
-from data_catalog.base.errors import LongdanceError
 
 TEMP_MARK = ".tmp-"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -155,28 +152,3 @@ def remove_temp_folders(root: Path) -> None:
     for path in root.glob(f"{TEMP_MARK}*"):
         if path.is_dir():
             shutil.rmtree(path)
-
-
-@contextlib.contextmanager
-def exclusive(path: Path, refusal: str) -> Iterator[None]:
-    """Hold a lock that ends with this process, however it ends.
-
-    Raises:
-        LongdanceError: `refusal`, another process holds it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LongdanceError(refusal) from error
-        yield
-
-
-@contextlib.contextmanager
-def in_turn(path: Path) -> Iterator[None]:
-    """Wait for a lock that ends with its process, and hold it: who comes second finds the work of the first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

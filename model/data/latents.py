@@ -24,7 +24,6 @@ from data_catalog.base.files import (
     atomic,
     atomic_folder,
     free_gib,
-    in_turn,
     is_disk_full,
     is_sealed,
     read_json,
@@ -32,6 +31,7 @@ from data_catalog.base.files import (
     sha256_file,
     write_json,
 )
+from data_catalog.base.locks import in_turn
 from model.config import EncodeConfig
 from model.data.codec import Codec, KLCodec, fit_patch_codec, load_codec, resize_frames
 from model.data.samples import Sample, read_samples

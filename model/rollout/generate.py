@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from data_catalog.base.files import exclusive, free_gib, is_disk_full, read_json
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.files import free_gib, is_disk_full, read_json
+from data_catalog.base.locks import exclusive
 from model.data.codec import Codec, load_codec
 from model.data.text import ZEROS_WIDTH, embed
 from model.errors import RolloutError
@@ -134,7 +136,7 @@ def at_work(out: Path) -> Iterator[None]:
 
     Raises LongdanceError if one does already, RolloutError where the lock cannot be written.
     """
-    busy = f"Another process is at work on {out}: wait for it, or stop it first."
+    busy = LongdanceError(f"Another process is at work on {out}: wait for it, or stop it first.")
     with ExitStack() as stack:
         with _disk_explained(out):  # of the lock alone: what is done in the block has errors of its own
             stack.enter_context(exclusive(rollout_folder(out) / "lock", busy))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import json
 import platform
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 
 from data_catalog.base.files import is_sealed, read_json, sealed, sha256_json, write_json
+from data_catalog.base.locks import exclusive
 from model.config import TrainConfig
 from model.data.dataset import SplitData
 from model.errors import RunError
@@ -122,16 +122,10 @@ def threads_of(record: dict[str, Any]) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@contextmanager
-def locked(run_dir: Path) -> Iterator[None]:
+def locked(run_dir: Path) -> AbstractContextManager[None]:
     """Hold the run for this process. Raises RunError if another one trains it; a killed one lets go by itself."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(f"Another process is training run {run_dir}: wait for it, or stop it first.") from error
-        yield
+    busy = RunError(f"Another process is training run {run_dir}: wait for it, or stop it first.")
+    return exclusive(run_dir / "lock", busy)
 
 
 def run_row(run_dir: Path, status: str, step: int) -> dict[str, Any]:

@@ -21,7 +21,8 @@ import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import exclusive, read_json, remove_temps
+from data_catalog.base.files import read_json, remove_temps
+from data_catalog.base.locks import exclusive
 from data_catalog.base.settings import Settings
 from model.config import TrainConfig, parse_config
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
@@ -239,7 +240,7 @@ def score(job: ScoreJob, progress: OnProgress | None = None, rank: int = 0, proc
 @contextmanager
 def _ledger_lock(data: Path) -> Iterator[None]:
     """Hold the ledger, and clear what a killed process left in it."""
-    busy = f"Another process is scoring on {data}: wait until it has ended."
+    busy = LongdanceError(f"Another process is scoring on {data}: wait until it has ended.")
     with exclusive(data / "ledger" / ".lock", busy):
         remove_temps(data / "ledger")
         yield
