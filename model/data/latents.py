@@ -20,11 +20,10 @@ from typing import Any
 import av
 import numpy as np
 
+from data_catalog.base.disk import disk_errors
 from data_catalog.base.files import (
     atomic,
     atomic_folder,
-    free_gib,
-    is_disk_full,
     is_sealed,
     read_json,
     sealed,
@@ -177,22 +176,15 @@ def encode_shard(data: Path, shard: str, samples: Sequence[Sample], codec: Codec
     """Encode one shard's samples in the order in which they lie, and return the manifest that was written."""
     manifest = manifest_path(data, codec.hash, shard, samples[0].shard_sha256)
     digest, offset, entries = hashlib.sha256(), 0, []
-    try:
-        with atomic(manifest.with_suffix(".f16")) as temp, temp.open("wb") as file:
-            for sample in sorted(samples, key=lambda sample: sample.mp4_offset):
-                frames = read_video(data, sample, codec.picture)
-                content = codec.encode(frames).numpy().astype("<f2").tobytes()
-                file.write(content)
-                digest.update(content)
-                entries.append({"key": sample.key, "offset": offset, "frames": len(frames)})
-                offset += len(content)
-    except OSError as error:
-        if not is_disk_full(error):
-            raise
-        raise DataError(
-            f"The disk of {data} is full ({free_gib(data):.2f} GiB free) while latents of {shard} were written: "
-            "make room and run the same command again."
-        ) from error
+    no_room = disk_errors(data, DataError, f"it goes on with the latents of {shard}")
+    with no_room, atomic(manifest.with_suffix(".f16")) as temp, temp.open("wb") as file:
+        for sample in sorted(samples, key=lambda sample: sample.mp4_offset):
+            frames = read_video(data, sample, codec.picture)
+            content = codec.encode(frames).numpy().astype("<f2").tobytes()
+            file.write(content)
+            digest.update(content)
+            entries.append({"key": sample.key, "offset": offset, "frames": len(frames)})
+            offset += len(content)
     side = codec.picture // codec.factor
     record = {
         "codec": codec.hash,

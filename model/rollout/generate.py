@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from data_catalog.base.disk import disk_errors
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import free_gib, is_disk_full, read_json
+from data_catalog.base.files import read_json
 from data_catalog.base.locks import exclusive
 from model.data.codec import Codec, load_codec
 from model.data.text import ZEROS_WIDTH, embed
@@ -36,7 +37,7 @@ from model.training.train import resolve_device
 FPS = Fraction(30)
 """Frames a second where nothing says what the runs were trained on."""
 _REFUSED = (
-    errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM,
     errno.ENAMETOOLONG,
 )  # fmt: skip
 
@@ -115,7 +116,7 @@ def generate_video(
     """
     request, folder = prepared.request, rollout_folder(out)
     redo = parse_stretch(request.redo, request.frames) if request.redo else None
-    with _disk_explained(out):
+    with _writing_explained(out):
         record = open_record(folder, rollout_identity(prepared, picture_HWC), redo, request.overwrite)
         dtype = _dtype(request.sampling, prepared.device)
         cast = RolloutModels(
@@ -138,14 +139,14 @@ def at_work(out: Path) -> Iterator[None]:
     """
     busy = LongdanceError(f"Another process is at work on {out}: wait for it, or stop it first.")
     with ExitStack() as stack:
-        with _disk_explained(out):  # of the lock alone: what is done in the block has errors of its own
+        with _writing_explained(out):  # of the lock alone: what is done in the block has errors of its own
             stack.enter_context(exclusive(rollout_folder(out) / "lock", busy))
         yield
 
 
 def check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path, beside: Sequence[Path] = ()) -> None:
     """Raise RolloutError, before anything is done, where `out`, or what is made `beside` it, may not be written."""
-    with _disk_explained(out):
+    with _writing_explained(out):
         _check_output(prepared, picture_HWC, out, beside)
 
 
@@ -205,20 +206,17 @@ def _dtype(sampling: SamplingConfig, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def _disk_explained(out: Path) -> Iterator[None]:
+def _writing_explained(out: Path) -> Iterator[None]:
+    """Raise RolloutError where `out` cannot be written: it is in the way of itself, or its disk takes no more."""
     try:
-        yield
+        with disk_errors(out.parent, RolloutError, "it goes on at the next window"):
+            yield
     except OSError as error:
-        if error.errno in _REFUSED:
-            raise RolloutError(
-                f"{error.filename2 or error.filename or out} cannot be written ({error.strerror}): move what is in "
-                "the way, or name another --out."
-            ) from error
-        if not is_disk_full(error):
+        if error.errno not in _REFUSED:
             raise
         raise RolloutError(
-            f"The disk of {out.parent} is full ({free_gib(out.parent):.2f} GiB free): make room and run the same "
-            "command again, it goes on at the next window."
+            f"{error.filename2 or error.filename or out} cannot be written ({error.strerror}): move what is in the "
+            "way, or name another --out."
         ) from error
 
 

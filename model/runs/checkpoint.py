@@ -19,12 +19,11 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from data_catalog.base.disk import disk_errors
 from data_catalog.base.files import (
     atomic_folder,
     canonical_json,
-    free_gib,
     fsync_path,
-    is_disk_full,
     read_json,
     remove_temp_folders,
     sha256_file,
@@ -87,11 +86,15 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
         if info := inspect_checkpoint(path)[0]:
             return info
         set_aside(path)
+    resumes = f"it goes on from {'the checkpoint before' if list_checkpoints(root) else 'the start'}"
     try:
-        with atomic_folder(path) as temp:
+        with disk_errors(root, CheckpointError, resumes), atomic_folder(path) as temp:
             _write_parts(temp, state)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(_write_failure(root, error)) from error
+        raise CheckpointError(
+            f"A checkpoint could not be written to {root} ({error}): mend that and run the same command again, "
+            f"{resumes}."
+        ) from error
     info, reason = inspect_checkpoint(path, from_disk=True)
     if info is None:
         damaged = set_aside(path)
@@ -101,14 +104,6 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
         os.fsync(history.fileno())
     _prune(root, keep)
     return info
-
-
-def _write_failure(root: Path, error: Exception) -> str:
-    cause = f"the disk is full, {free_gib(root):.2f} GiB free" if is_disk_full(error) else str(error)
-    return (
-        f"A checkpoint could not be written to {root} ({cause}): make room and run the same command again, "
-        f"it goes on from {'the checkpoint before' if list_checkpoints(root) else 'the start'}."
-    )
 
 
 def _write_parts(folder: Path, state: TrainingState) -> None:

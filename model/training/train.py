@@ -21,10 +21,9 @@ import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 from accelerate.utils import broadcast  # type: ignore[import-untyped]
-from safetensors import SafetensorError
 
+from data_catalog.base.disk import disk_errors
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import free_gib, is_disk_full
 from model.config import TrainConfig, parse_config
 from model.data.dataset import SplitData, load_data
 from model.data.text import TextTable, text_width
@@ -89,7 +88,8 @@ def train(
     split = load_data(data, config.encode, config.holdout, config.version)
     identity = run_identity(config, split, accelerator.num_processes, device)
     lock = locked(run_dir) if accelerator.is_main_process else nullcontext()
-    with _disk_explained(run_dir), lock, _stop_flag() as stop:
+    no_room = disk_errors(run_dir, RunError, "it goes on from its newest checkpoint")
+    with no_room, lock, _stop_flag() as stop:
         if accelerator.is_main_process:
             open_or_start_run(run_dir, identity, fork, split, say, data)
         accelerator.wait_for_everyone()
@@ -120,20 +120,6 @@ def _memory_explained(config: TrainConfig, split: SplitData, network: VideoUNet,
     except torch.OutOfMemoryError as error:
         plan = plan_memory(config, network.config, split.train.shape[1], len(text_of(split.prompts[0])))
         raise DeviceError(explain_out_of_memory(config, plan)) from error
-
-
-@contextmanager
-def _disk_explained(run_dir: Path) -> Iterator[None]:
-    """Raise RunError, in a sentence, where no room is left for what a run writes beside its checkpoints."""
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        if not is_disk_full(error):
-            raise
-        raise RunError(
-            f"The disk of {run_dir} is full ({free_gib(run_dir):.2f} GiB free): make room and run the same command "
-            "again, it goes on from its newest checkpoint."
-        ) from error
 
 
 def resolve_device(wanted: str) -> str:
