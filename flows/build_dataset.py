@@ -88,7 +88,7 @@ def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) ->
     workers = config.workers or os.cpu_count() or 1
     folder.root.mkdir(parents=True, exist_ok=True)
     busy = LongdanceError(f"Another build is at work in {folder.root}: wait until it has ended.")
-    with exclusive(folder.root / ".lock", busy):
+    with exclusive(folder.lock, busy):
         return _run(raw, folder, files, config, workers)
 
 

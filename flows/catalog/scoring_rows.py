@@ -38,7 +38,8 @@ def merge_version_files(root: Path, names: Sequence[str]) -> None:
 
 def restore_evidence(root: Path) -> None:
     """Bring ledgers, scores of worth and versions from the disk into a catalog that was made anew."""
-    if not any((root / name).is_dir() for name in ("ledger", "worth", "versions")):
+    data = DataFolder(root)
+    if not any(folder.is_dir() for folder in (data.ledger, data.scores, data.versions)):
         return
     from model.data.versions import version_names
     from model.scoring.score_table import stored_score_tables

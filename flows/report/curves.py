@@ -10,6 +10,8 @@ from typing import Any
 import cv2
 import numpy as np
 
+from data_catalog.base.paths import RunFolder
+
 MAX_POINTS = 400  # of one curve: a page is narrower than a run is long
 PICTURE_WIDTH = 1200
 
@@ -21,7 +23,7 @@ def training_curves(run_dir: Path) -> dict[str, Curve]:
 
     Empty where the file is gone. Lines that are no record, as a killed process may leave, are passed over.
     """
-    path = run_dir / "metrics.jsonl"
+    path = RunFolder(run_dir).metrics
     try:
         stat = path.stat()
     except OSError:
@@ -80,7 +82,7 @@ def thinned(points: Sequence[tuple[float, float]]) -> Curve:
 
 def newest_picture(run_dir: Path) -> bytes | None:
     """The newest of a run's sample pictures as a JPEG, or None."""
-    paths = sorted((run_dir / "samples").glob("*.png"))
+    paths = sorted(RunFolder(run_dir).samples.glob("*.png"))
     picture = cv2.imread(str(paths[-1])) if paths else None
     if picture is None:
         return None

@@ -27,7 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.paths import DataFolder
+from data_catalog.base.paths import DataFolder, files_of
 from data_catalog.connection import open_catalog
 from flows.catalog.decisions import check_text, decide, merge_recorded
 from flows.report.loopback import HOST, Guard, listen, ranged
@@ -48,7 +48,7 @@ class Server:
 
     def __init__(self, data: DataFolder, token: str, who: str) -> None:
         self.data, self.token, self.who = data, token, who
-        self.media = data.report.with_name(data.report.stem + "_files")
+        self.media = files_of(data.report)
         self._page: tuple[str, str] = ("", "")
         self._page_lock = threading.Lock()
         self._clip_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)

@@ -18,8 +18,8 @@ import torch
 
 from data_catalog.base.disk import disk_errors
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import read_json
 from data_catalog.base.locks import exclusive
+from data_catalog.base.paths import RolloutFolder, RunFolder
 from model.data.codec import Codec, load_codec
 from model.data.text import ZEROS_WIDTH, embed
 from model.errors import RolloutError
@@ -29,6 +29,7 @@ from model.rollout.record import RolloutRecord, check_record, open_record
 from model.rollout.rollout import OnProgress, Rollout, RolloutModels, picture_hash
 from model.rollout.stage_networks import NetworkPool, Run, check_settings, open_run_for_serving, runs_by_stage
 from model.rollout.steps import parse_stretch
+from model.runs.checkpoint import network_config
 from model.runs.code_identity import code_hash
 from model.sampling.guidance import TextPair
 from model.training.memory import cap_memory
@@ -84,11 +85,6 @@ class Prepared:
         return self.codec.picture
 
 
-def rollout_folder(out: Path) -> Path:
-    """Where a video's latents, segments and numbers are kept: beside it."""
-    return out.with_name(f"{out.stem}.rollout")
-
-
 def prepare(request: Request) -> Prepared:
     """Open the runs and check them against the plan and the settings, before anything long begins.
 
@@ -103,7 +99,7 @@ def prepare(request: Request) -> Prepared:
     device = torch.device(resolve_device(request.sampling.device))
     cap_memory(device, request.sampling.vram_gib)
     run = next(iter(serving.values()))
-    return Prepared(request, serving, load_codec(run.path / "codec", str(device)), device)
+    return Prepared(request, serving, load_codec(RunFolder(run.path).codec, str(device)), device)
 
 
 def generate_video(
@@ -114,7 +110,7 @@ def generate_video(
     It goes on until `Generated.record.finish()`, after which the same redo means another one; `at_work` around both
     keeps other processes away. Raises RolloutError: `out` belongs to another rollout, or cannot be written.
     """
-    request, folder = prepared.request, rollout_folder(out)
+    request, folder = prepared.request, RolloutFolder.beside(out).root
     redo = parse_stretch(request.redo, request.frames) if request.redo else None
     with _writing_explained(out):
         record = open_record(folder, rollout_identity(prepared, picture_HWC), redo, request.overwrite)
@@ -140,7 +136,7 @@ def at_work(out: Path) -> Iterator[None]:
     busy = LongdanceError(f"Another process is at work on {out}: wait for it, or stop it first.")
     with ExitStack() as stack:
         with _writing_explained(out):  # of the lock alone: what is done in the block has errors of its own
-            stack.enter_context(exclusive(rollout_folder(out) / "lock", busy))
+            stack.enter_context(exclusive(RolloutFolder.beside(out).lock, busy))
         yield
 
 
@@ -157,12 +153,12 @@ def _check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path, beside
     nearest = next(folder for folder in out.parents if folder.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise RolloutError(f"{out} cannot be written ({nearest} takes no files): name an --out in a folder that does.")
-    known = (rollout_folder(out) / "rollout.json").is_file()
+    known = RolloutFolder.beside(out).record.is_file()
     for path in () if known or request.overwrite else (out, *beside):
         if path.exists():
             raise RolloutError(f"{path} is there and was not made here: name another --out, or add --overwrite.")
     redo = parse_stretch(request.redo, request.frames) if request.redo else None
-    check_record(rollout_folder(out), rollout_identity(prepared, picture_HWC), redo, request.overwrite)
+    check_record(RolloutFolder.beside(out).root, rollout_identity(prepared, picture_HWC), redo, request.overwrite)
 
 
 def rollout_identity(prepared: Prepared, picture_HWC: np.ndarray) -> dict[str, Any]:
@@ -196,7 +192,7 @@ def _text(prepared: Prepared) -> TextPair:
 
 
 def _text_width(serving: Mapping[str, Run]) -> int:
-    network = read_json(next(iter(serving.values())).checkpoint.path / "network.json")
+    network = network_config(next(iter(serving.values())).checkpoint)
     return int(network["unet2d"].get("cross_attention_dim", ZEROS_WIDTH))
 
 

@@ -24,6 +24,7 @@ from accelerate.utils import broadcast  # type: ignore[import-untyped]
 
 from data_catalog.base.disk import disk_errors
 from data_catalog.base.errors import LongdanceError
+from data_catalog.base.paths import RunFolder
 from model.config import TrainConfig, parse_config
 from model.data.dataset import SplitData, load_data
 from model.data.text import TextTable, text_width
@@ -108,7 +109,7 @@ def train(
                     trainer.close()
     status = "finished" if finished else "stopped"
     say("ended", trainer.step, status=status)
-    checkpoint = step_folder(run_dir / "checkpoints", trainer.step)
+    checkpoint = step_folder(RunFolder(run_dir).checkpoints, trainer.step)
     return RunResult(run_dir, record["run_id"], status, trainer.step, checkpoint)
 
 
@@ -133,7 +134,7 @@ def resolve_device(wanted: str) -> str:
 
 def _agreed_checkpoint(accelerator: Accelerator, run_dir: Path, say: Callable[..., None]) -> CheckpointInfo | None:
     """The main process picks the newest whole checkpoint, all take the same. None: begin at step 0."""
-    root, step = run_dir / "checkpoints", -1
+    root, step = RunFolder(run_dir).checkpoints, -1
     if accelerator.is_main_process:
         info = newest_checkpoint(root, lambda text: say("notice", 0, text=text))
         step = info.step if info else -1
