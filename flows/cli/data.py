@@ -41,7 +41,7 @@ def build(
     if dry_run:
         click.echo(config.model_dump_json(indent=1))
         return
-    from pipeline.sources import require_videos
+    from pipeline.batches.sources import require_videos
 
     require_videos(raw, data)
     prefect_settings()
