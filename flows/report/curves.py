@@ -90,7 +90,6 @@ def newest_picture(run_dir: Path) -> bytes | None:
     return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])
 
 
-DRIFT = ("metric", "mean", "first tenth", "last tenth", "per 100 frames", "real clips", "their 95 % band")
 _SIDES = ("generated", "real")
 
 
@@ -102,18 +101,6 @@ def drift_curves(metrics: Any) -> dict[str, dict[str, Curve]]:
         for name, values in _part(report, "curves").items():
             found.setdefault(name, {})[side] = _over_frames(values, report.get("frames"))
     return found
-
-
-def drift_rows(metrics: Any) -> list[list[Any]]:
-    """A row of DRIFT for each metric of a rollout."""
-    rows = []
-    real = _part(_part(metrics, "reference"), "metrics")
-    for name, said in _part(metrics, "metrics").items():
-        clips = real.get(name) or {}
-        low, high = clips.get("band") or (None, None)
-        band = None if low is None else f"{low:.3g} to {high:.3g}"
-        rows.append([name, said["mean"], said["tenths"][0], said["tenths"][-1], said["slope"], clips.get("mean"), band])
-    return rows
 
 
 def _part(report: Any, name: str) -> Mapping[str, Any]:

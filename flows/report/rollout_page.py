@@ -10,7 +10,7 @@ from jinja2 import Environment
 
 from data_catalog.base.files import write_bytes
 from model.drift.metrics import METRICS, TRUTH_METRICS
-from model.drift.report import report_table
+from model.drift.table import report_table
 from model.plans.plan import Call
 from model.plans.view import plan_cost, plan_picture
 

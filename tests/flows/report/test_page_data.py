@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from flows.report.columns import coded, number_column, packed
-from flows.report.curves import DRIFT, MAX_POINTS, drift_curves, drift_rows, plain_values, thinned, training_curves
+from flows.report.curves import MAX_POINTS, drift_curves, plain_values, thinned, training_curves
 from flows.report.page_data import loss_label
 from flows.report.render import SCRIPTS, embedded, policy, render
 from model.drift.metrics import METRICS, TRUTH_METRICS
@@ -113,20 +113,9 @@ def test_a_rollouts_curves_are_its_metrics_of_the_video_and_of_the_real_clip_ove
     assert real["y"][1] == metrics["reference"]["curves"]["motion"][1]
 
 
-def test_a_rollouts_table_has_its_drift_beside_the_real_clips():
-    metrics = drift_metrics(1.0)
-    rows = {row[0]: row[1:] for row in drift_rows(metrics)}
-    assert all(len(row) == len(DRIFT) - 1 for row in rows.values())
-    said, real = metrics["metrics"]["motion"], metrics["reference"]["metrics"]["motion"]
-    assert rows["motion"][:5] == [said["mean"], said["tenths"][0], said["tenths"][-1], said["slope"], real["mean"]]
-    assert rows["motion"][5] == "{:.3g} to {:.3g}".format(*real["band"])
-    assert rows["psnr"][4:] == [None, None]
-
-
-def test_a_rollout_that_was_not_measured_has_no_drift_and_every_plain_number_is_shown():
+def test_a_rollout_that_was_not_measured_has_no_curves_and_every_plain_number_is_shown():
     for metrics in (None, {}, {"curves": None, "metrics": None}):
         assert drift_curves(metrics) == {}
-        assert drift_rows(metrics) == []
     metrics = {"deep": {"er": {"b": 1.5}}, "flag": True, "said": "x", "list": [1, 2], "nothing": None}
     assert plain_values(metrics) == {"deep.er.b": 1.5, "flag": True, "said": "x"}
     assert plain_values(None) == {}

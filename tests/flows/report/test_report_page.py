@@ -15,8 +15,8 @@ from data_catalog.base.files import write_json
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_rollouts
-from flows.report.curves import DRIFT
 from model.drift.metrics import METRICS, TRUTH_METRICS
+from model.drift.table import COLUMNS
 from tests.flows.browser import (
     DESK,
     PHONE,
@@ -267,8 +267,8 @@ def test_a_rollouts_drift_is_drawn_metric_by_metric_beside_the_real_clips(chrome
         assert said == [*sides, "frame"]
         assert "frame to 360" in plot.text  # 361 frames, of which the catalog keeps 200 points
     table = chrome.find_element("css selector", "section:first-of-type .values table")
-    assert [head.text for head in table.find_elements("tag name", "th")] == list(DRIFT)
-    assert table.find_element("css selector", "tbody tr").text.startswith("background")
+    assert [head.text for head in table.find_elements("tag name", "th")] == list(COLUMNS)
+    assert table.find_element("css selector", "tbody tr").text.startswith(next(iter(METRICS)))
 
 
 def test_no_score_is_named_so_long_that_its_card_hangs_over_the_next(chrome):
