@@ -170,7 +170,7 @@ def test_the_build_context_holds_what_the_images_need_and_nothing_else(tmp_path:
         "constraints.txt",
         "prefect.yaml",
         "docker/install.sh",
-        "flows/report/page/report.css",
+        "flows/report/page/base.css",
     ):
         assert name in found
     assert not [name for name in found if name.startswith(("tests/", "bench/", ".git/"))]

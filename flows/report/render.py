@@ -9,7 +9,11 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-SCRIPTS = ("base.js", "charts.js", "gallery.js", "detail.js", "views.js", "start.js")
+SCRIPTS = tuple(
+    f"{name}.js"
+    for name in ("elements", "clips", "curves", "charts", "filters", "gallery", "detail", "views", "runs", "start")
+)
+STYLES = tuple(f"{name}.css" for name in ("base", "overview", "charts", "tables", "gallery", "detail", "narrow"))
 
 
 def render(value: dict[str, Any]) -> str:
@@ -19,7 +23,7 @@ def render(value: dict[str, Any]) -> str:
     """
     folder = files("flows.report") / "page"
     script = "(() => {\n'use strict';\n" + "".join((folder / name).read_text() for name in SCRIPTS) + "})();"
-    style = (folder / "report.css").read_text()
+    style = "".join((folder / name).read_text() for name in STYLES)
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     template = environment.from_string((folder / "report.html.jinja").read_text())
     return template.render(
