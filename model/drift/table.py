@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from model.drift.metrics import METRICS, TRUTH_METRICS
@@ -15,9 +15,13 @@ def report_table(report: Mapping[str, Any] | None) -> tuple[list[str], list[tupl
     was measured."""
     metrics = (report or {}).get("metrics") or {}
     real = ((report or {}).get("reference") or {}).get("metrics") or {}
-    known = [name for name in (*METRICS, *TRUTH_METRICS) if name in metrics]
-    names = [*known, *(name for name in metrics if name not in known)]
-    return list(COLUMNS), [_row(name, metrics[name], real.get(name) or {}) for name in names]
+    return list(COLUMNS), [_row(name, metrics[name], real.get(name) or {}) for name in in_order(metrics)]
+
+
+def in_order(names: Collection[str]) -> list[str]:
+    """Metrics as METRICS has them, for JSON forgets the order; those of other versions come last."""
+    known = [name for name in (*METRICS, *TRUTH_METRICS) if name in names]
+    return [*known, *(name for name in names if name not in known)]
 
 
 def _row(name: str, made: Mapping[str, Any], real: Mapping[str, Any]) -> tuple[Any, ...]:

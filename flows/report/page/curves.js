@@ -10,11 +10,12 @@ function niceTicks(low, high, count = 4) {
   return ticks;
 }
 
-// Lines over a common x. series: [{name, x, y}]; null breaks a line.
-function lines(title, series, { xName = "", height = 180, log = false } = {}) {
+// Lines over a common x. series: [{name, x, y}]; null breaks a line; band: [low, high] of what is usual.
+function lines(title, series, { xName = "", height = 180, log = false, band = null, note = "" } = {}) {
   const width = 520, left = 46, bottom = height - 22, top = 8, right = width - 8;
   const known = series.flatMap((s) => s.y.filter((v) => v !== null && (!log || v > 0)));
   if (!known.length) return empty("No numbers.");
+  known.push(...band ?? []);
   const xs = series.flatMap((s) => s.x);
   const fold = (list, f) => list.reduce((a, b) => f(a, b));
   let low = fold(known, Math.min), high = fold(known, Math.max);
@@ -27,6 +28,11 @@ function lines(title, series, { xName = "", height = 180, log = false } = {}) {
   const X = (v) => left + (xHigh > xLow ? (v - xLow) / (xHigh - xLow) : 0.5) * (right - left);
   const Y = (v) => bottom - (scale(v) - scale(low)) / (scale(high) - scale(low)) * (bottom - top);
   const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img", "aria-label": title });
+  if (band) {
+    picture.append(
+      svg("rect", { x: left, y: Y(band[1]), width: right - left, height: Y(band[0]) - Y(band[1]), class: "band" }),
+    );
+  }
   for (const tick of log ? [low, Math.sqrt(low * high), high] : niceTicks(low, high)) {
     picture.append(
       svg("line", { x1: left, x2: right, y1: Y(tick), y2: Y(tick), class: "grid-line" }),
@@ -47,7 +53,7 @@ function lines(title, series, { xName = "", height = 180, log = false } = {}) {
         pen = false;
         return;
       }
-      path += `${pen ? "L" : "M"}${X(s.x[k]).toFixed(1)} ${Y(value).toFixed(1)}`;
+      path += `${pen ? "L" : "M"}${X(s.x[k]).toFixed(1)} ${Y(value).toFixed(1)}${pen ? "" : "h0"}`; // h0: a dot at least
       pen = true;
     });
     picture.append(svg("path", { d: path, class: `line line-${i % 8}` }));
@@ -88,5 +94,13 @@ function lines(title, series, { xName = "", height = 180, log = false } = {}) {
     show(null);
   });
   show(null);
-  return el("figure", { class: "plot" }, el("figcaption", {}, title), picture, said);
+  const about = note ? el("p", { class: "dim" }, note) : null;
+  return el("figure", { class: "plot" }, el("figcaption", {}, title), picture, said, about);
+}
+
+// A rollout's metrics over its frames, beside a real clip's: [{name, meaning, series, band}].
+function driftPlots(curves) {
+  return curves.map(({ name, meaning, series, band }) =>
+    lines(words(name), series, { xName: "frame", height: 140, band, note: meaning })
+  );
 }

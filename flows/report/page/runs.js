@@ -137,12 +137,7 @@ function rolloutsView() {
     return [section("Rollouts", null, empty("Nothing was generated yet: `longdance generate` makes the first video."))];
   }
   return page.rollouts.toReversed().map((made) => {
-    const plots = Object.entries(made.curves).map(([name, sides]) =>
-      lines(words(name), Object.entries(sides).map(([side, curve]) => ({ name: side, ...curve })), {
-        xName: "frame",
-        height: 140,
-      })
-    );
+    const plots = driftPlots(made.curves);
     const drift = made.drift.rows.map(([name, ...numbers]) => [words(name), ...numbers]);
     const source = made.video ? `${page.media}rollouts/${encodeURIComponent(made.video)}` : null;
     const player = !source
