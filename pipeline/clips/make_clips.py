@@ -72,7 +72,7 @@ def make_clips(
     """Every window of a source as a clip.
 
     Args:
-        shape: (height, width) of the picture as displayed.
+        shape: (height, width) of the first picture as displayed.
         name: the clip set's.
         only: ids of the clips that are wanted, or None for all.
 
@@ -81,12 +81,13 @@ def make_clips(
     """
     ranges = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))
     windows = usable_grids(analysis, ranges, config.clips)
-    dancers = {shot: dancer_of_shot(analysis, *ranges[shot], shape) for shot in {w.shot for w in windows}}
+    shapes = [analysis.shape_at(start, shape) for start, _ in ranges]
+    dancers = {shot: dancer_of_shot(analysis, *ranges[shot], shapes[shot]) for shot in {w.shot for w in windows}}
     for window in windows:
         clip_id = f"{source_id[:16]}-{window.frames[0]:06d}-{name[:8]}"
         if only is not None and clip_id not in only:
             continue
-        dancer = dancers[window.shot]
+        dancer, shape = dancers[window.shot], shapes[window.shot]
         landmarks, known = landmarks_at(dancer, analysis.pts[window.frames], config.clips.max_gap_s)
         try:
             planned, rejected = plan_crop(landmarks, known, shape, config.crop), None

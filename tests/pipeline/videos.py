@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.analysis.source_pass import Analysis
 from pipeline.config import LimitsConfig
-from pipeline.video.ffmpeg import decode, ffmpeg_exe, open_source, source_input
+from pipeline.video.ffmpeg import decode, ffmpeg_exe, open_source
 from pipeline.video.filters import sized, upright
 from pipeline.video.probe import Probe, probe
 
@@ -81,7 +81,7 @@ def pass_over(path: Path) -> tuple[Probe, np.ndarray, list[np.ndarray]]:
     try:
         found = probe(descriptor, LIMITS)
         height, width = found.height // 2 * 2, found.width // 2 * 2
-        picture = sized(upright(source_input(descriptor, LIMITS), found), found, width, height, "area")
+        picture = sized(upright(descriptor, found, LIMITS), found, width, height, "area")
         with decode(picture, descriptor, (height, width), LIMITS) as frames:
             both = [(pts, frame.copy()) for pts, frame in frames]
     finally:
@@ -105,4 +105,5 @@ def blank_analysis(pts: np.ndarray, cuts: Sequence[int] = (), every: int = 4) ->
         thumbs=np.zeros((len(at), 32, 32), np.uint8),
         camera_frames=np.stack([at[:-1], at[1:]], 1),
         camera=np.broadcast_to(np.eye(2, 3), (len(at) - 1, 2, 3)).copy(),
+        sizes=np.empty((0, 3), np.int64),
     )

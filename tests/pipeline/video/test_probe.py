@@ -9,7 +9,8 @@ import pytest
 from data_catalog.base.errors import RejectedError
 from pipeline.config import LimitsConfig
 from pipeline.video.ffmpeg import Child, first_words, open_source, source_input
-from pipeline.video.probe import probe, refuse_cut_short
+from pipeline.video.boxes import refuse_cut_short
+from pipeline.video.probe import probe
 from tests.pipeline.videos import LIMITS, ffmpeg, probed, write_numbered
 
 X264 = ("-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p")
@@ -79,7 +80,7 @@ def test_a_child_is_killed_when_its_reader_leaves(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x480:r=25:d=8", *X264, str(path))
     descriptor = open_source(bytes(path))
-    output = builder.output(source_input(descriptor, LIMITS), "pipe:1", format="rawvideo")
+    output = builder.output(source_input(descriptor, LIMITS, 0), "pipe:1", format="rawvideo")
     child = Child(output, (descriptor,), LIMITS, stdout=True)
     assert child.process.stdout is not None
     child.process.stdout.read(1000)
