@@ -107,3 +107,11 @@ def blank_analysis(pts: np.ndarray, cuts: Sequence[int] = (), every: int = 4) ->
         camera=np.broadcast_to(np.eye(2, 3), (len(at) - 1, 2, 3)).copy(),
         sizes=np.empty((0, 3), np.int64),
     )
+
+
+def joined(path: Path, parts: Sequence[Path]) -> Path:
+    """The streams of some files one after the other, copied; the container is the one that `path` names."""
+    listing = path.with_suffix(".txt")
+    listing.write_text("".join(f"file '{part}'\n" for part in parts))
+    ffmpeg("-f", "concat", "-safe", "0", "-i", str(listing), "-c", "copy", str(path))
+    return path

@@ -8,8 +8,8 @@ import pytest
 
 from data_catalog.base.errors import RejectedError
 from pipeline.config import LimitsConfig
-from pipeline.video.ffmpeg import Child, first_words, open_source, source_input
 from pipeline.video.boxes import refuse_cut_short
+from pipeline.video.ffmpeg import Child, first_words, open_source, source_input
 from pipeline.video.probe import probe
 from tests.pipeline.videos import LIMITS, ffmpeg, probed, write_numbered
 
