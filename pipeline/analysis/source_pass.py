@@ -141,7 +141,10 @@ def check_times(pts: np.ndarray) -> None:
         raise RejectedError("still_picture", f"{len(pts)} frame was decoded; a video was expected.")
     steps = np.diff(pts)
     if (steps <= 0).any():
-        raise RejectedError("bad_timestamps", f"{int((steps <= 0).sum())} frames do not come after the one before.")
+        count = int((steps <= 0).sum())
+        raise RejectedError(
+            "bad_timestamps", f"{count} frames do not come after the one before: its clock stands still or jumps."
+        )
 
 
 class _Measuring:

@@ -17,6 +17,7 @@ from pipeline.config import BuildConfig, ClipConfig, CropConfig
 
 VERSION = 1  # raise it when the same analysis and config would give other clips
 MIN_FOUND = 0.25  # share of detections with anybody in them; drawn films and landscapes stay far below
+LONG_GAP_S = 0.5  # a gap in time that is worth a word
 FOLLOW_GAP_S = 2.0  # a dancer who is lost for longer is somebody else
 
 
@@ -119,10 +120,12 @@ def usable_grids(analysis: Analysis, ranges: list[tuple[int, int]], config: Clip
         )
     if not windows:
         native, _ = native_rate(analysis.pts)
-        longest = max(end - start for start, end in ranges)
+        start, end = max(ranges, key=lambda shot: shot[1] - shot[0])
+        gap = float(np.diff(analysis.pts[start:end]).max(initial=0.0))
         raise RejectedError(
             "too_short",
-            f"The longest shot has {longest} frames at {float(native):.4g} per second; a clip takes "
+            f"The longest shot has {end - start} frames at {float(native):.4g} per second"
+            f"{f', with a gap of {gap:.1f} s between two of them' if gap > LONG_GAP_S else ''}; a clip takes "
             f"{config.frames} evenly spaced ones, none twice, at {config.min_fps:g} to {config.max_fps:g} per second.",
         )
     return windows

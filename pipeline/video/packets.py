@@ -37,7 +37,15 @@ def count_packets(
         RejectedError: `timeout`.
     """
     source = hardened_input(descriptor, limits, **({} if first_s is None else {"t": first_s}))
-    output = ffmpeg.output(*[source[s] for s in streams], "pipe:1", format="framecrc", c="copy", copy_unknown=None)
+    output = ffmpeg.output(
+        *[source[s] for s in streams],
+        "pipe:1",
+        format="framecrc",
+        c="copy",
+        copy_unknown=None,
+        copyts=None,
+        start_at_zero=None,
+    )
     child = Child(output, (descriptor,), limits, stdout=True)
     counts: list[PacketCount] = []
     try:

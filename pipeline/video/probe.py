@@ -23,7 +23,10 @@ PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"#EXT-X", b"<?xml", b"<MPD", b"[playlist]
 SEEKABLE = re.compile(r"^\[info\] Input #0, (mov,mp4|matroska)", re.M)
 # Containers without a header: their length is guessed from clocks, which may jump.
 UNTIMED = re.compile(r"^\[info\] Input #0, (mpegts|mpeg),", re.M)
-DURATION = re.compile(r"^\[info\]   Duration: (\d+):(\d+):([\d.]+)", re.M)
+DURATION = re.compile(r"^\[info\]   Duration: (\d+):(\d+):([\d.]+)(?:, start: (-?[\d.]+))?", re.M)
+FROM_ZERO = re.compile(
+    r"^\[info\] Input #0, matroska", re.M
+)  # their length counts from time 0, not from the first frame
 PICTURE = re.compile(r": Video: \w+[^\n]*?, ([a-z]\w+)(?:\(([^)]*)\))?, \d+x\d+")
 RATE = re.compile(r": Video: [^\n]* ([\d.]+k?) fps")
 ROTATION = re.compile(r"^\[info\]\s+[Dd]isplay[ m]?[Mm]?atrix: rotation of (-?[\d.]+) degrees", re.M)
@@ -124,7 +127,6 @@ def _refuse_unreadable(listing: str, failure: bytes, limits: LimitsConfig) -> No
 
 def _describe(listing: str, chosen: VideoStream, tags: re.Match[str], frame: re.Match[str]) -> Probe:
     sar = int(frame[1]) / int(frame[2]) if int(frame[1]) and int(frame[2]) else 1.0
-    duration = None if UNTIMED.search(listing) else DURATION.search(listing)
     rate, rotation = RATE.search(chosen.text), ROTATION.search(chosen.text)
     return Probe(
         stream=chosen.index,
@@ -133,7 +135,7 @@ def _describe(listing: str, chosen: VideoStream, tags: re.Match[str], frame: re.
         square=sar == 1.0,
         rotation=round(float(rotation[1])) % 360 if rotation else 0,
         fps=float(rate[1].replace("k", "e3")) if rate else 0.0,
-        duration_s=int(duration[1]) * 3600 + int(duration[2]) * 60 + float(duration[3]) if duration else 0.0,
+        duration_s=_duration(listing),
         codec=chosen.codec,
         pix_fmt=tags[1],
         hdr=any(name in (tags[2] or "") for name in HDR_TRANSFERS),
@@ -142,6 +144,15 @@ def _describe(listing: str, chosen: VideoStream, tags: re.Match[str], frame: re.
         seekable=bool(SEEKABLE.search(listing)),
         display_matrix=rotation is not None,
     )
+
+
+def _duration(listing: str) -> float:
+    """Seconds from the first frame to the end of the longest stream, as the header says; 0 where it does not."""
+    found = None if UNTIMED.search(listing) else DURATION.search(listing)
+    if found is None:
+        return 0.0
+    seconds = int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
+    return max(0.0, seconds - float(found[4] or 0)) if FROM_ZERO.search(listing) else seconds
 
 
 def _foreign_colour(pix_fmt: str, tags: str) -> bool:
