@@ -8,7 +8,6 @@ import pytest
 
 from data_catalog.base.errors import RejectedError
 from pipeline.config import LimitsConfig
-from pipeline.video.boxes import refuse_cut_short
 from pipeline.video.ffmpeg import Child, first_words, open_source, source_input
 from pipeline.video.probe import probe
 from tests.pipeline.videos import LIMITS, ffmpeg, probed, write_numbered
@@ -48,19 +47,6 @@ def test_sound_and_subtitles_beside_the_picture_are_no_matter(tmp_path: Path) ->
     path = write_numbered(tmp_path / "a.mp4", 30, *X264, "-c:a", "aac", "-t", "1.2",
                           before=("-f", "lavfi", "-i", "sine=d=2"))  # fmt: skip
     assert probed(path).width == 128
-
-
-def test_an_mp4_whose_boxes_end_beyond_the_file_is_cut_short(tmp_path: Path) -> None:
-    path = write_numbered(tmp_path / "a.mp4", 30, *X264, "-movflags", "+faststart")
-    whole = path.read_bytes()
-    for size in (len(whole) - 1, len(whole) // 2, 200):
-        path.write_bytes(whole[:size])
-        descriptor = open_source(bytes(path))
-        try:
-            with pytest.raises(RejectedError, match=f"has {size} bytes"):
-                refuse_cut_short(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
