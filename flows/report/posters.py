@@ -27,9 +27,9 @@ from data_catalog.base.files import atomic, read_json
 from data_catalog.base.paths import DataFolder
 from flows.report.overlay import draw_pose
 from pipeline.analysis import source_pass
+from pipeline.batches.prepare_sources import build_keys, clips_of
 from pipeline.clips.make_clips import Clip
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import build_keys, clips_of
 from pipeline.shards.encode_clip import corner_expressions, selection
 from pipeline.shards.tar import read_member
 from pipeline.video.ffmpeg import decode, open_source

@@ -21,7 +21,7 @@ from pipeline.config import AnalysisConfig, LimitsConfig
 from pipeline.video.ffmpeg import decode
 from pipeline.video.filters import proxy_shape, sized, upright
 from pipeline.video.packets import refuse_truncated
-from pipeline.video.picture_format import FormatWatch, PictureFormat, Stretch
+from pipeline.video.picture_format import FormatSpan, FormatWatch, PictureFormat
 from pipeline.video.probe import Probe
 
 VERSION = 3  # raise it when the same config would give other numbers
@@ -45,7 +45,7 @@ class Analysis:
     thumbs: np.ndarray  # (detections, 32, 32) uint8 luma
     camera_frames: np.ndarray  # (steps, 2) int64: from, to
     camera: np.ndarray  # (steps, 2, 3) float64: background of `from` to `to`; NaN where unknown
-    sizes: np.ndarray  # (stretches, 3) int64: first frame, height, width; empty where all frames have the probe's
+    sizes: np.ndarray  # (spans, 3) int64: first frame, height, width; empty where all frames have the probe's
 
     def people(self, detection: int) -> np.ndarray:
         """(n, 33, 4) landmarks of everyone found by a detection."""
@@ -74,19 +74,19 @@ def analyse(
         RejectedError: damaged, truncated, bad_timestamps, still_picture, size_changes, timeout.
     """
     watch = FormatWatch()
-    whole = Stretch(0, sys.maxsize, PictureFormat(probe.width, probe.height, probe.pix_fmt))
+    whole = FormatSpan(0, sys.maxsize, PictureFormat(probe.width, probe.height, probe.pix_fmt))
     analysis = _measure(descriptor, probe, [whole], finder, config, limits, watch)[0]
     if watch.changed:
-        parts: dict[Stretch, Analysis] = {}
-        stretches = watch.stretches(probe.display_matrix)
-        for size in sorted({stretch.size for stretch in stretches}):
-            own = [stretch for stretch in stretches if stretch.size == size]
+        parts: dict[FormatSpan, Analysis] = {}
+        spans = watch.spans(probe.display_matrix)
+        for size in sorted({span.size for span in spans}):
+            own = [span for span in spans if span.size == size]
             of_size = replace(probe, height=size[0], width=size[1], changes=True)
             again = FormatWatch()
             parts |= zip(own, _measure(descriptor, of_size, own, finder, config, limits, again))
             if again.starts != watch.starts or again.frames != watch.frames:
                 raise RejectedError("size_changes", "The picture's size changes in another way each time it is read.")
-        analysis = _joined(stretches, [parts[stretch] for stretch in stretches])
+        analysis = _joined(spans, [parts[span] for span in spans])
     check_times(analysis.pts)
     refuse_truncated(descriptor, analysis.pts, probe.duration_s, limits)
     return analysis
@@ -95,36 +95,36 @@ def analyse(
 def _measure(
     descriptor: int,
     probe: Probe,
-    stretches: Sequence[Stretch],
+    spans: Sequence[FormatSpan],
     finder: PoseFinder,
     config: AnalysisConfig,
     limits: LimitsConfig,
     watch: FormatWatch,
 ) -> list[Analysis]:
-    """Decode once and measure each stretch, whose size is the probe's, as a source of its own."""
+    """Decode once and measure each span, whose size is the probe's, as a source of its own."""
     height, width = proxy_shape(probe, config.proxy_px)
     stream = upright(descriptor, probe, limits, {"skip_loop_filter": "all"}, watched=True)
-    measured = [_Measuring(finder, config, (height, width)) for _ in stretches]
+    measured = [_Measuring(finder, config, (height, width)) for _ in spans]
     with decode(sized(stream, probe, width, height, "area"), descriptor, (height, width), limits, watch) as frames:
         for number, (pts, frame) in enumerate(frames):
             if watch.changed and not probe.changes:  # it is decoded again
                 continue
-            for stretch, part in zip(stretches, measured):
-                if stretch.start <= number < stretch.end:
+            for span, part in zip(spans, measured):
+                if span.start <= number < span.end:
                     part.add(pts, frame)
     return [part.result(probe.width / width, probe.height / height) for part in measured]
 
 
-def _joined(stretches: Sequence[Stretch], parts: Sequence[Analysis]) -> Analysis:
-    """One analysis of stretches that follow each other, with a cut between them."""
-    starts = [stretch.start for stretch in stretches]
+def _joined(spans: Sequence[FormatSpan], parts: Sequence[Analysis]) -> Analysis:
+    """One analysis of spans that follow each other, with a cut between them."""
+    starts = [span.start for span in spans]
     people = np.cumsum([0] + [len(part.landmarks) for part in parts])
     shifted = {
         "cuts": [np.append(start, part.cuts + start) for start, part in zip(starts, parts)],
         "pose_frames": [part.pose_frames + start for start, part in zip(starts, parts)],
         "camera_frames": [part.camera_frames + start for start, part in zip(starts, parts)],
         "people_end": [part.people_end + before for before, part in zip(people, parts)],
-        "sizes": [np.array([[s.start, *s.size]]) for s in stretches],
+        "sizes": [np.array([[s.start, *s.size]]) for s in spans],
     }
     names = [field.name for field in fields(Analysis)]
     joined = {n: np.concatenate(shifted.get(n) or [getattr(part, n) for part in parts]) for n in names}

@@ -20,7 +20,7 @@ class PictureFormat:
 
 
 @dataclass(frozen=True)
-class Stretch:
+class FormatSpan:
     """Frames [start, end) of one format."""
 
     start: int
@@ -57,7 +57,7 @@ class FormatWatch:
         """Whether more than one format was seen so far."""
         return len(self.starts) > 1
 
-    def stretches(self, rotated: bool) -> list[Stretch]:
+    def spans(self, rotated: bool) -> list[FormatSpan]:
         """The frames between changes, all of them.
 
         Raises:
@@ -72,4 +72,4 @@ class FormatWatch:
                 f"sizes{also}: convert the file to one size.",
             )
         ends = [start for start, _ in self.starts[1:]] + [self.frames]
-        return [Stretch(start, end, format_) for (start, format_), end in zip(self.starts, ends)]
+        return [FormatSpan(start, end, format_) for (start, format_), end in zip(self.starts, ends)]

@@ -13,10 +13,10 @@ from data_catalog.base.paths import DataFolder
 from pipeline.analysis import source_pass
 from pipeline.analysis.pose import PoseFinder
 from pipeline.analysis.source_pass import Analysis, analyse
+from pipeline.batches.pack_shards import encode_clips, sample_keys
+from pipeline.batches.prepare_sources import build_keys, clips_of, prepare_source
 from pipeline.clips.make_clips import Clip
 from pipeline.config import VariantConfig
-from pipeline.prepare_sources import build_keys, clips_of, prepare_source
-from pipeline.shards.pack import encode_clips, sample_keys
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import probe
 from tests.conftest import SMALL

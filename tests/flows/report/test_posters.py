@@ -11,9 +11,9 @@ import pytest
 
 from data_catalog.base.files import read_json
 from flows.report.posters import KINDS, SIDE, Wanted, draw_pictures, missing, picture_path
+from pipeline.batches.prepare_sources import build_keys, clips_of
 from pipeline.clips.make_clips import Clip
 from pipeline.config import VariantConfig
-from pipeline.prepare_sources import build_keys, clips_of
 from tests.conftest import SMALL, Built, build
 from tests.pipeline.videos import ffmpeg, joined
 

@@ -17,10 +17,10 @@ from data_catalog.base.paths import DataFolder
 from pipeline.analysis import source_pass
 from pipeline.analysis.cuts import shots
 from pipeline.analysis.source_pass import Analysis
+from pipeline.batches.prepare_sources import build_keys, clips_of, finite
 from pipeline.clips.align import to_crop
 from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import build_keys, clips_of, finite
 from pipeline.shards.augment import draw, flipped, moved_crop, retimed
 from pipeline.shards.encode_clip import VariantJob, encode_variants
 from pipeline.shards.tar import MEMBERS, ShardSample, write_shard
