@@ -79,6 +79,7 @@ def _encode_clip(
 ) -> Counter[str]:
     """Encode v0 and the variants in one run; each sample's json is published last."""
     sample_set, size = build_keys(config).sample_set, config.crop.size
+    found = analysis.probe_at(int(clip.window.frames[0]), found)
     planned = []
     for variant, key in enumerate(sample_keys(clip.clip_id, sample_set, config.variants.count)):
         take, landmarks = variant_job(clip, analysis, found, variant, data.staged(key, "mp4"), config)
