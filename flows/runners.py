@@ -18,6 +18,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.errors import CatalogError
+from flows.children import TRAINING, runs_module
 
 RUNNERS = ("processes", "ray", "dask")
 
@@ -66,7 +67,7 @@ def raise_on_sigint() -> None:
 
     def stop(number: int, frame: FrameType | None) -> None:
         children = psutil.Process().children(recursive=True)
-        training = [child for child in children if _trains(child)]
+        training = [child for child in children if runs_module(child, TRAINING)]
         if training:
             os.write(2, b"\nStopping: the training ends its step and writes a checkpoint, which can take a while.\n")
         for child in training:
@@ -84,13 +85,6 @@ def raise_on_sigint() -> None:
         os._exit(130)
 
     signal.signal(signal.SIGINT, stop)
-
-
-def _trains(process: psutil.Process) -> bool:
-    try:
-        return "model.training.train" in process.cmdline()
-    except psutil.Error:  # it has just ended
-        return False
 
 
 def init_worker() -> None:
