@@ -6,8 +6,10 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -109,7 +111,7 @@ def open_runner(workers: int) -> Iterator[TaskRunner[Any]]:
         LongdanceError: an unknown runner, or one whose package is not installed.
     """
     name = os.environ.get("LONGDANCE_RUNNER", "processes")
-    with _shared_server(), _make(name, workers) as runner:
+    with _shared_server(), tempfile.TemporaryDirectory() as empty, _make(name, workers, Path(empty)) as runner:
         yield runner
 
 
@@ -122,14 +124,16 @@ def _shared_server() -> Iterator[None]:
         yield
 
 
-def _make(name: str, workers: int) -> TaskRunner[Any]:
+def _make(name: str, workers: int, empty: Path) -> TaskRunner[Any]:
     if name == "processes":
         return ProcessPoolTaskRunner(max_workers=workers, initializer=init_worker)
     try:
         if name == "ray":
             from prefect_ray import RayTaskRunner
 
-            return RayTaskRunner(address=os.environ.get("RAY_ADDRESS"))
+            # Without a directory of its own Ray puts this one, whatever is in it, first on its workers' path.
+            own = {"runtime_env": {"working_dir": str(empty)}}
+            return RayTaskRunner(address=os.environ.get("RAY_ADDRESS"), init_kwargs=own)
         if name == "dask":
             from prefect_dask import DaskTaskRunner
 
