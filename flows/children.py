@@ -66,6 +66,7 @@ def child_events(
                 yield _events(child.stdout)
             except BaseException:
                 child.terminate()
+                child.communicate()  # to its end: a pipe that nobody reads would break the child as it saves
                 raise
         if child.returncode not in ends_well:
             errors.seek(0)
