@@ -25,14 +25,14 @@ from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import open_runner
 from pipeline.analysis.pose_model import pose_model_path
-from pipeline.build_jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
+from pipeline.batches.jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
+from pipeline.batches.pack_shards import encode_clips, pack_shard, unstage
+from pipeline.batches.prepare_sources import BuildKeys, build_keys, forget_limited, prepare_sources, record_rejected
+from pipeline.batches.sources import SourceFile, hash_source, nameless_id, require_videos
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import BuildKeys, build_keys, forget_limited, prepare_sources, record_rejected
 from pipeline.shards import tar
-from pipeline.shards.pack import encode_clips, pack_shard, unstage
-from pipeline.sources import SourceFile, hash_source, nameless_id, require_videos
 
-Prepared = tuple[str, bytes, int]  # source id, path, bytes
+PreparedSource = tuple[str, bytes, int]  # source id, path, bytes
 OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
 
 
@@ -156,7 +156,7 @@ class _Build:
                 yield futures[future], future.result()
                 advance(size(futures[future]))
 
-    def identify(self, files: Sequence[SourceFile]) -> list[Prepared]:
+    def identify(self, files: Sequence[SourceFile]) -> list[PreparedSource]:
         """Hash what is new or changed; the distinct sources, with the codes of what cannot be read recorded."""
         with open_catalog(self.folder.catalog) as con:
             known = {
@@ -183,13 +183,13 @@ class _Build:
         ]
         manifests.record_paths(self.folder, rows)
         manifests.forget_nameless(self.folder, {str(source_id) for source_id in ids.values()}, self.names)
-        first: dict[str, Prepared] = {}
+        first: dict[str, PreparedSource] = {}
         for file in files:  # the same bytes twice are one source, under its first name
             first.setdefault(str(ids[file]), (str(ids[file]), file.path, file.size))
         self.counters["duplicates"] = len(files) - len(first)
         return list(first.values())
 
-    def prepare(self, sources: list[Prepared]) -> None:
+    def prepare(self, sources: list[PreparedSource]) -> None:
         """Analyse and tile what has no clip manifest, then bring the catalog up to date."""
         forget_limited(self.folder, manifests.limited_sources(self.folder, self.names), self.config)
         done = names_in(self.folder.clip_set(self.names.clip_set), ".json")

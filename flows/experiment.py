@@ -13,7 +13,8 @@ from flows.build_dataset import OPTIONS
 from flows.folds import COMPARED
 from flows.score_and_prune import prune, score_stage, train_to_end
 from flows.train_stage import built
-from model.scoring.policy import ScoreConfig, policy
+from model.scoring.policy import policy
+from model.scoring.request import PruneRequest
 
 
 @task(name="evaluate", task_run_name="evaluate {run.name}", **OPTIONS)
@@ -81,12 +82,12 @@ def experiment_prune(
     config = target.config
     settings = {"run": target.run_id, "checkpoint": target.checkpoint, "data": str(root), "steps": steps}
     keep_settings(out, {**settings, "fraction": fraction, "fit": fit or {}})
-    decisive = policy(score="rho", fraction=fraction)
-    evidence = score_stage(root, run, decisive, ScoreConfig(), None, fit or {}, None, 1)
+    asked = PruneRequest(data=root, runs=(run,), policy=policy(score="rho", fraction=fraction), fit=fit or {})
+    evidence = score_stage(asked, run)
     versions: dict[str, str | None] = {"full": None}
     for name in COMPARED:
-        how = policy(score=name, fraction=fraction)
-        versions[name] = prune(root, [evidence], how).version
+        how = asked.model_copy(update={"policy": policy(score=name, fraction=fraction)})
+        versions[name] = prune(how, [evidence]).version
     found: dict[str, list[Evaluation]] = {name: [] for name in versions}
     was = config.model_dump(mode="json", exclude={"stage", "preset"})
     for seed in range(seeds):

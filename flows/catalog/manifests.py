@@ -3,10 +3,10 @@
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
+from data_catalog.arrow import Row
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, write_json
 from data_catalog.base.paths import DataFolder, names_in
@@ -19,11 +19,10 @@ from data_catalog.views import set_thresholds
 from data_catalog.writes import merge_clips, merge_paths, merge_sources, register_shards, shown_path
 from flows.catalog.decisions import merge_recorded, recorded
 from flows.catalog.scoring_rows import restore_evidence
+from pipeline.batches.prepare_sources import LIMITED, BuildKeys, build_keys
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import LIMITED, BuildKeys, build_keys
 from pipeline.shards.tar import manifests
 
-Row = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 

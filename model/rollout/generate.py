@@ -26,7 +26,7 @@ from model.errors import RolloutError
 from model.plans.plan import Call, make_plan
 from model.rollout.config import SamplingConfig
 from model.rollout.record import RolloutRecord, check_record, open_record
-from model.rollout.rollout import OnProgress, Rollout, RolloutModels, picture_hash
+from model.rollout.rollout import OnRolloutEvent, Rollout, RolloutModels, picture_hash
 from model.rollout.stage_networks import NetworkPool, Run, check_settings, open_run_for_serving, runs_by_stage
 from model.rollout.steps import parse_stretch
 from model.runs.checkpoint import network_config
@@ -103,7 +103,7 @@ def prepare(request: Request) -> Prepared:
 
 
 def generate_video(
-    prepared: Prepared, picture_HWC: np.ndarray, out: Path, progress: OnProgress | None = None
+    prepared: Prepared, picture_HWC: np.ndarray, out: Path, progress: OnRolloutEvent | None = None
 ) -> Generated:
     """Make the video `out` from the picture, or go on with it: the same call again is how it resumes.
 

@@ -54,7 +54,7 @@ class RolloutEvent:
     seconds: float
 
 
-OnProgress = Callable[[RolloutEvent], None]
+OnRolloutEvent = Callable[[RolloutEvent], None]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Rollout:
         self.store = RolloutStore(self._folder.latents)
 
     def run(
-        self, picture_HWC: np.ndarray, video: Path, progress: OnProgress | None = None, replaces_whole: bool = False
+        self, picture_HWC: np.ndarray, video: Path, progress: OnRolloutEvent | None = None, replaces_whole: bool = False
     ) -> None:
         """Make all frames from the picture (uint8, of the codec's size) and write the mp4 `video`.
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,7 +27,7 @@ from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.base.settings import Settings
 from model.config import TrainConfig, parse_config
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
-from model.data.latents import verify_latents
+from model.data.latents import OnProgress, verify_latents
 from model.data.text import TextTable
 from model.errors import DataError, RunError
 from model.network.conditioning import get_hint_noise
@@ -42,7 +42,6 @@ from model.scoring.policy import ScoreConfig
 from model.training.memory import cap_memory
 from model.training.train import resolve_device
 
-OnProgress = Callable[[int, int], None]
 """Called with (samples done, samples of this process)."""
 
 

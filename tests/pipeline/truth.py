@@ -11,11 +11,11 @@ from data_catalog.base.paths import DataFolder
 from pipeline.analysis import source_pass
 from pipeline.analysis.camera import decompose
 from pipeline.analysis.pose import BODY_PER_HEIGHT, CORE, LIMBS, MAIN, body_length, pelvis
+from pipeline.batches.prepare_sources import build_keys, clips_of, prepare_sources
+from pipeline.batches.sources import hash_source, walk
 from pipeline.clips.make_clips import Clip
 from pipeline.clips.scores import LOST_LIMBS, REFERENCE
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import build_keys, clips_of, prepare_sources
-from pipeline.sources import hash_source, walk
 
 CAMERA_REASONS = {"camera_translation", "camera_zoom", "camera_rotation", "camera_shake"}
 HEAVY_TRANSLATION, HEAVY_ZOOM = 2.0, 0.25  # pixels and per cent a frame: what a person calls a moving camera

@@ -16,8 +16,8 @@ from data_catalog.writes import merge_clips, merge_decisions, merge_sources
 from flows.build_dataset import wanted_clips
 from flows.catalog.decisions import decide, merge_recorded, recorded
 from flows.catalog.manifests import mend_catalog, rebuild_from_record
+from pipeline.batches.prepare_sources import build_keys
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import build_keys
 from tests.data_catalog.rows import clip, source, table, threshold
 
 

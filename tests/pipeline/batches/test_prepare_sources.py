@@ -20,9 +20,15 @@ from data_catalog.base.errors import LongdanceError, RejectedError
 from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
 from pipeline.analysis.pose import PoseFinder
+from pipeline.batches.prepare_sources import (
+    build_keys,
+    forget_limited,
+    prepare_source,
+    prepare_sources,
+    record_rejected,
+)
+from pipeline.batches.sources import hash_source, nameless_id, require_videos
 from pipeline.config import BuildConfig, LimitsConfig
-from pipeline.prepare_sources import build_keys, forget_limited, prepare_source, prepare_sources, record_rejected
-from pipeline.sources import hash_source, nameless_id, require_videos
 from pipeline.video.ffmpeg import decode, ffmpeg_exe, open_source, source_input
 from tests.conftest import SMALL
 from tests.pipeline.videos import ffmpeg, write_numbered
@@ -306,7 +312,7 @@ def test_a_playlist_opens_nothing_else_even_where_it_is_taken_for_a_video(dancer
         descriptor = open_source(bytes(tmp_path / name))
         try:
             with (
-                decode(source_input(descriptor, LimitsConfig()), descriptor, (480, 270), LimitsConfig()) as frames,
+                decode(source_input(descriptor, LimitsConfig(), 0), descriptor, (480, 270), LimitsConfig()) as frames,
                 pytest.raises(RejectedError) as caught,
             ):
                 next(frames)

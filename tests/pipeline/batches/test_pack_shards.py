@@ -16,9 +16,9 @@ from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
 from flows.report.contact_sheet import write_contact_sheet
 from pipeline.analysis.pose import MAIN, PoseFinder
-from pipeline.prepare_sources import build_keys, prepare_sources
+from pipeline.batches.pack_shards import encode_clips, pack_shard, sample_keys, shard_name
+from pipeline.batches.prepare_sources import build_keys, prepare_sources
 from pipeline.shards.encode_clip import describe
-from pipeline.shards.pack import encode_clips, pack_shard, sample_keys, shard_name
 from pipeline.shards.tar import manifests, read_member
 from tests.conftest import SMALL, Built, build
 from tests.pipeline.videos import ffmpeg

@@ -17,10 +17,10 @@ from data_catalog.base.paths import DataFolder
 from pipeline.analysis import source_pass
 from pipeline.analysis.cuts import shots
 from pipeline.analysis.source_pass import Analysis
+from pipeline.batches.prepare_sources import build_keys, clips_of, finite
 from pipeline.clips.align import to_crop
 from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import build_keys, clips_of, finite
 from pipeline.shards.augment import draw, flipped, moved_crop, retimed
 from pipeline.shards.encode_clip import VariantJob, encode_variants
 from pipeline.shards.tar import MEMBERS, ShardSample, write_shard
@@ -79,6 +79,7 @@ def _encode_clip(
 ) -> Counter[str]:
     """Encode v0 and the variants in one run; each sample's json is published last."""
     sample_set, size = build_keys(config).sample_set, config.crop.size
+    found = analysis.probe_at(int(clip.window.frames[0]), found)
     planned = []
     for variant, key in enumerate(sample_keys(clip.clip_id, sample_set, config.variants.count)):
         take, landmarks = variant_job(clip, analysis, found, variant, data.staged(key, "mp4"), config)

@@ -1,0 +1,148 @@
+"""What `generate` is asked for, and all that it needs, opened and checked before anything long begins."""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, ValidationError, field_validator
+
+from data_catalog.base.files import read_json
+from data_catalog.base.paths import DataFolder
+from data_catalog.base.settings import Settings, explain_settings
+from flows.train_stage import built
+from model.data.samples import frame_rate, rate_of
+from model.drift.frechet import load_scripted
+from model.drift.report import RealClip, real_clip
+from model.errors import RolloutError
+from model.rollout.config import sampling_config
+from model.rollout.generate import FPS, Prepared, Request, check_output, prepare
+from pipeline.analysis.pose_model import pose_model_path
+from pipeline.clips.input_picture import aligned_picture, middle_square, read_picture
+from pipeline.config import BuildConfig, CropConfig
+
+PlanName = Literal["origin", "streaming", "tree"]
+
+
+class GenerateRequest(Settings):
+    """A long video from one picture, or from a clip's first frame."""
+
+    runs: tuple[Path, ...] = Field(description="trained runs: one for each stage of the plan, or one of stage `any`")
+    out: Path = Field(description="the mp4; latents, numbers and a page about it are kept beside it")
+    image: Path | None = Field(None, description="picture, aligned by its dancer's pose as clips are")
+    clip: str | None = Field(None, description="a clip of `data` instead of a picture: its first frame")
+    data: Path | None = Field(None, description="data set, for `clip`, for real clips to compare with, for a row")
+    frames: int = Field(181, description="frames of the video")
+    plan: PlanName = Field("origin", description="which windows are made in which order")
+    sampling: dict[str, Any] = Field(default_factory=dict, description="sampling settings that differ")
+    align: bool = Field(True, description="false takes the picture's middle square as it is")
+    redo: str | None = Field(None, description="frames to make again, START:STOP, and all that depends on them")
+    overwrite: bool = Field(False, description="start over where `out` holds a rollout of something else")
+    gif_mb: float = Field(8.0, ge=0, le=2000, description="largest GIF in megabytes; 0 writes none")
+    pngs: bool = Field(False, description="write every frame as a PNG, too")
+    fvd: Path | None = Field(None, description="TorchScript weights of an I3D network")
+    lpips: Path | None = Field(None, description="TorchScript weights of an LPIPS network")
+    fps: float | None = Field(None, ge=1, le=120, description="frames a second; else the clip's, most clips', or 30")
+
+    @field_validator("runs", "out", "image", "data", "fvd", "lpips", mode="after")
+    @classmethod
+    def _absolute(cls, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(path.expanduser().resolve() for path in value)
+        return value if value is None else value.expanduser().resolve()
+
+    @property
+    def weights(self) -> dict[str, Path]:
+        """The measuring networks that were given, by name."""
+        named = {"fvd": self.fvd, "lpips": self.lpips}
+        return {name: path for name, path in named.items() if path is not None}
+
+    @property
+    def beside(self) -> list[Path]:
+        """What is made beside the mp4."""
+        return [self.out.with_suffix(".html"), *([self.out.with_suffix(".gif")] if self.gif_mb else [])]
+
+
+def generate_request(**given: Any) -> GenerateRequest:
+    """A checked request. Raises RolloutError, in one sentence."""
+    try:
+        return GenerateRequest.model_validate(given)
+    except ValidationError as error:
+        raise RolloutError(explain_settings(error, GenerateRequest)) from error
+
+
+@dataclass(frozen=True)
+class OpenedRequest:
+    """A request and all that its rollout needs."""
+
+    request: GenerateRequest
+    prepared: Prepared
+    picture: np.ndarray
+    truth: RealClip | None
+    data: DataFolder | None
+
+
+def open_runs(request: GenerateRequest, rate: Fraction = FPS) -> Prepared:
+    """The runs opened and checked against the plan and the settings. Raises ModelError's kinds."""
+    sampling = sampling_config(request.runs, request.sampling)
+    return prepare(Request(request.runs, request.plan, request.frames, sampling, rate, request.redo, request.overwrite))
+
+
+_opened: dict[str, OpenedRequest] = {}
+
+
+def open_request(request: GenerateRequest) -> OpenedRequest:
+    """Open and check everything, once: what a command opened, the flow that it starts takes over.
+
+    Raises ModelError's kinds and LongdanceError, each with one sentence.
+    """
+    data = None if request.data is None else built(request.data)
+    prepared = open_runs(request, frames_a_second(request, data))
+    for name, path in request.weights.items():
+        load_scripted(path, name.upper())
+    truth, picture = starting_picture(request, data, prepared.picture)
+    check_output(prepared, picture, request.out, request.beside)
+    _opened[request.hash] = opened = OpenedRequest(request, prepared, picture, truth, data)
+    return opened
+
+
+def opened_request(request: GenerateRequest) -> OpenedRequest:
+    """What `open_request` has just opened for this request in this process, else opened now."""
+    return _opened.pop(request.hash, None) or open_request(request)
+
+
+def frames_a_second(request: GenerateRequest, data: DataFolder | None) -> Fraction:
+    """What was asked for; else as the clip that the video begins with has it, or most clips of the data set."""
+    if request.fps is not None:
+        return rate_of(request.fps)
+    return (frame_rate(data.root, request.clip) if data else None) or FPS
+
+
+def starting_picture(
+    request: GenerateRequest, data: DataFolder | None, side: int
+) -> tuple[RealClip | None, np.ndarray]:
+    """The picture that the video begins with, of the codec's size, and the clip it comes from, if it does.
+
+    Raises RolloutError, LongdanceError, DataError.
+    """
+    image, clip = request.image, request.clip
+    if (image is None) == (clip is None):
+        raise RolloutError("Give either a picture (--image P.png) or a clip of a data set (--clip ID --data DATA).")
+    if clip is not None:
+        if data is None:
+            raise RolloutError(f"Clip {clip!r} belongs to a data set: name it with --data.")
+        truth = real_clip(data.root, clip, side)
+        return truth, truth.frames_FHWC[0]
+    assert image is not None
+    picture = read_picture(image)
+    if not request.align:
+        return None, middle_square(picture, side)
+    return None, aligned_picture(picture, str(image), pose_model_path(), _crop_of(data), side)
+
+
+def _crop_of(data: DataFolder | None) -> CropConfig:
+    """The crop of the data set's clips, or the default one."""
+    if data is None or not data.build_record.is_file():
+        return CropConfig()
+    return BuildConfig.model_validate(read_json(data.build_record)["config"]).crop
