@@ -22,10 +22,10 @@ def evaluate(root: Path, run: Path, windows: int, generated: int) -> dict[str, A
     """A run's losses and picture quality on the hold-out, kept beside it."""
     from dataclasses import asdict
 
+    from model.runs.run import Run
     from model.scoring.experiment import evaluate_run
-    from model.scoring.scored_losses import RunRef
 
-    kept, checkpoint = RunFolder(run).evaluation, RunRef.of(run).checkpoint
+    kept, checkpoint = RunFolder(run).evaluation, Run.open(run).checkpoint.sha256
     settings = {"checkpoint": checkpoint, "windows": windows, "generated": generated}
     if kept.is_file():
         before = read_json(kept)
@@ -74,13 +74,13 @@ def experiment_prune(
         fit: Settings of the cross-fit models that differ from the run's.
     """
     from model.config import train_config
+    from model.runs.run import Run
     from model.scoring.experiment import Evaluation, experiment_table, verdict
-    from model.scoring.scored_losses import RunRef
 
     root, run, out = built(data).root, run.expanduser().resolve(), out.expanduser().resolve()
-    target = RunRef.of(run)
+    target = Run.open(run)
     config = target.config
-    settings = {"run": target.run_id, "checkpoint": target.checkpoint, "data": str(root), "steps": steps}
+    settings = {"run": target.run_id, "checkpoint": target.checkpoint.sha256, "data": str(root), "steps": steps}
     keep_settings(out, {**settings, "fraction": fraction, "fit": fit or {}})
     asked = PruneRequest(data=root, runs=(run,), policy=policy(score="rho", fraction=fraction), fit=fit or {})
     evidence = score_stage(asked, run)

@@ -28,8 +28,9 @@ from model.network.objective import Network
 from model.plans.plan import Call, make_plan
 from model.plans.stages import CALL_STAGES, call_window
 from model.rollout.config import SamplingConfig, run_defaults
-from model.rollout.stage_networks import NetworkPool, Run, open_run_for_serving
+from model.rollout.stage_networks import NetworkPool
 from model.runs.record import read_record
+from model.runs.run import Run
 from model.sampling.guidance import Scales, TextPair
 from model.sampling.sample_window import CallNoise, CallSettings, make_window
 from model.training.train import resolve_device
@@ -172,7 +173,7 @@ def calibrate(
     First noise without guidance, then guidance at the best noise (for a run that was trained without hints now
     and then). A starter's only hint is frame 0, which is never noised. Raises RunError, DataError.
     """
-    run = open_run_for_serving(path)
+    run = Run.open(path)
     sampling = settings or SamplingConfig()
     bench, keys, held_out = _bench(run, data or _data_of(path), clips, sampling)
     defaults, reason = {**run_defaults(path), "temperature": sampling.temperature}, {}

@@ -27,10 +27,11 @@ from model.plans.plan import Call, make_plan
 from model.rollout.config import SamplingConfig
 from model.rollout.record import RolloutRecord, check_record, open_record
 from model.rollout.rollout import OnRolloutEvent, Rollout, RolloutModels, picture_hash
-from model.rollout.stage_networks import NetworkPool, Run, check_settings, open_run_for_serving, runs_by_stage
+from model.rollout.stage_networks import NetworkPool, check_settings, runs_by_stage
 from model.rollout.steps import parse_stretch
 from model.runs.checkpoint import network_config
 from model.runs.code_identity import code_hash
+from model.runs.run import Run
 from model.sampling.guidance import TextPair
 from model.training.memory import cap_memory
 from model.training.train import resolve_device
@@ -93,7 +94,7 @@ def prepare(request: Request) -> Prepared:
     calls = request.calls()
     if request.redo is not None:
         parse_stretch(request.redo, request.frames)
-    serving = runs_by_stage([open_run_for_serving(path) for path in request.runs], request.plan, calls)
+    serving = runs_by_stage([Run.open(path) for path in request.runs], request.plan, calls)
     for stage, run in serving.items():
         check_settings(run, stage, request.sampling)
     device = torch.device(resolve_device(request.sampling.device))

@@ -11,9 +11,10 @@ from data_catalog.base.files import atomic_folder, sha256_file, write_json
 from data_catalog.base.paths import RunFolder
 from model.data.codec import load_codec
 from model.errors import RunError
-from model.runs.init_weights import network_of_run, run_checkpoint
+from model.runs.init_weights import network_of_run
 from model.runs.lineage import ORIGIN, seen_sources
 from model.runs.record import read_record
+from model.runs.run import run_checkpoint
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 

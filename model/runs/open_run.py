@@ -21,9 +21,10 @@ from model.runs.checkpoint import (
     save_checkpoint,
     step_folder,
 )
-from model.runs.init_weights import check_codec_of_export, check_codec_of_run, run_checkpoint
+from model.runs.init_weights import check_codec_of_export, check_codec_of_run
 from model.runs.lineage import inherited_sources, write_sources
 from model.runs.record import identity_changes, open_run, read_record
+from model.runs.run import run_checkpoint
 
 
 def open_or_start_run(

@@ -32,7 +32,8 @@ from model.rollout.generate import (
     prepare,
     rollout_row,
 )
-from model.rollout.stage_networks import open_run_for_serving, runs_by_stage
+from model.rollout.stage_networks import runs_by_stage
+from model.runs.run import Run
 from model.training.train import train
 from pipeline.analysis.pose import JOINTS
 from tests.model.dataset import micro_config
@@ -103,7 +104,7 @@ def test_what_the_runs_do_not_cover_is_refused_by_name(runs: dict[str, Path], tm
 
 
 def test_a_run_serves_another_plan_where_it_was_trained_on_windows_of_that_shape(runs: dict[str, Path]) -> None:
-    opened = [open_run_for_serving(runs[stage]) for stage in ("starter", "extrapolation", "interpolation")]
+    opened = [Run.open(runs[stage]) for stage in ("starter", "extrapolation", "interpolation")]
     # Up to 7 frames each plan is one starter call; streaming's is the origin's.
     assert set(runs_by_stage(opened[:1], "streaming", make_plan("streaming", 7))) == {"starter"}
     # The origin at any length: frame 0 may lie farther back than in any clip.
