@@ -8,6 +8,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, write_bytes, write_json
+from data_catalog.base.paths import RunFolder
 from flows.build_dataset import OPTIONS
 from flows.folds import COMPARED
 from flows.score_and_prune import prune, score_stage, train_to_end
@@ -24,7 +25,7 @@ def evaluate(root: Path, run: Path, windows: int, generated: int) -> dict[str, A
     from model.scoring.experiment import evaluate_run
     from model.scoring.scored_losses import RunRef
 
-    kept, checkpoint = run / "evaluation.json", RunRef.of(run).checkpoint
+    kept, checkpoint = RunFolder(run).evaluation, RunRef.of(run).checkpoint
     settings = {"checkpoint": checkpoint, "windows": windows, "generated": generated}
     if kept.is_file():
         before = read_json(kept)

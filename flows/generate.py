@@ -11,6 +11,7 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from data_catalog.base.files import atomic
+from data_catalog.base.paths import RolloutFolder
 from data_catalog.connection import open_catalog
 from data_catalog.queries import format_rows
 from data_catalog.writes import merge_rollouts
@@ -60,7 +61,7 @@ def measure_rollout(generated: Generated, opened: OpenedRequest) -> dict[str, An
     finally:
         finder.close()
     report = drift.report()
-    write_report(generated.folder / "metrics.json", report)
+    write_report(RolloutFolder(generated.folder).metrics, report)
     return report
 
 
@@ -107,7 +108,7 @@ def write_pngs(generated: Generated) -> Path:
     """Every frame as a PNG in a folder of the rollout's."""
     from PIL import Image
 
-    folder = generated.folder / "frames"
+    folder = RolloutFolder(generated.folder).frames
     for number, frame in enumerate(generated.rollout.decoded()):
         with atomic(folder / f"{number:05d}.png") as temp:
             Image.fromarray(frame).save(temp, format="PNG")

@@ -18,8 +18,8 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
+from data_catalog.base.disk import explain_disk_error
 from data_catalog.base.errors import LongdanceError
-from data_catalog.errors import CatalogError
 from flows.children import TRAINING, runs_module
 
 RUNNERS = ("processes", "ray", "dask")
@@ -36,7 +36,8 @@ class OneSentence(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is let through."""
         if record.exc_info:
-            return not isinstance(record.exc_info[1], LongdanceError | CatalogError)
+            error = record.exc_info[1]
+            return not isinstance(error, LongdanceError) and (error is None or explain_disk_error(error) is None)
         return not record.getMessage().startswith("Finished in state Failed(")
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prefect import flow, get_run_logger
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.paths import DataFolder
+from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
 from flows.catalog.decisions import merge_recorded
@@ -150,9 +150,9 @@ def train_to_end(root: Path, run: Path, config: Any, fork: Path | None) -> None:
     from model.runs.checkpoint import newest_checkpoint
     from model.runs.record import differences, read_record
 
-    if (run / "run.json").is_file():
+    if RunFolder(run).record.is_file():
         was = read_record(run)["identity"]["config"]
-        info = newest_checkpoint(run / "checkpoints")
+        info = newest_checkpoint(RunFolder(run).checkpoints)
         if info and info.step >= config.steps and not differences(was, config.model_dump(mode="json")):
             register_run(root, run, "finished", config.steps)
             return

@@ -13,7 +13,7 @@ from prefect.artifacts import create_link_artifact
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import write_json
-from data_catalog.base.paths import DataFolder
+from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_checkpoints, merge_latents, merge_tables
 from flows.build_dataset import OPTIONS
@@ -156,7 +156,7 @@ def register_run(root: Path, run: Path, status: str, step: int | None = None) ->
     from model.runs.lineage import seen_sources
     from model.runs.record import checkpoint_rows, run_row
 
-    row = run_row(run, status, newest_step(run / "checkpoints") if step is None else step)
+    row = run_row(run, status, newest_step(RunFolder(run).checkpoints) if step is None else step)
     seen = [{"run": row["run"], "source_id": source} for source in sorted(seen_sources(run) or ())]
     with open_catalog(DataFolder(root).catalog) as con:
         merge_tables(con, {"runs": [row], "run_sources": seen})

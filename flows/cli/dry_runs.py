@@ -6,6 +6,7 @@ from pathlib import Path
 from data_catalog.base.files import read_json
 from flows.folds import FOLDS, fold_of, needs_folds
 from model.config import EncodeConfig
+from model.data.codec import CODEC_FILE
 from model.data.dataset import choose_samples
 from model.data.latents import codec_folder, manifest_path
 from model.data.samples import read_samples, stored_frames
@@ -24,7 +25,7 @@ AGAIN = "what is there already is not done again"
 def encode_lines(root: Path, encode: EncodeConfig) -> list[str]:
     """The config, the samples, and the disk that their latents take. Raises DataError, CodecError."""
     shards = {sample.shard: sample.shard_sha256 for sample in read_samples(root)}
-    codec, there = codec_folder(root, encode) / "codec.json", 0
+    codec, there = codec_folder(root, encode) / CODEC_FILE, 0
     if codec.is_file():
         kept = read_json(codec)["hash"]
         there = sum(manifest_path(root, kept, shard, sha256).is_file() for shard, sha256 in shards.items())

@@ -10,6 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from data_catalog.base.paths import RunFolder
 from model.drift.metrics import METRICS, TRUTH_METRICS
 from model.drift.table import in_order
 
@@ -24,7 +25,7 @@ def training_curves(run_dir: Path) -> dict[str, Curve]:
 
     Empty where the file is gone. Lines that are no record, as a killed process may leave, are passed over.
     """
-    path = run_dir / "metrics.jsonl"
+    path = RunFolder(run_dir).metrics
     try:
         stat = path.stat()
     except OSError:
@@ -83,7 +84,7 @@ def thinned(points: Sequence[tuple[float, float]]) -> Curve:
 
 def newest_picture(run_dir: Path) -> bytes | None:
     """The newest of a run's sample pictures as a JPEG, or None."""
-    paths = sorted((run_dir / "samples").glob("*.png"))
+    paths = sorted(RunFolder(run_dir).samples.glob("*.png"))
     picture = cv2.imread(str(paths[-1])) if paths else None
     if picture is None:
         return None

@@ -27,9 +27,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.paths import DataFolder
+from data_catalog.base.paths import DataFolder, files_of
 from data_catalog.connection import open_catalog
-from data_catalog.errors import CatalogError
 from flows.catalog.decisions import check_text, decide, merge_recorded
 from flows.report.loopback import HOST, Guard, listen, ranged
 from flows.report.page_data import FRAME, POSTER, PREVIEW, STORED, page_data
@@ -49,7 +48,7 @@ class Server:
 
     def __init__(self, data: DataFolder, token: str, who: str) -> None:
         self.data, self.token, self.who = data, token, who
-        self.media = data.report.with_name(data.report.stem + "_files")
+        self.media = files_of(data.report)
         self._page: tuple[str, str] = ("", "")
         self._page_lock = threading.Lock()
         self._clip_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
@@ -160,12 +159,12 @@ def make_app(server: Server, port: int) -> ASGIApp:
             return JSONResponse(await run_in_threadpool(server.mark, await request.json()))
         except (ValueError, RecursionError):
             return _error("The decision is no JSON that can be read.", 400)
-        except (LongdanceError, CatalogError) as error:
+        except LongdanceError as error:
             return _error(str(error), 400)
 
     async def broken(request: Request, error: Exception) -> Response:
         logger.error("%s %s: %s", request.method, request.url.path, error)
-        return _error(str(error) if isinstance(error, LongdanceError | CatalogError) else "A fault of longdance.", 500)
+        return _error(str(error) if isinstance(error, LongdanceError) else "A fault of longdance.", 500)
 
     return Guard(
         Starlette(
@@ -177,7 +176,7 @@ def make_app(server: Server, port: int) -> ASGIApp:
                 Route("/media/videos/{prefix}/{name}", video),
                 Route("/media/{kind}/{prefix}/{name}", picture),
             ],
-            exception_handlers={Exception: broken, CatalogError: broken, LongdanceError: broken},
+            exception_handlers={Exception: broken, LongdanceError: broken},
         ),
         port,
     )

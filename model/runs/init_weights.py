@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from data_catalog.base.paths import RunFolder
 from data_catalog.base.settings import explain_settings
 from model.config import TrainConfig, parse_config
 from model.data.codec import CODEC_FILE, load_codec
@@ -95,9 +96,9 @@ def _from_scratch(config: TrainConfig, latent_channels: int, text_width: int) ->
 
 def run_checkpoint(run_dir: Path) -> CheckpointInfo:
     """The newest whole checkpoint of a run. Raises RunError if there is no such run or it has none yet."""
-    if not (run_dir / "run.json").is_file():
+    if not RunFolder(run_dir).record.is_file():
         raise RunError(f"{run_dir} is no run (it has no run.json): name the folder that `longdance train` made.")
-    info = newest_checkpoint(run_dir / "checkpoints")
+    info = newest_checkpoint(RunFolder(run_dir).checkpoints)
     if info is None:
         raise RunError(f"Run {run_dir} has no checkpoint yet: let it train first.")
     return info

@@ -21,7 +21,9 @@ import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import exclusive, read_json, remove_temps
+from data_catalog.base.files import read_json, remove_temps
+from data_catalog.base.locks import exclusive
+from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.base.settings import Settings
 from model.config import TrainConfig, parse_config
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
@@ -216,7 +218,7 @@ def score(job: ScoreJob, progress: OnProgress | None = None, rank: int = 0, proc
 
     Raises ModelError's kinds: no such run, no checkpoint, latents of another codec, an absent GPU.
     """
-    if not (job.run / "run.json").is_file():
+    if not RunFolder(job.run).record.is_file():
         raise RunError(f"{job.run} is no run (it has no run.json): name the folder that `longdance train` made.")
     device = torch.device(resolve_device(job.config.device))
     if device.type == "cpu":
@@ -238,9 +240,9 @@ def score(job: ScoreJob, progress: OnProgress | None = None, rank: int = 0, proc
 @contextmanager
 def _ledger_lock(data: Path) -> Iterator[None]:
     """Hold the ledger, and clear what a killed process left in it."""
-    busy = f"Another process is scoring on {data}: wait until it has ended."
-    with exclusive(data / "ledger" / ".lock", busy):
-        remove_temps(data / "ledger")
+    busy = LongdanceError(f"Another process is scoring on {data}: wait until it has ended.")
+    with exclusive(DataFolder(data).ledger_lock, busy):
+        remove_temps(DataFolder(data).ledger)
         yield
 
 

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_catalog.base.files import atomic, sha256_json
+from data_catalog.base.paths import DataFolder
 from model.data.samples import Sample
 from model.data.versions import read_version
 from model.errors import LedgerError
@@ -184,7 +185,7 @@ def _scores(worth: Valuation, pairs: np.ndarray | None, sure_N: np.ndarray, bins
 
 def write_score_table(data: Path, evidence: ScoreTable) -> Path:
     """Keep the scores on disk; the same evidence is the same file."""
-    path = data / "worth" / f"{evidence.id}.parquet"
+    path = DataFolder(data).scores / f"{evidence.id}.parquet"
     with atomic(path) as temp:
         pq.write_table(evidence.rows, temp, write_page_checksum=True)
     return path
@@ -192,7 +193,7 @@ def write_score_table(data: Path, evidence: ScoreTable) -> Path:
 
 def stored_score_tables(data: Path, warn: Callable[[str], None]) -> Iterator[pa.Table]:
     """Every piece of evidence on disk, as rows of the catalog's `worth`; a damaged one is left out and reported."""
-    for path in sorted(path for path in (data / "worth").glob("*.parquet") if not path.name.startswith(".")):
+    for path in sorted(path for path in DataFolder(data).scores.glob("*.parquet") if not path.name.startswith(".")):
         try:
             yield pq.read_table(path, page_checksum_verification=True).replace_schema_metadata(None)
         except (pa.ArrowException, OSError) as error:

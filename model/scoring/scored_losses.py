@@ -8,12 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from data_catalog.base.files import read_json
+from data_catalog.base.paths import DataFolder
 from model.config import TrainConfig, parse_config
 from model.data.latents import read_manifest
 from model.data.samples import holdout_sources, read_samples
 from model.data.versions import read_version
 from model.errors import DataError, LedgerError
+from model.runs.checkpoint import network_config
 from model.runs.init_weights import run_checkpoint
 from model.runs.record import read_record
 from model.scoring.ledger import SCORE_VERSION, fragments, read_fragment
@@ -38,7 +39,7 @@ class RunRef:
         record = read_record(path)
         identity = record["identity"]
         config = parse_config(identity["config"])
-        prediction = read_json(info.path / "network.json")["prediction_type"]
+        prediction = network_config(info)["prediction_type"]
         return cls(path, record["run_id"], info.sha256, identity["data"]["codec"], config, prediction)
 
 
@@ -155,5 +156,5 @@ def missing_losses(values_NK: np.ndarray, count_N: np.ndarray) -> np.ndarray:
 def current_latents(data: Path, codec: str) -> set[str]:
     """The sha256 of the latents of shards that the data set has now."""
     shards = {(sample.shard, sample.shard_sha256) for sample in read_samples(data)}
-    records = [read_manifest(path) for path in (data / "latents" / codec[:16]).glob("*.json")]
+    records = [read_manifest(path) for path in DataFolder(data).latents_of(codec).glob("*.json")]
     return {record["sha256"] for record in records if record and (record["shard"], record["shard_sha256"]) in shards}

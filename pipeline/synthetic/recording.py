@@ -10,6 +10,7 @@ import ffmpeg
 import imageio_ffmpeg
 import numpy as np
 
+from data_catalog.base.disk import raise_if_told_full
 from pipeline.synthetic.body.brush import Array, Picture
 from pipeline.synthetic.footage import CROP_HEIGHTS, LANDMARKS, Direction, Shot, shoot
 from pipeline.synthetic.video_plan import SynthVideo
@@ -147,6 +148,7 @@ def _run(command: ffmpeg.nodes.OutputStream, frames: Iterator[Picture]) -> None:
             pass  # ffmpeg has ended: its own words follow
         words = process.stderr.read().decode(errors="replace")
     if process.returncode:
+        raise_if_told_full(words)
         raise RuntimeError(f"ffmpeg ended with code {process.returncode} while it wrote a synthetic video: {words}")
 
 

@@ -6,7 +6,6 @@ opening anything else, `-format_whitelist` keeps text files from being playlists
 """
 
 import contextlib
-import errno
 import functools
 import os
 import re
@@ -23,6 +22,7 @@ import ffmpeg
 import imageio_ffmpeg
 import numpy as np
 
+from data_catalog.base.disk import raise_if_told_full
 from data_catalog.base.errors import KilledError, LongdanceError, RejectedError
 from pipeline.config import LimitsConfig
 
@@ -164,8 +164,7 @@ class Child:
         code = self.process.wait()
         self._clock.cancel()
         self._drain.join()
-        if b"No space left on device" in self._messages:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise_if_told_full(self._messages.decode("utf-8", "replace"))
         if code < 0 and not self.timed_out and -code not in (signal.SIGXCPU, signal.SIGXFSZ):
             raise KilledError(f"ffmpeg was killed by signal {-code}.")
         return bytes(self._messages)
