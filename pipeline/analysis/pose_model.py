@@ -51,7 +51,7 @@ def pose_model_path() -> Path:
             raise LongdanceError(
                 f"LONGDANCE_POSE_MODEL names {chosen!r}, which is no file: name a .task file or unset it."
             )
-        return Path(chosen)
+        return Path(chosen).absolute()  # Ray's workers are in another directory
     path = cached_model()
     if not path.is_file():
         with tempfile.TemporaryDirectory() as folder:
