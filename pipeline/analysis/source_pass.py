@@ -100,7 +100,7 @@ def _measure_each_size(
         of_size = replace(probe, height=height, width=width, changes=True)
         again = FormatWatch()
         parts |= dict(zip(own, _measure(descriptor, of_size, own, finder, config, limits, again)))
-        if again.starts != watch.starts or again.frames != watch.frames:
+        if again.sizes() != watch.sizes() or again.frames != watch.frames:
             raise RejectedError("size_changes", "The picture's size changes in another way each time it is read.")
     return _joined(spans, [parts[span] for span in spans])
 
