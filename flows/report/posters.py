@@ -33,7 +33,7 @@ from pipeline.config import BuildConfig
 from pipeline.shards.encode_clip import corner_expressions, selection
 from pipeline.shards.tar import read_member
 from pipeline.video.ffmpeg import decode, open_source
-from pipeline.video.filters import KEEP_GRAPH, sized, upright
+from pipeline.video.filters import sized, upright
 from pipeline.video.probe import Probe
 
 SIDE = 256  # pixels of a poster and of a preview
@@ -186,7 +186,7 @@ def _seek(
     """The upright picture from a frame on, and the number of the first frame that then comes."""
     first = frame if found.seekable else 0
     seek = {"ss": f"{(pts[first] + pts[first - 1]) / 2:.6f}"} if first > 0 else {}
-    return upright(descriptor, found, config.limits, {**seek, **KEEP_GRAPH}), first
+    return upright(descriptor, found, config.limits, seek, counted=True), first
 
 
 def _write_frame(path: Path, clip: Clip, descriptor: int, found: Probe, pts: np.ndarray, config: BuildConfig) -> None:

@@ -357,7 +357,7 @@ def test_a_change_of_config_renames_exactly_what_depends_on_it() -> None:
     assert changed("limits", wall_s=5) == (False, False, False)
     assert changed("shards", samples=9, keep_bad=True) == (False, False, False)
     assert changed("variants", seed=5) == (False, False, True)
-    assert changed("encode", crf=30) == (False, False, True)
+    assert changed("video", crf=30) == (False, False, True)
     assert changed("crop", margin=0.1) == (False, True, True)
     assert changed("clips", frames=30) == (False, True, True)
     assert changed("analysis", pose_hz=3.0) == (True, True, True)
