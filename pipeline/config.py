@@ -93,6 +93,15 @@ class VideoConfig(Settings):
     max_kbit: int = Field(12000, ge=100, description="rate cap, so that a shard's size is bounded")
 
 
+class SoundConfig(Settings):
+    """The stored sound, and what is heard in it."""
+
+    keep: bool = Field(True, description="store each clip's sound, and find its beats")
+    rate: int = Field(48000, ge=8000, le=96000, description="samples a second: 48000 is a whole number a frame")
+    channels: int = Field(1, ge=1, le=2, description="1: mono, 2: stereo at twice the size")
+    loudness: float | None = Field(None, ge=-40, le=-5, description="LUFS that every sample is brought to, like -14")
+
+
 class ShardConfig(Settings):
     """Webdataset tars."""
 
@@ -159,6 +168,7 @@ class BuildConfig(Settings):
     crop: CropConfig = CropConfig()
     variants: VariantConfig = VariantConfig()
     video: VideoConfig = VideoConfig()
+    sound: SoundConfig = SoundConfig()
     shards: ShardConfig = ShardConfig()
     thresholds: ThresholdsConfig = ThresholdsConfig()
     analysis: AnalysisConfig = AnalysisConfig()

@@ -30,7 +30,7 @@ def source_row(manifest: Row, path: bytes, size: int, keys: BuildKeys) -> Row:
     """A row of `sources` from a clip manifest."""
     probe = manifest["probe"] or {}
     same = ("source_id", "status", "reason", "detail")
-    measured = ("fps", "frames", "duration_s", "variable_rate", "shots")
+    measured = ("fps", "frames", "duration_s", "variable_rate", "shots", "sound", "sound_reason")
     return (
         {name: manifest[name] for name in same}
         | {name: probe.get(name) for name in ("width", "height", "codec", "pix_fmt", "rotation", "fps", "duration_s")}

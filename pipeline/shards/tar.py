@@ -15,11 +15,12 @@ from typing import Any
 from data_catalog.base.files import atomic, read_json, sha256_file, write_json
 
 MEMBERS = ("mp4", "json", "npy")
+SOUND = "flac"  # a member of samples that have sound
 
 
 @dataclass(frozen=True)
 class ShardSample:
-    """What goes into a shard: `meta` becomes the catalog's row; `files` the members' bytes on disk."""
+    """What goes into a shard: `meta` becomes the catalog's row; `files` the members on disk, in order."""
 
     key: str
     meta: dict[str, Any]
@@ -45,8 +46,8 @@ def write_shard(path: Path, samples: list[ShardSample], plan_key: str) -> dict[s
 def _add(tar: tarfile.TarFile, sample: ShardSample) -> dict[str, Any]:
     """Append a sample's members; their offsets, lengths and the mp4's hash."""
     places: dict[str, Any] = {"bytes": 0}
-    for kind in MEMBERS:
-        data = sample.files[kind].read_bytes()
+    for kind, path in sample.files.items():
+        data = path.read_bytes()
         info = tarfile.TarInfo(f"{sample.key}.{kind}")  # mtime, uid, gid 0: the same bytes every time
         info.size = len(data)
         offset = tar.offset + tarfile.BLOCKSIZE

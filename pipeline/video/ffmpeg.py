@@ -60,19 +60,24 @@ def open_source(path: bytes) -> int:
     return descriptor
 
 
-def source_input(descriptor: int, limits: LimitsConfig, **options: object) -> ffmpeg.nodes.Stream:
-    """The hardened input of an ffmpeg-python graph: its first video stream, nothing else."""
+def hardened_input(descriptor: int, limits: LimitsConfig, codecs: str, **options: object) -> ffmpeg.nodes.Stream:
+    """The input of an ffmpeg-python graph: nothing but this file is opened, nothing but these codecs decode."""
     hardened = {
         "max_alloc": 268435456,
         "protocol_whitelist": "fd",
         "format_whitelist": FORMATS,
-        "codec_whitelist": CODECS,
+        "codec_whitelist": codecs,
         "max_pixels": limits.max_pixels,
         "max_streams": 16,
         "threads": limits.threads,
         "fd": descriptor,
     }
-    return ffmpeg.input("fd:", **hardened, **options)["v:0"]
+    return ffmpeg.input("fd:", **hardened, **options)
+
+
+def source_input(descriptor: int, limits: LimitsConfig, **options: object) -> ffmpeg.nodes.Stream:
+    """The hardened input's first video stream, nothing else."""
+    return hardened_input(descriptor, limits, CODECS, **options)["v:0"]
 
 
 def set_limits(pid: int, limits: LimitsConfig, max_file_bytes: int | None = None) -> None:

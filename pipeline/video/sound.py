@@ -1,0 +1,91 @@
+"""The sound of a source: through the one door, with audio codecs alone, on the clock that its pictures' times have."""
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+
+import ffmpeg
+import numpy as np
+
+from data_catalog.base.errors import RejectedError
+from pipeline.config import LimitsConfig
+from pipeline.video.ffmpeg import Child, hardened_input
+
+CODECS = (
+    "aac,aac_latm,mp3float,mp3,mp2float,mp2,opus,libopus,vorbis,flac,alac,ac3,eac3,amrnb,amrwb,wmav1,wmav2,"
+    "adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,"
+    "pcm_alaw,pcm_mulaw"
+)
+NO_TRACK = b"does not contain any stream"
+NOT_OPENED = re.compile(rb"\[aist#\S+/(\w+) .*Error while opening decoder")
+CHUNK = 1 << 15  # samples
+GAP_S = 0.03  # a gap or overlap beyond this is real; below, a container has rounded its times
+
+
+@contextlib.contextmanager
+def decode_sound(
+    descriptor: int, rate: int, channels: int, stop_s: float, limits: LimitsConfig
+) -> Iterator[Iterator[np.ndarray]]:
+    """The samples of a source's sound; sample k is at k / rate seconds of the pictures' clock.
+
+    Where the sound begins late or has a gap there is silence; where it ends early the samples end. The track is the
+    one marked as default, else the one with most channels (ffmpeg's choice). It is decoded from its beginning, since
+    a seek arrives where the container's rounded times say; what lies beyond `stop_s` is not decoded.
+
+    Yields:
+        An iterator of float32 (samples, channels), full scale 1. It raises RejectedError at its end: `no_sound`,
+        `sound_codec`, `damaged`, `timeout`; and KilledError.
+    """
+    filters = (
+        f"aresample={rate}:async=1:min_comp=0.00001:min_hard_comp={GAP_S}:first_pts=0:rematrix_maxval=1,"
+        f"aformat=sample_fmts=flt:channel_layouts={'stereo' if channels == 2 else 'mono'},atrim=end={stop_s:.6f}"
+    )
+    source = hardened_input(descriptor, limits, CODECS)
+    output = ffmpeg.output(source, "pipe:1", af=filters, format="f32le", vn=None, sn=None, dn=None)
+    child = Child(output, (descriptor,), limits, stdout=True)
+    try:
+        yield _chunks(child, channels)
+    finally:
+        child.close()
+
+
+def _chunks(child: Child, channels: int) -> Iterator[np.ndarray]:
+    assert child.process.stdout is not None
+    while data := child.process.stdout.read(CHUNK * channels * 4):
+        whole = len(data) // (4 * channels) * (4 * channels)  # it may have been stopped within a sample
+        yield np.frombuffer(data[:whole], "<f4").reshape(-1, channels)
+    try:
+        child.finish()
+    except RejectedError as error:
+        raise _explained(child.messages(), error) from error
+
+
+def _explained(messages: bytes, error: RejectedError) -> RejectedError:
+    """What ffmpeg's failure means for sound."""
+    if error.code == "timeout":
+        return error
+    if NO_TRACK in messages:
+        return RejectedError("no_sound", "The file has no audio track.")
+    refused = NOT_OPENED.search(messages)
+    if refused and b"Codec (%s) not on whitelist" % refused[1] in messages:
+        return RejectedError("sound_codec", f"The sound is {refused[1].decode()}, which is none of {CODECS}.")
+    return error
+
+
+def read_sound(
+    descriptor: int, spans: Sequence[tuple[int, int]], rate: int, channels: int, limits: LimitsConfig
+) -> list[np.ndarray]:
+    """Stretches [start, stop) of a source's samples, as float32 (stop - start, channels) each, decoded in one run.
+
+    Silence where there is no sound, before the clock's zero and after the end, too. Raises as `decode_sound`.
+    """
+    sounds = [np.zeros((stop - start, channels), np.float32) for start, stop in spans]
+    at = 0
+    with decode_sound(descriptor, rate, channels, max(stop for _, stop in spans) / rate, limits) as chunks:
+        for chunk in chunks:
+            for (start, stop), sound in zip(spans, sounds, strict=True):
+                first, last = max(start, at), min(stop, at + len(chunk))
+                if first < last:
+                    sound[first - start : last - start] = chunk[first - at : last - at]
+            at += len(chunk)
+    return sounds
