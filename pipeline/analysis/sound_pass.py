@@ -14,7 +14,7 @@ from data_catalog.base.errors import RejectedError
 from data_catalog.base.files import read_json, sha256_json, write_json
 from pipeline.analysis.beat_tracking import RATE, sound_blocks, track_beats
 from pipeline.config import LimitsConfig
-from pipeline.video.sound import decode_sound
+from pipeline.video.sound import clock_shift, decode_sound
 
 VERSION = 1  # raise it when the same sound would give other numbers
 SILENCE = 2**-15  # a step of 16 bits
@@ -28,6 +28,7 @@ class Heard:
     detail: str | None
     start_s: float  # the first and the end of the last moment that is no digital silence
     end_s: float
+    shift_s: float  # by which ffmpeg's clock of the sound is moved to be the pictures'
     beats: tuple[float, ...]
 
     @property
@@ -52,13 +53,14 @@ def listen(descriptor: int, stop_s: float, limits: LimitsConfig) -> Heard:
     """
     ends = _Ends()
     try:
-        with decode_sound(descriptor, RATE, 1, stop_s, limits) as chunks:
+        shift_s = clock_shift(descriptor, limits)
+        with decode_sound(descriptor, shift_s, stop_s, RATE, 1, limits) as chunks:
             beats = track_beats(sound_blocks(ends.watch(chunks)))
     except RejectedError as error:
-        return Heard(error.code, error.detail, 0.0, 0.0, ())
+        return Heard(error.code, error.detail, 0.0, 0.0, 0.0, ())
     if ends.first is None:
-        return Heard("silent", "The sound is digital silence.", 0.0, 0.0, ())
-    return Heard(None, None, ends.first / RATE, ends.end / RATE, tuple(np.round(beats, 4).tolist()))
+        return Heard("silent", "The sound is digital silence.", 0.0, 0.0, shift_s, ())
+    return Heard(None, None, ends.first / RATE, ends.end / RATE, shift_s, tuple(np.round(beats, 4).tolist()))
 
 
 class _Ends:

@@ -39,7 +39,8 @@ class SourceSounds:
             return None
         config = self._config.sound
         if not self._sounds:
-            decoded = cut_sounds(self._descriptor, list(self._cuts.values()), config, self._config.limits)
+            cuts, shift_s = list(self._cuts.values()), self._heard.shift_s
+            decoded = cut_sounds(self._descriptor, shift_s, cuts, config, self._config.limits)
             self._sounds = dict(zip(self._cuts, decoded, strict=True))
         cut = self._cuts[key]
         flac, said = sound_member(self._sounds[key], cut, config)

@@ -58,11 +58,11 @@ def cut_of(job: VariantJob, pts: np.ndarray, fps: Fraction, rate: int) -> SoundC
 
 
 def cut_sounds(
-    descriptor: int, cuts: Sequence[SoundCut], config: SoundConfig, limits: LimitsConfig
+    descriptor: int, shift_s: float, cuts: Sequence[SoundCut], config: SoundConfig, limits: LimitsConfig
 ) -> list[np.ndarray]:
-    """float32 (samples, channels) of each cut, the source decoded once. Raises as `decode_sound`."""
+    """float32 (samples, channels) of each cut, the source decoded once; arguments and errors as of `decode_sound`."""
     spans = [cut.span(config.rate) for cut in cuts]
-    sounds = read_sound(descriptor, spans, config.rate, config.channels, limits)
+    sounds = read_sound(descriptor, shift_s, spans, config.rate, config.channels, limits)
     return [cut.of_span(sound, config.rate) for cut, sound in zip(cuts, sounds, strict=True)]
 
 

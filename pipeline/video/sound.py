@@ -9,6 +9,7 @@ import numpy as np
 
 from data_catalog.base.errors import RejectedError
 from pipeline.config import LimitsConfig
+from pipeline.video.ffmpeg import CODECS as VIDEO_CODECS
 from pipeline.video.ffmpeg import Child, hardened_input
 
 CODECS = (
@@ -16,21 +17,48 @@ CODECS = (
     "adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,"
     "pcm_alaw,pcm_mulaw"
 )
+START = re.compile(rb"^\[info\]   Duration: [^\n]*, start: (-?\d+\.\d+)", re.M)
 NO_TRACK = b"does not contain any stream"
-NOT_OPENED = re.compile(rb"\[aist#\S+/(\w+) .*Error while opening decoder")
+NOT_OPENED = re.compile(rb"\[dec:(\w+) @ [^\n]*Error while opening decoder")
 CHUNK = 1 << 15  # samples
 GAP_S = 0.03  # a gap or overlap beyond this is real; below, a container has rounded its times
 
 
+def clock_shift(descriptor: int, limits: LimitsConfig) -> float:
+    """Seconds that a source's sound must be moved by to be on its pictures' clock.
+
+    ffmpeg counts from the earliest stream that it can make sense of, and a stream whose codec is not on a pass's list
+    may make none: so the two passes may count from two moments. Raises RejectedError: `timeout`; KilledError.
+    """
+    return _start(descriptor, CODECS, limits) - _start(descriptor, VIDEO_CODECS, limits)
+
+
+def _start(descriptor: int, codecs: str, limits: LimitsConfig) -> float:
+    """The moment that a pass with these codecs counts from, on the container's own clock; 0 where it has none."""
+    output = ffmpeg.output(hardened_input(descriptor, limits, codecs), "pipe:1", format="null", c="copy", t=0)
+    child = Child(output, (descriptor,), limits, stdout=False, level="level+info")
+    try:
+        messages = child.messages()
+    finally:
+        child.close()
+    if child.timed_out:
+        raise RejectedError("timeout", f"The header could not be read within {limits.wall_s:g} s.")
+    found = START.search(messages)
+    return float(found[1]) if found else 0.0
+
+
 @contextlib.contextmanager
 def decode_sound(
-    descriptor: int, rate: int, channels: int, stop_s: float, limits: LimitsConfig
+    descriptor: int, shift_s: float, stop_s: float, rate: int, channels: int, limits: LimitsConfig
 ) -> Iterator[Iterator[np.ndarray]]:
     """The samples of a source's sound; sample k is at k / rate seconds of the pictures' clock.
 
     Where the sound begins late or has a gap there is silence; where it ends early the samples end. The track is the
     one marked as default, else the one with most channels (ffmpeg's choice). It is decoded from its beginning, since
     a seek arrives where the container's rounded times say; what lies beyond `stop_s` is not decoded.
+
+    Args:
+        shift_s: as `clock_shift` finds it.
 
     Yields:
         An iterator of float32 (samples, channels), full scale 1. It raises RejectedError at its end: `no_sound`,
@@ -40,7 +68,7 @@ def decode_sound(
         f"aresample={rate}:async=1:min_comp=0.00001:min_hard_comp={GAP_S}:first_pts=0:rematrix_maxval=1,"
         f"aformat=sample_fmts=flt:channel_layouts={'stereo' if channels == 2 else 'mono'},atrim=end={stop_s:.6f}"
     )
-    source = hardened_input(descriptor, limits, CODECS)
+    source = hardened_input(descriptor, limits, CODECS, itsoffset=f"{shift_s:.6f}")
     output = ffmpeg.output(source, "pipe:1", af=filters, format="f32le", vn=None, sn=None, dn=None)
     child = Child(output, (descriptor,), limits, stdout=True)
     try:
@@ -73,15 +101,20 @@ def _explained(messages: bytes, error: RejectedError) -> RejectedError:
 
 
 def read_sound(
-    descriptor: int, spans: Sequence[tuple[int, int]], rate: int, channels: int, limits: LimitsConfig
+    descriptor: int,
+    shift_s: float,
+    spans: Sequence[tuple[int, int]],
+    rate: int,
+    channels: int,
+    limits: LimitsConfig,
 ) -> list[np.ndarray]:
     """Stretches [start, stop) of a source's samples, as float32 (stop - start, channels) each, decoded in one run.
 
     Silence where there is no sound, before the clock's zero and after the end, too. Raises as `decode_sound`.
     """
     sounds = [np.zeros((stop - start, channels), np.float32) for start, stop in spans]
-    at = 0
-    with decode_sound(descriptor, rate, channels, max(stop for _, stop in spans) / rate, limits) as chunks:
+    at, stop_s = 0, max(stop for _, stop in spans) / rate
+    with decode_sound(descriptor, shift_s, stop_s, rate, channels, limits) as chunks:
         for chunk in chunks:
             for (start, stop), sound in zip(spans, sounds, strict=True):
                 first, last = max(start, at), min(stop, at + len(chunk))
