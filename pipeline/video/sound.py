@@ -64,9 +64,10 @@ def decode_sound(
         An iterator of float32 (samples, channels), full scale 1. It raises RejectedError at its end: `no_sound`,
         `sound_codec`, `damaged`, `timeout`; and KilledError.
     """
+    end = f"atrim=end={stop_s:.6f}"  # before resampling, too: sound a day late would be preceded by a day of silence
     filters = (
-        f"aresample={rate}:async=1:min_comp=0.00001:min_hard_comp={GAP_S}:first_pts=0:rematrix_maxval=1,"
-        f"aformat=sample_fmts=flt:channel_layouts={'stereo' if channels == 2 else 'mono'},atrim=end={stop_s:.6f}"
+        f"{end},aresample={rate}:async=1:min_comp=0.00001:min_hard_comp={GAP_S}:first_pts=0:rematrix_maxval=1,"
+        f"aformat=sample_fmts=flt:channel_layouts={'stereo' if channels == 2 else 'mono'},{end}"
     )
     source = hardened_input(descriptor, limits, CODECS, itsoffset=f"{shift_s:.6f}")
     output = ffmpeg.output(source, "pipe:1", af=filters, format="f32le", vn=None, sn=None, dn=None)
