@@ -18,7 +18,8 @@ from flows.build_dataset import OPTIONS
 from flows.generate_request import GenerateRequest, OpenedRequest, opened_request
 from flows.progress import Progress
 from flows.report.rollout_page import write_page
-from model.drift.report import catalog_metrics, measure_drift, reference_clips, report_table, write_report
+from model.drift.report import catalog_metrics, measure_drift, reference_clips, write_report
+from model.drift.table import report_table
 from model.plans.plan import depth_per_frame
 from model.rollout.generate import Generated, Prepared, at_work, generate_video, rollout_row
 from model.rollout.rollout import RolloutEvent

@@ -64,7 +64,9 @@ class TrainConfig(Settings):
     """One training of one stage. Immutable once the run has begun."""
 
     stage: StageName
+    """Which windows are learnt: starter, extrapolation, interpolation, or any of them."""
     preset: Preset = "tiny"
+    """Values for everything that is not given: `tiny` for two CPU cores, `sd15` for one GPU."""
     network: dict[str, NetworkValue] = Field(default_factory=dict)
     """Overrides of the preset's fields in `model.network.unet.UNetPreset`; for `init` from scratch."""
     encode: EncodeConfig = EncodeConfig()
@@ -74,28 +76,38 @@ class TrainConfig(Settings):
     train: Literal["new", "all", "lora"] = "new"
     """What learns: the temporal layers and conditioning alone, everything, or those and LoRA on the 2-D layers."""
     lora_rank: int = Field(16, ge=1, le=1024)
+    """Rank of the LoRA matrices, where `train` is `lora`."""
 
     steps: int = Field(100_000, ge=1)
+    """Optimizer steps of the whole run."""
     batch: int = Field(1, ge=1)
     """Samples per optimiser step, over all processes and accumulated parts."""
     accumulate: int = Field(1, ge=1)
+    """Parts that a batch is split into, one after the other, to save memory."""
     version: str | None = Field(None, min_length=1)
     """The named set of samples that is trained on. None: all good clips."""
     prioritise: bool = False
     """Draw samples in proportion to their weights in the version, instead of all equally often."""
     seed: int = Field(0, ge=0, le=2**63 - 1)
+    """Seed of sample order, windows, noise and first weights."""
     workers: int = Field(0, ge=0)
     """Threads per training process that read latents ahead. 0 reads them when they are needed, which costs a few
     thousandths of a step; 2 hide a disk that is slow and larger than the memory."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    """What the network computes in; `fp16` needs a GPU."""
     vram_gib: float = Field(24.0, gt=0)
     """Enforced cap on CUDA memory, per process."""
 
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    """AdamW, in full precision or with 8-bit moments."""
     learning_rate: float = Field(1e-4, gt=0)
+    """Of AdamW, after the warm-up."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """Decay of AdamW's two moments."""
     weight_decay: float = Field(0.01, ge=0)
+    """Of AdamW."""
     warmup: int = Field(500, ge=0)
     """Steps over which the learning rate rises linearly from 0."""
     schedule: Literal["constant", "cosine"] = "constant"
@@ -122,13 +134,19 @@ class TrainConfig(Settings):
     """Stage `any`: share of windows that are random frames instead of a plan's call."""
 
     checkpoint_every: int = Field(1000, ge=1)
+    """Steps between checkpoints."""
     keep: int = Field(2, ge=2)
     """Checkpoints that are kept."""
     validate_every: int = Field(1000, ge=1)
+    """Steps between validations."""
     validation_windows: int = Field(16, ge=1)
+    """Held-out windows of a validation."""
     sample_every: int = Field(1000, ge=1)
+    """Steps between pictures of sampled windows."""
     sample_windows: int = Field(2, ge=1)
+    """Windows that are sampled for a picture."""
     sample_steps: int = Field(20, ge=1)
+    """Sampler steps of those pictures."""
     sample_temperature: float = Field(1.0, ge=0)
     """Scale of the noise that the samples begin with."""
     holdout: float = Field(0.05, ge=0, lt=1)

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 class Settings(BaseModel):
     """Frozen, an unknown name is an error, and no number is infinite or NaN."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, use_attribute_docstrings=True)
 
     renamed: ClassVar[dict[str, str]] = {}
     """Names that fields had before, and what they are called now. An old one is taken, with a notice."""

@@ -147,15 +147,17 @@ def rebuild(data: Path) -> None:
     click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
-@click.command(epilog="Example: longdance settings")
+@click.command(epilog="Example: longdance settings train")
+@click.argument(
+    "command", type=click.Choice(["build", "encode", "train", "score", "prune", "generate"]), default="build"
+)
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
-def settings(form: str) -> None:
-    """Every setting of `build`, its default and its meaning."""
+def settings(command: str, form: str) -> None:
+    """Every setting that `--set NAME=VALUE` of COMMAND takes [build], its default and its meaning."""
     from data_catalog.queries import format_rows
-    from flows.options import defaults_table
-    from pipeline.config import BuildConfig
+    from flows.options import settings_of
 
-    click.echo(format_rows(["name", "default", "meaning"], defaults_table(BuildConfig), form), nl=False)
+    click.echo(format_rows(["name", "default", "meaning"], settings_of(command), form), nl=False)
 
 
 @click.command("pose-model", epilog="Example: longdance pose-model")

@@ -32,8 +32,8 @@ from pipeline.clips.make_clips import Clip
 from pipeline.config import BuildConfig
 from pipeline.shards.encode_clip import corner_expressions, selection
 from pipeline.shards.tar import read_member
-from pipeline.video.ffmpeg import decode, open_source, source_input
-from pipeline.video.filters import sized, upright
+from pipeline.video.ffmpeg import decode, open_source
+from pipeline.video.filters import KEEP_GRAPH, sized, upright
 from pipeline.video.probe import Probe
 
 SIDE = 256  # pixels of a poster and of a preview
@@ -112,12 +112,14 @@ def _draw_from_source(
 ) -> None:  # fmt: skip
     names = build_keys(config)
     analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
-    pts, found = source_pass.load(data.analysis(source_id, names.analysis)).pts, Probe(**analysed["probe"])
+    analysis = source_pass.load(data.analysis(source_id, names.analysis))
+    pts = analysis.pts
     with ExitStack() as stack:
         descriptor = open_source(path)
         stack.callback(os.close, descriptor)
         for clip in clips_of(data, source_id, analysed, config, set(wanted)):
             kinds = wanted[clip.clip_id]
+            found = analysis.probe_at(int(clip.window.frames[0]), Probe(**analysed["probe"]))
             with _log_and_count(done, clip.clip_id):
                 if "frames" in kinds:
                     _write_frame(picture_path(out, "frames", clip.clip_id), clip, descriptor, found, pts, config)
@@ -184,7 +186,7 @@ def _seek(
     """The upright picture from a frame on, and the number of the first frame that then comes."""
     first = frame if found.seekable else 0
     seek = {"ss": f"{(pts[first] + pts[first - 1]) / 2:.6f}"} if first > 0 else {}
-    return upright(source_input(descriptor, config.limits, **seek), found), first
+    return upright(descriptor, found, config.limits, {**seek, **KEEP_GRAPH}), first
 
 
 def _write_frame(path: Path, clip: Clip, descriptor: int, found: Probe, pts: np.ndarray, config: BuildConfig) -> None:

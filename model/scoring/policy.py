@@ -18,11 +18,13 @@ class BankConfig(Settings):
     """The fixed (timestep, noise) pairs under which every sample is judged. Its hash names the bank."""
 
     seed: int = Field(0, ge=0)
+    """Seed of the bank's noise."""
     bins: int = Field(4, ge=1, le=100)
     """Parts of equal probability of the training timesteps, so also of log-SNR."""
     windows: int = Field(4, ge=1, le=10_000)
     """Windows of a clip that the pairs are spread over, the same for all clips of one length."""
     plan: str = "origin"
+    """Plan whose windows are scored."""
 
 
 class ScoreConfig(Settings):
@@ -36,6 +38,7 @@ class ScoreConfig(Settings):
     threads: int = Field(1, ge=1, le=1024)
     """On a CPU, of each process: sums come out the same to the last bit for the same number only."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
     adaptive: bool = True
     """More losses for samples near the cut, until the score is reliable there."""
     reliability: float = Field(0.9, gt=0, lt=1)
@@ -63,6 +66,7 @@ class Policy(Settings):
     motion_strata: int = Field(10, ge=2)
     """Parts of equal size by motion energy."""
     cap: float = Field(1.0, gt=0, le=1000)
+    """Times its share that a stratum may lose at most."""
     certainty: float = Field(0.0, ge=0, lt=1)
     """Least bootstrap probability of being in the chosen `fraction` (the worst, unless the policy keeps or is turned
     round), for a sample to be chosen."""

@@ -110,6 +110,7 @@ def plan_samples(
 ) -> list[PlannedSample]:
     """A clip's samples, v0 first."""
     planned = []
+    found = analysis.probe_at(int(clip.window.frames[0]), found)
     keys = sample_keys(clip.clip_id, build_keys(config).sample_set, config.variants.count)
     for variant, key in enumerate(keys):
         job, landmarks = variant_job(clip, analysis, found, variant, data.staged(key, "mp4"), config)
@@ -129,6 +130,7 @@ def _encode_clip(
 ) -> Counter[str]:
     """Encode v0 and the variants in one run; each sample's json is published last."""
     size = config.crop.size
+    found = analysis.probe_at(int(clip.window.frames[0]), found)
     data.work.mkdir(parents=True, exist_ok=True)
     temps = {sample.key: temp_name(sample.job.out) for sample in planned}
     try:

@@ -19,6 +19,7 @@ from pipeline.config import BuildConfig, ClipConfig, CropConfig
 
 VERSION = 1  # raise it when the same analysis and config would give other clips
 MIN_FOUND = 0.25  # share of detections with anybody in them; drawn films and landscapes stay far below
+LONG_GAP_S = 0.5  # a gap in time that is worth a word
 FOLLOW_GAP_S = 2.0  # a dancer who is lost for longer is somebody else
 
 
@@ -84,7 +85,7 @@ def make_clips(
     """Every window of a source as a clip.
 
     Args:
-        shape: (height, width) of the picture as displayed.
+        shape: (height, width) of the first picture as displayed.
         name: the clip set's.
         only: ids of the clips that are wanted, or None for all.
         heard: what the source sounds like; None where nobody listened.
@@ -94,12 +95,13 @@ def make_clips(
     """
     ranges = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))
     windows = usable_grids(analysis, ranges, config.clips)
-    dancers = {shot: dancer_of_shot(analysis, *ranges[shot], shape) for shot in {w.shot for w in windows}}
+    shapes = [analysis.shape_at(start, shape) for start, _ in ranges]
+    dancers = {shot: dancer_of_shot(analysis, *ranges[shot], shapes[shot]) for shot in {w.shot for w in windows}}
     for window in windows:
         clip_id = f"{source_id[:16]}-{window.frames[0]:06d}-{name[:8]}"
         if only is not None and clip_id not in only:
             continue
-        dancer = dancers[window.shot]
+        dancer, shape = dancers[window.shot], shapes[window.shot]
         landmarks, known = landmarks_at(dancer, analysis.pts[window.frames], config.clips.max_gap_s)
         try:
             planned, rejected = plan_crop(landmarks, known, shape, config.crop), None
@@ -133,10 +135,12 @@ def usable_grids(analysis: Analysis, ranges: list[tuple[int, int]], config: Clip
         )
     if not windows:
         native, _ = native_rate(analysis.pts)
-        longest = max(end - start for start, end in ranges)
+        start, end = max(ranges, key=lambda shot: shot[1] - shot[0])
+        gap = float(np.diff(analysis.pts[start:end]).max(initial=0.0))
         raise RejectedError(
             "too_short",
-            f"The longest shot has {longest} frames at {float(native):.4g} per second; a clip takes "
+            f"The longest shot has {end - start} frames at {float(native):.4g} per second"
+            f"{f', with a gap of {gap:.1f} s between two of them' if gap > LONG_GAP_S else ''}; a clip takes "
             f"{config.frames} evenly spaced ones, none twice, at {config.min_fps:g} to {config.max_fps:g} per second.",
         )
     return windows

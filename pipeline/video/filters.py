@@ -1,12 +1,42 @@
 """ffmpeg filters that bring any picture to upright, square-pixel, progressive 8-bit SDR."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import ffmpeg
 
+from pipeline.config import LimitsConfig
+from pipeline.video.ffmpeg import source_input
 from pipeline.video.probe import Probe
 
+# A graph that ffmpeg sets up anew in the middle of a stream (for other colour tags, say) counts frames from 0 again.
+# Only for what the analysis has seen: other filters than `scale` must not meet another size.
+KEEP_GRAPH: Mapping[str, object] = MappingProxyType({"reinit_filter": 0})
+NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
-def upright(stream: ffmpeg.nodes.Stream, probe: Probe) -> ffmpeg.nodes.Stream:
-    """The picture as displayed, `probe.width` x `probe.height` (ffmpeg has already applied the rotation)."""
+
+def upright(
+    descriptor: int,
+    probe: Probe,
+    limits: LimitsConfig,
+    options: Mapping[str, object] = NO_OPTIONS,
+    *,
+    watched: bool = False,
+) -> ffmpeg.nodes.Stream:
+    """A source's picture as displayed, `probe.width` x `probe.height` (ffmpeg has already applied the rotation).
+
+    Where the size changes within the stream, frames of other sizes are brought to this one.
+
+    Args:
+        options: more of ffmpeg's for the input.
+        watched: let `showinfo` say what every decoded frame is.
+    """
+    options = {**options, **KEEP_GRAPH} if probe.changes else options
+    stream = source_input(descriptor, limits, probe.stream, **options)
+    if watched:
+        stream = stream.filter("showinfo", checksum=0)
+    if probe.changes:
+        stream = stream.filter("scale", probe.width, probe.height).filter("format", probe.pix_fmt)
     if probe.interlaced:
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     if not probe.square:

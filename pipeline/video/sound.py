@@ -20,7 +20,9 @@ CODECS = (
 START = re.compile(rb"^\[info\]   Duration: [^\n]*, start: (-?\d+\.\d+)", re.M)
 NO_TRACK = b"does not contain any stream"
 NOT_OPENED = re.compile(rb"\[dec:(\w+) @ [^\n]*Error while opening decoder")
+REFUSED = re.compile(rb"Codec \((\w+)\) not on whitelist")
 CHUNK = 1 << 15  # samples
+BEYOND_S = 0.5
 GAP_S = 0.03  # a gap or overlap beyond this is real; below, a container has rounded its times
 
 
@@ -35,8 +37,11 @@ def clock_shift(descriptor: int, limits: LimitsConfig) -> float:
 
 def _start(descriptor: int, codecs: str, limits: LimitsConfig) -> float:
     """The moment that a pass with these codecs counts from, on the container's own clock; 0 where it has none."""
-    output = ffmpeg.output(hardened_input(descriptor, limits, codecs), "pipe:1", format="null", c="copy", t=0)
-    child = Child(output, (descriptor,), limits, stdout=False, level="level+info")
+    source = hardened_input(descriptor, limits, codec_whitelist=codecs)
+    output = ffmpeg.output(source, "pipe:1", format="null", c="copy", t=0)
+    child = Child(
+        output, (descriptor,), limits, stdout=False, level="level+info", watch=lambda line: START.match(line) is None
+    )
     try:
         messages = child.messages()
     finally:
@@ -64,21 +69,37 @@ def decode_sound(
         An iterator of float32 (samples, channels), full scale 1. It raises RejectedError at its end: `no_sound`,
         `sound_codec`, `damaged`, `timeout`; and KilledError.
     """
-    end = f"atrim=end={stop_s:.6f}"  # before resampling, too: sound a day late would be preceded by a day of silence
+    # First by time stamps, since a day of silence would stand before sound that is a day late; then by samples, so
+    # that the resampler has seen what follows and the samples are the same wherever one stops.
     filters = (
-        f"{end},aresample={rate}:async=1:min_comp=0.00001:min_hard_comp={GAP_S}:first_pts=0:rematrix_maxval=1,"
-        f"aformat=sample_fmts=flt:channel_layouts={'stereo' if channels == 2 else 'mono'},{end}"
+        f"atrim=end={stop_s + BEYOND_S:.6f},"
+        f"aresample={rate}:async=1:min_comp=0.00001:min_hard_comp={GAP_S}:first_pts=0:rematrix_maxval=1,"
+        f"aformat=sample_fmts=flt:channel_layouts={'stereo' if channels == 2 else 'mono'},atrim=end={stop_s:.6f}"
     )
-    source = hardened_input(descriptor, limits, CODECS, itsoffset=f"{shift_s:.6f}")
+    source = hardened_input(descriptor, limits, codec_whitelist=CODECS, itsoffset=f"{shift_s:.6f}")
     output = ffmpeg.output(source, "pipe:1", af=filters, format="f32le", vn=None, sn=None, dn=None)
-    child = Child(output, (descriptor,), limits, stdout=True)
+    refused = _RefusedCodecs()
+    child = Child(output, (descriptor,), limits, stdout=True, watch=refused)
     try:
-        yield _chunks(child, channels)
+        yield _chunks(child, channels, refused)
     finally:
         child.close()
 
 
-def _chunks(child: Child, channels: int) -> Iterator[np.ndarray]:
+class _RefusedCodecs:
+    """Watches for codecs that are not on the list: most are of streams that nobody asks for."""
+
+    def __init__(self) -> None:
+        self.names: set[bytes] = set()
+
+    def __call__(self, line: bytes) -> bool:
+        found = REFUSED.search(line)
+        if found:
+            self.names.add(found[1])
+        return found is not None
+
+
+def _chunks(child: Child, channels: int, refused: _RefusedCodecs) -> Iterator[np.ndarray]:
     assert child.process.stdout is not None
     while data := child.process.stdout.read(CHUNK * channels * 4):
         whole = len(data) // (4 * channels) * (4 * channels)  # it may have been stopped within a sample
@@ -86,18 +107,18 @@ def _chunks(child: Child, channels: int) -> Iterator[np.ndarray]:
     try:
         child.finish()
     except RejectedError as error:
-        raise _explained(child.messages(), error) from error
+        raise _explained(child.messages(), refused.names, error) from error
 
 
-def _explained(messages: bytes, error: RejectedError) -> RejectedError:
+def _explained(messages: bytes, refused: set[bytes], error: RejectedError) -> RejectedError:
     """What ffmpeg's failure means for sound."""
     if error.code == "timeout":
         return error
     if NO_TRACK in messages:
         return RejectedError("no_sound", "The file has no audio track.")
-    refused = NOT_OPENED.search(messages)
-    if refused and b"Codec (%s) not on whitelist" % refused[1] in messages:
-        return RejectedError("sound_codec", f"The sound is {refused[1].decode()}, which is none of {CODECS}.")
+    wanted = NOT_OPENED.search(messages)
+    if wanted and wanted[1] in refused:
+        return RejectedError("sound_codec", f"The sound is {wanted[1].decode()}, which is none of {CODECS}.")
     return error
 
 

@@ -13,7 +13,9 @@ from data_catalog.base.files import read_json
 from flows.report.posters import KINDS, SIDE, Wanted, draw_pictures, missing, picture_path
 from pipeline.batches.prepare_sources import build_keys, clips_of
 from pipeline.clips.make_clips import Clip
-from tests.conftest import Built
+from pipeline.config import VariantConfig
+from tests.conftest import SMALL, Built, build
+from tests.pipeline.videos import ffmpeg, joined
 
 
 def wanted(built: Built, stored: bool = True) -> list[Wanted]:
@@ -81,6 +83,25 @@ def test_a_clip_that_is_not_stored_is_pictured_from_its_source_in_the_same_crop(
     assert len(a) == len(b)
     for got, want in zip(b, a):
         assert error(got, want) < 8
+
+
+def test_where_the_size_changes_each_clip_is_pictured_in_its_own(
+    tmp_path: Path, dancer: Path, pose_model: Path
+) -> None:
+    sizes = ("216:384", "360:640")
+    for name, size in zip("ab", sizes):
+        ffmpeg("-i", str(dancer), "-vf", f"scale={size}", "-pix_fmt", "yuv420p", str(tmp_path / f"{name}.ts"))
+    source = joined(tmp_path / "raw.ts", [tmp_path / "a.ts", tmp_path / "b.ts"])
+    plain = SMALL.model_copy(update={"variants": VariantConfig(count=0)})
+    twice = build(tmp_path / "data", source, plain, pose_model)
+    for clip, bare in zip(wanted(twice), wanted(twice, stored=False), strict=True):
+        first = clips(twice)[clip.clip_id].window.frames[0]
+        draw(twice, tmp_path / "stored", [clip])
+        draw(twice, tmp_path / "source", [bare])
+        picture = cv2.imread(str(picture_path(tmp_path / "stored", "frames", clip.clip_id)))
+        assert picture.shape[:2] == ((384, 216) if first < 55 else (640, 360))
+        a, b = (frames(picture_path(tmp_path / name, "previews", clip.clip_id)) for name in ("stored", "source"))
+        assert max(error(got, want) for got, want in zip(b, a, strict=True)) < 8
 
 
 def test_the_source_frame_shows_the_crop_where_it_is_and_the_landmarks(built: Built, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, sealed, write_json
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_rollouts
-from model.drift.report import RealClip, catalog_metrics, measure_drift, real_clip, reference_clips, report_table
+from model.drift.report import RealClip, catalog_metrics, measure_drift, real_clip, reference_clips
+from model.drift.table import report_table
 from model.errors import ConfigError, DataError, ModelError, PlanError, RolloutError, RunError
 from model.plans.plan import depth_per_frame, make_plan
 from model.rollout.config import DEFAULTS_FILE, SamplingConfig, run_defaults, sampling_config

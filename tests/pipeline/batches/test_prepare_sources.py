@@ -312,7 +312,7 @@ def test_a_playlist_opens_nothing_else_even_where_it_is_taken_for_a_video(dancer
         descriptor = open_source(bytes(tmp_path / name))
         try:
             with (
-                decode(source_input(descriptor, LimitsConfig()), descriptor, (480, 270), LimitsConfig()) as frames,
+                decode(source_input(descriptor, LimitsConfig(), 0), descriptor, (480, 270), LimitsConfig()) as frames,
                 pytest.raises(RejectedError) as caught,
             ):
                 next(frames)

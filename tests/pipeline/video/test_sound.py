@@ -166,7 +166,9 @@ def test_stretches_are_the_same_whatever_else_is_read_with_them(tmp_path: Path) 
         spans = [(-50, 3000), (2000, 9000), (7999, 8000), (15000, 17000), (40000, 40010)]
         [whole] = read_sound(descriptor, 0.0, [(-50, 41000)], 8000, 1, LIMITS)
         for (start, stop), sound in zip(spans, read_sound(descriptor, 0.0, spans, 8000, 1, LIMITS), strict=True):
+            [alone] = read_sound(descriptor, 0.0, [(start, stop)], 8000, 1, LIMITS)
             assert (sound == whole[start + 50 : stop + 50]).all()
+            assert (sound == alone).all()
     finally:
         os.close(descriptor)
     assert not whole[:50].any()
