@@ -1,7 +1,8 @@
 """Every default of the build, once: the command line, the flows and the README read them from here."""
 
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -173,3 +174,8 @@ class BuildConfig(Settings):
     thresholds: ThresholdsConfig = ThresholdsConfig()
     analysis: AnalysisConfig = AnalysisConfig()
     limits: LimitsConfig = LimitsConfig()
+
+
+def recorded_config(values: Mapping[str, Any]) -> BuildConfig:
+    """The config of a build on record. One from before there was sound kept none."""
+    return BuildConfig.model_validate({"sound": {"keep": False}, **values})
