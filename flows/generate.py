@@ -19,6 +19,7 @@ from flows.build_dataset import OPTIONS
 from flows.generate_request import GenerateRequest, OpenedRequest, opened_request
 from flows.progress import Progress
 from flows.report.rollout_page import write_page
+from flows.report.stored_clip import stored_member
 from model.drift.report import catalog_metrics, measure_drift, reference_clips, write_report
 from model.drift.table import report_table
 from model.plans.plan import depth_per_frame
@@ -26,6 +27,9 @@ from model.rollout.generate import Generated, Prepared, at_work, generate_video,
 from model.rollout.rollout import RolloutEvent
 from pipeline.analysis.pose_metrics import DancerFinder
 from pipeline.analysis.pose_model import pose_model_path
+from pipeline.shards.cut_sound import read_flac
+from pipeline.shards.tar import SOUND
+from pipeline.video.add_sound import add_sound
 from pipeline.video.writer import write_gif_within
 
 REFERENCES = 3
@@ -86,6 +90,7 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
     """
     request, prepared, out = opened.request, opened.prepared, generated.video
     files: dict[str, Any] = {"video": str(out), "page": str(out.with_suffix(".html"))}
+    _add_clip_sound(generated, opened)
     if request.pngs:
         files["pngs"] = str(write_pngs(generated))
     write_page(Path(files["page"]), out, request.plan, prepared.request.calls(), report, generated.record.identity)
@@ -102,6 +107,17 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
     create_link_artifact(Path(files["page"]).as_uri(), key="rollout-page", link_text=out.name)
     get_run_logger().info("%s: %d frames; look at %s", out, request.frames, files["page"])
     return {**files, "rollout": generated.record.rollout, "metrics": report}
+
+
+def _add_clip_sound(generated: Generated, opened: OpenedRequest) -> None:
+    """Let the video play the sound of the clip that it begins with, as far as that goes and while both keep time."""
+    request = opened.request
+    if opened.data is None or request.clip is None or request.fps is not None:
+        return
+    sound = stored_member(opened.data, request.clip, SOUND)
+    if sound is not None:
+        with atomic(generated.video, generated.folder) as temp, generated.video.open("rb") as silent:
+            add_sound(silent, *read_flac(sound), temp)
 
 
 def write_pngs(generated: Generated) -> Path:

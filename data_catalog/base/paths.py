@@ -37,7 +37,7 @@ class DataFolder:
     @property
     def own_folders(self) -> tuple[Path, ...]:
         """Every folder that a build writes into; anything else below `root` is somebody else's."""
-        return self.shards, self.work, *(self.root / name for name in ("analysis", "clips", "failures"))
+        return self.shards, self.work, *(self.root / name for name in ("analysis", "sound", "clips", "failures"))
 
     @property
     def build_record(self) -> Path:
@@ -112,6 +112,10 @@ class DataFolder:
     def analysis(self, source_id: str, key: str) -> Path:
         """What the analysis pass found (npz); its manifest has the suffix .json."""
         return self.root / "analysis" / key / source_id[:2] / f"{source_id}.npz"
+
+    def sound(self, source_id: str, key: str) -> Path:
+        """What was heard in a source."""
+        return self.root / "sound" / key / source_id[:2] / f"{source_id}.json"
 
     def clip_set(self, name: str) -> Path:
         """Folder of the clip manifests of one config, a file per source."""

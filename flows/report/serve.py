@@ -6,6 +6,7 @@ Another user of the same machine can read, not write: the token is in the printe
 """
 
 import contextlib
+import functools
 import getpass
 import logging
 import os
@@ -35,10 +36,11 @@ from flows.report.page_data import FRAME, POSTER, PREVIEW, STORED, page_data
 from flows.report.pictures import build_config, copy_rollouts, jobs_for
 from flows.report.posters import KINDS, draw_pictures, picture_path
 from flows.report.render import render
-from pipeline.shards.tar import read_member
+from flows.report.stored_clip import stored_video
 
 MAX_BODY_BYTES = 1 << 20
 DRAWING = 2  # clips that are pictured at the same time
+KEPT = 8  # videos, a megabyte each
 TYPES = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif"}
 logger = logging.getLogger(__name__)
 
@@ -53,6 +55,7 @@ class Server:
         self._page_lock = threading.Lock()
         self._clip_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._drawing = threading.Semaphore(DRAWING)
+        self._videos = functools.lru_cache(KEPT)(lambda clip_id, stamp: stored_video(data, clip_id))
 
     def stamp(self) -> str:
         """Changes whenever the catalog does."""
@@ -98,16 +101,8 @@ class Server:
         return path if path.is_file() else None
 
     def video(self, clip_id: str) -> bytes | None:
-        """A stored clip's own bytes out of its shard."""
-        with open_catalog(self.data.catalog, read_only=True) as con:
-            rows = con.execute(
-                "SELECT shard, mp4_offset, mp4_length FROM samples WHERE clip_id = ? AND variant = 0", [clip_id]
-            ).fetchall()
-        for shard, offset, length in rows:
-            path = self.data.shards / shard
-            if path.resolve().parent == self.data.shards.resolve() and path.is_file():
-                return read_member(path, offset, length)
-        return None
+        """A stored clip with its sound; asked for in parts, so the last ones are kept."""
+        return self._videos(clip_id, self.stamp())
 
     def mark(self, body: Any) -> dict[str, Any]:
         """Store a decision. Raises LongdanceError for one that does not fit."""

@@ -14,6 +14,7 @@ import numpy as np
 
 from data_catalog.base.errors import RejectedError
 from data_catalog.base.files import atomic
+from pipeline.analysis.blur import perceptual_blur
 from pipeline.analysis.camera import CameraTracker, background_mask
 from pipeline.analysis.cuts import CutFinder
 from pipeline.analysis.pose import JOINTS, PoseFinder, box
@@ -75,21 +76,33 @@ def analyse(
     """
     watch = FormatWatch()
     whole = FormatSpan(0, sys.maxsize, PictureFormat(probe.width, probe.height, probe.pix_fmt))
-    analysis = _measure(descriptor, probe, [whole], finder, config, limits, watch)[0]
+    (analysis,) = _measure(descriptor, probe, [whole], finder, config, limits, watch)
     if watch.changed:
-        parts: dict[FormatSpan, Analysis] = {}
-        spans = watch.spans(probe.display_matrix)
-        for size in sorted({span.size for span in spans}):
-            own = [span for span in spans if span.size == size]
-            of_size = replace(probe, height=size[0], width=size[1], changes=True)
-            again = FormatWatch()
-            parts |= zip(own, _measure(descriptor, of_size, own, finder, config, limits, again))
-            if again.starts != watch.starts or again.frames != watch.frames:
-                raise RejectedError("size_changes", "The picture's size changes in another way each time it is read.")
-        analysis = _joined(spans, [parts[span] for span in spans])
+        analysis = _measure_each_size(descriptor, probe, finder, config, limits, watch)
     check_times(analysis.pts)
     refuse_truncated(descriptor, analysis.pts, probe.duration_s, limits)
     return analysis
+
+
+def _measure_each_size(
+    descriptor: int,
+    probe: Probe,
+    finder: PoseFinder,
+    config: AnalysisConfig,
+    limits: LimitsConfig,
+    watch: FormatWatch,
+) -> Analysis:
+    """Decode once for each size that was seen, and join what was measured in its frames."""
+    spans = watch.spans(probe.display_matrix)
+    parts: dict[FormatSpan, Analysis] = {}
+    for height, width in sorted({span.size for span in spans}):
+        own = [span for span in spans if span.size == (height, width)]
+        of_size = replace(probe, height=height, width=width, changes=True)
+        again = FormatWatch()
+        parts |= dict(zip(own, _measure(descriptor, of_size, own, finder, config, limits, again)))
+        if again.sizes() != watch.sizes() or again.frames != watch.frames:
+            raise RejectedError("size_changes", "The picture's size changes in another way each time it is read.")
+    return _joined(spans, [parts[span] for span in spans])
 
 
 def _measure(
@@ -240,23 +253,6 @@ def _largest_box(people: np.ndarray, luma: np.ndarray) -> np.ndarray:
     x0, y0, x1, y1 = max(box(people), key=lambda b: float((b[2:] - b[:2]).prod())).astype(int)
     part = luma[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
     return part if min(part.shape) >= 24 else luma
-
-
-def perceptual_blur(luma: np.ndarray) -> float:
-    """How little a strong blur changes the picture: 0 sharp, 1 blurred.
-
-    Crete et al. 2007, "The blur effect: perception and estimation with a new no-reference perceptual blur
-    metric", equations 1 to 6, with their 9-tap filter.
-    """
-    picture = luma.astype(np.float32)
-    worst = 0.0
-    for axis, kernel in ((0, (1, 9)), (1, (9, 1))):
-        blurred = cv2.blur(picture, kernel)
-        sharp_steps = np.abs(np.diff(picture, axis=axis))
-        lost = np.maximum(0, sharp_steps - np.abs(np.diff(blurred, axis=axis)))
-        total = float(sharp_steps.sum())
-        worst = max(worst, 1.0 if total == 0 else (total - float(lost.sum())) / total)
-    return worst
 
 
 def save(analysis: Analysis, path: Path) -> None:

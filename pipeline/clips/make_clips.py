@@ -8,9 +8,11 @@ import numpy as np
 
 from data_catalog.base.errors import RejectedError
 from pipeline.analysis.cuts import shots
+from pipeline.analysis.sound_pass import Heard
 from pipeline.analysis.source_pass import Analysis, detections_of_shot
 from pipeline.analysis.tracking import Track, choose, link, switches, trajectory
 from pipeline.clips.align import Crop, plan_crop
+from pipeline.clips.beats import beat_scores
 from pipeline.clips.frame_grid import FrameGrid, frame_grids, native_rate
 from pipeline.clips.scores import clip_hash, detections_in, scores
 from pipeline.config import BuildConfig, ClipConfig, CropConfig
@@ -43,9 +45,13 @@ class Clip:
     row: dict[str, Any]
 
 
-def clip_set(analysis_key: str, clips: ClipConfig, crop: CropConfig) -> str:
-    """The name of everything that decides which clips a source gives and how they look."""
-    return clips.key(crop.model_dump(mode="json"), analysis_key, VERSION)
+def clip_set(analysis_key: str, clips: ClipConfig, crop: CropConfig, sound_key: str | None) -> str:
+    """The name of everything that decides which clips a source gives, how they look and what is known of them.
+
+    Without sound it is what it was before there was any, so that older data sets go on.
+    """
+    heard = [] if sound_key is None else [sound_key]
+    return clips.key(crop.model_dump(mode="json"), analysis_key, VERSION, *heard)
 
 
 def dancer_of_shot(analysis: Analysis, start: int, end: int, shape: tuple[int, int]) -> Dancer:
@@ -68,7 +74,13 @@ def landmarks_at(dancer: Dancer, at: np.ndarray, max_gap_s: float) -> tuple[np.n
 
 
 def make_clips(
-    source_id: str, analysis: Analysis, shape: tuple[int, int], config: BuildConfig, name: str, only: set[str] | None
+    source_id: str,
+    analysis: Analysis,
+    shape: tuple[int, int],
+    config: BuildConfig,
+    name: str,
+    only: set[str] | None,
+    heard: Heard | None = None,
 ) -> Iterator[Clip]:
     """Every window of a source as a clip.
 
@@ -76,6 +88,7 @@ def make_clips(
         shape: (height, width) of the first picture as displayed.
         name: the clip set's.
         only: ids of the clips that are wanted, or None for all.
+        heard: what the source sounds like; None where nobody listened.
 
     Raises:
         RejectedError: low_rate, too_short, no_dancer.
@@ -101,6 +114,8 @@ def make_clips(
         measured["identity_switches"] = int(np.isin(dancer.doubtful, within).sum())
         middle = np.abs(analysis.pose_frames - window.frames[len(window.frames) // 2]).argmin()
         measured["phash"] = clip_hash(analysis.thumbs[middle], landmarks)
+        if heard is not None:
+            measured |= beat_scores(heard, float(analysis.pts[window.frames[0]]), window.fps, landmarks, known)
         row = _row(clip_id, source_id, analysis, window, planned, rejected, name) | measured
         yield Clip(clip_id, window, planned, landmarks, known, row)
 

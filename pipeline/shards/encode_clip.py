@@ -14,7 +14,7 @@ from pipeline.clips.align import Crop
 from pipeline.config import LimitsConfig, VideoConfig
 from pipeline.shards.augment import Recipe
 from pipeline.video.ffmpeg import encode, file_url
-from pipeline.video.filters import KEEP_GRAPH, sized, upright
+from pipeline.video.filters import sized, upright
 from pipeline.video.probe import Probe
 
 VERSION = 1  # raise it when the same recipe would give other bytes
@@ -51,7 +51,7 @@ def encode_variants(
     """
     first = min(int(job.frames[0]) for job in jobs) if probe.seekable else 0
     span = _span(pts, first, max(int(job.frames[-1]) for job in jobs))
-    picture = upright(descriptor, probe, limits, {**span, **KEEP_GRAPH})
+    picture = upright(descriptor, probe, limits, span, counted=True)
     branches = picture.filter_multi_output("split", len(jobs)) if len(jobs) > 1 else [picture]
     outputs = [_output(branches[i], job, first, probe, fps, size, config, limits.threads) for i, job in enumerate(jobs)]
     encode(ffmpeg.merge_outputs(*outputs), descriptor, limits, MAX_BYTES)

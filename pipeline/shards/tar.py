@@ -13,11 +13,12 @@ from typing import Any
 from data_catalog.base.files import atomic, read_json, sha256_file, write_json
 
 MEMBERS = ("mp4", "json", "npy")
+SOUND = "flac"  # a member of samples that have sound
 
 
 @dataclass(frozen=True)
 class ShardSample:
-    """What goes into a shard: `meta` becomes the catalog's row; `files` the members' bytes on disk."""
+    """What goes into a shard: `meta` becomes the catalog's row; `files` the members on disk, in order."""
 
     key: str
     meta: dict[str, Any]
@@ -37,8 +38,8 @@ def write_shard(path: Path, samples: list[ShardSample], plan_key: str) -> dict[s
             TarWriter(file, user="", group="", mode=0o644, mtime=0, encoder=False) as tar,  # the same bytes every time
         ):
             for sample in samples:
-                for kind in MEMBERS:  # one by one: a sample as a whole would be written in the order of the alphabet
-                    tar.write({"__key__": sample.key, kind: sample.files[kind].read_bytes()})
+                for kind, member in sample.files.items():  # one by one: a whole sample would go by the alphabet
+                    tar.write({"__key__": sample.key, kind: member.read_bytes()})
         places = _places(temp)
         sha256, size = sha256_file(temp), temp.stat().st_size
     rows = [{**sample.meta, "shard": path.name, **_row(sample, places)} for sample in samples]
@@ -56,9 +57,9 @@ def _places(shard: Path) -> dict[str, tuple[int, int]]:
 def _row(sample: ShardSample, places: dict[str, tuple[int, int]]) -> dict[str, Any]:
     """A sample's key, its members' offsets and lengths, their sum, and the mp4's hash."""
     row: dict[str, Any] = {"sample_key": sample.key, "mp4_sha256": sha256_file(sample.files["mp4"])}
-    for kind in MEMBERS:
+    for kind in sample.files:
         row[f"{kind}_offset"], row[f"{kind}_length"] = places[f"{sample.key}.{kind}"]
-    return row | {"bytes": sum(row[f"{kind}_length"] for kind in MEMBERS)}
+    return row | {"bytes": sum(row[f"{kind}_length"] for kind in sample.files)}
 
 
 def manifest_path(shard: Path) -> Path:

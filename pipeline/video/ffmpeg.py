@@ -62,7 +62,8 @@ def open_source(path: bytes) -> int:
 
 
 def hardened_input(descriptor: int, limits: LimitsConfig, **options: object) -> ffmpeg.nodes.Stream:
-    """A file as the input of an ffmpeg-python graph, all its streams."""
+    """A file as the input of an ffmpeg-python graph, all its streams; `codec_whitelist` among the options is another
+    list than CODECS."""
     hardened = {
         "max_alloc": 268435456,
         "protocol_whitelist": "fd",
@@ -73,7 +74,7 @@ def hardened_input(descriptor: int, limits: LimitsConfig, **options: object) -> 
         "threads": limits.threads,
         "fd": descriptor,
     }
-    return ffmpeg.input("fd:", **hardened, **options)
+    return ffmpeg.input("fd:", **{**hardened, **options})
 
 
 def source_input(descriptor: int, limits: LimitsConfig, stream: int, **options: object) -> ffmpeg.nodes.Stream:

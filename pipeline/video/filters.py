@@ -9,9 +9,6 @@ from pipeline.config import LimitsConfig
 from pipeline.video.ffmpeg import source_input
 from pipeline.video.probe import Probe
 
-# A graph that ffmpeg sets up anew in the middle of a stream (for other colour tags, say) counts frames from 0 again.
-# Only for what the analysis has seen: other filters than `scale` must not meet another size.
-KEEP_GRAPH: Mapping[str, object] = MappingProxyType({"reinit_filter": 0})
 NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
 
@@ -21,6 +18,7 @@ def upright(
     limits: LimitsConfig,
     options: Mapping[str, object] = NO_OPTIONS,
     *,
+    counted: bool = False,
     watched: bool = False,
 ) -> ffmpeg.nodes.Stream:
     """A source's picture as displayed, `probe.width` x `probe.height` (ffmpeg has already applied the rotation).
@@ -29,13 +27,17 @@ def upright(
 
     Args:
         options: more of ffmpeg's for the input.
+        counted: filters that follow count frames. ffmpeg sets up its graph anew where size, format or colour tags
+            change, and all filters count from 0 again; so the graph is kept, and `scale`, which alone may meet other
+            frames, brings them all to one size and format first. A picture that is turned or has oblong pixels goes
+            through other filters before that, so there the graph is not kept.
         watched: let `showinfo` say what every decoded frame is.
     """
-    options = {**options, **KEEP_GRAPH} if probe.changes else options
-    stream = source_input(descriptor, limits, probe.stream, **options)
+    keep = (counted or probe.changes) and probe.square and not probe.display_matrix
+    stream = source_input(descriptor, limits, probe.stream, **options, **({"reinit_filter": 0} if keep else {}))
     if watched:
         stream = stream.filter("showinfo", checksum=0)
-    if probe.changes:
+    if keep:
         stream = stream.filter("scale", probe.width, probe.height).filter("format", probe.pix_fmt)
     if probe.interlaced:
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")

@@ -68,11 +68,12 @@ def _count(line: bytes, bases: dict[int, float], counts: list[PacketCount]) -> N
         numerator, denominator = base.split(b"/")
         bases[int(stream)] = int(numerator) / int(denominator)
     elif not line.startswith(b"#"):
-        stream, _, pts, duration = line.split(b",")[:4]
+        stream, dts, pts, duration = line.split(b",")[:4]
         number = int(stream)
         counts.extend(PacketCount() for _ in range(len(counts), number + 1))
         counts[number].packets += 1
-        counts[number].end_s = max(counts[number].end_s, (int(pts) + int(duration)) * bases[number])
+        last = max(int(dts), int(pts)) + int(duration)  # an unknown time is the least number of all
+        counts[number].end_s = max(counts[number].end_s, last * bases[number])
 
 
 def refuse_truncated(descriptor: int, pts: np.ndarray, promised_s: float, limits: LimitsConfig) -> None:

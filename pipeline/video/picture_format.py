@@ -57,6 +57,14 @@ class FormatWatch:
         """Whether more than one format was seen so far."""
         return len(self.starts) > 1
 
+    def sizes(self) -> list[tuple[int, int, int]]:
+        """(first frame, height, width) wherever the size changes; formats within a kept graph are not told apart."""
+        changes: list[tuple[int, int, int]] = []
+        for start, format_ in self.starts:
+            if not changes or changes[-1][1:] != (format_.height, format_.width):
+                changes.append((start, format_.height, format_.width))
+        return changes
+
     def spans(self, rotated: bool) -> list[FormatSpan]:
         """The frames between changes, all of them.
 

@@ -15,8 +15,9 @@ from tests.flows.conftest import SMALL, prefect, prefect_env, worker
 from tests.model.dataset import ENCODE, make_dataset
 
 BIN = Path(sys.executable).parent
+OURS = ["model.py", "data_catalog.py", "pipeline/__init__.py"]
 FILES = [
-    "model.py", "flows.py", "data_catalog.py", "pipeline/__init__.py",
+    *OURS, "flows.py",
     "json.py", "pickle.py", "random.py", "multiprocessing.py",
     "torch.py", "numpy.py", "accelerate.py", "prefect.py", "uvicorn.py", "click.py",
 ]  # fmt: skip
@@ -101,13 +102,29 @@ def test_a_deployment_that_is_made_for_the_folder_on_a_worker_in_it_imports_noth
 
 
 @pytest.mark.parametrize("how", [[str(BIN / "longdance")], [sys.executable, "-m", "flows.cli"]])
-@pytest.mark.parametrize("path", ["", "."])
+@pytest.mark.parametrize("path", [None, "", "."])
 def test_even_where_the_folder_is_on_pythons_path_a_module_of_its_own_is_not_taken_for_ours(how, path, folder):
     """What Python itself imports before longdance's first line, and `flows`, can nobody keep it from."""
     for name in ("flows.py", "random.py", "pickle.py"):
         (folder / name).unlink()
-    env = dict(os.environ) | {"PYTHONPATH": os.pathsep.join([path, os.environ.get("PYTHONPATH", "")])}
+    env = dict(os.environ)
+    if path is not None:
+        env["PYTHONPATH"] = os.pathsep.join([path, env.get("PYTHONPATH", "")])
     assert "clips.frames" in run([*how, "settings"], folder, env)
+
+
+def test_a_project_on_pythons_path_is_not_taken_for_ours_and_whatever_else_is_there_is_found(folder, tmp_path):
+    for name in set(FILES) - set(OURS):
+        (folder / name).unlink()
+    other = tmp_path / "other"
+    other.mkdir()
+    env = dict(os.environ) | {
+        "PYTHONPATH": os.pathsep.join([str(folder), str(other), os.environ.get("PYTHONPATH", "")])
+    }
+    assert "clips.frames" in run([str(BIN / "longdance"), "settings"], tmp_path, env)
+    code = "import flows, os, sys; print(sys.path, os.environ['PYTHONPATH'])"
+    told = run([sys.executable, "-P", "-c", code], other, env)
+    assert (told.count(str(other)), told.count(str(folder))) == (2, 0)
 
 
 def test_a_deployment_whose_directory_this_machine_lacks_says_so_in_a_sentence(folder):

@@ -1,6 +1,7 @@
 """A picture whose size changes inside the stream: each side gives the clips that it would give as a file of its own."""
 
 import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from pipeline.analysis.pose import PoseFinder
 from pipeline.analysis.source_pass import Analysis, analyse
 from pipeline.batches.pack_shards import encode_clips, sample_keys
 from pipeline.batches.prepare_sources import build_keys, clips_of, prepare_source
+from pipeline.clips.align import Crop
 from pipeline.clips.make_clips import Clip
-from pipeline.config import VariantConfig
+from pipeline.config import VariantConfig, VideoConfig
+from pipeline.shards.augment import Recipe
+from pipeline.shards.encode_clip import VariantJob, encode_variants
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import probe
 from tests.conftest import SMALL
-from tests.pipeline.videos import LIMITS, ffmpeg, joined, luma_of
+from tests.pipeline.videos import LIMITS, SIDE, ffmpeg, joined, luma_of, numbers_in, write_numbered
 
 CONFIG = SMALL.model_copy(update={"variants": VariantConfig(count=0)})
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "16", "-bf", "2", "-pix_fmt", "yuv420p")
@@ -90,6 +94,29 @@ def test_a_stream_of_one_size_is_decoded_once_and_notes_no_size(dancer: Path, fi
     os.close(descriptor)
     assert analysis.sizes.shape == (0, 3)
     assert analysis.shape_at(30, (480, 270)) == (480, 270)
+
+
+@pytest.mark.parametrize(("pix_fmt", "side"), [("yuv444p", SIDE), ("yuv420p10le", SIDE), ("yuv444p", 96)])
+def test_where_the_pixel_format_changes_every_frame_keeps_its_number(
+    pix_fmt: str, side: int, tmp_path: Path, finder: PoseFinder
+) -> None:
+    film = write_numbered(tmp_path / "film.mkv", 70, "-c:v", "ffv1")
+    for half, (form, scale) in enumerate((("yuv420p", SIDE), (pix_fmt, side))):
+        ffmpeg("-i", str(film), "-vf", f"trim=start_frame={35 * half}:end_frame={35 * half + 35},scale={scale}:-1",
+               *X264[:-1], form, str(tmp_path / f"{half}.ts"))  # fmt: skip
+    descriptor = open_source(bytes(joined(tmp_path / "whole.ts", [tmp_path / "0.ts", tmp_path / "1.ts"])))
+    try:
+        found = probe(descriptor, LIMITS)
+        analysis = analyse(descriptor, found, finder, SMALL.analysis, LIMITS)
+        assert analysis.sizes.tolist() == [[0, SIDE, SIDE], [35, side, side]]
+        for first in (20, 36, 60):
+            here = analysis.probe_at(first, found)
+            whole = Crop(np.array([[0, 0]]), here.width, "full")
+            job = VariantJob(np.arange(first, first + 9), whole, Recipe(), tmp_path / "clip.mp4")
+            encode_variants(descriptor, here, analysis.pts, [job], Fraction(25), SIDE, VideoConfig(crf=10), LIMITS)
+            assert numbers_in(job.out) == list(range(first, first + 9))
+    finally:
+        os.close(descriptor)
 
 
 @pytest.mark.parametrize("kind", ["turned", "seven sizes", "pixels that are not square"])

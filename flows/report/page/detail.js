@@ -1,5 +1,5 @@
 // One clip: its video, the source's frame with crop and landmarks, every number, and what people decided.
-let detailAt = 0, seenStamp = page.stamp ?? null;
+let detailAt = 0, seenStamp = page.stamp ?? null, silent = true;
 
 async function markClip(clip, decision, why = "") {
   try {
@@ -125,8 +125,10 @@ function detailBody(dialog, at) {
     ? el("video", { src: video, controls: true, loop: true, playsinline: true, poster: posterUrl(clip) ?? undefined })
     : el("div", { class: "none tall" }, "No video: the clip is not stored and its source is not at hand.");
   if (video) {
-    player.muted = true;
+    player.muted = silent;
     player.autoplay = true;
+    // Who has turned the sound on hears the next clip, too.
+    player.addEventListener("volumechange", () => silent = player.muted);
   }
   const facts = [
     ["source", path],

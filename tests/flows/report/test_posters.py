@@ -20,8 +20,15 @@ from tests.pipeline.videos import ffmpeg, joined
 
 def wanted(built: Built, stored: bool = True) -> list[Wanted]:
     rows = [row for row in built.manifest["samples"] if row["variant"] == 0]
-    places = [(str(built.manifest["shard"]), row["mp4_offset"], row["mp4_length"]) for row in rows]
-    return [Wanted(row["clip_id"], place if stored else None) for row, place in zip(rows, places)]
+    shard = str(built.manifest["shard"])
+    return [
+        Wanted(
+            row["clip_id"],
+            (shard, row["mp4_offset"], row["mp4_length"]) if stored else None,
+            (shard, row["flac_offset"], row["flac_length"]) if stored else None,
+        )
+        for row in rows
+    ]
 
 
 def draw(built: Built, out: Path, clips: list[Wanted], path: bytes | None = b"", **more) -> dict[str, int]:
@@ -48,6 +55,16 @@ def stored_frames(built: Built, clip: Wanted) -> list[np.ndarray]:
     video = built.shard.read_bytes()[offset : offset + length]
     with av.open(io.BytesIO(video)) as container:
         return [frame.to_ndarray(format="bgr24", width=SIDE, height=SIDE) for frame in container.decode(video=0)]
+
+
+def test_a_preview_of_a_stored_clip_plays_its_sound(built: Built, tmp_path: Path) -> None:
+    clip, silent = wanted(built)[0], replace(wanted(built)[1], sound=None)
+    draw(built, tmp_path, [clip, silent])
+    with av.open(str(picture_path(tmp_path, "previews", clip.clip_id))) as container:
+        samples = sum(frame.samples for frame in container.decode(audio=0))
+        assert samples == pytest.approx(48000, abs=1024)
+    with av.open(str(picture_path(tmp_path, "previews", silent.clip_id))) as container:
+        assert not container.streams.audio
 
 
 def error(a: np.ndarray, b: np.ndarray) -> float:

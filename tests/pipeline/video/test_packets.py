@@ -110,6 +110,15 @@ def test_half_a_file_is_truncated_whatever_is_longest_in_it(kind: str, tmp_path:
     assert caught.value.code == "truncated"
 
 
+def test_packets_without_presentation_times_are_counted_by_their_place(tmp_path: Path) -> None:
+    descriptor = open_source(bytes(write_numbered(tmp_path / "a.avi", COUNT, *X264)))
+    try:
+        (film,) = count_packets(descriptor, LIMITS, ("0",))
+    finally:
+        os.close(descriptor)
+    assert film == PacketCount(COUNT, pytest.approx(2.0, abs=0.1))
+
+
 def test_packets_are_counted_by_stream_and_within_the_first_seconds(tmp_path: Path) -> None:
     path = sounded("a.mkv", 4)(tmp_path)
     descriptor = open_source(bytes(path))
