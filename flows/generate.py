@@ -15,11 +15,11 @@ from data_catalog.base.paths import RolloutFolder
 from data_catalog.connection import open_catalog
 from data_catalog.queries import format_rows
 from data_catalog.writes import merge_rollouts
-from flows.build_dataset import OPTIONS
 from flows.generate_request import GenerateRequest, OpenedRequest, opened_request
 from flows.progress import Progress
 from flows.report.rollout_page import write_page
 from flows.report.stored_clip import stored_member
+from flows.runners import TASK_OPTIONS
 from model.drift.report import catalog_metrics, measure_drift, reference_clips, write_report
 from model.drift.table import report_table
 from model.plans.plan import depth_per_frame
@@ -36,7 +36,7 @@ REFERENCES = 3
 """Real clips that a rollout is compared with, where a data set is named."""
 
 
-@task(name="roll out", task_run_name="roll out {out.name}", **OPTIONS)
+@task(name="roll out", task_run_name="roll out {out.name}", **TASK_OPTIONS)
 def roll_out(prepared: Prepared, picture: np.ndarray, out: Path) -> Generated:
     """Every window of the plan, one after the other."""
     with Progress(f"generate {out.name}") as progress, progress.growing("windows") as grow:
@@ -47,7 +47,7 @@ def roll_out(prepared: Prepared, picture: np.ndarray, out: Path) -> Generated:
         return generate_video(prepared, picture, out, show)
 
 
-@task(name="measure drift", task_run_name="measure {opened.request.out.name}", **OPTIONS)
+@task(name="measure drift", task_run_name="measure {opened.request.out.name}", **TASK_OPTIONS)
 def measure_rollout(generated: Generated, opened: OpenedRequest) -> dict[str, Any]:
     """All drift metrics of the finished video, beside real clips where there are some."""
     request, prepared = opened.request, opened.prepared

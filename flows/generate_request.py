@@ -11,7 +11,6 @@ from pydantic import Field, ValidationError, field_validator
 from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.settings import Settings, explain_settings
-from flows.train_stage import built
 from model.data.samples import frame_rate, rate_of
 from model.drift.frechet import load_scripted
 from model.drift.report import RealClip, real_clip
@@ -97,7 +96,7 @@ def open_request(request: GenerateRequest) -> OpenedRequest:
 
     Raises ModelError's kinds and LongdanceError, each with one sentence.
     """
-    data = None if request.data is None else built(request.data)
+    data = None if request.data is None else DataFolder.built(request.data)
     prepared = open_runs(request, frames_a_second(request, data))
     for name, path in request.weights.items():
         load_scripted(path, name.upper())

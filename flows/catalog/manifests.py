@@ -2,14 +2,12 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import duckdb
 
 from data_catalog.arrow import Row
-from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, write_json
-from data_catalog.base.paths import DataFolder, names_in
+from data_catalog.base.paths import DataFolder, names_in, no_data_set
 from data_catalog.checks import read_everything
 from data_catalog.connection import needs_rebuild, open_catalog
 from data_catalog.current import show_build
@@ -159,11 +157,6 @@ def mend_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> str 
     return reason
 
 
-def data_folder(root: Path) -> DataFolder:
-    """The data folder at a path, absolute, so that workers elsewhere find it."""
-    return DataFolder(root.expanduser().resolve())
-
-
 def merge_failures(data: DataFolder, sources: Iterable[str], keys: BuildKeys) -> None:
     """Put what encoding said about the clips of some sources into the catalog."""
     rows: list[Row] = []
@@ -238,8 +231,6 @@ def rebuild_from_record(data: DataFolder) -> dict[str, int]:
         LongdanceError: no build was ever begun in this folder.
     """
     if not data.build_record.is_file():
-        raise LongdanceError(
-            f"{str(data.root)!r} holds no data set: run `longdance build RAW --data {data.root}` first."
-        )
+        raise no_data_set(data.root)
     config = recorded_config(read_json(data.build_record)["config"])
     return rebuild_catalog(data, config, build_keys(config))

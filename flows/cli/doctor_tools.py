@@ -141,7 +141,7 @@ def check_catalog(root: Path) -> Iterator[Check]:
     from data_catalog.errors import CatalogError
     from data_catalog.quarantine import read_mark
 
-    data = DataFolder(root.expanduser().resolve())
+    data = DataFolder.at(root)
     if not data.catalog.is_file():
         yield Check("note", "catalog", f"no data set in {data.root}", f"longdance build RAW --data {root}")
         return

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from data_catalog.base.paths import DataFolder
 from flows.cli.shared import FOLDER, FORMATS, data_option, dry_run_option, prefect_settings
 
 
@@ -133,12 +134,11 @@ def experiment_of_prune(
 def versions(data: Path, form: str) -> None:
     """The data set's versions: named sets of samples, what made them, how many samples."""
     from data_catalog.queries import format_rows, run_query
-    from flows.catalog import manifests
 
     found = """SELECT version, parent, samples, policy ->> '$.config.score' AS score,
         CAST(policy ->> '$.config.fraction' AS DOUBLE) AS fraction, left(hash, 12) AS hash, created
         FROM versions ORDER BY created, version"""
-    columns, rows = run_query(manifests.data_folder(data).catalog, found)
+    columns, rows = run_query(DataFolder.at(data).catalog, found)
     click.echo(format_rows(columns, rows, form), nl=False)
 
 
@@ -150,10 +150,9 @@ def versions(data: Path, form: str) -> None:
 def diff(first: str, second: str, data: Path, form: str) -> None:
     """What version SECOND changes over FIRST, motion lost, and a picture of the clips that go."""
     from data_catalog.queries import format_rows
-    from flows.catalog import manifests
     from flows.report.version_diff import diff as compare
 
-    rows, sheet, lost = compare(manifests.data_folder(data).root, first, second)
+    rows, sheet, lost = compare(DataFolder.at(data).root, first, second)
     names = list(rows[0]) if rows else ["what", "samples"]
     click.echo(format_rows(names, [tuple(row.values()) for row in rows], form), nl=False)
     if form == "table":

@@ -26,7 +26,6 @@ def write_report(
     Returns:
         (the page, counters of pictures made).
     """
-    require_built(data)
     page = (out or data.report).expanduser().absolute()
     if page.is_dir():
         raise LongdanceError(f"--out {str(page)!r} is a folder: name a file, for example {page / data.report.name}.")
@@ -38,15 +37,3 @@ def write_report(
     copy_rollouts(data, media)
     write_bytes(page, render(value).encode())
     return page, done
-
-
-def require_built(data: DataFolder) -> None:
-    """Refuse a folder that holds no data set.
-
-    Raises:
-        LongdanceError: it does not.
-    """
-    if not data.catalog.is_file():
-        raise LongdanceError(
-            f"{str(data.root)!r} holds no data set: run `longdance build RAW --data {data.root}` first."
-        )

@@ -33,12 +33,12 @@ class Sample:
 
 
 def read_samples(data: Path) -> list[Sample]:
-    """Every sample of the data set in key order, bad clips included. Raises DataError if there is none, or if
-    `captions.csv` is not as it should be."""
-    path = DataFolder(data).catalog
-    if not path.is_file():
-        raise DataError(f"There is no data set in {data} (no catalog.duckdb): run `longdance build` first.")
-    with open_catalog(path, read_only=True) as catalog:
+    """Every sample of the data set in key order, bad clips included.
+
+    Raises LongdanceError if there is no data set, DataError if it holds no sample, or `captions.csv` is not as it
+    should be.
+    """
+    with open_catalog(DataFolder.built(data).catalog, read_only=True) as catalog:
         rows = catalog.execute(
             "SELECT s.sample_key, s.clip_id, c.source_id, s.shard, h.sha256, s.mp4_offset, s.mp4_length, "
             "c.verdict = 'ok', NULL, s.mp4_sha256, c.decision FROM samples s JOIN clips c USING (clip_id) "

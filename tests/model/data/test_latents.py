@@ -14,6 +14,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
+from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, sealed, write_json
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_latents
@@ -151,7 +152,7 @@ def test_a_shard_that_is_cut_short_is_said_clearly(data: Path) -> None:
 
 
 def test_no_data_set_is_said_clearly(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="run `longdance build` first"):
+    with pytest.raises(LongdanceError, match="holds no data set: run `longdance build RAW --data .*` first"):
         encode_dataset(tmp_path, micro_encode())
 
 
