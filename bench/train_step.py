@@ -35,6 +35,7 @@ from model.network.objective import Objective, draw
 from model.network.unet import VideoUNet
 from model.plans.stages import CLIP_FRAMES
 from model.runs.init_weights import configure_parameters, initial_network
+from model.sources import NoText
 from model.training.optimizer import make_ema, make_optimizer
 from model.training.trainer import Trainer
 
@@ -51,7 +52,7 @@ def random_data(folder: Path, config: TrainConfig, shape: tuple[int, int, int]) 
     samples = [LatentSample(str(n), "s", path, n * stride, CLIP_FRAMES, "") for n in range(4)]
     index, empty = DataIndex(tuple(samples), shape), DataIndex((), shape)
     prompts = (config.encode.prompt,)
-    if config.encode.text_source != "zeros":
+    if not isinstance(config.encode.text_source, NoText):
         save_file({"embeddings": torch.randn(1, *TEXT).half()}, text_path(folder, config.encode, prompts))
     return SplitData(index, empty, "version", "codec", folder, folder, prompts)
 

@@ -14,6 +14,7 @@ from flows.runners import TASK_OPTIONS
 from flows.score_and_prune import prune, score_stage, train_to_end
 from model.scoring.policy import policy
 from model.scoring.request import PruneRequest
+from model.sources import OtherRun
 
 
 @task(name="evaluate", task_run_name="evaluate {run.name}", **TASK_OPTIONS)
@@ -91,7 +92,7 @@ def experiment_prune(
     was = config.model_dump(mode="json", exclude={"stage", "preset"})
     for seed in range(seeds):
         for name, version in versions.items():
-            one = {**was, "init": f"run:{run}", "seed": 1000 + seed, "steps": steps, "version": version}
+            one = {**was, "init": str(OtherRun(run)), "seed": 1000 + seed, "steps": steps, "version": version}
             child = out / f"{name}-seed{seed}"
             train_to_end(root, child, train_config(config.stage, config.preset, **one), None)
             judged = evaluate(root, child, windows, generated)

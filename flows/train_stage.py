@@ -16,10 +16,9 @@ from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_checkpoints, merge_latents, merge_tables
 from flows.children import TRAINING, child_events, launch_command
-from flows.options import absolute_folders
 from flows.progress import Progress
 from flows.runners import TASK_OPTIONS, on_sigterm
-from model.config import Preset, StageName, TrainConfig, train_config
+from model.config import Preset, StageName, TrainConfig, absolute_folders, train_config
 from model.errors import UnknownNameError
 
 STOPPED = 143  # 128 + SIGTERM, after a checkpoint

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from data_catalog.base.settings import Settings, explain_settings
 from model.errors import ConfigError
+from model.sources import (
+    CodecSource,
+    EmbeddedCodec,
+    Init,
+    TextSource,
+    absolute,
+    parse_codec,
+    parse_init,
+    parse_text,
+)
 
 StageName = Literal["starter", "extrapolation", "interpolation", "any"]
 Preset = Literal["tiny", "sd15"]
@@ -41,23 +51,21 @@ class EncodeConfig(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.codec == "embedded" and self.picture % self.patch:
+        if isinstance(self.codec_source, EmbeddedCodec) and self.picture % self.patch:
             raise ValueError(f"picture {self.picture} is not a multiple of patch {self.patch}")
-        if self.codec == "embedded" and self.channels > 3 * self.patch**2:
+        if isinstance(self.codec_source, EmbeddedCodec) and self.channels > 3 * self.patch**2:
             raise ValueError(f"a {self.patch}x{self.patch} patch has no {self.channels} components")
         return self
 
     @property
-    def text_source(self) -> str:
-        """`text` with its default filled in."""
-        if self.text is not None:
-            return self.text
-        return "zeros" if self.codec == "embedded" or self.codec_is_saved else self.codec
+    def codec_source(self) -> CodecSource:
+        """What `codec` means."""
+        return parse_codec(self.codec)
 
     @property
-    def codec_is_saved(self) -> bool:
-        """Whether `codec` names a folder that holds a codec as `model.data.codec` saves it."""
-        return (Path(self.codec) / "codec.json").is_file()
+    def text_source(self) -> TextSource:
+        """What `text` means, its default filled in."""
+        return parse_text(self.text, self.codec_source)
 
 
 class TrainConfig(Settings):
@@ -164,6 +172,11 @@ class TrainConfig(Settings):
             raise ValueError(f"batch {self.batch} cannot be split into {self.accumulate} accumulated parts")
         return self
 
+    @property
+    def init_source(self) -> Init:
+        """What `init` means."""
+        return parse_init(self.init)
+
 
 PRESETS: dict[Preset, dict[str, Any]] = {
     "tiny": {
@@ -204,6 +217,21 @@ def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConf
         raise ConfigError(f"Setting 'encode' is {encode!r}: write its parts, for example encode.picture=96.")
     merged = {**base, **settings, "encode": {**base["encode"], **encode}}
     return _validated(TrainConfig, {**merged, "stage": stage, "preset": preset})
+
+
+def absolute_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of training whose local folders are absolute, so that a run means the same from wherever it is used.
+
+    Hub ids, and folders that are not there, stay as they are. Runs that were begun with a relative folder keep it.
+    """
+
+    def whole(name: str, value: Any) -> Any:
+        return absolute(value) if name in ("init", "codec", "text") and isinstance(value, str) else value
+
+    found = {name: whole(name, value) for name, value in settings.items()}
+    if isinstance(encode := settings.get("encode"), Mapping):
+        found["encode"] = {name: whole(name, value) for name, value in encode.items()}
+    return found
 
 
 def parse_config(raw: dict[str, Any]) -> TrainConfig:

@@ -23,7 +23,8 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @dry_run_option
 def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) -> None:
     """Make latents of every stored sample, once; `train` does it by itself where they are missing."""
-    from flows.options import absolute_folders, overrides
+    from flows.options import overrides
+    from model.config import absolute_folders
 
     if dry_run:
         from flows.cli.dry_runs import encode_lines
@@ -63,7 +64,8 @@ def train(
     version: str | None, fork: Path | None, until: int | None, processes: int, dry_run: bool,
 ) -> None:  # fmt: skip
     """Train STAGE: starter, extrapolation, interpolation, or any (all of them in one). Run it again to go on."""
-    from flows.options import absolute_folders, overrides
+    from flows.options import overrides
+    from model.config import absolute_folders
 
     named = {"version": version, "vram_gib": vram_gib}
     values = absolute_folders(overrides(settings)) | {name: value for name, value in named.items() if value is not None}

@@ -14,9 +14,8 @@ from safetensors.torch import load_file, save_file
 
 from data_catalog.base.files import canonical_json, read_json, write_json
 from model.errors import CodecError
+from model.sources import CODEC_FILE
 
-CODEC_FILE = "codec.json"
-"""In a folder that holds a codec."""
 _BATCH = 16
 """Frames that an AutoencoderKL sees at once: bounds its memory at 512x512 to about 4 GiB."""
 

@@ -14,12 +14,13 @@ import numpy as np
 from data_catalog.base.files import sha256_json
 from data_catalog.base.paths import DataFolder
 from model.config import EncodeConfig
-from model.data.codec import CODEC_FILE, codec_hash
+from model.data.codec import codec_hash
 from model.data.latents import codec_folder, manifest_path, read_manifest
 from model.data.samples import Sample, holdout_sources, read_samples
 from model.data.text import prompts_of
 from model.data.versions import Version, read_version
 from model.errors import DataError
+from model.sources import CODEC_FILE
 
 _OPEN_FILES = 128
 """Latent files a thread keeps open: well below the usual limit of 1,024."""

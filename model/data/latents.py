@@ -37,6 +37,7 @@ from model.data.codec import Codec, KLCodec, fit_patch_codec, load_codec, resize
 from model.data.samples import Sample, read_samples
 from model.data.text import prompts_of, write_text
 from model.errors import CodecError, DataError
+from model.sources import EmbeddedCodec, Pretrained, SavedCodec
 from pipeline.shards.tar import read_member
 
 OnProgress = Callable[[int, int], None]
@@ -91,23 +92,24 @@ def prepare_codec(data: Path, config: EncodeConfig, samples: Sequence[Sample], d
 
 def _make_codec(folder: Path, data: Path, config: EncodeConfig, samples: Sequence[Sample], device: str) -> None:
     codec: Codec
-    if config.codec == "embedded":
-        codec = fit_patch_codec(_fit_frames(data, config, samples), config.patch, config.channels)
-    elif config.codec_is_saved:
-        codec = _saved_codec(config, device)
-    else:
-        codec = KLCodec(config.codec, config.picture, device)
+    match config.codec_source:
+        case EmbeddedCodec():
+            codec = fit_patch_codec(_fit_frames(data, config, samples), config.patch, config.channels)
+        case SavedCodec(saved):
+            codec = _saved_codec(saved, config.picture, device)
+        case Pretrained(name):
+            codec = KLCodec(name, config.picture, device)
     with atomic_folder(folder) as temp:
         codec.save(temp)
 
 
-def _saved_codec(config: EncodeConfig, device: str) -> Codec:
+def _saved_codec(folder: Path, picture: int, device: str) -> Codec:
     """The codec that another data set was encoded with. Raises CodecError if it is for pictures of another size."""
-    codec = load_codec(Path(config.codec), device)
-    if codec.picture != config.picture:
+    codec = load_codec(folder, device)
+    if codec.picture != picture:
         raise CodecError(
-            f"The codec in {config.codec} is for pictures of {codec.picture} pixels, setting 'encode.picture' is "
-            f"{config.picture}: set it to {codec.picture}."
+            f"The codec in {folder} is for pictures of {codec.picture} pixels, setting 'encode.picture' is {picture}: "
+            f"set it to {codec.picture}."
         )
     return codec
 

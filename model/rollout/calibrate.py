@@ -26,7 +26,7 @@ from model.errors import DataError, RunError
 from model.network.diffusion import PredictionType
 from model.network.objective import Network
 from model.plans.plan import Call, make_plan
-from model.plans.stages import CALL_STAGES, call_window
+from model.plans.stages import CALL_STAGES, call_window, get_stage
 from model.rollout.config import SamplingConfig, run_defaults
 from model.rollout.stage_networks import NetworkPool
 from model.runs.record import read_record
@@ -158,11 +158,6 @@ def best_of(trials: Sequence[Trial]) -> Trial:
     return min(near, key=lambda trial: (abs(trial.motion - 1), trial.error))
 
 
-def stages_of(run: Run) -> tuple[str, ...]:
-    """The stages of calls that a run serves."""
-    return CALL_STAGES if run.config.stage == "any" else (run.config.stage,)
-
-
 def calibrate(
     path: Path, data: Path | None, clips: int = 4, settings: SamplingConfig | None = None,
     levels: Sequence[float] = LEVELS, guidance: Sequence[float] = GUIDANCE,
@@ -177,7 +172,7 @@ def calibrate(
     sampling = settings or SamplingConfig()
     bench, keys, held_out = _bench(run, data or _data_of(path), clips, sampling)
     defaults, reason = {**run_defaults(path), "temperature": sampling.temperature}, {}
-    for stage in stages_of(run):
+    for stage in get_stage(run.config.stage).serves:
         chain = chain_of(stage, min(len(clip) for clip in bench.clips))
         trials = list(_trials(bench, chain, [0.0] if stage == "starter" else levels, [1.0], stage, say))
         best = best_of(trials)

@@ -33,6 +33,7 @@ from model.runs.checkpoint import network_config
 from model.runs.code_identity import code_hash
 from model.runs.run import Run
 from model.sampling.guidance import TextPair
+from model.sources import NoText
 from model.training.memory import cap_memory
 from model.training.train import resolve_device
 
@@ -185,10 +186,10 @@ def _prompts(prepared: Prepared) -> list[str]:
 def _text(prepared: Prepared) -> TextPair:
     """The embeddings of the prompt and of the negative one; zeros where the runs were trained without text."""
     encode = next(iter(prepared.serving.values())).encode
-    if encode.text_source == "zeros":
+    if isinstance(encode.text_source, NoText):
         zeros = torch.zeros(1, 1, _text_width(prepared.serving), device=prepared.device)
         return TextPair(zeros, zeros)
-    prompt, negative = embed(encode.text_source, _prompts(prepared), str(prepared.device)).half().float()
+    prompt, negative = embed(encode.text_source.name, _prompts(prepared), str(prepared.device)).half().float()
     return TextPair(prompt[None].to(prepared.device), negative[None].to(prepared.device))
 
 

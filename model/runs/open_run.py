@@ -10,7 +10,7 @@ from typing import Any
 from data_catalog.base.files import remove_temps
 from data_catalog.base.paths import RunFolder
 from model.config import PRESETS
-from model.data.codec import CODEC_FILE, load_codec
+from model.data.codec import load_codec
 from model.data.dataset import SplitData
 from model.errors import RunError
 from model.runs.checkpoint import (
@@ -25,6 +25,7 @@ from model.runs.init_weights import check_codec_of_export, check_codec_of_run
 from model.runs.lineage import inherited_sources, write_sources
 from model.runs.record import identity_changes, open_run, read_record
 from model.runs.run import run_checkpoint
+from model.sources import CODEC_FILE, OtherRun, Pretrained, Scratch, parse_init
 
 
 def open_or_start_run(
@@ -41,7 +42,7 @@ def open_or_start_run(
     or the parent is none for this config.
     """
     remove_temps(run_dir)
-    parent, init = None, identity["config"]["init"]
+    parent, init = None, parse_init(identity["config"]["init"])
     if _has_no_checkpoint(run_dir) and _identity_changed(run_dir, identity):
         say("notice", 0, text="Nothing of this run was kept under its earlier settings: it begins anew.")
         RunFolder(run_dir).record.unlink()
@@ -60,11 +61,10 @@ def open_or_start_run(
                 step_folder(RunFolder(run_dir).checkpoints, info.step), ignore_errors=True
             )  # a killed start's
             _copy_checkpoint(info, RunFolder(run_dir).checkpoints, identity["config"]["keep"])
-        elif init.startswith("run:"):
-            first = Path(init.removeprefix("run:"))
-            parent = _parent(first, run_checkpoint(first), "weights", split)
-        else:
-            check_codec_of_export(Path(init), split.codec)
+        elif isinstance(init, OtherRun):
+            parent = _parent(init.path, run_checkpoint(init.path), "weights", split)
+        elif isinstance(init, Pretrained):
+            check_codec_of_export(Path(init.name), split.codec)
         load_codec(split.codec_folder).save(RunFolder(run_dir).codec)
         own = {sample.source_id for sample in split.train.samples}
         write_sources(run_dir, own, inherited_sources(init, fork))
@@ -90,13 +90,13 @@ def _has_no_checkpoint(run_dir: Path) -> bool:
 
 def _identity_changed(run_dir: Path, identity: dict[str, Any]) -> bool:
     """Whether a run's settings, or the weights of the run that it begins from, are others than those on record."""
-    record, init = read_record(run_dir), identity["config"]["init"]
+    record, init = read_record(run_dir), parse_init(identity["config"]["init"])
     if identity_changes(record["identity"], identity):
         return True
     parent = record["parent"]
-    if not parent or parent["kind"] != "weights" or not init.startswith("run:"):
+    if not parent or parent["kind"] != "weights" or not isinstance(init, OtherRun):
         return False
-    return bool(parent["checkpoint"] != run_checkpoint(Path(init.removeprefix("run:"))).sha256)
+    return bool(parent["checkpoint"] != run_checkpoint(init.path).sha256)
 
 
 def _foreign_checkpoints(run_dir: Path, fork: Path | None) -> list[Path]:
@@ -138,7 +138,7 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
 
 def _check_ignored_settings(fork: Path, config: dict[str, Any], parents: dict[str, Any]) -> None:
     """Raise RunError for a setting that a fork's record would hold and its training ignore."""
-    defaults = {"preset": (), "prediction": (None,), "init": ("scratch", PRESETS[config["preset"]].get("init"))}
+    defaults = {"preset": (), "prediction": (None,), "init": (str(Scratch()), PRESETS[config["preset"]].get("init"))}
     for name, unset in defaults.items():
         if config[name] not in (parents[name], *unset):
             raise RunError(

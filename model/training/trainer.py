@@ -61,7 +61,7 @@ class Trainer:
         hint_noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
         self._objective = Objective(network.config.prediction_type, hint_noise)
         self._plan = BatchPlan(config.batch, config.accumulate, accelerator.num_processes)
-        random_share = config.random_windows if config.stage == "any" else 0.0
+        random_share = config.random_windows if get_stage(config.stage).random_windows else 0.0
         self._dataset = WindowDataset(
             split.train, config.stage, config.seed, config.batch, config.plans, random_share, config.prioritise
         )

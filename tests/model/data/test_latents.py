@@ -152,7 +152,7 @@ def test_a_shard_that_is_cut_short_is_said_clearly(data: Path) -> None:
 
 
 def test_no_data_set_is_said_clearly(tmp_path: Path) -> None:
-    with pytest.raises(LongdanceError, match="holds no data set: run `longdance build RAW --data .*` first"):
+    with pytest.raises(LongdanceError, match=r"holds no data set: run `longdance build RAW --data .*` first"):
         encode_dataset(tmp_path, micro_encode())
 
 
