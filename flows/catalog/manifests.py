@@ -244,5 +244,5 @@ def rebuild_from_record(data: DataFolder) -> dict[str, int]:
         raise LongdanceError(
             f"{str(data.root)!r} holds no data set: run `longdance build RAW --data {data.root}` first."
         )
-    config = BuildConfig.model_validate(read_json(data.build_record)["config"])
+    config = BuildConfig.recorded(read_json(data.build_record)["config"])
     return rebuild_catalog(data, config, derive(config))

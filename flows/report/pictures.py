@@ -26,7 +26,7 @@ PER_JOB = 16  # clips: a source of hours is worked on by several processes
 def build_config(data: DataFolder) -> BuildConfig:
     """The config of the data set's last build; the defaults where no build is on record."""
     record = read_json(data.build_record)["config"] if data.build_record.is_file() else {}
-    return BuildConfig.model_validate(record)
+    return BuildConfig.recorded(record)
 
 
 def wanted_clips(con: duckdb.DuckDBPyConnection, clip_id: str | None = None) -> list[Job]:

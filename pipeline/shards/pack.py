@@ -17,17 +17,15 @@ from data_catalog.base.paths import DataFolder
 from pipeline.analysis import source_pass as analyses
 from pipeline.analysis.cuts import shots
 from pipeline.analysis.source_pass import Analysis
-from pipeline.clips.align import to_crop
+from pipeline.clips.crop import Placement, placed
 from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at
 from pipeline.config import BuildConfig
 from pipeline.prepare_sources import clips_of, finite, keys
-from pipeline.shards.augment import draw, flipped, moved_crop, retimed
+from pipeline.shards.augment import draw, flipped, flipped_picture, moved_crop, retimed
 from pipeline.shards.encode_clip import Take, encode_takes
 from pipeline.shards.tar import MEMBERS, Sample, write_shard
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import Probe
-
-logger = logging.getLogger(__name__)
 
 logger = logging.getLogger(__name__)
 
@@ -78,17 +76,17 @@ def _encode_clip(
     data: DataFolder, descriptor: int, clip: Clip, analysis: Analysis, found: Probe, config: BuildConfig
 ) -> Counter[str]:
     """Encode v0 and the variants in one run; each sample's json is published last."""
-    sample_set, size = keys(config).sample_set, config.crop.size
+    sample_set = keys(config).sample_set
     planned = []
     for variant, key in enumerate(sample_keys(clip.clip_id, sample_set, config.variants.count)):
-        take, landmarks = plan_take(clip, analysis, found, variant, data.staged(key, "mp4"), config)
-        planned.append((variant, key, take, landmarks))
+        take, landmarks, placement = plan_take(clip, analysis, found, variant, data.staged(key, "mp4"), config)
+        planned.append((variant, key, take, landmarks, placement))
     data.work.mkdir(parents=True, exist_ok=True)
-    temps = {key: temp_name(take.out) for _, key, take, _ in planned}
+    temps = {key: temp_name(take.out) for _, key, take, *_ in planned}
     try:
-        takes = [Take(take.frames, take.crop, take.recipe, temps[key]) for _, key, take, _ in planned]
-        encode_takes(descriptor, found, analysis.pts, takes, clip.window.fps, size, config.encode, config.limits)
-        for variant, key, take, landmarks in planned:
+        takes = [Take(take.frames, take.crop, take.recipe, temps[key]) for _, key, take, *_ in planned]
+        encode_takes(descriptor, found, analysis.pts, takes, clip.window.fps, config.crop, config.encode, config.limits)
+        for variant, key, take, landmarks, placement in planned:
             publish(temps[key], take.out)
             buffer = io.BytesIO()
             np.save(buffer, landmarks.astype(np.float32), allow_pickle=False)
@@ -98,21 +96,23 @@ def _encode_clip(
                 "crop": take.crop.row(),
                 "fps": str(clip.window.fps),
                 "source_frames": [int(frame) for frame in take.frames],
-                "size": size,
+                **place_row(placement, take.recipe.flip),
             }
             write_bytes(data.staged(key, "json"), canonical_json(meta))
     finally:
         for temp in temps.values():
             temp.unlink(missing_ok=True)
     return Counter(
-        clips_encoded=1, samples_encoded=len(planned), frames_encoded=sum(len(t.frames) for *_, t, _ in planned)
+        clips_encoded=1,
+        samples_encoded=len(planned),
+        frames_encoded=sum(len(take.frames) for _, _, take, *_ in planned),
     )
 
 
 def plan_take(
     clip: Clip, analysis: Analysis, found: Probe, variant: int, out: Path, config: BuildConfig
-) -> tuple[Take, np.ndarray]:
-    """(what is to be encoded, (frames, 33, 4) landmarks in clip pixels) of one variant.
+) -> tuple[Take, np.ndarray, Placement]:
+    """(what is to be encoded, (frames, 33, 4) landmarks in clip pixels, where the picture lies before a flip).
 
     A variant that its source cannot give (no frames for the tempo, no crop for the new frames) keeps the
     clip's own frames or crop, and its recipe says so.
@@ -135,8 +135,33 @@ def plan_take(
             crop = moved_crop(landmarks, known, shape, recipe, config.crop) or crop
         else:
             frames, (landmarks, known), crop = moved, at, other
-    placed = to_crop(landmarks, crop, config.crop.size)
-    return Take(frames, crop, recipe, out), flipped(placed, config.crop.size) if recipe.flip else placed
+    placement = placed(crop, shape, config.crop.size)
+    inside = placement.landmarks(landmarks)
+    return (
+        Take(frames, crop, recipe, out),
+        flipped(inside, config.crop.size.width) if recipe.flip else inside,
+        placement,
+    )
+
+
+def place_row(placement: Placement, flip: bool) -> dict[str, Any]:
+    """The clip's size, and where the picture lies in it, as JSON.
+
+    `picture`: x0, y0, x1, y1 in pixels of the stored clip, per frame or once for all; what lies outside is filled.
+    `source`: the part of the source that is shown there, in its pixels (mirrored, where the recipe says so).
+    """
+    picture = flipped_picture(placement.picture, placement.size.width) if flip else placement.picture
+    return {
+        "size": list(placement.size),
+        "picture": once(picture).tolist(),
+        "source": once(np.round(placement.source, 3)).tolist(),
+        "filled": round(placement.filled, 6),
+    }
+
+
+def once(rows: np.ndarray) -> np.ndarray:
+    """One row where all (n, 4) are the same."""
+    return rows[:1] if (rows == rows[:1]).all() else rows
 
 
 def shard_name(clip_ids: list[str], sample_set: str) -> str:
@@ -157,6 +182,7 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
             files = {kind: data.staged(key, kind) for kind in MEMBERS}
             meta = read_json(files["json"])
             row = {"clip_id": clip_id, "variant": meta["variant"], "recipe": meta["recipe"]}
+            row |= {"picture": meta["picture"]} if meta.get("filled") else {}
             samples.append(Sample(key, row, files))
     if not samples:
         return None
