@@ -6,13 +6,12 @@ What is finished is on the disk, window by window: run it again to go on, whatev
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-import numpy as np
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
-from data_catalog.base.files import atomic, read_json
+from data_catalog.base.files import atomic
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.queries import format_rows
@@ -20,17 +19,10 @@ from data_catalog.writes import merge_rollouts
 from flows.build_dataset import OPTIONS
 from flows.progress import Progress
 from flows.report.rollout_page import write_page
+from flows.starting_picture import Beginning, begin_with
 from model.data.samples import frame_rate, rate_of
 from model.drift.frechet import load_scripted
-from model.drift.report import (
-    RealClip,
-    catalog_metrics,
-    measure_drift,
-    real_clip,
-    reference_clips,
-    report_table,
-    write_report,
-)
+from model.drift.report import catalog_metrics, measure_drift, reference_clips, report_table, write_report
 from model.errors import RolloutError
 from model.plans.plan import depth_per_frame
 from model.rollout.config import sampling_config
@@ -39,6 +31,7 @@ from model.rollout.generate import (
     Generated,
     Prepared,
     Request,
+    Start,
     at_work,
     check_output,
     generate_video,
@@ -48,8 +41,6 @@ from model.rollout.generate import (
 from model.rollout.rollout import RolloutEvent
 from pipeline.analysis.pose_metrics import DancerFinder
 from pipeline.analysis.pose_model import pose_model_path
-from pipeline.clips.input_picture import aligned_picture, middle_square, read_picture
-from pipeline.config import BuildConfig, CropConfig
 from pipeline.video.writer import write_gif_within
 
 PlanName = Literal["origin", "streaming", "tree"]
@@ -69,31 +60,31 @@ class Output:
 
 
 @task(name="roll out", task_run_name="roll out {out.name}", **OPTIONS)
-def roll_out(prepared: Prepared, picture: np.ndarray, out: Path) -> Generated:
+def roll_out(prepared: Prepared, start: Start, out: Path) -> Generated:
     """Every window of the plan, one after the other."""
     with Progress(f"generate {out.name}") as progress, progress.growing("windows") as grow:
 
         def show(event: RolloutEvent) -> None:
             grow(event.calls_done, event.calls)
 
-        return generate_video(prepared, picture, out, show)
+        return generate_video(prepared, start, out, show)
 
 
 @task(name="measure drift", task_run_name="measure {output.out.name}", **OPTIONS)
 def measure_rollout(
-    generated: Generated, prepared: Prepared, truth: RealClip | None, data: DataFolder | None, output: Output
+    generated: Generated, prepared: Prepared, beginning: Beginning, data: DataFolder | None, output: Output
 ) -> dict[str, Any]:
     """All drift metrics of the finished video, beside real clips where there are some."""
     plan, finder = prepared.request.calls(), DancerFinder(pose_model_path())
-    references: Any = ()
+    truth, references = beginning.truth, cast(Any, ())
     if data is not None and truth is None:
         holdout = next(iter(prepared.serving.values())).config.holdout
-        references = reference_clips(data.root, REFERENCES, prepared.picture, holdout)
+        references = reference_clips(data.root, REFERENCES, prepared.size, holdout)
     try:
         with Progress(f"measure {output.out.name}") as progress, progress.growing("frames") as grow:
             drift = measure_drift(
                 generated.rollout.decoded, finder, depth_per_frame(plan), truth, references, output.weights,
-                lambda done: grow(done, prepared.request.frames), prepared.codec,
+                lambda done: grow(done, prepared.request.frames), prepared.codec, beginning.start.region,
             )  # fmt: skip
     finally:
         finder.close()
@@ -132,7 +123,7 @@ def generate(
         frames: Frames of the video.
         plan: Which windows are made in which order.
         settings: Sampling settings; names as in `model.rollout.config.SamplingConfig`.
-        align: False takes the picture's middle square as it is.
+        align: False takes the picture's middle, in the shape of the clips, as it is.
         redo: Frames to make again, START:STOP, with all that depends on them.
         overwrite: Begin anew where `out` holds a rollout of something else.
         gif_mb: Most megabytes of the GIF; 0 writes none.
@@ -147,8 +138,8 @@ def generate(
     )  # fmt: skip
     output = Output(out, gif_mb, pngs, ready.weights)
     with at_work(out):
-        generated = roll_out(ready.prepared, ready.picture, out)
-        report = measure_rollout(generated, ready.prepared, ready.truth, ready.data, output)
+        generated = roll_out(ready.prepared, ready.beginning.start, out)
+        report = measure_rollout(generated, ready.prepared, ready.beginning, ready.data, output)
         return finish(generated, ready.prepared, report, ready.data, output)
 
 
@@ -157,8 +148,7 @@ class Ready:
     """All that a rollout needs, opened and checked."""
 
     prepared: Prepared
-    picture: np.ndarray
-    truth: RealClip | None
+    beginning: Beginning
     data: DataFolder | None
     weights: dict[str, Path]
 
@@ -182,9 +172,11 @@ def get_ready(
     weights = {name: path for name, path in (("fvd", fvd), ("lpips", lpips)) if path is not None}
     for name, path in weights.items():
         load_scripted(path, name.upper())
-    truth, picture = starting_picture(image, clip, folder, prepared.picture, align)
-    check_output(prepared, picture, out, [out.with_suffix(end) for end in (".html", ".gif") if end != ".gif" or gif_mb])
-    return Ready(prepared, picture, truth, folder, weights)
+    beginning = begin_with(image, clip, folder, prepared, align)
+    check_output(
+        prepared, beginning.start, out, [out.with_suffix(end) for end in (".html", ".gif") if end != ".gif" or gif_mb]
+    )
+    return Ready(prepared, beginning, folder, weights)
 
 
 def frames_a_second(fps: float | None, clip: str | None, data: DataFolder | None) -> Fraction:
@@ -203,34 +195,6 @@ def _data_set(data: Path | None) -> DataFolder | None:
     from flows.train_stage import built
 
     return built(data) if data is not None else None
-
-
-def starting_picture(
-    image: Path | None, clip: str | None, data: DataFolder | None, side: int, align: bool
-) -> tuple[RealClip | None, np.ndarray]:
-    """The picture that the video begins with, of the codec's size, and the clip it comes from, if it does.
-
-    Raises RolloutError, LongdanceError, DataError.
-    """
-    if (image is None) == (clip is None):
-        raise RolloutError("Give either a picture (--image P.png) or a clip of a data set (--clip ID --data DATA).")
-    if clip is not None:
-        if data is None:
-            raise RolloutError(f"Clip {clip!r} belongs to a data set: name it with --data.")
-        truth = real_clip(data.root, clip, side)
-        return truth, truth.frames_FHWC[0]
-    assert image is not None
-    picture = read_picture(image)
-    if not align:
-        return None, middle_square(picture, side)
-    return None, aligned_picture(picture, str(image), pose_model_path(), _crop_of(data), side)
-
-
-def _crop_of(data: DataFolder | None) -> CropConfig:
-    """The crop of the data set's clips, or the default one."""
-    if data is None or not data.build_record.is_file():
-        return CropConfig()
-    return BuildConfig.model_validate(read_json(data.build_record)["config"]).crop
 
 
 def finish(

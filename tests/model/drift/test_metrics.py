@@ -32,6 +32,7 @@ from model.drift.metrics import (
 from model.errors import MetricsError
 from pipeline.analysis.pose import JOINTS, MAIN
 from pipeline.analysis.pose_metrics import DancerFinder, motion_features, proportion_change
+from pipeline.picture_size import PictureSize
 from tests.footage import footage
 
 FRAMES, DOSES = 30, (0.0, 0.25, 0.5, 1.0)
@@ -65,7 +66,7 @@ def clip(dancer: Path, request: pytest.FixtureRequest) -> np.ndarray:
         return first_frames(dancer)[:, 150:406, :256]
     frames = first_frames(footage() / "dance_studio.mp4")
     side = (frames.shape[1] - frames.shape[2]) // 2
-    return resize_frames(np.pad(frames, ((0, 0), (0, 0), (side, side), (0, 0)), mode="edge"), 256)
+    return resize_frames(np.pad(frames, ((0, 0), (0, 0), (side, side), (0, 0)), mode="edge"), PictureSize(256, 256))
 
 
 def first_frames(video: Path) -> np.ndarray:

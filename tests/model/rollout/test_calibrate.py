@@ -53,7 +53,7 @@ def bench() -> Bench:
     latents = codec.encode(clip)
     text = TextPair(torch.zeros(1, 1, 8), torch.zeros(1, 1, 8))
     network = CopiesAHint(5.0)
-    return Bench(network, "epsilon", codec, text, (latents - latents,), QUICK, CPU)
+    return Bench(network, "epsilon", codec, text, (latents - latents,), (None,), QUICK, CPU)
 
 
 @pytest.mark.parametrize("stage", ["extrapolation", "interpolation"])

@@ -23,6 +23,7 @@ from model.plans.plan import depth_per_frame, make_plan
 from model.rollout.config import DEFAULTS_FILE, SamplingConfig, run_defaults, sampling_config
 from model.rollout.generate import (
     Request,
+    Start,
     _text,
     at_work,
     check_output,
@@ -34,9 +35,11 @@ from model.rollout.generate import (
 from model.rollout.stage_networks import open_run_for_serving, runs_by_stage
 from model.training.train import train
 from pipeline.analysis.pose import JOINTS
+from pipeline.picture_size import PictureSize
 from tests.model.dataset import micro_config
 
 QUICK = SamplingConfig(steps=2, device="cpu")
+SIZE = PictureSize(32, 32)
 
 
 @pytest.fixture(scope="module")
@@ -50,9 +53,9 @@ def runs(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
 
 
 @pytest.fixture
-def picture() -> np.ndarray:
+def picture() -> Start:
     """A picture of the micro codec's size."""
-    return np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    return Start(np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8))
 
 
 def request(*runs: Path, plan: str = "origin", frames: int = 20, **changes: Any) -> Request:
@@ -61,7 +64,7 @@ def request(*runs: Path, plan: str = "origin", frames: int = 20, **changes: Any)
 
 
 def test_three_runs_make_the_origins_plan_and_the_same_request_the_same_bytes(
-    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
+    runs: dict[str, Path], picture: Start, tmp_path: Path
 ) -> None:
     three = [runs[stage] for stage in ("interpolation", "starter", "extrapolation")]
     videos = []
@@ -77,7 +80,7 @@ def test_three_runs_make_the_origins_plan_and_the_same_request_the_same_bytes(
 
 @pytest.mark.parametrize("plan", ["origin", "streaming", "tree"])
 def test_one_run_of_stage_any_serves_every_plan(
-    plan: str, runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
+    plan: str, runs: dict[str, Path], picture: Start, tmp_path: Path
 ) -> None:
     made = generate_video(prepare(request(runs["any"], plan=plan)), picture, tmp_path / "video.mp4")
     frames = list(made.rollout.decoded())
@@ -119,7 +122,7 @@ def test_runs_of_different_codecs_are_refused(runs: dict[str, Path], tmp_path: P
         prepare(request(runs["starter"], other, runs["interpolation"]))
 
 
-def test_guidance_that_a_run_was_not_trained_for_is_refused(runs: dict[str, Path], picture: np.ndarray) -> None:
+def test_guidance_that_a_run_was_not_trained_for_is_refused(runs: dict[str, Path], picture: Start) -> None:
     three = [runs[stage] for stage in ("starter", "extrapolation", "interpolation")]
     guided = sampling_config([], {"steps": 2, "hint_guidance": {"extrapolation": 1.5}})
     with pytest.raises(ConfigError, match=r"never trained without hints.*hint_dropout"):
@@ -129,7 +132,7 @@ def test_guidance_that_a_run_was_not_trained_for_is_refused(runs: dict[str, Path
         prepare(request(runs["any"], sampling=sampling_config([], {"text_guidance": 3})))
 
 
-def test_guidance_over_hints_changes_what_is_made(runs: dict[str, Path], picture: np.ndarray, tmp_path: Path) -> None:
+def test_guidance_over_hints_changes_what_is_made(runs: dict[str, Path], picture: Start, tmp_path: Path) -> None:
     made = []
     for scale in (1.0, 2.5):
         sampling = sampling_config([], {"steps": 2, "hint_guidance": {"starter": scale}})
@@ -139,7 +142,7 @@ def test_guidance_over_hints_changes_what_is_made(runs: dict[str, Path], picture
 
 
 def test_another_request_for_the_same_file_is_refused_unless_it_may_overwrite(
-    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
+    runs: dict[str, Path], picture: Start, tmp_path: Path
 ) -> None:
     first = request(runs["any"], frames=6)
     generate_video(prepare(first), picture, tmp_path / "video.mp4")
@@ -153,7 +156,7 @@ def test_another_request_for_the_same_file_is_refused_unless_it_may_overwrite(
 
 
 def test_a_rollout_whose_runs_were_calibrated_since_says_how_to_go_on_with_what_it_had(
-    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
+    runs: dict[str, Path], picture: Start, tmp_path: Path
 ) -> None:
     first = request(runs["any"], frames=6)
     generate_video(prepare(first), picture, tmp_path / "video.mp4")
@@ -206,7 +209,7 @@ def test_the_prompt_leads_and_the_negative_prompt_is_led_away_from(
 
 
 def test_a_redo_is_remembered_and_made_once_for_each_finished_command(
-    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
+    runs: dict[str, Path], picture: Start, tmp_path: Path
 ) -> None:
     out, first = tmp_path / "video.mp4", request(runs["any"], frames=20, plan="tree")
     with pytest.raises(RolloutError, match="not finished"):
@@ -227,7 +230,7 @@ def test_a_redo_is_remembered_and_made_once_for_each_finished_command(
     assert generate_video(prepare(replace(first, redo="8:12")), picture, out).record.redos == [(8, 12), (8, 12)]
 
 
-def test_a_record_that_is_damaged_is_one_sentence(runs: dict[str, Path], picture: np.ndarray, tmp_path: Path) -> None:
+def test_a_record_that_is_damaged_is_one_sentence(runs: dict[str, Path], picture: Start, tmp_path: Path) -> None:
     out, first = tmp_path / "video.mp4", request(runs["any"], frames=6)
     made = generate_video(prepare(first), picture, out)
     path = made.folder / "rollout.json"
@@ -237,9 +240,7 @@ def test_a_record_that_is_damaged_is_one_sentence(runs: dict[str, Path], picture
     assert generate_video(prepare(replace(first, overwrite=True)), picture, out).video.is_file()
 
 
-def test_a_file_of_somebody_elses_is_not_written_over(
-    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
-) -> None:
+def test_a_file_of_somebody_elses_is_not_written_over(runs: dict[str, Path], picture: Start, tmp_path: Path) -> None:
     (tmp_path / "mine.mp4").write_bytes(b"holiday")
     (tmp_path / "file").write_bytes(b"")
     prepared = prepare(request(runs["any"], frames=6))
@@ -291,7 +292,7 @@ def test_a_wrong_sampling_setting_is_one_sentence(settings: dict[str, Any], word
 def generate_on_full_disk(run: Path, out: Path, limit: int) -> None:
     """Generate with a limit on the size of files that stands in for a full disk, on one thread as these tests do."""
     torch.set_num_threads(1)
-    picture = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    picture = Start(np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8))
     prepared = prepare(request(run, frames=60))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     try:
@@ -301,7 +302,7 @@ def generate_on_full_disk(run: Path, out: Path, limit: int) -> None:
 
 
 def test_a_full_disk_is_one_sentence_and_afterwards_it_goes_on(
-    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path, children: ForkServerContext
+    runs: dict[str, Path], picture: Start, tmp_path: Path, children: ForkServerContext
 ) -> None:
     out = tmp_path / "full" / "video.mp4"
     child = children.Process(target=generate_on_full_disk, args=(runs["any"], out, 7000))
@@ -325,8 +326,8 @@ def test_a_rollout_from_a_clip_is_measured_against_it_and_goes_into_the_catalog(
     dataset: Path, runs: dict[str, Path], tmp_path: Path
 ) -> None:
     prepared = prepare(request(runs["any"], frames=25))
-    truth = real_clip(dataset, "s0c0", prepared.picture)
-    made = generate_video(prepared, truth.frames_FHWC[0], tmp_path / "video.mp4")
+    truth = real_clip(dataset, "s0c0", prepared.size)
+    made = generate_video(prepared, Start(truth.frames_FHWC[0]), tmp_path / "video.mp4")
     depths = depth_per_frame(prepared.request.calls())
     drift = measure_drift(made.rollout.decoded, Nobody(), depths, truth, ())
     assert drift.generated.curves["psnr"][0] > 30  # frame 0 is the clip's own, frame by frame
@@ -350,14 +351,14 @@ def test_a_rollout_from_a_clip_is_measured_against_it_and_goes_into_the_catalog(
 def test_reference_clips_are_held_out_ones_of_different_sources_and_a_clip_that_is_none_is_refused(
     dataset: Path,
 ) -> None:
-    clips = list(reference_clips(dataset, 3, 32, holdout=0.3))
+    clips = list(reference_clips(dataset, 3, SIZE, holdout=0.3))
     assert len({clip.clip_id[:2] for clip in clips}) == 3
     with pytest.raises(DataError, match="no stored clip 'waltz'"):
-        real_clip(dataset, "waltz", 32)
+        real_clip(dataset, "waltz", SIZE)
 
 
 def test_frame_by_frame_a_clip_is_compared_with_its_own_frames(dataset: Path) -> None:
-    clip = real_clip(dataset, "s0c0", 32)
+    clip = real_clip(dataset, "s0c0", SIZE)
     drift = measure_drift(lambda: iter(clip.frames_FHWC), Nobody(), {}, clip, ())
     late = measure_drift(lambda: iter(np.roll(clip.frames_FHWC, 1, axis=0)), Nobody(), {}, clip, ())
     assert min(drift.generated.curves["psnr"]) > 90
