@@ -13,7 +13,7 @@ import numpy as np
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_clips, register_shards
 from model.plans.stages import CLIP_FRAMES
-from pipeline.shards.tar import Sample, write_shard
+from pipeline.shards.tar import ShardSample, write_shard
 from pipeline.synthetic.synth import SynthVideo, plan_videos, write_video
 
 
@@ -34,7 +34,7 @@ def make_clips(data: Path, clips: int, seed: int = 0, side: int = 512) -> None:
         register_shards(catalog, [{**manifest, "samples": len(rows)}], rows)
 
 
-def _sample(spec: SynthVideo, work: Path, side: int) -> Sample:
+def _sample(spec: SynthVideo, work: Path, side: int) -> ShardSample:
     video = write_video(spec, work)
     truth = json.loads(video.with_suffix(".json").read_text())
     joints = np.array(truth["joints"], float)  # (frames, dancers, landmarks, 2), in pixels
@@ -43,7 +43,7 @@ def _sample(spec: SynthVideo, work: Path, side: int) -> Sample:
     write_mp4(files["mp4"], frames)
     files["json"].write_text("{}")
     np.save(files["npy"], np.zeros((CLIP_FRAMES, 33, 4), np.float32))
-    return Sample(spec.name, {"clip_id": f"{spec.name}-clip", "variant": 0}, files)
+    return ShardSample(spec.name, {"clip_id": f"{spec.name}-clip", "variant": 0}, files)
 
 
 def cropped_frames(video: Path, joints: np.ndarray, spec: SynthVideo, side: int) -> np.ndarray:

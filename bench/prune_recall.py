@@ -28,15 +28,15 @@ from model.data.latents import encode_dataset
 from model.data.samples import read_samples
 from model.data.versions import fold_version, write_version
 from model.scoring.policy import Policy, ScoreConfig, policy
-from model.scoring.rounds import weigh_in_rounds
+from model.scoring.rounds import score_in_rounds
 from model.scoring.score import ScoreJob, score
-from model.scoring.score_table import Evidence
-from model.scoring.scored_losses import Judged, RunRef, judged_samples, require_holdout
+from model.scoring.score_table import ScoreTable
+from model.scoring.scored_losses import RunRef, ScoredSamples, require_holdout, scored_samples
 from model.scoring.selection import decide, judged_table
 from model.training.metrics_log import TrainEvent
 from model.training.train import train
 
-RECALL, PRECISION, FASTEST, MOST_FAST = 0.8, 0.8, 0.1, 0.1
+RECALL, PRECISION, FASTEST, MAX_FAST = 0.8, 0.8, 0.1, 0.1
 SHOWCASE = str(Path(__file__).resolve().parent.parent / "showcase")
 """Every training begins with these weights, as a user's begins with Stable Diffusion: they know drawn dancers of
 another seed, and none of the videos here."""
@@ -76,10 +76,10 @@ def say(event: TrainEvent) -> None:
 
 def judge_all(
     data: Path, target: Path, folds: list[Path], config: ScoreConfig, chosen: Policy
-) -> tuple[Evidence, Evidence, Judged]:
+) -> tuple[ScoreTable, ScoreTable, ScoredSamples]:
     """(evidence at the default K, evidence with more losses near the cut, what was judged)."""
     ref = RunRef.of(target)
-    others, samples = [RunRef.of(fold) for fold in folds], judged_samples(data, ref.config, None)
+    others, samples = [RunRef.of(fold) for fold in folds], scored_samples(data, ref.config, None)
 
     def measure(k: int, keys: Sequence[str] | None) -> None:
         how = {"data": data, "config": config.model_copy(update={"k": k}), "keys": keys}
@@ -87,11 +87,11 @@ def judge_all(
         for fold in folds:
             score(ScoreJob.model_validate({**how, "run": fold, "select": "unseen"}))
 
-    first, found = weigh_in_rounds(data, ref, others, config, chosen, samples, measure)
+    first, found = score_in_rounds(data, ref, others, config, chosen, samples, measure)
     return first, found, samples
 
 
-def report(data: Path, truth: dict[str, str], evidence: Evidence) -> dict[str, tuple[float, float, float]]:
+def report(data: Path, truth: dict[str, str], evidence: ScoreTable) -> dict[str, tuple[float, float, float]]:
     """Print a line per policy; its (recall, precision, share of the fastest honest dances that it takes)."""
     with open_catalog(data / "catalog.duckdb", read_only=True) as con:
         motion = dict(
@@ -128,8 +128,8 @@ def one_seed(out: Path, seed: int, sources: int, steps: int, stage: str) -> dict
     print(f"\nseed {seed}: {sources} sources, {steps} steps a network; made and trained in {trained - began:.0f} s, "
           f"scored in {time.perf_counter() - trained:.0f} s")  # fmt: skip
     print(f"reliability at K = 8 (Spearman-Brown): {said}")
-    print(f"around the cut: {first.around_cut:.3f} with {first.losses} losses, {len(first.near)} samples near it; "
-          f"then {found.around_cut:.3f} with {found.losses} ({found.losses / first.losses:.2f}x)")  # fmt: skip
+    print(f"around the cut: {first.reliability_at_cut:.3f} with {first.losses} losses, {len(first.near)} samples near it; "
+          f"then {found.reliability_at_cut:.3f} with {found.losses} ({found.losses / first.losses:.2f}x)")  # fmt: skip
     return report(data, truth, found)
 
 
@@ -154,7 +154,7 @@ def main() -> int:
         print(f"{name:18s} recall {recall:.2f}, precision {precision:.2f}, fastest honest dances that go {fast:.2f}")
     recall, precision, _ = np.mean([one["unlearnable"] for one in found], axis=0)
     fast = max(one["rho, strata"][2] for one in found)
-    return 0 if recall >= RECALL and precision >= PRECISION and fast <= MOST_FAST else 1
+    return 0 if recall >= RECALL and precision >= PRECISION and fast <= MAX_FAST else 1
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from model.data.codec import Codec, KLCodec, fit_patch_codec
 from model.network.unet import VideoUNet
 from model.plans.plan import PLANS, make_plan
 from model.rollout.config import SamplingConfig
-from model.rollout.rollout import Cast, Rollout
+from model.rollout.rollout import Rollout, RolloutModels
 from model.sampling.guidance import TextPair
 from model.training.memory import GIB, cap_memory
 from pipeline.picture_size import PictureSize
@@ -37,7 +37,9 @@ def roll_random_weights(device: torch.device, preset: str, frames: int) -> bool:
         network.to(device)
         prediction = network.config.prediction_type
         text = torch.zeros(1, tokens, width, device=device)
-        cast = Cast(lambda stage: (network, prediction), codec, TextPair(text, text), lambda stage: "random", device)
+        cast = RolloutModels(
+            lambda stage: (network, prediction), codec, TextPair(text, text), lambda stage: "random", device
+        )
         picture = (
             np.random.default_rng(0).integers(0, 255, (codec.picture.height, codec.picture.width, 3)).astype(np.uint8)
         )

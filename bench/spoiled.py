@@ -13,7 +13,7 @@ import numpy as np
 from bench.clips import write_mp4
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_clips, register_shards
-from pipeline.shards.tar import Sample, write_shard
+from pipeline.shards.tar import ShardSample, write_shard
 from pipeline.synthetic.synth import SynthVideo, write_video
 
 FRAMES, SIDE = 49, 96
@@ -120,9 +120,9 @@ def _drawn(number: int, seed: int, work: Path) -> Clip:
     return small, joints.reshape(len(joints), -1, 2)[::stride][:FRAMES] * SIDE / 256
 
 
-def _sample(key: str, frames: np.ndarray, work: Path) -> Sample:
+def _sample(key: str, frames: np.ndarray, work: Path) -> ShardSample:
     files = {kind: work / f"{key}.{kind}" for kind in ("mp4", "json", "npy")}
     write_mp4(files["mp4"], frames)
     files["json"].write_text("{}")
     np.save(files["npy"], np.zeros((FRAMES, 33, 4), np.float32))
-    return Sample(key, {"clip_id": key[:-2], "variant": 0}, files)
+    return ShardSample(key, {"clip_id": key[:-2], "variant": 0}, files)

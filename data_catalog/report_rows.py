@@ -11,7 +11,7 @@ from data_catalog.views import score_columns, stored_thresholds
 
 Connection: TypeAlias = duckdb.DuckDBPyConnection
 Row: TypeAlias = dict[str, Any]
-MOST_LOSSES = 12  # columns of the ledger in the gallery, newest runs first
+MAX_LOSSES = 12  # columns of the ledger in the gallery, newest runs first
 LEDGER = ("stage", "run", "checkpoint", "bank")  # what a column of losses belongs to
 TEXTS = ("clip_id", "source_id", "verdict", "reason", "decision", "framing", "crop_mode")
 
@@ -51,7 +51,7 @@ def loss_columns(con: Connection) -> list[Row]:
         f"""SELECT l.stage, l.run, l.checkpoint, l.bank, count(DISTINCT l.sample_key) AS samples
             FROM losses l LEFT JOIN runs r USING (run)
             GROUP BY l.stage, l.run, l.checkpoint, l.bank, r.created
-            ORDER BY r.created DESC NULLS LAST, l.stage, l.run, l.checkpoint DESC, l.bank LIMIT {MOST_LOSSES}""",
+            ORDER BY r.created DESC NULLS LAST, l.stage, l.run, l.checkpoint DESC, l.bank LIMIT {MAX_LOSSES}""",
     )
 
 

@@ -26,7 +26,7 @@ from flows.runners import open_runner
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.build_jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import Keys, forget_limited, keys, prepare_sources, record_rejected
+from pipeline.prepare_sources import BuildKeys, forget_limited, keys, prepare_sources, record_rejected
 from pipeline.shards.pack import encode_clips, pack_shard, unstage
 from pipeline.shards.tar import manifests
 from pipeline.sources import SourceFile, hash_source, nameless_id, require_videos
@@ -115,7 +115,7 @@ def _run(
     return dict(counters)
 
 
-def wanted_clips(folder: DataFolder, config: BuildConfig, names: Keys) -> list[WantedClip]:
+def wanted_clips(folder: DataFolder, config: BuildConfig, names: BuildKeys) -> list[WantedClip]:
     """Clips whose samples should be stored and are in no shard yet, in the order of the data set."""
     verdict = "align_reason IS NULL AND encode_error IS NULL" if config.shards.keep_bad else "verdict = 'ok'"
     with open_catalog(folder.catalog) as con:
@@ -135,7 +135,7 @@ class _Build:
         self,
         folder: DataFolder,
         config: BuildConfig,
-        names: Keys,
+        names: BuildKeys,
         workers: int,
         runner: Any,
         progress: Progress,

@@ -10,7 +10,7 @@ from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, write_bytes, write_json
 from flows.build_dataset import OPTIONS
 from flows.folds import COMPARED
-from flows.score_and_prune import judge_stage, prune, train_to_end
+from flows.score_and_prune import prune, score_stage, train_to_end
 from flows.train_stage import built
 from model.scoring.policy import ScoreConfig, policy
 
@@ -20,7 +20,7 @@ def judge(root: Path, run: Path, windows: int, generated: int) -> dict[str, Any]
     """A run's losses and picture quality on the hold-out, kept beside it."""
     from dataclasses import asdict
 
-    from model.scoring.experiment import judge_run
+    from model.scoring.experiment import evaluate_run
     from model.scoring.scored_losses import RunRef
 
     kept, checkpoint = run / "judgement.json", RunRef.of(run).checkpoint
@@ -29,7 +29,7 @@ def judge(root: Path, run: Path, windows: int, generated: int) -> dict[str, Any]
         before = read_json(kept)
         if {name: before[name] for name in settings} == settings:
             return dict(before)
-    found = {**settings, **asdict(judge_run(root, run, windows, generated))}
+    found = {**settings, **asdict(evaluate_run(root, run, windows, generated))}
     write_json(kept, found)
     return found
 
@@ -72,7 +72,7 @@ def experiment_prune(
         fit: Settings of the cross-fit models that differ from the run's.
     """
     from model.config import train_config
-    from model.scoring.experiment import Judgement, experiment_table, verdict
+    from model.scoring.experiment import Evaluation, experiment_table, verdict
     from model.scoring.scored_losses import RunRef
 
     root, run, out = built(data).root, run.expanduser().resolve(), out.expanduser().resolve()
@@ -81,12 +81,12 @@ def experiment_prune(
     settings = {"run": target.run_id, "checkpoint": target.checkpoint, "data": str(root), "steps": steps}
     keep_settings(out, {**settings, "fraction": fraction, "fit": fit or {}})
     decisive = policy(score="rho", fraction=fraction)
-    evidence = judge_stage(root, run, decisive, ScoreConfig(), None, fit or {}, None, 1)
+    evidence = score_stage(root, run, decisive, ScoreConfig(), None, fit or {}, None, 1)
     versions: dict[str, str | None] = {"full": None}
     for name in COMPARED:
         how = policy(score=name, fraction=fraction)
         versions[name] = prune(root, [evidence], how).version
-    found: dict[str, list[Judgement]] = {name: [] for name in versions}
+    found: dict[str, list[Evaluation]] = {name: [] for name in versions}
     was = config.model_dump(mode="json", exclude={"stage", "preset"})
     for seed in range(seeds):
         for name, version in versions.items():
@@ -94,7 +94,7 @@ def experiment_prune(
             child = out / f"{name}-seed{seed}"
             train_to_end(root, child, train_config(config.stage, config.preset, **one), None)
             judged = judge(root, child, windows, generated)
-            found[name].append(Judgement(tuple(judged["bins"]), judged["psnr"]))
+            found[name].append(Evaluation(tuple(judged["bins"]), judged["psnr"]))
     text = "\n".join(
         [f"# Pruning {fraction:.0%} of {root.name}, {config.stage}, {steps} steps from {run.name}", "",
          experiment_table(found), verdict(found), ""]

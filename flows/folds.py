@@ -42,14 +42,14 @@ def fold_of(root: Path, target: Any, fold: int, settings: Mapping[str, Any]) -> 
     from model.config import train_config
     from model.data.samples import read_samples
     from model.data.versions import fold_version
-    from model.runs.lineage import as_from_the_first
+    from model.runs.lineage import flatten_init_chain
     from model.scoring.irreducible import require_unseen
     from model.scoring.scored_losses import require_holdout
 
     version = fold_version(read_samples(root), require_holdout(root, target.config), fold, FOLDS)
     was = target.config.model_dump(mode="json", exclude={"stage"})
     given = absolute_folders(settings)
-    changed = {"steps": target.config.steps} if "init" in given else as_from_the_first(target.config)
+    changed = {"steps": target.config.steps} if "init" in given else flatten_init_chain(target.config)
     changed |= {"steps": max(1, changed["steps"] // 2), "version": version.name, "prioritise": False}
     settings = {**was, **changed, **given}
     config = train_config(target.config.stage, settings.pop("preset"), **settings)

@@ -22,7 +22,7 @@ from data_catalog.errors import CatalogError
 RUNNERS = ("processes", "ray", "dask")
 
 
-def quiet_exit() -> None:
+def mute_stderr_at_exit() -> None:
     """Shut stderr behind the last Python code: nanobind then lists DuckDB's types as leaked, which helps nobody."""
     atexit.register(lambda: (sys.stderr.flush(), os.dup2(os.open(os.devnull, os.O_WRONLY), 2)))
 
@@ -37,7 +37,7 @@ class OneSentence(logging.Filter):
         return not record.getMessage().startswith("Finished in state Failed(")
 
 
-def quiet_errors() -> None:
+def short_tracebacks() -> None:
     """No stack trace for a user's mistake, and none from Prefect's database as its own server ends with the flow."""
     for name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
         logging.getLogger(name).addFilter(OneSentence())
@@ -48,7 +48,7 @@ _AT_STOP: list[Callable[[], None]] = []
 
 
 @contextmanager
-def at_stop(note: Callable[[], None]) -> Iterator[None]:
+def on_sigterm(note: Callable[[], None]) -> Iterator[None]:
     """Within the block Ctrl-C also does this, once the training child has ended."""
     _AT_STOP.append(note)
     try:
@@ -57,7 +57,7 @@ def at_stop(note: Callable[[], None]) -> Iterator[None]:
         _AT_STOP.remove(note)
 
 
-def stop_on_ctrl_c() -> None:
+def raise_on_sigint() -> None:
     """End at once on Ctrl-C, children and all: every file is whole or not there, so nothing needs saying goodbye to.
 
     A training child is left to write its checkpoint first. (Prefect's own way is to report to a server that the
@@ -93,9 +93,9 @@ def _trains(process: psutil.Process) -> bool:
         return False
 
 
-def quiet_worker() -> None:
+def init_worker() -> None:
     """Set up a worker process: mediapipe's C++ does not talk, OpenCV does not start threads of its own."""
-    quiet_exit()
+    mute_stderr_at_exit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the flow's process ends its workers
     os.environ["GLOG_minloglevel"] = "2"  # noqa: SIM112 (its real name)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
@@ -130,7 +130,7 @@ def _shared_server() -> Iterator[None]:
 
 def _make(name: str, workers: int) -> TaskRunner[Any]:
     if name == "processes":
-        return ProcessPoolTaskRunner(max_workers=workers, initializer=quiet_worker)
+        return ProcessPoolTaskRunner(max_workers=workers, initializer=init_worker)
     try:
         if name == "ray":
             from prefect_ray import RayTaskRunner

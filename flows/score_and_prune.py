@@ -80,7 +80,7 @@ def score_and_prune(
     check_name(root, name)
     check_stages(paths)
     merge_recorded(built(data))
-    evidence = [judge_stage(root, run, policy, score, irreducible, fit or {}, parent, processes) for run in paths]
+    evidence = [score_stage(root, run, policy, score, irreducible, fit or {}, parent, processes) for run in paths]
     groups = [[one] for one in evidence] if policy.combine == "each" else [evidence]
     pruned = [prune(root, group, policy, parent, name, len(groups)) for group in groups]
     versions = [one.version for one in pruned]
@@ -94,7 +94,7 @@ def score_and_prune(
     return result | {"markdown": markdown}
 
 
-def judge_stage(
+def score_stage(
     root: Path,
     run: Path,
     policy: Policy,
@@ -104,14 +104,14 @@ def judge_stage(
     parent: str | None,
     processes: int,
 ) -> Any:
-    """Score one run and what its irreducible losses come from, with more losses near the cut; its Evidence."""
+    """Score one run and what its irreducible losses come from, with more losses near the cut; its ScoreTable."""
     from model.scoring.irreducible import check_irreducible
-    from model.scoring.rounds import weigh_in_rounds
-    from model.scoring.scored_losses import RunRef, judged_samples, require_holdout
+    from model.scoring.rounds import score_in_rounds
+    from model.scoring.scored_losses import RunRef, require_holdout, scored_samples
     from model.scoring.selection import check_early
 
     target = RunRef.of(run)
-    samples = judged_samples(root, target.config, parent)
+    samples = scored_samples(root, target.config, parent)
     check_early(root, policy, samples.keys, target.config.stage)
     others: list[Path] = [path.expanduser().resolve() for path in irreducible or []]
     if not others and needs_folds(policy):
@@ -126,8 +126,8 @@ def judge_stage(
         jobs = score_jobs(run, others, score.model_copy(update={"k": k}), keys, parent)
         score_runs(root, jobs, len(jobs), processes)
 
-    _, found = weigh_in_rounds(root, target, folds, score, policy, samples, measure)
-    keep_evidence(root, found)
+    _, found = score_in_rounds(root, target, folds, score, policy, samples, measure)
+    store_score_table(root, found)
     return found
 
 
@@ -200,15 +200,15 @@ def register_sources(root: Path, run: Path) -> None:
         merge_tables(con, {"run_sources": rows})
 
 
-def keep_evidence(root: Path, evidence: Any) -> None:
+def store_score_table(root: Path, evidence: Any) -> None:
     """Write the scores of worth, bring them into the catalog, and check there that nothing leaked.
 
     Raises:
         LongdanceError: a run gave the irreducible loss of a source that it was trained on.
     """
-    from model.scoring.score_table import write_evidence
+    from model.scoring.score_table import write_score_table
 
-    write_evidence(root, evidence)
+    write_score_table(root, evidence)
     with open_catalog(DataFolder(root).catalog) as con:
         merge_tables(con, {"worth": evidence.rows.replace_schema_metadata(None)})
     check_leaks(root, evidence.id)

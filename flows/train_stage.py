@@ -26,8 +26,8 @@ from flows.build_dataset import OPTIONS
 from flows.catalog import manifests as registry
 from flows.options import absolute_folders
 from flows.progress import Progress
-from flows.runners import at_stop
-from model.config import Preset, Stage, TrainConfig, train_config
+from flows.runners import on_sigterm
+from model.config import Preset, StageName, TrainConfig, train_config
 from model.errors import UnknownNameError
 
 STOPPED = 143  # 128 + SIGTERM, after a checkpoint
@@ -57,7 +57,7 @@ def train_run(
     ended: dict[str, Any] = {"status": "failed", "step": 0}
     with (
         tempfile.TemporaryDirectory() as scratch,
-        at_stop(lambda: register_run(root, run, "stopped")),
+        on_sigterm(lambda: register_run(root, run, "stopped")),
         _child(root, run, config, processes, fork, until, Path(scratch)) as child,
         Progress(f"train {run.name}") as progress,
         progress.growing("train") as grow,
@@ -83,7 +83,7 @@ def train_run(
 
 @flow(name="train-stage", flow_run_name="train {stage} {run.name}", persist_result=False)
 def train_stage(
-    stage: Stage,
+    stage: StageName,
     data: Path,
     run: Path,
     preset: Preset = "tiny",
@@ -137,7 +137,7 @@ def check_stage(stage: str, preset: str, settings: dict[str, Any]) -> None:
     Raises:
         UnknownNameError, ConfigError: in one sentence.
     """
-    stages = get_args(Stage)
+    stages = get_args(StageName)
     if stage not in stages:
         raise UnknownNameError("stage", stage, stages)
     train_config(stage, preset, **settings)

@@ -11,7 +11,7 @@ from data_catalog.base.files import sha256_json
 from model.errors import ConfigError
 from pipeline.picture_size import PictureSize
 
-Stage = Literal["starter", "extrapolation", "interpolation", "any"]
+StageName = Literal["starter", "extrapolation", "interpolation", "any"]
 Preset = Literal["tiny", "sd15"]
 NetworkValue = Annotated[tuple[int, ...] | int | float | str | None, Field(union_mode="left_to_right")]
 """Text that is a number becomes one, so that a command line and a flow's parameter mean the same."""
@@ -92,7 +92,7 @@ class EncodeConfig(_Frozen):
 class TrainConfig(_Frozen):
     """One training of one stage. Immutable once the run has begun."""
 
-    stage: Stage
+    stage: StageName
     preset: Preset = "tiny"
     network: dict[str, NetworkValue] = Field(default_factory=dict)
     """Overrides of the preset's fields in `model.network.unet.UNetPreset`; for `init` from scratch."""

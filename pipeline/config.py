@@ -146,7 +146,7 @@ class VariantConfig(Config):
     colour: float = Field(0.1, ge=0, lt=0.5, description="largest change of brightness, contrast, saturation")
 
 
-class EncodeConfig(Config):
+class VideoConfig(Config):
     """The stored H.264."""
 
     crf: int = Field(20, ge=0, le=40, description="x264 quality")
@@ -220,7 +220,7 @@ class BuildConfig(Config):
     clips: ClipConfig = ClipConfig()
     crop: CropConfig = CropConfig()
     variants: VariantConfig = VariantConfig()
-    encode: EncodeConfig = EncodeConfig()
+    encode: VideoConfig = VideoConfig()
     shards: ShardConfig = ShardConfig()
     thresholds: ThresholdsConfig = ThresholdsConfig()
     analysis: AnalysisConfig = AnalysisConfig()

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Keys:
+class BuildKeys:
     """The names under which one config's results are kept."""
 
     analysis: str
@@ -38,12 +38,12 @@ class Keys:
     sample_set: str
 
 
-def keys(config: BuildConfig) -> Keys:
+def keys(config: BuildConfig) -> BuildKeys:
     """Derive them: a change of config renames exactly what depends on it."""
     analysis = config.analysis.key(analyses.VERSION)
     clips = clip_set(analysis, config.clips, config.crop)
-    samples = config.variants.key(clips, config.encode.model_dump(mode="json"), ENCODE_VERSION)
-    return Keys(analysis, clips, samples)
+    samples = config.variants.key(clips, config.video.model_dump(mode="json"), ENCODE_VERSION)
+    return BuildKeys(analysis, clips, samples)
 
 
 def prepare_sources(data: DataFolder, batch: list[tuple[str, bytes]], config: BuildConfig, model: Path) -> Counter[str]:

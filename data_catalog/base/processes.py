@@ -11,7 +11,7 @@ import psutil
 
 
 @contextlib.contextmanager
-def deaf_to_ctrl_c() -> Iterator[None]:
+def defer_sigint() -> Iterator[None]:
     """Within the block Ctrl-C waits; a process that is started in it never hears it.
 
     The mask is for those processes, which inherit it. Here another thread may take the signal, and Python would raise

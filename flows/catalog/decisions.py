@@ -16,7 +16,7 @@ from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_decisions
 
 DECISIONS = ("keep", "drop", "clear")  # `clear` takes an earlier decision back: the thresholds decide again
-MOST_CLIPS, MOST_TEXT = 10_000, 2_000
+MAX_CLIPS, MAX_TEXT = 10_000, 2_000
 SPAN = ("source_id", "first_frame", "step", "frames")
 _Count = Annotated[int, Field(ge=-(2**31), lt=2**31)] | None
 logger = logging.getLogger(__name__)
@@ -97,8 +97,8 @@ def decide(data: DataFolder, clip_ids: Sequence[str], decision: str, who: str, w
 def _check(clip_ids: Sequence[str], decision: str, who: str, why: str) -> None:
     if decision not in DECISIONS:
         raise LongdanceError(f"The decision is {decision!r}: expected one of {', '.join(DECISIONS)}.")
-    if not 0 < len(clip_ids) <= MOST_CLIPS:
-        raise LongdanceError(f"{len(clip_ids)} clips were given: decide on 1 to {MOST_CLIPS} at a time.")
+    if not 0 < len(clip_ids) <= MAX_CLIPS:
+        raise LongdanceError(f"{len(clip_ids)} clips were given: decide on 1 to {MAX_CLIPS} at a time.")
     check_text("name", who)
     check_text("reason", why)
     if not who.strip():
@@ -111,8 +111,8 @@ def check_text(what: str, text: str) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise LongdanceError(f"The {what} {text[:100]!a} is no text in UTF-8: write it in whole characters.") from error
-    if len(text) > MOST_TEXT:
-        raise LongdanceError(f"The {what} has {len(text)} characters: at most {MOST_TEXT} are kept.")
+    if len(text) > MAX_TEXT:
+        raise LongdanceError(f"The {what} has {len(text)} characters: at most {MAX_TEXT} are kept.")
 
 
 def _after(newest: datetime | None) -> datetime:

@@ -21,7 +21,7 @@ from data_catalog.writes import merge_clips, merge_paths, merge_sources, registe
 from flows.catalog.decisions import merge_recorded, recorded
 from flows.catalog.scoring_rows import restore_evidence
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import LIMITED, Keys
+from pipeline.prepare_sources import LIMITED, BuildKeys
 from pipeline.prepare_sources import keys as derive
 from pipeline.shards.tar import manifests
 
@@ -29,7 +29,7 @@ Row = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 
-def source_row(manifest: Row, path: bytes, size: int, keys: Keys) -> Row:
+def source_row(manifest: Row, path: bytes, size: int, keys: BuildKeys) -> Row:
     """A row of `sources` from a clip manifest."""
     probe = manifest["probe"] or {}
     same = ("source_id", "status", "reason", "detail")
@@ -84,7 +84,7 @@ def stored_paths(data: DataFolder) -> list[Row]:
     return list(read_json(data.paths_record)) if data.paths_record.is_file() else []
 
 
-def merge_prepared(data: DataFolder, prepared: Iterable[tuple[str, bytes, int]], keys: Keys) -> None:
+def merge_prepared(data: DataFolder, prepared: Iterable[tuple[str, bytes, int]], keys: BuildKeys) -> None:
     """Put (source_id, path, size) whose clip manifests are on disk into the catalog."""
     sources: list[Row] = []
     clips: list[Row] = []
@@ -112,14 +112,14 @@ def merge_shards(data: DataFolder, found: list[Row]) -> None:
         register_shards(con, shards, samples)
 
 
-def mark_current(data: DataFolder, keys: Keys, config: BuildConfig) -> None:
+def mark_current(data: DataFolder, keys: BuildKeys, config: BuildConfig) -> None:
     """Show this config's clips and shards, older ones no more; set the thresholds."""
     with open_catalog(data.catalog) as con:
         show_build(con, keys.clip_set, keys.sample_set)
         set_thresholds(con, config.thresholds.rows())
 
 
-def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: Keys) -> dict[str, int]:
+def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> dict[str, int]:
     """The catalog again, from the manifests on disk alone; returns how many rows of each kind."""
     paths = [row | {"path": bytes.fromhex(row["path"])} for row in stored_paths(data)]
     by_source = {row["source_id"]: row for row in sorted(paths, key=lambda row: row["path"], reverse=True)}
@@ -144,7 +144,7 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: Keys) -> dict[s
     return {name: len(rows) for name, rows in tables.items()}
 
 
-def mend_catalog(data: DataFolder, config: BuildConfig, keys: Keys) -> str | None:
+def mend_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> str | None:
     """Create the catalog, or rebuild it where it is new, damaged or was left by a killed writer; says why.
 
     A mark that is on disk alone is merged in any case.
@@ -167,7 +167,7 @@ def data_folder(root: Path) -> DataFolder:
     return DataFolder(root.expanduser().resolve())
 
 
-def merge_failures(data: DataFolder, sources: Iterable[str], keys: Keys) -> None:
+def merge_failures(data: DataFolder, sources: Iterable[str], keys: BuildKeys) -> None:
     """Put what encoding said about the clips of some sources into the catalog."""
     rows: list[Row] = []
     for source_id in sources:
@@ -178,7 +178,7 @@ def merge_failures(data: DataFolder, sources: Iterable[str], keys: Keys) -> None
             merge_clips(con, rows)
 
 
-def forget_nameless(data: DataFolder, keep: set[str], keys: Keys) -> None:
+def forget_nameless(data: DataFolder, keep: set[str], keys: BuildKeys) -> None:
     """Drop the records of files that could not be read before and can be now, or are gone."""
     stale = {name for name in names_in(data.clip_set(keys.clip_set), ".json") if name.startswith("path-")} - keep
     for source_id in stale:
@@ -188,7 +188,7 @@ def forget_nameless(data: DataFolder, keep: set[str], keys: Keys) -> None:
             con.execute("DELETE FROM source_rows WHERE source_id IN (SELECT unnest($1))", [sorted(stale)])
 
 
-def limited_sources(data: DataFolder, keys: Keys) -> list[str]:
+def limited_sources(data: DataFolder, keys: BuildKeys) -> list[str]:
     """Sources that were rejected for a reason that other limits might change."""
     with open_catalog(data.catalog) as con:
         rows = con.execute(
@@ -198,7 +198,7 @@ def limited_sources(data: DataFolder, keys: Keys) -> list[str]:
     return [source_id for (source_id,) in rows]
 
 
-def forget_missing_shards(data: DataFolder, keys: Keys) -> int:
+def forget_missing_shards(data: DataFolder, keys: BuildKeys) -> int:
     """Drop shards that are gone or cut short from the catalog, so that their clips are wanted again; how many."""
     there = {manifest["shard"] for manifest in manifests(data.shards)}
     with open_catalog(data.catalog) as con:

@@ -41,7 +41,7 @@ def restore_evidence(root: Path) -> None:
     if not any((root / name).is_dir() for name in ("ledger", "worth", "versions")):
         return
     from model.data.versions import version_names
-    from model.scoring.score_table import stored_worth
+    from model.scoring.score_table import stored_score_tables
 
     merge_ledger(root)
     for name in version_names(root):
@@ -49,6 +49,6 @@ def restore_evidence(root: Path) -> None:
             merge_version_files(root, [name])
         except LongdanceError as error:  # one damaged file costs no other
             logger.warning("%s", error)
-    for table in stored_worth(root, lambda said: logger.warning("%s", said)):
+    for table in stored_score_tables(root, lambda said: logger.warning("%s", said)):
         with open_catalog(DataFolder(root).catalog) as con:
             merge_tables(con, {"worth": table})

@@ -7,7 +7,7 @@ from shlex import quote
 
 import click
 
-from flows.cli.shared import FOLDER, FORMATS, THERE, data_option, end_at_ctrl_c, prefect_settings
+from flows.cli.shared import FOLDER, FORMATS, THERE, data_option, exit_on_sigint, prefect_settings
 
 
 @click.command(epilog="Example: longdance build ~/videos --data ~/dance --variants 1 --set crop.margin=0.05")
@@ -97,7 +97,7 @@ def sql(query: str, data: Path, form: str) -> None:
     from data_catalog.base.paths import DataFolder
     from data_catalog.queries import stream_query
 
-    end_at_ctrl_c()
+    exit_on_sigint()
     for text in stream_query(DataFolder(data.expanduser().resolve()).catalog, query, form):
         # Left alone: in a pipe click would cut what looks like a colour out of a file's name.
         click.echo(text, nl=False, color=True)

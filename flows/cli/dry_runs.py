@@ -13,7 +13,7 @@ from model.data.samples import read_samples, stored_frames
 from model.data.versions import version_path
 from model.runs.lineage import read_sources
 from model.scoring.policy import Policy, ScoreConfig
-from model.scoring.scored_losses import RunRef, judged_samples
+from model.scoring.scored_losses import RunRef, scored_samples
 from model.scoring.selection import check_early
 from model.training.memory import GIB
 from model.training.shapes import latent_shape
@@ -69,7 +69,7 @@ def _judge_lines(
     root: Path, target: RunRef, policy: Policy, score: ScoreConfig, irreducible: Sequence[Path],
     fit: Mapping[str, Any], parent: str | None,
 ) -> list[str]:  # fmt: skip
-    samples, lines = judged_samples(root, target.config, parent), []
+    samples, lines = scored_samples(root, target.config, parent), []
     check_early(root, policy, samples.keys, target.config.stage)
     others = len([RunRef.of(other.expanduser().resolve()) for other in irreducible])
     if not irreducible and needs_folds(policy):
@@ -84,7 +84,7 @@ def _judge_lines(
     share = round(policy.fraction * len(samples.keys))
     goes = "go" if policy.action == "drop" else "stay"
     lines.append(
-        f"{policy.score}: of {len(samples.keys):,} samples about {share:,} {goes}; {len(samples.probes):,} are held "
+        f"{policy.score}: of {len(samples.keys):,} samples about {share:,} {goes}; {len(samples.holdout_samples):,} are held "
         f"out and stay; {AGAIN}"
     )
     return lines

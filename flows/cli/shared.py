@@ -24,14 +24,14 @@ def prefect_settings() -> None:
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # the terminal has bars; a server keeps every line
     }.items():
         os.environ.setdefault(name, value)
-    from flows.runners import quiet_errors, quiet_exit, stop_on_ctrl_c
+    from flows.runners import mute_stderr_at_exit, raise_on_sigint, short_tracebacks
 
-    quiet_exit()
-    quiet_errors()
-    stop_on_ctrl_c()
+    mute_stderr_at_exit()
+    short_tracebacks()
+    raise_on_sigint()
 
 
-def end_at_ctrl_c() -> None:
+def exit_on_sigint() -> None:
     """End on Ctrl-C without waiting for DuckDB, which lets Python's own handler in only now and then. Only for a
     command that reads: nothing is tidied up."""
 

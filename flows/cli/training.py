@@ -42,9 +42,9 @@ def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) ->
 
 def _stages(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """For the shell's completion."""
-    from model.config import Stage
+    from model.config import StageName
 
-    return [name for name in get_args(Stage) if name.startswith(typed)]
+    return [name for name in get_args(StageName) if name.startswith(typed)]
 
 
 @click.command(epilog="Example: longdance train starter --data dance --run runs/starter --preset tiny --set steps=2000")
@@ -82,10 +82,10 @@ def train(
         return
     prefect_settings()
     from flows.train_stage import check_stage, train_stage
-    from model.config import Preset, Stage
+    from model.config import Preset, StageName
 
     check_stage(stage, preset, values)
-    ended = train_stage(cast(Stage, stage), data, run, cast(Preset, preset), values, processes, fork, until)
+    ended = train_stage(cast(StageName, stage), data, run, cast(Preset, preset), values, processes, fork, until)
     look = f"look at {run}/samples, or: tensorboard --logdir {quote(str(run))}"
     click.echo(f"{ended['status']} at step {ended['step']}; {look}")
 

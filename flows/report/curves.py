@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-MOST_POINTS = 400  # of one curve: a page is narrower than a run is long
+MAX_POINTS = 400  # of one curve: a page is narrower than a run is long
 PICTURE_WIDTH = 1200
 
 Curve = dict[str, list[float | None]]  # {"x": [...], "y": [...]}
@@ -70,10 +70,10 @@ def _is_number(value: Any) -> bool:
 
 
 def thinned(points: Sequence[tuple[float, float]]) -> Curve:
-    """At most MOST_POINTS points: the means of equal stretches."""
+    """At most MAX_POINTS points: the means of equal stretches."""
     if not points:
         return {"x": [], "y": []}
-    parts = np.array_split(np.array(points, np.float64), min(MOST_POINTS, len(points)))
+    parts = np.array_split(np.array(points, np.float64), min(MAX_POINTS, len(points)))
     means = [part.mean(axis=0) for part in parts]
     return {"x": [float(f"{x:.6g}") for x, _ in means], "y": [float(f"{y:.6g}") for _, y in means]}
 

@@ -22,7 +22,7 @@ from flows.report.curves import DRIFT, drift_curves, drift_rows, newest_picture,
 Row = dict[str, Any]
 POSTER, PREVIEW, FRAME, STORED = 1, 2, 4, 8  # what a clip has, as bits
 MEDIA = {"posters": POSTER, "previews": PREVIEW, "frames": FRAME}
-MOST_VIDEO_BYTES = 256 << 20
+MAX_VIDEO_BYTES = 256 << 20
 
 
 def page_data(data: DataFolder, mode: str, media: str, has: Callable[[pa.Table], np.ndarray]) -> Row:
@@ -138,7 +138,7 @@ def rollout_video(row: Row) -> tuple[Path, str] | None:
     if path.suffix.lower() not in (".mp4", ".webm", ".gif") or not path.is_file():
         return None
     stat = path.stat()
-    if stat.st_size > MOST_VIDEO_BYTES:
+    if stat.st_size > MAX_VIDEO_BYTES:
         return None
     name = hashlib.sha256(f"{row['rollout']}/{stat.st_size}/{stat.st_mtime_ns}".encode()).hexdigest()[:24]
     return path, name + path.suffix.lower()

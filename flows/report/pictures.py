@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from data_catalog.base.files import atomic, read_json
 from data_catalog.base.paths import DataFolder
-from data_catalog.base.processes import deaf_to_ctrl_c, worker_pool
+from data_catalog.base.processes import defer_sigint, worker_pool
 from data_catalog.connection import open_catalog
 from flows.report.page_data import MEDIA, STORED, rollout_video
 from flows.report.posters import Wanted, draw_pictures, missing
@@ -78,7 +78,7 @@ def draw_all(
     if not jobs:
         return done
     with worker_pool(min(workers, len(jobs)), _one_thread) as pool:
-        with deaf_to_ctrl_c():  # as are the workers, which are started here: they would have their say on stderr
+        with defer_sigint():  # as are the workers, which are started here: they would have their say on stderr
             futures = {pool.submit(draw_pictures, data, media, *job, config): len(job[2]) for job in jobs}
         for future in as_completed(futures):
             done += future.result()

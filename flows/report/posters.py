@@ -86,7 +86,7 @@ def draw_pictures(
     for clip in wanted:
         lacking = missing(out, clip.clip_id, kinds) - {"frames"}
         if clip.stored and lacking:
-            with _survive(done, clip.clip_id):
+            with _log_and_count(done, clip.clip_id):
                 if lacking == {"posters"}:
                     poster = _stored_poster(data.shards, *clip.stored)
                     _write_jpeg(picture_path(out, "posters", clip.clip_id), _bgr(poster))
@@ -95,13 +95,13 @@ def draw_pictures(
                 done.update(lacking)
     rest = {c.clip_id: missing(out, c.clip_id, set(kinds) & {"frames"} if c.stored else kinds) for c in wanted}
     if path is not None and any(rest.values()):
-        with _survive(done, source_id):
+        with _log_and_count(done, source_id):
             _draw_from_source(data, out, source_id, path, {k: v for k, v in rest.items() if v}, config, done)
     return done
 
 
 @contextmanager
-def _survive(done: Counter[str], what: str) -> Iterator[None]:
+def _log_and_count(done: Counter[str], what: str) -> Iterator[None]:
     try:
         yield
     except (RejectedError, KilledError, av.error.FFmpegError, EOFError, FileNotFoundError) as error:
@@ -121,7 +121,7 @@ def _draw_from_source(
         stack.callback(os.close, descriptor)
         for clip in clips_of(data, source_id, analysed, config, set(wanted)):
             kinds = wanted[clip.clip_id]
-            with _survive(done, clip.clip_id):
+            with _log_and_count(done, clip.clip_id):
                 if "frames" in kinds:
                     _write_frame(picture_path(out, "frames", clip.clip_id), clip, descriptor, found, pts, config)
                     done["frames"] += 1

@@ -38,7 +38,7 @@ from flows.report.posters import KINDS, draw_pictures, picture_path
 from flows.report.render import render
 from pipeline.shards.tar import read_member
 
-MOST_BODY = 1 << 20
+MAX_BODY_BYTES = 1 << 20
 DRAWING = 2  # clips that are pictured at the same time
 TYPES = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif"}
 logger = logging.getLogger(__name__)
@@ -154,7 +154,7 @@ def make_app(server: Server, port: int) -> ASGIApp:
             return _error("A decision needs the token: open the address that `longdance serve` printed.", 403)
         if request.headers.get("content-type", "").partition(";")[0] != "application/json":
             return _error("A decision is sent as application/json.", 415)
-        if int(request.headers.get("content-length") or MOST_BODY + 1) > MOST_BODY:
+        if int(request.headers.get("content-length") or MAX_BODY_BYTES + 1) > MAX_BODY_BYTES:
             return _error("A decision is at most 1 MiB, with its length stated.", 413)
         try:
             return JSONResponse(await run_in_threadpool(server.mark, await request.json()))

@@ -42,7 +42,7 @@ from pipeline.clips.fill import refill
 from pipeline.picture_size import PictureSize
 from pipeline.shards.tar import read_member
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 LOCK = "codecs/.lock"  # two trainings that begin together encode once
 """Called with (done, total)."""
 
@@ -159,7 +159,7 @@ def manifest_path(data: Path, codec_hash: str, shard: str, shard_sha256: str) ->
 
 
 def encode_dataset(
-    data: Path, config: EncodeConfig, progress: Progress | None = None, device: str = "cpu"
+    data: Path, config: EncodeConfig, progress: OnProgress | None = None, device: str = "cpu"
 ) -> EncodeResult:
     """Encode every sample that has no latents yet; run again after a kill, it goes on at the next shard.
 

@@ -60,7 +60,7 @@ class UNetPreset(BaseModel):
         }
 
 
-PRESETS: dict[str, UNetPreset] = {
+NETWORK_PRESETS: dict[str, UNetPreset] = {
     "tiny": UNetPreset(
         block_out_channels=(32, 64, 128),
         attention_levels=2,
@@ -118,9 +118,9 @@ class VideoUNet(ModelMixin, ConfigMixin):
     @classmethod
     def from_preset(cls, name: str, *, latent_channels: int, text_channels: int) -> Self:
         """A network with random weights. Raises UnknownNameError."""
-        if name not in PRESETS:
-            raise UnknownNameError("preset", name, PRESETS)
-        preset = PRESETS[name]
+        if name not in NETWORK_PRESETS:
+            raise UnknownNameError("preset", name, NETWORK_PRESETS)
+        preset = NETWORK_PRESETS[name]
         return cls(
             unet2d=preset.unet2d_config(latent_channels, text_channels),
             prediction_type=preset.prediction_type,

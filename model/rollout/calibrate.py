@@ -40,7 +40,7 @@ LEVELS = (0.0, 0.05, 0.1, 0.2, 0.33, 0.5, 0.7)
 GUIDANCE = (1.0, 1.5, 2.0, 3.0)
 LOOPS = 6
 """Extrapolation calls in series."""
-NEAR = 1.01
+NEAR_BEST = 1.01
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ _CHAINS: dict[str, Callable[[int], Chain]] = {
 
 
 @dataclass(frozen=True)
-class Bench:
+class CalibrationSetup:
     """What trials run on: a network, its codec, and clips' latents (F, C, H, W)."""
 
     network: Network
@@ -122,7 +122,9 @@ class Bench:
     device: torch.device
 
 
-def run_chain(bench: Bench, chain: Chain, clip_FCHW: Tensor, level: float, guidance: float, number: int) -> Tensor:
+def run_chain(
+    bench: CalibrationSetup, chain: Chain, clip_FCHW: Tensor, level: float, guidance: float, number: int
+) -> Tensor:
     """The latents of the chain's judged frames, as the network makes them from the given ones."""
     latents = {frame: clip_FCHW[frame] for frame in chain.given}
     generated: set[int] = set()
@@ -141,7 +143,7 @@ def run_chain(bench: Bench, chain: Chain, clip_FCHW: Tensor, level: float, guida
     return torch.stack([latents[frame] for frame in chain.judged])
 
 
-def try_setting(bench: Bench, chain: Chain, level: float, guidance: float) -> Trial:
+def try_setting(bench: CalibrationSetup, chain: Chain, level: float, guidance: float) -> Trial:
     """One setting on every clip."""
     squares, moved, real_moved = [], 0.0, 0.0
     for number, clip_FCHW in enumerate(bench.clips):
@@ -159,7 +161,7 @@ def try_setting(bench: Bench, chain: Chain, level: float, guidance: float) -> Tr
 def best_of(trials: Sequence[Trial]) -> Trial:
     """The least error; of those within 1 % of it, the one whose motion is nearest to the real one."""
     least = min(trial.error for trial in trials)
-    near = [trial for trial in trials if trial.error <= NEAR * least]
+    near = [trial for trial in trials if trial.error <= NEAR_BEST * least]
     return min(near, key=lambda trial: (abs(trial.motion - 1), trial.error))
 
 
@@ -206,7 +208,7 @@ def calibrate(
 
 
 def _trials(
-    bench: Bench, chain: Chain, levels: Sequence[float], scales: Sequence[float], stage: str,
+    bench: CalibrationSetup, chain: Chain, levels: Sequence[float], scales: Sequence[float], stage: str,
     say: Callable[[str, Trial], None],
 ) -> Iterator[Trial]:  # fmt: skip
     for level in levels:
@@ -216,7 +218,7 @@ def _trials(
             yield trial
 
 
-def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[Bench, list[str], bool]:
+def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[CalibrationSetup, list[str], bool]:
     split = load_data(data, run.encode, run.config.holdout)
     if split.codec != run.codec:
         raise DataError(f"The data set {data} has latents of another codec than run {run.path} was trained on.")
@@ -233,7 +235,7 @@ def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[
     prompt = table(index.samples[chosen[0]].prompt)[None].to(device)
     codec = load_codec(run.path / "codec", str(device))
     regions = tuple(_region(index.samples[place], codec) for place in chosen)
-    bench = Bench(network, prediction, codec, TextPair(prompt, prompt), latents, regions, sampling, device)
+    bench = CalibrationSetup(network, prediction, codec, TextPair(prompt, prompt), latents, regions, sampling, device)
     return bench, [index.samples[place].key for place in chosen], index is split.holdout
 
 

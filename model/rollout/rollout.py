@@ -55,11 +55,11 @@ class RolloutEvent:
     seconds: float
 
 
-Progress = Callable[[RolloutEvent], None]
+OnProgress = Callable[[RolloutEvent], None]
 
 
 @dataclass(frozen=True)
-class Cast:
+class RolloutModels:
     """Who plays: networks, codec and text, and what names them."""
 
     networks: NetworkOf
@@ -85,7 +85,7 @@ class Rollout:
         folder: Path,
         plan: Sequence[Call],
         frames: int,
-        cast: Cast,
+        cast: RolloutModels,
         sampling: SamplingConfig,
         fps: Fraction = Fraction(30),
         redos: Sequence[Stretch] = (),
@@ -97,7 +97,7 @@ class Rollout:
         self.store = RolloutStore(folder / "latents")
 
     def run(
-        self, picture_HWC: np.ndarray, video: Path, progress: Progress | None = None, replaces_whole: bool = False
+        self, picture_HWC: np.ndarray, video: Path, progress: OnProgress | None = None, replaces_whole: bool = False
     ) -> None:
         """Make all frames from the picture (uint8, of the codec's size) and write the mp4 `video`.
 

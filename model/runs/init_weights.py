@@ -13,7 +13,7 @@ from model.data.codec import CODEC_FILE, load_codec
 from model.errors import CodecError, ConfigError, ModelError, RunError, WeightsError
 from model.network.lora import add_lora, is_lora, merge_lora
 from model.network.memory_efficient import make_lean
-from model.network.unet import PRESETS, UNetPreset, VideoUNet
+from model.network.unet import NETWORK_PRESETS, UNetPreset, VideoUNet
 from model.runs.checkpoint import CheckpointInfo, load_checkpoint, newest_checkpoint
 from model.runs.record import read_record
 
@@ -71,7 +71,7 @@ def _like(found: Any, asked: Any) -> Any:
 
 
 def _preset(config: TrainConfig) -> UNetPreset:
-    fields: dict[str, Any] = {**PRESETS[config.preset].model_dump(), **config.network}
+    fields: dict[str, Any] = {**NETWORK_PRESETS[config.preset].model_dump(), **config.network}
     if config.prediction:
         fields["prediction_type"] = config.prediction
     try:
@@ -136,7 +136,7 @@ def check_codec_of_export(folder: Path, codec: str) -> None:
         )
 
 
-def half_of(config: TrainConfig) -> torch.dtype:
+def compute_dtype(config: TrainConfig) -> torch.dtype:
     """The type of activations and of frozen weights."""
     return {"no": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[config.mixed_precision]
 
@@ -165,5 +165,5 @@ def configure_parameters(
     for name, parameter in network.named_parameters():
         learns = config.train == "all" or name in new or is_lora(name)
         parameter.requires_grad_(learns)
-        parameter.data = parameter.data.to(torch.float32 if learns else half_of(config))
+        parameter.data = parameter.data.to(torch.float32 if learns else compute_dtype(config))
     return {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}

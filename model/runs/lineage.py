@@ -69,7 +69,7 @@ def read_sources(run_dir: Path) -> frozenset[str]:
     return seen
 
 
-def as_from_the_first(config: TrainConfig) -> dict[str, Any]:
+def flatten_init_chain(config: TrainConfig) -> dict[str, Any]:
     """Settings of one training that does what a chain of `init=run:` did: what its first run began from and the
     network that this was, the steps of all its runs, and all that learnt in any of them.
 

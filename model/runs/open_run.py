@@ -25,7 +25,7 @@ from model.runs.lineage import inherited_sources, write_sources
 from model.runs.record import identity_changes, open_run, read_record
 
 
-def begin_run(
+def open_or_start_run(
     run_dir: Path,
     identity: dict[str, Any],
     fork: Path | None,
@@ -40,12 +40,12 @@ def begin_run(
     """
     remove_temps(run_dir)
     parent, init = None, identity["config"]["init"]
-    if _unstarted(run_dir) and _begun_otherwise(run_dir, identity):
+    if _has_no_checkpoint(run_dir) and _identity_changed(run_dir, identity):
         say("notice", 0, text="Nothing of this run was kept under its earlier settings: it begins anew.")
         (run_dir / "run.json").unlink()
     if (run_dir / "run.json").is_file():
         _check_forked(run_dir, fork)
-    elif _strangers(run_dir, fork):
+    elif _foreign_checkpoints(run_dir, fork):
         raise RunError(
             f"{run_dir} holds checkpoints and no run.json, which says whose: put it back, or name a new run."
         )
@@ -78,13 +78,13 @@ def _parent(run_dir: Path, info: CheckpointInfo, kind: str, split: SplitData) ->
     return {"run_id": run_id, "kind": kind, "step": info.step, "checkpoint": info.sha256}
 
 
-def _unstarted(run_dir: Path) -> bool:
+def _has_no_checkpoint(run_dir: Path) -> bool:
     """Whether a run was begun and has no checkpoint, nor ever had one: a mistyped setting, mostly."""
     kept = list_checkpoints(run_dir / "checkpoints") or (run_dir / HISTORY).exists()
     return (run_dir / "run.json").is_file() and not kept
 
 
-def _begun_otherwise(run_dir: Path, identity: dict[str, Any]) -> bool:
+def _identity_changed(run_dir: Path, identity: dict[str, Any]) -> bool:
     """Whether a run's settings, or the weights of the run that it begins from, are others than those on record."""
     record, init = read_record(run_dir), identity["config"]["init"]
     if identity_changes(record["identity"], identity):
@@ -95,7 +95,7 @@ def _begun_otherwise(run_dir: Path, identity: dict[str, Any]) -> bool:
     return bool(parent["checkpoint"] != run_checkpoint(Path(init.removeprefix("run:"))).sha256)
 
 
-def _strangers(run_dir: Path, fork: Path | None) -> list[Path]:
+def _foreign_checkpoints(run_dir: Path, fork: Path | None) -> list[Path]:
     """Checkpoints in a folder without run.json, but for the parent's, which a fork that was killed had copied."""
     copied = step_folder(run_dir / "checkpoints", run_checkpoint(fork).step) if fork else None
     return [path for path in list_checkpoints(run_dir / "checkpoints") if path != copied]
@@ -118,7 +118,7 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
             f"'network' is {config['network'] or 'as the preset has it'}: give it as the parent had it."
         )
     predicts = read_json(info.path / "network.json")["prediction_type"]
-    _check_idle(fork, config, {**before, "prediction": predicts})
+    _check_ignored_settings(fork, config, {**before, "prediction": predicts})
     changed = [name for name in ("train", "lora_rank", "optimizer", "mixed_precision") if before[name] != config[name]]
     if changed:
         said = "; ".join(f"{name}: {before[name]!r} before, {config[name]!r} now" for name in changed)
@@ -132,7 +132,7 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
         )
 
 
-def _check_idle(fork: Path, config: dict[str, Any], parents: dict[str, Any]) -> None:
+def _check_ignored_settings(fork: Path, config: dict[str, Any], parents: dict[str, Any]) -> None:
     """Raise RunError for a setting that a fork's record would hold and its training ignore."""
     defaults = {"preset": (), "prediction": (None,), "init": ("scratch", PRESETS[config["preset"]].get("init"))}
     for name, unset in defaults.items():

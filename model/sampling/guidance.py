@@ -50,7 +50,7 @@ class Denoiser:
         self._network, self._prediction, self._text, self._scales = network, prediction, text, scales
         self._hints = noise_hints(hints, hint_noise, level)
         cond = FrameConditioning.of([window], level)
-        self._told, self._blind = (
+        self._with_hints, self._no_hints = (
             (one, nearest_hint(self._hints, one)) for one in (cond, cond.without_hints(torch.ones(1, dtype=torch.bool)))
         )
 
@@ -60,14 +60,14 @@ class Denoiser:
         x = x(h, t) + (w_h - 1) (x(h, t) - x(0, t)) + (w_t - 1) (x(h, t) - x(h, 0)), which for one of them is Ho &
         Salimans 2022, eq. 6. Guidance is linear, so it is the same over x_0 as over epsilon.
         """
-        told = self._predict(noisy, timestep, *self._told, self._text.prompt)
+        told = self._predict(noisy, timestep, *self._with_hints, self._text.prompt)
         guided = told
         if self._scales.hints != 1:
-            blind = self._predict(noisy, timestep, *self._blind, self._text.prompt)
-            guided = guided + (self._scales.hints - 1) * (told - blind)
+            no_hints = self._predict(noisy, timestep, *self._no_hints, self._text.prompt)
+            guided = guided + (self._scales.hints - 1) * (told - no_hints)
         if self._scales.text != 1:
-            silent = self._predict(noisy, timestep, *self._told, self._text.negative)
-            guided = guided + (self._scales.text - 1) * (told - silent)
+            no_text = self._predict(noisy, timestep, *self._with_hints, self._text.negative)
+            guided = guided + (self._scales.text - 1) * (told - no_text)
         return guided
 
     def _predict(self, noisy: Tensor, timestep: int, cond: FrameConditioning, nearest: Tensor, text: Tensor) -> Tensor:

@@ -23,7 +23,7 @@ from model.training.validation import BINS, bank_windows, bin_log_snr, sample_wi
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Evaluation:
     """How one run does on the hold-out."""
 
     bins: tuple[float, ...]
@@ -32,7 +32,7 @@ class Judgement:
     """dB of generated target frames against the truth, at the codec's size."""
 
 
-def judge_run(data: Path, run: Path, windows: int, generated: int) -> Judgement:
+def evaluate_run(data: Path, run: Path, windows: int, generated: int) -> Evaluation:
     """The averaged network's losses on `windows` windows of the hold-out, and the quality of `generated` of them.
 
     The hold-out is the whole one, whatever version the run was trained on. Raises DataError if there is none.
@@ -54,7 +54,7 @@ def judge_run(data: Path, run: Path, windows: int, generated: int) -> Judgement:
         shown, truth = (codec.decode(latents[targets]).astype(float) for latents in (made, item.latents))
         errors.append(np.mean((shown - truth) ** 2))
     psnr = float(np.mean([10 * np.log10(255**2 / max(error, 1e-9)) for error in errors]))
-    return Judgement(tuple(float(value) for value in losses), psnr)
+    return Evaluation(tuple(float(value) for value in losses), psnr)
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
@@ -66,7 +66,7 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return float(array.mean()), float(half)
 
 
-def experiment_table(found: Mapping[str, Sequence[Judgement]], base: str = "full") -> str:
+def experiment_table(found: Mapping[str, Sequence[Evaluation]], base: str = "full") -> str:
     """Markdown: each version's hold-out loss and quality against `base`, seed by seed, with 95 % intervals."""
     lines = [
         f"| version | seeds | loss | loss against {base} | PSNR | PSNR against {base} |",
@@ -93,7 +93,7 @@ def experiment_table(found: Mapping[str, Sequence[Judgement]], base: str = "full
     return "\n".join(lines) + "\n"
 
 
-def _gain(run: Judgement, other: Judgement) -> float:
+def _gain(run: Evaluation, other: Evaluation) -> float:
     """Relative difference of the mean losses."""
     return sum(run.bins) / sum(other.bins) - 1
 
@@ -103,7 +103,7 @@ def _shown(values: Sequence[float], form: str) -> str:
     return f"{mean:{form}} ± {half:{form.lstrip('+')}}"
 
 
-def verdict(found: Mapping[str, Sequence[Judgement]], base: str = "full", control: str = "random") -> str:
+def verdict(found: Mapping[str, Sequence[Evaluation]], base: str = "full", control: str = "random") -> str:
     """One sentence: which versions beat both the whole data set and the control, beyond the intervals' width."""
     winners = []
     for name, runs in found.items():

@@ -11,7 +11,7 @@ import numpy as np
 from model.data.samples import read_samples
 from model.errors import LedgerError, RunError
 from model.runs.lineage import inherited_sources, read_sources
-from model.scoring.scored_losses import Depths, Judged, RunRef, missing_losses, read_losses
+from model.scoring.scored_losses import LossCounts, RunRef, ScoredSamples, missing_losses, read_losses
 from model.scoring.valuation import calibrated
 
 
@@ -27,7 +27,7 @@ def require_unseen(data: Path, init: str) -> None:
         )
 
 
-def check_irreducible(target: RunRef, runs: Sequence[RunRef], samples: Judged) -> None:
+def check_irreducible(target: RunRef, runs: Sequence[RunRef], samples: ScoredSamples) -> None:
     """Raise RunError unless these runs' losses can stand beside the target's.
 
     They are of one stage, codec and prediction; every sample has a run that never saw its source; and of the held-out
@@ -53,7 +53,9 @@ def check_irreducible(target: RunRef, runs: Sequence[RunRef], samples: Judged) -
             f"{len(without)} of {len(samples.keys)} samples have no irreducible loss (the first is {without[0]}): "
             "every run that was given has seen its source; give runs that were trained without it."
         )
-    if len(runs) > 1 and all(any(samples.sources[key] in sources for sources in seen) for key in samples.probes):
+    if len(runs) > 1 and all(
+        any(samples.sources[key] in sources for sources in seen) for key in samples.holdout_samples
+    ):
         raise RunError(
             f"Nothing sets the {len(runs)} irreducible runs against each other: of the samples that run {target.path} "
             "holds out, there is none that they never saw; train all of them with one hold-out."
@@ -71,24 +73,26 @@ class Irreducible:
     """How many were measured, those of the probes among them."""
 
 
-def irreducible_losses(data: Path, runs: Sequence[RunRef], bank: str, samples: Judged, depths: Depths) -> Irreducible:
+def irreducible_losses(
+    data: Path, runs: Sequence[RunRef], bank: str, samples: ScoredSamples, loss_counts: LossCounts
+) -> Irreducible:
     """The irreducible losses of `samples.keys`, calibrated on the probes.
 
     Raises LedgerError if a sample has none: no run is left that never saw it, or nobody scored it. Raises RunError for
     a run that does not say which sources its weights have seen.
     """
-    folds, seen, losses, depth_N = [], [], 0, depths.of(samples.all)
+    folds, seen, losses, count_N = [], [], 0, loss_counts.of(samples.all)
     for run in runs:
         sources = read_sources(run.path)
         saw = np.array([samples.sources[key] in sources for key in samples.all])
-        matrix = read_losses(data, run, bank, samples.all, depths).values_NK
+        matrix = read_losses(data, run, bank, samples.all, loss_counts).values_NK
         matrix[saw] = np.nan
         folds.append(matrix)
         seen.append(saw)
-        losses += int(depth_N[~saw].sum())
-    probes = np.arange(len(samples.all)) >= len(samples.keys)
-    values_NK = calibrated(np.stack(folds), probes)[: len(samples.keys)]
-    missing = missing_losses(values_NK, depth_N[: len(samples.keys)])
+        losses += int(count_N[~saw].sum())
+    holdout_samples = np.arange(len(samples.all)) >= len(samples.keys)
+    values_NK = calibrated(np.stack(folds), holdout_samples)[: len(samples.keys)]
+    missing = missing_losses(values_NK, count_N[: len(samples.keys)])
     if missing.any():
         raise LedgerError(
             f"{missing.sum()} of {len(missing)} samples have no irreducible loss (the first is "

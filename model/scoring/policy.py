@@ -11,7 +11,7 @@ from model.errors import PolicyError
 
 Worth = Literal["unlearnable", "rho", "high_loss", "learnt", "random", "flags"]
 Stratum = Literal["motion", "source"]
-MOST_LOSSES = 4096
+MAX_LOSSES = 4096
 
 
 class BankConfig(_Frozen):
@@ -29,7 +29,7 @@ class ScoreConfig(_Frozen):
     """How a run's losses are measured."""
 
     bank: BankConfig = BankConfig()
-    k: int = Field(8, ge=2, le=MOST_LOSSES, multiple_of=2)
+    k: int = Field(8, ge=2, le=MAX_LOSSES, multiple_of=2)
     """Losses per sample: antithetic pairs, so an even number."""
     batch: int = Field(8, ge=1)
     """Windows of one sample in a forward pass at most. Samples never share one."""
@@ -40,7 +40,7 @@ class ScoreConfig(_Frozen):
     """More losses for samples near the cut, until the score is reliable there."""
     reliability: float = Field(0.9, gt=0, lt=1)
     """Where the adaptive rounds stop."""
-    most_k: int = Field(64, ge=2, le=MOST_LOSSES, multiple_of=2)
+    most_k: int = Field(64, ge=2, le=MAX_LOSSES, multiple_of=2)
     """Losses of a sample that is near the cut, at most."""
 
 

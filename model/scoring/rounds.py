@@ -10,30 +10,30 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from model.scoring.policy import Policy, ScoreConfig
-from model.scoring.score_table import Evidence, weigh
-from model.scoring.scored_losses import Depths, Judged, RunRef
+from model.scoring.score_table import ScoreTable, make_score_table
+from model.scoring.scored_losses import LossCounts, RunRef, ScoredSamples
 from model.scoring.valuation import k_needed
 
 Measure = Callable[[int, Sequence[str] | None], None]
 """Measures k losses, in all, of these samples (of all of them: None), under the run and under the irreducible ones."""
 
 
-def weigh_in_rounds(
+def score_in_rounds(
     data: Path,
     target: RunRef,
     irreducible: Sequence[RunRef],
     config: ScoreConfig,
     policy: Policy,
-    samples: Judged,
+    samples: ScoredSamples,
     measure: Measure,
-) -> tuple[Evidence, Evidence]:
+) -> tuple[ScoreTable, ScoreTable]:
     """(the evidence of the first K losses, that of the last round). Raises LedgerError."""
     measure(config.k, None)
-    first = found = weigh(data, target, irreducible, config, policy, samples)
-    keys, k = sorted({*first.near, *first.anchors, *samples.probes}), config.k
-    while config.adaptive and first.near and found.around_cut < config.reliability and k < config.most_k:
-        k = min(k_needed(k, found.around_cut, config.reliability, config.bank.bins), config.most_k)
+    first = found = make_score_table(data, target, irreducible, config, policy, samples)
+    keys, k = sorted({*first.near, *first.reference_samples, *samples.holdout_samples}), config.k
+    while config.adaptive and first.near and found.reliability_at_cut < config.reliability and k < config.most_k:
+        k = min(k_needed(k, found.reliability_at_cut, config.reliability, config.bank.bins), config.most_k)
         measure(k, keys)
-        depths = Depths(config.k, k, frozenset(keys))
-        found = weigh(data, target, irreducible, config, policy, samples, depths, first.near)
+        loss_counts = LossCounts(config.k, k, frozenset(keys))
+        found = make_score_table(data, target, irreducible, config, policy, samples, loss_counts, first.near)
     return first, found

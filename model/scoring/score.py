@@ -40,7 +40,7 @@ from model.scoring.policy import ScoreConfig
 from model.training.memory import cap_memory
 from model.training.train import resolve_device
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 """Called with (samples done, samples of this process)."""
 
 
@@ -223,7 +223,7 @@ class Scorer:
         )
 
 
-def score(job: ScoreJob, progress: Progress | None = None, rank: int = 0, processes: int = 1) -> list[Path]:
+def score(job: ScoreJob, progress: OnProgress | None = None, rank: int = 0, processes: int = 1) -> list[Path]:
     """Score what is not scored yet; this process does every `processes`-th shard. Returns the paths of what it wrote.
 
     Raises ModelError's kinds: no such run, no checkpoint, latents of another codec, an absent GPU.
@@ -248,7 +248,7 @@ def score(job: ScoreJob, progress: Progress | None = None, rank: int = 0, proces
 
 
 @contextmanager
-def _alone(data: Path) -> Iterator[None]:
+def _ledger_lock(data: Path) -> Iterator[None]:
     """Hold the ledger, and clear what a killed process left in it."""
     busy = f"Another process is scoring on {data}: wait until it has ended."
     with exclusive(data / "ledger" / ".lock", busy):
@@ -256,7 +256,7 @@ def _alone(data: Path) -> Iterator[None]:
         yield
 
 
-def _printer(accelerator: Accelerator, job: ScoreJob) -> Progress:
+def _printer(accelerator: Accelerator, job: ScoreJob) -> OnProgress:
     def show(done: int, total: int) -> None:
         if accelerator.is_main_process:
             print(json.dumps({"kind": "scored", "run": job.run.name, "done": done, "total": total}), flush=True)
@@ -271,7 +271,7 @@ def main(path: Path) -> None:
     try:
         jobs = [ScoreJob.model_validate(job) for job in read_json(path)]
         accelerator = Accelerator(cpu=resolve_device(jobs[0].config.device) == "cpu")
-        with _alone(jobs[0].data) if accelerator.is_main_process else nullcontext():
+        with _ledger_lock(jobs[0].data) if accelerator.is_main_process else nullcontext():
             accelerator.wait_for_everyone()
             for job in jobs:
                 score(job, _printer(accelerator, job), accelerator.process_index, accelerator.num_processes)

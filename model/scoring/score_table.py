@@ -1,4 +1,4 @@
-"""Evidence: the scores of worth of one stage's samples, from the ledgers of one run and of those that say what is
+"""ScoreTable: the scores of worth of one stage's samples, from the ledgers of one run and of those that say what is
 irreducible. `DATA/worth/EVIDENCE.parquet`; the catalog's `worth` is made from it."""
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from model.errors import LedgerError
 from model.scoring.irreducible import irreducible_losses
 from model.scoring.ledger import SCORE_VERSION
 from model.scoring.policy import Policy, ScoreConfig
-from model.scoring.scored_losses import Depths, Judged, RunRef, current_latents, missing_losses, read_losses
+from model.scoring.scored_losses import LossCounts, RunRef, ScoredSamples, current_latents, missing_losses, read_losses
 from model.scoring.selection import chooses_highest
 from model.scoring.valuation import (
     Worth,
+    borderline,
     certainty,
     conditional_reliability,
     judge,
-    near_cut,
     split_half,
     standard_error,
 )
 
 NEEDS_IRREDUCIBLE = ("unlearnable", "rho")
-_ANCHORS, _ANCHOR_SHARE = 64, 0.05
+_REFERENCE_COUNT, _REFERENCE_SHARE = 64, 0.05
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ScoreTable:
     """What was found out about a stage's samples."""
 
     id: str
@@ -51,52 +51,52 @@ class Evidence:
     rows: pa.Table
     reliability: dict[str, float]
     """Split-half reliability of each score, by Spearman-Brown, at the default K."""
-    around_cut: float
+    reliability_at_cut: float
     """Reliability of the policy's score around the cut."""
     near: tuple[str, ...]
     """Samples that the bootstrap cannot place."""
-    anchors: tuple[str, ...]
+    reference_samples: tuple[str, ...]
     losses: int
     """How many were measured, in all runs."""
 
 
-def anchors_of(keys: Sequence[str]) -> tuple[str, ...]:
+def choose_reference_samples(keys: Sequence[str]) -> tuple[str, ...]:
     """Samples that stand for all when more is measured near a cut: chosen by their keys' hashes alone."""
-    count = min(len(keys), max(_ANCHORS, int(_ANCHOR_SHARE * len(keys))))
+    count = min(len(keys), max(_REFERENCE_COUNT, int(_REFERENCE_SHARE * len(keys))))
     order = sorted(keys, key=lambda key: hashlib.sha256(f"anchor/{key}".encode()).digest())
     return tuple(sorted(order[:count]))
 
 
-def weigh(
+def make_score_table(
     data: Path,
     target: RunRef,
     irreducible: Sequence[RunRef],
     config: ScoreConfig,
     policy: Policy,
-    samples: Judged,
-    depths: Depths | None = None,
+    samples: ScoredSamples,
+    loss_counts: LossCounts | None = None,
     near: Sequence[str] | None = None,
-) -> Evidence:
+) -> ScoreTable:
     """Scores of worth from the ledgers on disk, with their reliability around the cut: at the samples `near` it, or
     those that the bootstrap cannot place. Raises LedgerError."""
-    bins, depths = config.bank.bins, depths or Depths(config.k)
-    loss, floor, change, used, losses = _losses(data, target, irreducible, config, samples, depths)
-    anchors = anchors_of(samples.keys)
-    worth = judge(samples.keys, loss, floor, change, anchors_N=np.isin(samples.keys, anchors))
-    units, sure = worth.units.get(policy.score), np.full(len(samples.keys), np.nan)
+    bins, loss_counts = config.bank.bins, loss_counts or LossCounts(config.k)
+    loss, floor, change, used, losses = _losses(data, target, irreducible, config, samples, loss_counts)
+    reference_samples = choose_reference_samples(samples.keys)
+    worth = judge(samples.keys, loss, floor, change, reference_N=np.isin(samples.keys, reference_samples))
+    pairs, sure = worth.pairs.get(policy.score), np.full(len(samples.keys), np.nan)
     unplaced = np.zeros(len(samples.keys), bool)
-    if units is not None:
-        sure = certainty(units, policy.fraction, chooses_highest(policy))
-        unplaced = near_cut(sure)
+    if pairs is not None:
+        sure = certainty(pairs, policy.fraction, chooses_highest(policy))
+        unplaced = borderline(sure)
     if near is not None:
         unplaced = np.isin(samples.keys, near)
     said = _identity(data, target, irreducible, config, policy, samples)
     columns = {
-        "k": pa.array(depths.of(samples.keys), pa.int32()),
-        **_scores(worth, units, sure, bins),
+        "k": pa.array(loss_counts.of(samples.keys), pa.int32()),
+        **_scores(worth, pairs, sure, bins),
         "irreducible_runs": used,
     }
-    return Evidence(
+    return ScoreTable(
         id=sha256_json(said)[:16],
         stage=target.config.stage,
         target=target,
@@ -105,23 +105,28 @@ def weigh(
         keys=samples.keys,
         worth=worth,
         rows=_rows(said, target, columns),
-        reliability={name: split_half(part[:, : config.k // 2]) for name, part in worth.units.items()},
-        around_cut=1.0 if units is None else conditional_reliability(units, unplaced, bins),
+        reliability={name: split_half(part[:, : config.k // 2]) for name, part in worth.pairs.items()},
+        reliability_at_cut=1.0 if pairs is None else conditional_reliability(pairs, unplaced, bins),
         near=tuple(key for key, is_near in zip(samples.keys, unplaced) if is_near),
-        anchors=anchors,
+        reference_samples=reference_samples,
         losses=losses,
     )
 
 
 def _losses(
-    data: Path, target: RunRef, irreducible: Sequence[RunRef], config: ScoreConfig, samples: Judged, depths: Depths
+    data: Path,
+    target: RunRef,
+    irreducible: Sequence[RunRef],
+    config: ScoreConfig,
+    samples: ScoredSamples,
+    loss_counts: LossCounts,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, list[list[str]], int]:
     """(the run's losses (N, K), the irreducible ones if there are runs for them, how much changes in each clip, the
     ids of the irreducible runs behind each, how many losses that is in all)."""
-    bank, depth_N = config.bank.hash[:16], depths.of(samples.keys)
-    measured = read_losses(data, target, bank, samples.keys, depths)
-    loss, count = measured.values_NK, int(depth_N.sum())
-    missing = missing_losses(loss, depth_N)
+    bank, count_N = config.bank.hash[:16], loss_counts.of(samples.keys)
+    measured = read_losses(data, target, bank, samples.keys, loss_counts)
+    loss, count = measured.values_NK, int(count_N.sum())
+    missing = missing_losses(loss, count_N)
     if missing.any():
         raise LedgerError(
             f"{missing.sum()} of {len(loss)} samples are not in the ledger of run {target.path}: run "
@@ -129,7 +134,7 @@ def _losses(
         )
     if not irreducible:
         return loss, None, measured.change_N, [[] for _ in samples.keys], count
-    floor = irreducible_losses(data, irreducible, bank, samples, depths)
+    floor = irreducible_losses(data, irreducible, bank, samples, loss_counts)
     return loss, floor.values_NK, measured.change_N, floor.runs, count + floor.losses
 
 
@@ -139,7 +144,7 @@ def _identity(
     irreducible: Sequence[RunRef],
     config: ScoreConfig,
     policy: Policy,
-    samples: Judged,
+    samples: ScoredSamples,
 ) -> dict[str, Any]:
     """All that the scores follow from; not the scores themselves, whose last bits are a processor's own."""
     rounds = [config.adaptive, config.reliability, config.most_k] if config.adaptive else [False]
@@ -151,7 +156,7 @@ def _identity(
         "scoring": [SCORE_VERSION, config.k, *rounds],
         "score": [policy.score, policy.fraction, chooses_highest(policy)],
         "keys": list(samples.keys),
-        "probes": list(samples.probes),
+        "probes": list(samples.holdout_samples),
         "latents": sorted(current_latents(data, target.codec)),
     }
 
@@ -170,14 +175,14 @@ def _rows(said: dict[str, Any], target: RunRef, columns: dict[str, Any]) -> pa.T
     return pa.table(rows).replace_schema_metadata({"longdance": json.dumps(said, sort_keys=True)})
 
 
-def _scores(worth: Worth, units: np.ndarray | None, sure_N: np.ndarray, bins: int) -> dict[str, pa.Array]:
+def _scores(worth: Worth, pairs: np.ndarray | None, sure_N: np.ndarray, bins: int) -> dict[str, pa.Array]:
     """The columns of `worth` that are measured: every score, and the error and certainty of the policy's own."""
-    error_N = np.full(len(sure_N), np.nan) if units is None else standard_error(units, bins)
+    error_N = np.full(len(sure_N), np.nan) if pairs is None else standard_error(pairs, bins)
     columns = {**worth.columns, "error": error_N, "certainty": sure_N}
     return {name: pa.array(values, pa.float64(), from_pandas=True) for name, values in columns.items()}
 
 
-def write_evidence(data: Path, evidence: Evidence) -> Path:
+def write_score_table(data: Path, evidence: ScoreTable) -> Path:
     """Keep the scores on disk; the same evidence is the same file."""
     path = data / "worth" / f"{evidence.id}.parquet"
     with atomic(path) as temp:
@@ -185,7 +190,7 @@ def write_evidence(data: Path, evidence: Evidence) -> Path:
     return path
 
 
-def stored_worth(data: Path, warn: Callable[[str], None]) -> Iterator[pa.Table]:
+def stored_score_tables(data: Path, warn: Callable[[str], None]) -> Iterator[pa.Table]:
     """Every piece of evidence on disk, as rows of the catalog's `worth`; a damaged one is left out and said."""
     for path in sorted(path for path in (data / "worth").glob("*.parquet") if not path.name.startswith(".")):
         try:
@@ -194,7 +199,7 @@ def stored_worth(data: Path, warn: Callable[[str], None]) -> Iterator[pa.Table]:
             warn(f"{path} is damaged ({error}): delete it, `longdance prune` makes it again.")
 
 
-def policy_record(policy: Policy, sql: str, evidence: Sequence[Evidence], stored: Sequence[Sample]) -> dict[str, Any]:
+def policy_record(policy: Policy, sql: str, evidence: Sequence[ScoreTable], stored: Sequence[Sample]) -> dict[str, Any]:
     """What a version says about how it was made; `stored` are the data set's samples with what people decided."""
     return {
         "config": policy.model_dump(mode="json"),

@@ -43,21 +43,21 @@ class RunRef:
 
 
 @dataclass(frozen=True)
-class Judged:
+class ScoredSamples:
     """Which samples a policy is about, and which only calibrate."""
 
     keys: tuple[str, ...]
-    probes: tuple[str, ...]
+    holdout_samples: tuple[str, ...]
     sources: dict[str, str]
     """Sample key to source."""
 
     @property
     def all(self) -> tuple[str, ...]:
         """Both, in order."""
-        return self.keys + self.probes
+        return self.keys + self.holdout_samples
 
 
-def judged_samples(data: Path, config: TrainConfig, parent: str | None) -> Judged:
+def scored_samples(data: Path, config: TrainConfig, parent: str | None) -> ScoredSamples:
     """The parent's samples (or all good ones) outside the hold-out; the good ones inside are the probes.
 
     Those of a clip that a person dropped are not judged: they go whatever they are worth. Raises VersionError for a
@@ -72,8 +72,8 @@ def judged_samples(data: Path, config: TrainConfig, parent: str | None) -> Judge
         chosen = {s.key for s in base.samples}
     stays = [s for s in samples if s.key in chosen and s.decision != "drop"]
     keys = tuple(s.key for s in stays if s.source_id not in held)
-    probes = tuple(s.key for s in samples if s.ok and s.source_id in held)
-    return Judged(keys, probes, {s.key: s.source_id for s in samples})
+    holdout_samples = tuple(s.key for s in samples if s.ok and s.source_id in held)
+    return ScoredSamples(keys, holdout_samples, {s.key: s.source_id for s in samples})
 
 
 def require_holdout(data: Path, config: TrainConfig) -> frozenset[str]:
@@ -89,7 +89,7 @@ def require_holdout(data: Path, config: TrainConfig) -> frozenset[str]:
 
 
 @dataclass(frozen=True)
-class Depths:
+class LossCounts:
     """How many losses of each sample are looked at: `k`, and `wider` of those that were measured again. What else a
     ledger holds, for other purposes, changes nothing."""
 
@@ -111,15 +111,15 @@ class Losses:
     """How much changes in each clip."""
 
 
-def read_losses(data: Path, run: RunRef, bank: str, keys: Sequence[str], depths: Depths) -> Losses:
+def read_losses(data: Path, run: RunRef, bank: str, keys: Sequence[str], loss_counts: LossCounts) -> Losses:
     """A run's losses under a bank.
 
     Raises LedgerError if they were measured under another bank, at another checkpoint, on other latents or by an
     older longdance, if there are none, and if a fragment is damaged.
     """
-    current, depth_N = current_latents(data, run.codec), depths.of(keys)
+    current, count_N = current_latents(data, run.codec), loss_counts.of(keys)
     place = {key: number for number, key in enumerate(keys)}
-    matrix, change = np.full((len(keys), max(depths.k, depths.wider)), np.nan), np.full(len(keys), np.nan)
+    matrix, change = np.full((len(keys), max(loss_counts.k, loss_counts.wider)), np.nan), np.full(len(keys), np.nan)
     other = ""
     for path in fragments(data, run.run_id, run.checkpoint, bank):
         said, table = read_fragment(path)
@@ -130,7 +130,7 @@ def read_losses(data: Path, run: RunRef, bank: str, keys: Sequence[str], depths:
         else:
             columns = (table[name].to_pylist() for name in ("sample_key", "k", "loss", "change"))
             for key, k, loss, changes in zip(*columns):
-                if key in place and k < depth_N[place[key]]:
+                if key in place and k < count_N[place[key]]:
                     matrix[place[key], k], change[place[key]] = loss, changes
     if np.isnan(matrix).all():
         other = other or _elsewhere(data, run, bank)
@@ -146,9 +146,9 @@ def _elsewhere(data: Path, run: RunRef, bank: str) -> str:
     return "at another checkpoint" if any(fragments(data, run.run_id)) else ""
 
 
-def missing_losses(values_NK: np.ndarray, depth_N: np.ndarray) -> np.ndarray:
+def missing_losses(values_NK: np.ndarray, count_N: np.ndarray) -> np.ndarray:
     """Which samples have fewer losses than their depth, (N,)."""
-    within_NK = np.arange(values_NK.shape[1])[None] < depth_N[:, None]
+    within_NK = np.arange(values_NK.shape[1])[None] < count_N[:, None]
     return np.asarray((np.isnan(values_NK) & within_NK).any(1))
 
 

@@ -18,20 +18,20 @@ from model.seeding import numpy_generator, seed_of
 HIGHEST_GOES = {"unlearnable": True, "rho": False, "high_loss": True, "learnt": True, "random": True, "flags": True}
 """For every score of worth: whether the highest or the lowest samples are the least worth."""
 _SPLITS, _RESAMPLES = 100, 200
-NEAR = (0.02, 0.98)
+BORDERLINE = (0.02, 0.98)
 """Bootstrap probabilities between which a sample counts as near the cut."""
 
 
-def standardise(values_NK: np.ndarray, anchors_N: np.ndarray | None = None) -> np.ndarray:
+def standardise(values_NK: np.ndarray, reference_N: np.ndarray | None = None) -> np.ndarray:
     """Each column minus its median, over its interquartile range as a normal deviation (IQR / 1.349).
 
     Robust, because what is looked for are outliers.
     """
-    middle_K, spread_K = middle_and_spread(values_NK, anchors_N)
+    middle_K, spread_K = middle_and_spread(values_NK, reference_N)
     return (values_NK - middle_K) / spread_K
 
 
-def middle_and_spread(values_NK: np.ndarray, anchors_N: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+def middle_and_spread(values_NK: np.ndarray, reference_N: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The median and the robust deviation (IQR / 1.349; 1 where that is 0) of each column, (K,) each.
 
     A column that only some samples have (they were near a cut) is judged by the anchors, samples that were not chosen
@@ -40,7 +40,7 @@ def middle_and_spread(values_NK: np.ndarray, anchors_N: np.ndarray | None = None
     middle_K, spread_K = np.zeros(values_NK.shape[1]), np.ones(values_NK.shape[1])
     for k, column in enumerate(values_NK.T):
         known = ~np.isnan(column)
-        basis = known if known.all() or anchors_N is None else known & anchors_N
+        basis = known if known.all() or reference_N is None else known & reference_N
         if not basis.any():
             basis = known
         if basis.any():
@@ -49,8 +49,8 @@ def middle_and_spread(values_NK: np.ndarray, anchors_N: np.ndarray | None = None
     return middle_K, spread_K
 
 
-def pairs(values_NK: np.ndarray) -> np.ndarray:
-    """Means of antithetic pairs, (N, K / 2): the smallest parts whose noise is independent."""
+def antithetic_means(values_NK: np.ndarray) -> np.ndarray:
+    """Means of antithetic antithetic_means, (N, K / 2): the smallest parts whose noise is independent."""
     return values_NK.reshape(len(values_NK), -1, 2).mean(2)
 
 
@@ -60,14 +60,14 @@ def average(values: np.ndarray) -> np.ndarray:
     return np.where(counts > 0, np.nansum(values, 1) / np.maximum(counts, 1), np.nan)
 
 
-def calibrated(folds_FNK: np.ndarray, probes_N: np.ndarray) -> np.ndarray:
+def calibrated(folds_FNK: np.ndarray, holdout_N: np.ndarray) -> np.ndarray:
     """One irreducible loss (N, K) from several models, each NaN where it was trained on the sample.
 
     One model may be better than the other altogether: on the probes, which none was trained on, each is compared
     with their mean, and the median difference of each column is taken off. Probes themselves get the mean.
     """
-    probes = folds_FNK[:, probes_N]
-    offsets = np.nan_to_num(_nanmedian(probes - probes.mean(0, keepdims=True), axis=1))
+    holdout_samples = folds_FNK[:, holdout_N]
+    offsets = np.nan_to_num(_nanmedian(holdout_samples - holdout_samples.mean(0, keepdims=True), axis=1))
     shifted = folds_FNK - offsets[:, None, :]
     counts = (~np.isnan(shifted)).sum(0)
     return np.where(counts > 0, np.nansum(shifted, 0) / np.maximum(counts, 1), np.nan)
@@ -86,7 +86,7 @@ def rho(loss: np.ndarray, irreducible: np.ndarray) -> np.ndarray:
 
 
 def unlearnable(
-    loss: np.ndarray, irreducible: np.ndarray, change_N: np.ndarray, anchors_N: np.ndarray | None = None
+    loss: np.ndarray, irreducible: np.ndarray, change_N: np.ndarray, reference_N: np.ndarray | None = None
 ) -> np.ndarray:
     """High irreducible loss, for itself and for how much changes in the clip, and low rho; (N, K).
 
@@ -97,8 +97,8 @@ def unlearnable(
     hard = np.log(_positive(irreducible))
     worth = np.log(_positive(loss)) - hard
     unexplained = hard - np.log(_positive(change_N[:, None]))
-    reducible = (worth - middle_and_spread(worth, anchors_N)[0]) / middle_and_spread(hard, anchors_N)[1]
-    return standardise(hard, anchors_N) + standardise(unexplained, anchors_N) - np.maximum(reducible, 0)
+    reducible = (worth - middle_and_spread(worth, reference_N)[0]) / middle_and_spread(hard, reference_N)[1]
+    return standardise(hard, reference_N) + standardise(unexplained, reference_N) - np.maximum(reducible, 0)
 
 
 def _positive(losses_NK: np.ndarray) -> np.ndarray:
@@ -108,10 +108,10 @@ def _positive(losses_NK: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Worth:
-    """Scores of worth of N samples: a column each, and its independent parts (N, pairs) where it has some."""
+    """Scores of worth of N samples: a column each, and its independent parts (N, antithetic_means) where it has some."""
 
     columns: dict[str, np.ndarray]
-    units: dict[str, np.ndarray]
+    pairs: dict[str, np.ndarray]
 
 
 def judge(
@@ -120,22 +120,22 @@ def judge(
     irreducible_NK: np.ndarray | None,
     change_N: np.ndarray,
     seed: int = 0,
-    anchors_N: np.ndarray | None = None,
+    reference_N: np.ndarray | None = None,
 ) -> Worth:
     """All scores of worth that the losses and the clips' change allow; `flags` is the catalog's to say."""
-    hard = standardise(loss_NK, anchors_N)
+    hard = standardise(loss_NK, reference_N)
     parts = {"high_loss": hard, "learnt": -hard}
     empty = np.full(len(keys), np.nan)
     columns = {"loss": average(loss_NK), "irreducible_loss": empty, "irreducible": empty, "rho": empty}
     columns["unlearnable"] = empty
     if irreducible_NK is not None:
         columns["irreducible_loss"] = average(irreducible_NK)
-        parts["irreducible"] = standardise(irreducible_NK, anchors_N)
-        parts["rho"] = standardise(rho(loss_NK, irreducible_NK), anchors_N)
-        parts["unlearnable"] = unlearnable(loss_NK, irreducible_NK, change_N, anchors_N)
+        parts["irreducible"] = standardise(irreducible_NK, reference_N)
+        parts["rho"] = standardise(rho(loss_NK, irreducible_NK), reference_N)
+        parts["unlearnable"] = unlearnable(loss_NK, irreducible_NK, change_N, reference_N)
     columns |= {name: average(part) for name, part in parts.items()}
     columns["random"] = random_scores(keys, seed)
-    return Worth(columns, {name: pairs(part) for name, part in parts.items()})
+    return Worth(columns, {name: antithetic_means(part) for name, part in parts.items()})
 
 
 def random_scores(keys: Sequence[str], seed: int) -> np.ndarray:
@@ -143,13 +143,13 @@ def random_scores(keys: Sequence[str], seed: int) -> np.ndarray:
     return np.array([seed_of(seed, f"random/{key}", 0) / 2**63 for key in keys])
 
 
-def split_half(units_NU: np.ndarray) -> float:
+def split_half(pairs_NP: np.ndarray) -> float:
     """Reliability of the mean over all units: Spearman's rank correlation between random halves of them, stepped up
     to the full length by Spearman-Brown, 2r / (1 + r); the mean over 100 splits. NaN with fewer than two units.
 
     Only units that every sample has are used. Pairs are never split: antithetic errors would cancel.
     """
-    whole = units_NU[:, ~np.isnan(units_NU).any(0)]
+    whole = pairs_NP[:, ~np.isnan(pairs_NP).any(0)]
     count = whole.shape[1]
     if count < 2 or len(whole) < 3:
         return float("nan")
@@ -166,32 +166,32 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float)
 
 
-def standard_error(units_NU: np.ndarray, bins: int = 1) -> np.ndarray:
+def standard_error(pairs_NP: np.ndarray, bins: int = 1) -> np.ndarray:
     """Standard error of each sample's mean over its units, (N,); NaN with fewer than two.
 
     Unit u lies in log-SNR bin u mod `bins`, by design and not by chance, so that differences between bins are no
     error: the stratified estimate, sum over bins of (n_b / n)^2 s_b^2 / n_b (Cochran 1977, eq. 5.7). A sample with a
     bin of fewer than two units gets the plain one, which is larger.
     """
-    plain = _squared_error(units_NU)
-    counts = (~np.isnan(units_NU)).sum(1)
-    parts = [units_NU[:, b::bins] for b in range(bins)]
+    plain = _squared_error(pairs_NP)
+    counts = (~np.isnan(pairs_NP)).sum(1)
+    parts = [pairs_NP[:, b::bins] for b in range(bins)]
     shares = [(~np.isnan(part)).sum(1) / np.maximum(counts, 1) for part in parts]
     stratified = sum(share**2 * _squared_error(part) for share, part in zip(shares, parts))
     return np.sqrt(np.where(np.isnan(stratified), plain, stratified))
 
 
-def _squared_error(units_NU: np.ndarray) -> np.ndarray:
-    counts = (~np.isnan(units_NU)).sum(1)
-    centred = units_NU - average(units_NU)[:, None]
+def _squared_error(pairs_NP: np.ndarray) -> np.ndarray:
+    counts = (~np.isnan(pairs_NP)).sum(1)
+    centred = pairs_NP - average(pairs_NP)[:, None]
     variance = np.nansum(centred**2, 1) / np.maximum(counts - 1, 1)
     return np.where(counts > 1, variance / np.maximum(counts, 1), np.nan)
 
 
-def certainty(units_NU: np.ndarray, fraction: float, highest: bool, seed: int = 0) -> np.ndarray:
+def certainty(pairs_NP: np.ndarray, fraction: float, highest: bool, seed: int = 0) -> np.ndarray:
     """Bootstrap probability that a sample is among the worst `fraction`: its units are drawn anew, with replacement,
     200 times, and all samples ranked each time; (N,)."""
-    signed = units_NU if highest else -units_NU
+    signed = pairs_NP if highest else -pairs_NP
     counts = (~np.isnan(signed)).sum(1)
     order = np.argsort(np.isnan(signed), axis=1, kind="stable")  # what is known first
     known = np.take_along_axis(signed, order, 1)
@@ -205,23 +205,23 @@ def certainty(units_NU: np.ndarray, fraction: float, highest: bool, seed: int = 
     return hits / _RESAMPLES
 
 
-def near_cut(certainty_N: np.ndarray) -> np.ndarray:
+def borderline(certainty_N: np.ndarray) -> np.ndarray:
     """Which samples the bootstrap cannot place."""
-    return (certainty_N > NEAR[0]) & (certainty_N < NEAR[1])
+    return (certainty_N > BORDERLINE[0]) & (certainty_N < BORDERLINE[1])
 
 
-def conditional_reliability(units_NU: np.ndarray, near_N: np.ndarray, bins: int = 1) -> float:
+def conditional_reliability(pairs_NP: np.ndarray, borderline_N: np.ndarray, bins: int = 1) -> float:
     """Reliability around the cut: 1 - mean squared standard error of the samples there / variance of all scores.
 
     The variance is the robust one (IQR / 1.349, squared). With nobody near the cut it is 1.
     """
-    if not near_N.any():
+    if not borderline_N.any():
         return 1.0
-    low, high = np.percentile(average(units_NU), [25, 75])
+    low, high = np.percentile(average(pairs_NP), [25, 75])
     spread = (high - low) / 1.349
     if spread <= 0:
         return 0.0
-    return float(max(0.0, 1 - np.mean(standard_error(units_NU, bins)[near_N] ** 2) / spread**2))
+    return float(max(0.0, 1 - np.mean(standard_error(pairs_NP, bins)[borderline_N] ** 2) / spread**2))
 
 
 def k_needed(k: int, reliability: float, wanted: float, bins: int = 1) -> int:

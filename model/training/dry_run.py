@@ -14,7 +14,7 @@ from model.network.conditioning import get_hint_noise
 from model.plans.stages import get_stage, training_windows
 from model.training.memory import GIB, MemoryPlan, plan_memory
 from model.training.shapes import shapes_of
-from model.training.step_bytes import twin_of
+from model.training.step_bytes import meta_copy
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def dry_run(data: Path, config: TrainConfig, processes: int = 1) -> DryRun:
         check_weights(chosen.weights)
     shapes = shapes_of(config)
     memory = plan_memory(config, shapes.network.config, shapes.latents, shapes.tokens)
-    twin = twin_of(config, shapes.network.config)
+    twin = meta_copy(config, shapes.network.config)
     learnt = sum(p.numel() for p in twin.parameters() if p.requires_grad)
     return DryRun(
         config=config.model_dump(mode="json"),

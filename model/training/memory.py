@@ -12,7 +12,7 @@ from model.config import TrainConfig
 from model.errors import DeviceError
 from model.plans.plan import MAX_WINDOW
 from model.runs.init_weights import splits_weights
-from model.training.step_bytes import step_bytes, twin_of
+from model.training.step_bytes import meta_copy, step_bytes
 from pipeline.picture_size import PictureSize
 
 GIB = 2**30
@@ -51,7 +51,7 @@ def plan_memory(
 
     `network` is the config of a VideoUNet.
     """
-    twin = twin_of(config, network)
+    twin = meta_copy(config, network)
     trained = [parameter for parameter in twin.parameters() if parameter.requires_grad]
     learnt = sum(parameter.numel() for parameter in trained)
     weights = sum(p.numel() * p.element_size() for p in twin.parameters())

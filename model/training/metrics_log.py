@@ -27,7 +27,7 @@ class TrainEvent:
     """`step`: loss, steps_per_second, seconds_left. Others: numbers, a `path`, or a `text`."""
 
 
-Progress = Callable[[TrainEvent], None]
+OnProgress = Callable[[TrainEvent], None]
 
 
 class MetricsLog:

@@ -23,7 +23,7 @@ from model.network.conditioning import FrameConditioning
 from model.network.diffusion import alphas_cumprod
 from model.network.unet import VideoUNet
 from model.plans.stages import Window
-from model.runs.init_weights import configure_parameters, half_of, splits_weights
+from model.runs.init_weights import compute_dtype, configure_parameters, splits_weights
 from pipeline.picture_size import PictureSize
 
 
@@ -40,7 +40,7 @@ class StepBytes:
     """Of `peak`, and of `kept`."""
 
 
-def twin_of(config: TrainConfig, network: Mapping[str, Any]) -> VideoUNet:
+def meta_copy(config: TrainConfig, network: Mapping[str, Any]) -> VideoUNet:
     """The network as it is while it trains on a GPU, without its bytes."""
     with torch.device("meta"):
         twin = VideoUNet.from_config(dict(network))
@@ -62,7 +62,7 @@ def step_bytes(twin: VideoUNet, config: TrainConfig, latents: PictureSize, text_
         sample = torch.zeros(batch, frames, 2 * channels + 1, latents.height, latents.width)
         text = torch.zeros(batch, text_length, twin.unet.config.cross_attention_dim)
         timestep = torch.zeros(batch, dtype=torch.long)
-        half = half_of(config)
+        half = compute_dtype(config)
         autocast = torch.autocast("cpu", dtype=half) if half != torch.float32 else nullcontext()
         with _LiveBytes(twin) as live:
             with autocast, saved_tensors_hooks(live.keep, lambda tensor: tensor):

@@ -38,10 +38,10 @@ from model.runs.checkpoint import (
     step_folder,
 )
 from model.runs.init_weights import initial_network
-from model.runs.open_run import begin_run
+from model.runs.open_run import open_or_start_run
 from model.runs.record import locked, read_record, run_identity, threads_of
 from model.training.memory import explain_out_of_memory, plan_memory
-from model.training.metrics_log import Progress, TrainEvent
+from model.training.metrics_log import OnProgress, TrainEvent
 from model.training.trainer import Trainer
 from pipeline.picture_size import PictureSize
 
@@ -65,7 +65,7 @@ def train(
     data: Path,
     run_dir: Path,
     config: TrainConfig,
-    progress: Progress | None = None,
+    progress: OnProgress | None = None,
     fork: Path | None = None,
     until: int | None = None,
 ) -> RunResult:
@@ -85,13 +85,13 @@ def train(
         mixed_precision=config.mixed_precision,
         gradient_accumulation_steps=config.accumulate,
     )
-    say = _sayer(progress if accelerator.is_main_process else None, config.steps)
+    say = _event_emitter(progress if accelerator.is_main_process else None, config.steps)
     split = load_data(data, config.encode, config.holdout, config.version)
     identity = run_identity(config, split, accelerator.num_processes, device)
     lock = locked(run_dir) if accelerator.is_main_process else nullcontext()
     with _disk_explained(run_dir), lock, _stop_flag() as stop:
         if accelerator.is_main_process:
-            begin_run(run_dir, identity, fork, split, say, data)
+            open_or_start_run(run_dir, identity, fork, split, say, data)
         accelerator.wait_for_everyone()
         record = read_record(run_dir)
         with threads_of(record):
@@ -179,7 +179,7 @@ def _network(config: TrainConfig, split: SplitData, state: TrainingState | None)
     return network, TextTable(split.latents, config.encode, split.prompts, width)
 
 
-def _sayer(progress: Progress | None, steps: int) -> Callable[..., None]:
+def _event_emitter(progress: OnProgress | None, steps: int) -> Callable[..., None]:
     def say(kind: str, step: int, **values: Any) -> None:
         if progress:
             progress(TrainEvent(kind, step, steps, values))
@@ -206,7 +206,7 @@ def stop_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, of linux/prctl.h
 
 
-def _print_event() -> Progress:
+def _print_event() -> OnProgress:
     """Events as JSON lines on standard output: all but steps, and of these at most five a second."""
     last = 0.0
 

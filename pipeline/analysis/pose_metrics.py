@@ -34,7 +34,7 @@ from pipeline.analysis.pose import (
 from pipeline.config import AnalysisConfig
 
 REFERENCE = 512
-LEAST_SIDE = 256
+MIN_SIDE_PX = 256
 """Smaller pictures are enlarged before detection: mediapipe's detector sees little below that."""
 WINDOW, STRIDE = 12, 4
 """Frames of a window of pose motion, and between two windows."""
@@ -59,7 +59,7 @@ class DancerFinder:
 
     def find(self, picture_HWC: np.ndarray) -> np.ndarray:
         """(33, 4) landmarks in pixels of the picture; NaN if nobody is found."""
-        scale = max(1.0, LEAST_SIDE / min(picture_HWC.shape[:2]))
+        scale = max(1.0, MIN_SIDE_PX / min(picture_HWC.shape[:2]))
         if scale > 1:
             picture_HWC = cv2.resize(picture_HWC, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
         people = self._finder.find(np.ascontiguousarray(picture_HWC))

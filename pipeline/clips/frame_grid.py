@@ -14,12 +14,12 @@ STANDARD = [Fraction(n, d) for n in (24, 30, 48, 60, 120) for d in (1,)] + [
     Fraction(25), Fraction(50), Fraction(100), Fraction(240), Fraction(15), Fraction(20),
 ]  # fmt: skip
 FALLBACK = (Fraction(30), Fraction(25), Fraction(24), Fraction(20))
-OFF = 0.8  # of a step: at 20 per second this forgives a source at 30 every single dropped frame
-EVEN = 0.2  # steps within this share of the median are a constant rate (containers round to milliseconds)
+MAX_GRID_ERROR = 0.8  # of a step: at 20 per second this forgives a source at 30 every single dropped frame
+RATE_TOLERANCE = 0.2  # steps within this share of the median are a constant rate (containers round to milliseconds)
 
 
 @dataclass(frozen=True)
-class Window:
+class FrameGrid:
     """One clip's frames: `frames` (n,) source frame numbers, at `fps` frames per second of the clip."""
 
     shot: int
@@ -31,7 +31,7 @@ def native_rate(pts: np.ndarray) -> tuple[Fraction, bool]:
     """(frames per second, whether it is constant) of ascending presentation times in seconds."""
     steps = np.diff(pts)
     median = float(np.quantile(steps, 0.5, method="lower"))
-    usual = np.abs(steps - median) < EVEN * median + 0.0011
+    usual = np.abs(steps - median) < RATE_TOLERANCE * median + 0.0011
     constant = bool(usual.all())
     rate = 1 / float(steps[usual].mean())  # a mean sees through times that were rounded to milliseconds
     near = min(STANDARD, key=lambda known: abs(float(known) / rate - 1))
@@ -62,7 +62,7 @@ def candidate_rates(native: Fraction, constant: bool, config: ClipConfig) -> lis
 
 
 def grid(pts: np.ndarray, rate: Fraction, native: Fraction, constant: bool) -> np.ndarray:
-    """Frames nearest to an even grid that starts at the first one, none twice; -1 where none lies within OFF of a step.
+    """Frames nearest to an even grid that starts at the first one, none twice; -1 where none lies within MAX_GRID_ERROR of a step.
 
     A constant rate whose k-th part is asked for gives every k-th frame exactly.
     """
@@ -76,7 +76,7 @@ def grid(pts: np.ndarray, rate: Fraction, native: Fraction, constant: bool) -> n
     frames, last = np.full(count, -1), -1
     for place, near in enumerate(nearest):
         frame = max(int(near), last + 1)
-        if frame < len(pts) and abs(pts[frame] - times[place]) < OFF / float(rate):
+        if frame < len(pts) and abs(pts[frame] - times[place]) < MAX_GRID_ERROR / float(rate):
             frames[place] = last = frame
     return frames
 
@@ -92,17 +92,17 @@ def tile(frames: np.ndarray, length: int) -> list[np.ndarray]:
     return windows
 
 
-def windows_of(pts: np.ndarray, shots: list[tuple[int, int]], config: ClipConfig) -> list[Window]:
+def frame_grids(pts: np.ndarray, shots: list[tuple[int, int]], config: ClipConfig) -> list[FrameGrid]:
     """All clips' frames of a source, at the candidate rate that gives most clips; none where all shots are too short.
 
     Raises:
         RejectedError: `low_rate`.
     """
     native, constant = native_rate(pts)
-    best: list[Window] = []
+    best: list[FrameGrid] = []
     for rate in candidate_rates(native, constant, config):
         found = [
-            Window(shot, start + window, rate)
+            FrameGrid(shot, start + window, rate)
             for shot, (start, end) in enumerate(shots)
             if end - start >= config.frames
             for window in tile(grid(pts[start:end], rate, native, constant), config.frames)

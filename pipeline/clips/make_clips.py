@@ -12,7 +12,7 @@ from pipeline.analysis.source_pass import Analysis, detections_of_shot
 from pipeline.analysis.tracking import Track, choose, link, switches, trajectory
 from pipeline.clips.align import plan_crop
 from pipeline.clips.crop import Crop
-from pipeline.clips.frame_grid import Window, native_rate, windows_of
+from pipeline.clips.frame_grid import FrameGrid, frame_grids, native_rate
 from pipeline.clips.scores import clip_hash, detections_in, scores
 from pipeline.config import BuildConfig, ClipConfig, CropConfig
 
@@ -36,7 +36,7 @@ class Clip:
     """A window with its crop (None where alignment rejected it), scores and landmarks in source pixels."""
 
     clip_id: str
-    window: Window
+    window: FrameGrid
     crop: Crop | None
     landmarks: np.ndarray
     known: np.ndarray
@@ -81,7 +81,7 @@ def make_clips(
         RejectedError: low_rate, too_short, no_dancer.
     """
     ranges = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))
-    windows = usable_windows(analysis, ranges, config.clips)
+    windows = usable_grids(analysis, ranges, config.clips)
     dancers = {shot: dancer_of_shot(analysis, *ranges[shot], shape) for shot in {w.shot for w in windows}}
     for window in windows:
         clip_id = f"{source_id[:16]}-{window.frames[0]:06d}-{name[:8]}"
@@ -104,14 +104,14 @@ def make_clips(
         yield Clip(clip_id, window, planned, landmarks, known, row)
 
 
-def usable_windows(analysis: Analysis, ranges: list[tuple[int, int]], config: ClipConfig) -> list[Window]:
+def usable_grids(analysis: Analysis, ranges: list[tuple[int, int]], config: ClipConfig) -> list[FrameGrid]:
     """The windows of a source that is long enough and shows people at all.
 
     Raises:
         RejectedError: low_rate, too_short, no_dancer.
     """
-    windows = windows_of(analysis.pts, ranges, config)
-    whole = windows_of(analysis.pts, [(0, len(analysis.pts))], config)
+    windows = frame_grids(analysis.pts, ranges, config)
+    whole = frame_grids(analysis.pts, [(0, len(analysis.pts))], config)
     found = float((np.diff(analysis.people_end, prepend=0) > 0).mean())
     if whole and found < MIN_FOUND:
         raise RejectedError(
@@ -132,7 +132,7 @@ def _row(
     clip_id: str,
     source_id: str,
     analysis: Analysis,
-    window: Window,
+    window: FrameGrid,
     crop: Crop | None,
     rejected: str | None,
     name: str,

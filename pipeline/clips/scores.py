@@ -22,7 +22,7 @@ from pipeline.analysis.pose import (
 from pipeline.analysis.source_pass import Analysis
 from pipeline.analysis.tracking import main_joints_inside
 from pipeline.clips.crop import Crop, placed
-from pipeline.clips.frame_grid import Window
+from pipeline.clips.frame_grid import FrameGrid
 from pipeline.picture_size import PictureSize
 
 REFERENCE = 512  # pixels are stated for a clip of this height
@@ -30,15 +30,15 @@ MIN_KNOWN = 0.5  # share of camera steps below which camera motion is unknown
 SHAKE_WINDOW_S = 0.5
 # A dancer last seen with the pelvis this near a border (sides, top and bottom; in body lengths) and gone has left.
 EDGE = np.array([0.6, 0.4])
-WALK = 15  # frames: who walks on for as long again and is then at a border is leaving
-QUIET = 0.15  # of the usual change
+WALK_FRAMES = 15  # frames: who walks on for as long again and is then at a border is leaving
+QUIET_CHANGE = 0.15  # of the usual change
 LOST_LIMBS = 3  # of 8: as many hidden limbs as make a frame one with the dancer out of it
 UPPER = [*CORE, LEFT_ELBOW, RIGHT_ELBOW, LEFT_WRIST, RIGHT_WRIST]
 
 
 def scores(
     analysis: Analysis,
-    window: Window,
+    window: FrameGrid,
     landmarks: np.ndarray,
     known: np.ndarray,
     shape: tuple[int, int],
@@ -94,13 +94,13 @@ def _mean(values: np.ndarray) -> float | None:
     return float(values.mean()) if values.size else None
 
 
-def detections_in(analysis: Analysis, window: Window) -> np.ndarray:
+def detections_in(analysis: Analysis, window: FrameGrid) -> np.ndarray:
     """Indices of the detections within a clip."""
     low, high = np.searchsorted(analysis.pose_frames, [window.frames[0], window.frames[-1] + 1])
     return np.arange(low, high)
 
 
-def camera_scores(analysis: Analysis, window: Window, middle: np.ndarray, scale: float) -> dict[str, float | None]:
+def camera_scores(analysis: Analysis, window: FrameGrid, middle: np.ndarray, scale: float) -> dict[str, float | None]:
     """Background motion per clip frame, at the middle of the crop.
 
     cam_translation: mean length in pixels; cam_zoom: mean |zoom| in per cent; cam_rotation: mean degrees;
@@ -155,8 +155,8 @@ def out_of_frame(
     out = known & (~core.all(1) | ((~limbs).sum(1) >= LOST_LIMBS))
     length = body_length(landmarks)
     hips = pelvis(landmarks)
-    walked = np.concatenate([np.repeat(hips[:1], WALK, 0), hips])[: len(hips)]
-    walks = np.concatenate([hips, np.repeat(hips[-1:], WALK, 0)])[WALK:]
+    walked = np.concatenate([np.repeat(hips[:1], WALK_FRAMES, 0), hips])[: len(hips)]
+    walks = np.concatenate([hips, np.repeat(hips[-1:], WALK_FRAMES, 0)])[WALK_FRAMES:]
 
     def near(place: np.ndarray) -> np.ndarray:
         """Frames in which a pelvis there would be at a border, or beyond it."""
@@ -192,7 +192,7 @@ def duplicated(change: np.ndarray, frames: np.ndarray, threshold: float) -> floa
         threshold: largest change of a repeated frame, 8-bit levels.
     """
     most = np.maximum.reduceat(change[: frames[-1] + 1], frames[:-1] + 1)
-    return float((most < max(threshold, QUIET * float(np.median(most)))).mean())
+    return float((most < max(threshold, QUIET_CHANGE * float(np.median(most)))).mean())
 
 
 def motion_energy(landmarks: np.ndarray, known: np.ndarray, scale: float) -> float | None:

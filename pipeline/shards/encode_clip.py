@@ -12,7 +12,7 @@ import numpy as np
 from data_catalog.base.errors import RejectedError
 from pipeline.clips.crop import Crop
 from pipeline.clips.crop_filter import balanced_sum, cropped
-from pipeline.config import CropConfig, EncodeConfig, LimitsConfig
+from pipeline.config import CropConfig, LimitsConfig, VideoConfig
 from pipeline.picture_size import PictureSize
 from pipeline.shards.augment import Recipe
 from pipeline.video.ffmpeg import encode, file_url, source_input
@@ -24,7 +24,7 @@ MAX_BYTES = 256 << 20
 
 
 @dataclass(frozen=True)
-class Take:
+class VariantJob:
     """One sample to be made: which frames, which crop, what is done to them, where it goes."""
 
     frames: np.ndarray
@@ -33,14 +33,14 @@ class Take:
     out: Path
 
 
-def encode_takes(
+def encode_variants(
     descriptor: int,
     probe: Probe,
     pts: np.ndarray,
-    takes: list[Take],
+    jobs: list[VariantJob],
     fps: Fraction,
     crop: CropConfig,
-    config: EncodeConfig,
+    config: VideoConfig,
     limits: LimitsConfig,
 ) -> None:
     """Decode from the first needed frame on and write every take.
@@ -48,16 +48,14 @@ def encode_takes(
     Raises:
         RejectedError: the source could not be decoded, or what was written does not verify.
     """
-    first = min(int(take.frames[0]) for take in takes) if probe.seekable else 0
-    span = _span(pts, first, max(int(take.frames[-1]) for take in takes))
+    first = min(int(job.frames[0]) for job in jobs) if probe.seekable else 0
+    span = _span(pts, first, max(int(job.frames[-1]) for job in jobs))
     picture = upright(source_input(descriptor, limits, **span), probe)
-    branches = picture.filter_multi_output("split", len(takes)) if len(takes) > 1 else [picture]
-    outputs = [
-        _output(branches[i], take, first, probe, fps, crop, config, limits.threads) for i, take in enumerate(takes)
-    ]
+    branches = picture.filter_multi_output("split", len(jobs)) if len(jobs) > 1 else [picture]
+    outputs = [_output(branches[i], job, first, probe, fps, crop, config, limits.threads) for i, job in enumerate(jobs)]
     encode(ffmpeg.merge_outputs(*outputs), descriptor, limits, MAX_BYTES)
-    for take in takes:
-        verify(take.out, len(take.frames), crop.size, fps)
+    for job in jobs:
+        verify(job.out, len(job.frames), crop.size, fps)
 
 
 def _span(pts: np.ndarray, first: int, last: int) -> dict[str, str]:
@@ -71,17 +69,17 @@ def _span(pts: np.ndarray, first: int, last: int) -> dict[str, str]:
 
 def _output(
     branch: ffmpeg.nodes.Stream,
-    take: Take,
+    job: VariantJob,
     first: int,
     probe: Probe,
     fps: Fraction,
     crop: CropConfig,
-    config: EncodeConfig,
+    config: VideoConfig,
     threads: int,
 ) -> ffmpeg.nodes.OutputStream:
-    picture = branch.filter("select", selection(take.frames - first))
-    picture = cropped(picture, take.crop, probe, crop.size, crop.fill, "bicubic")
-    recipe = take.recipe
+    picture = branch.filter("select", selection(job.frames - first))
+    picture = cropped(picture, job.crop, probe, crop.size, crop.fill, "bicubic")
+    recipe = job.recipe
     if (recipe.brightness, recipe.contrast, recipe.saturation) != (0.0, 1.0, 1.0):
         picture = picture.filter(
             "eq", brightness=recipe.brightness, contrast=recipe.contrast, saturation=recipe.saturation
@@ -92,12 +90,12 @@ def _output(
     picture = picture.filter("settb", f"{fps.denominator}/{fps.numerator}").filter("setpts", "N")
     picture = picture.filter("fps", f"{fps.numerator}/{fps.denominator}")
     return ffmpeg.output(
-        picture, file_url(take.out), format="mp4", vcodec="libx264", preset=config.preset, crf=config.crf,
+        picture, file_url(job.out), format="mp4", vcodec="libx264", preset=config.preset, crf=config.crf,
         r=f"{fps.numerator}/{fps.denominator}", fps_mode="cfr", video_track_timescale=_timescale(fps),
         g=config.gop, keyint_min=config.gop, sc_threshold=0, bf=2, threads=threads, pix_fmt="yuv420p",
         maxrate=f"{config.max_kbit}k", bufsize=f"{config.max_kbit}k", colorspace="bt709", color_primaries="bt709",
         color_trc="bt709", color_range="tv", map_metadata=-1, fflags="+bitexact", movflags="+faststart",
-        **{"flags:v": "+bitexact", "frames:v": len(take.frames)},
+        **{"flags:v": "+bitexact", "frames:v": len(job.frames)},
     )  # fmt: skip
 
 

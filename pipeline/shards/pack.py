@@ -22,8 +22,8 @@ from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at
 from pipeline.config import BuildConfig
 from pipeline.prepare_sources import clips_of, finite, keys
 from pipeline.shards.augment import draw, flipped, flipped_picture, moved_crop, retimed
-from pipeline.shards.encode_clip import Take, encode_takes
-from pipeline.shards.tar import MEMBERS, Sample, write_shard
+from pipeline.shards.encode_clip import VariantJob, encode_variants
+from pipeline.shards.tar import MEMBERS, ShardSample, write_shard
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import Probe
 
@@ -79,13 +79,15 @@ def _encode_clip(
     sample_set = keys(config).sample_set
     planned = []
     for variant, key in enumerate(sample_keys(clip.clip_id, sample_set, config.variants.count)):
-        take, landmarks, placement = plan_take(clip, analysis, found, variant, data.staged(key, "mp4"), config)
+        take, landmarks, placement = variant_job(clip, analysis, found, variant, data.staged(key, "mp4"), config)
         planned.append((variant, key, take, landmarks, placement))
     data.work.mkdir(parents=True, exist_ok=True)
     temps = {key: temp_name(take.out) for _, key, take, *_ in planned}
     try:
-        takes = [Take(take.frames, take.crop, take.recipe, temps[key]) for _, key, take, *_ in planned]
-        encode_takes(descriptor, found, analysis.pts, takes, clip.window.fps, config.crop, config.encode, config.limits)
+        takes = [VariantJob(take.frames, take.crop, take.recipe, temps[key]) for _, key, take, *_ in planned]
+        encode_variants(
+            descriptor, found, analysis.pts, takes, clip.window.fps, config.crop, config.video, config.limits
+        )
         for variant, key, take, landmarks, placement in planned:
             publish(temps[key], take.out)
             buffer = io.BytesIO()
@@ -109,9 +111,9 @@ def _encode_clip(
     )
 
 
-def plan_take(
+def variant_job(
     clip: Clip, analysis: Analysis, found: Probe, variant: int, out: Path, config: BuildConfig
-) -> tuple[Take, np.ndarray, Placement]:
+) -> tuple[VariantJob, np.ndarray, Placement]:
     """(what is to be encoded, (frames, 33, 4) landmarks in clip pixels, where the picture lies before a flip).
 
     A variant that its source cannot give (no frames for the tempo, no crop for the new frames) keeps the
@@ -138,7 +140,7 @@ def plan_take(
     placement = placed(crop, shape, config.crop.size)
     inside = placement.landmarks(landmarks)
     return (
-        Take(frames, crop, recipe, out),
+        VariantJob(frames, crop, recipe, out),
         flipped(inside, config.crop.size.width) if recipe.flip else inside,
         placement,
     )
@@ -183,7 +185,7 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
             meta = read_json(files["json"])
             row = {"clip_id": clip_id, "variant": meta["variant"], "recipe": meta["recipe"]}
             row |= {"picture": meta["picture"]} if meta.get("filled") else {}
-            samples.append(Sample(key, row, files))
+            samples.append(ShardSample(key, row, files))
     if not samples:
         return None
     manifest = write_shard(data.shards / shard_name(encoded, sample_set), samples, sample_set)

@@ -18,7 +18,7 @@ MEMBERS = ("mp4", "json", "npy")
 
 
 @dataclass(frozen=True)
-class Sample:
+class ShardSample:
     """What goes into a shard: `meta` becomes the catalog's row; `files` the members' bytes on disk."""
 
     key: str
@@ -26,7 +26,7 @@ class Sample:
     files: dict[str, Path]
 
 
-def write_shard(path: Path, samples: list[Sample], plan_key: str) -> dict[str, Any]:
+def write_shard(path: Path, samples: list[ShardSample], plan_key: str) -> dict[str, Any]:
     """Write a tar and then its manifest; returns the manifest.
 
     The manifest states size, sha256 and, per sample, its rows and each member's offset and length.
@@ -42,7 +42,7 @@ def write_shard(path: Path, samples: list[Sample], plan_key: str) -> dict[str, A
     return manifest
 
 
-def _add(tar: tarfile.TarFile, sample: Sample) -> dict[str, Any]:
+def _add(tar: tarfile.TarFile, sample: ShardSample) -> dict[str, Any]:
     """Append a sample's members; their offsets, lengths and the mp4's hash."""
     places: dict[str, Any] = {"bytes": 0}
     for kind in MEMBERS:

@@ -6,7 +6,7 @@ import pathlib
 
 import cv2
 
-from data_catalog.base.processes import deaf_to_ctrl_c, worker_pool
+from data_catalog.base.processes import defer_sigint, worker_pool
 from pipeline.synthetic.recording import (
     VERSION,
     content_frames,
@@ -32,7 +32,7 @@ def synth(out: pathlib.Path, videos: int, seed: int, workers: int | None = None)
     if todo:
         count = min(workers or os.cpu_count() or 1, len(todo))
         with worker_pool(count) as pool:
-            with deaf_to_ctrl_c():
+            with defer_sigint():
                 drawn = pool.map(write_video, todo, [out] * len(todo))
             list(drawn)
     return [out / f"{spec.name}.mp4" for spec in specs]

@@ -18,7 +18,7 @@ from model.network.conditioning import FrameConditioning
 from model.network.diffusion import alpha_sigma
 from model.plans.plan import make_plan
 from model.rollout.config import SamplingConfig
-from model.rollout.rollout import Cast, Rollout
+from model.rollout.rollout import Rollout, RolloutModels
 from model.rollout.steps import Stretch
 from model.sampling.guidance import TextPair
 from tests.model.dataset import moving_square
@@ -76,7 +76,7 @@ def truth_rollout(
     clip = clip_of(1 + max(max(call.targets) for call in calls))
     codec = lossless_codec(clip[:32])
     network = KnowsTheClip(codec.encode(clip).half().float())
-    cast = Cast(lambda stage: (network, "epsilon"), codec, TEXT, lambda stage: "truth", CPU)
+    cast = RolloutModels(lambda stage: (network, "epsilon"), codec, TEXT, lambda stage: "truth", CPU)
     rollout = TellingRollout(folder, calls, frames, cast, sampling, redos=redos)
     rollout.network = network
     return rollout, network, clip
@@ -102,7 +102,7 @@ def mixed_rollout(
     clip = clip_of(32)
     codec = fit_patch_codec(clip, patch=4, channels=6)
     made = network or Mixer(6)
-    cast = Cast(lambda stage: (made, "epsilon"), codec, TEXT, lambda stage: "mixer", CPU)
+    cast = RolloutModels(lambda stage: (made, "epsilon"), codec, TEXT, lambda stage: "mixer", CPU)
     sampling = SamplingConfig(steps=3, seed=seed)
     return Rollout(folder, make_plan(plan, frames), frames, cast, sampling, fps, redos), clip[0]
 

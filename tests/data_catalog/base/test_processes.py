@@ -9,7 +9,7 @@ from multiprocessing import get_context
 import psutil
 import pytest
 
-from data_catalog.base.processes import deaf_to_ctrl_c, kill_workers
+from data_catalog.base.processes import defer_sigint, kill_workers
 
 BLOCKED = "import signal; print(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, set()))"
 
@@ -27,7 +27,7 @@ def test_ctrl_c_within_the_block_is_raised_at_its_end():
     reached = []
 
     def interrupted() -> None:
-        with deaf_to_ctrl_c():
+        with defer_sigint():
             os.kill(os.getpid(), signal.SIGINT)
             reached.append(True)
 
@@ -43,7 +43,7 @@ def test_a_process_that_is_started_in_the_block_never_hears_it():
             [sys.executable, "-c", BLOCKED], capture_output=True, text=True, check=True
         ).stdout.strip()
 
-    with deaf_to_ctrl_c():
+    with defer_sigint():
         assert asked() == "True"
     assert asked() == "False"
 

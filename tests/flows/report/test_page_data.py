@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from flows.report.columns import coded, number_column, packed
-from flows.report.curves import DRIFT, MOST_POINTS, drift_curves, drift_rows, plain_values, thinned, training_curves
+from flows.report.curves import DRIFT, MAX_POINTS, drift_curves, drift_rows, plain_values, thinned, training_curves
 from flows.report.page_data import loss_label
 from flows.report.render import SCRIPTS, embedded, policy, render
 from model.drift.metrics import METRICS, TRUTH_METRICS
@@ -95,7 +95,7 @@ def test_a_runs_curves_are_its_numbers_and_a_torn_last_line_is_passed_over(tmp_p
 def test_a_long_curve_is_thinned_to_means_that_keep_its_total():
     points = [(float(i), float(i % 7)) for i in range(10_000)]
     thin = thinned(points)
-    assert len(thin["x"]) == len(thin["y"]) == MOST_POINTS
+    assert len(thin["x"]) == len(thin["y"]) == MAX_POINTS
     assert np.mean(thin["y"]) == pytest.approx(np.mean([y for _, y in points]), rel=1e-4)
 
 

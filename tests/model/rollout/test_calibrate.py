@@ -15,7 +15,7 @@ from model.data.latents import encode_dataset
 from model.errors import DataError, RunError
 from model.network.conditioning import FrameConditioning
 from model.network.diffusion import alpha_sigma
-from model.rollout.calibrate import Bench, Trial, best_of, calibrate, chain_of, run_chain, try_setting
+from model.rollout.calibrate import CalibrationSetup, Trial, best_of, calibrate, chain_of, run_chain, try_setting
 from model.rollout.config import DEFAULTS_FILE, SamplingConfig, sampling_config
 from model.sampling.guidance import TextPair
 from model.training.train import train
@@ -46,18 +46,18 @@ class CopiesAHint:
 
 
 @pytest.fixture
-def bench() -> Bench:
+def bench() -> CalibrationSetup:
     """A still, grey clip, and a network whose error depends on the level of noise alone."""
     clip = clip_of(60) * 0 + 128
     codec = lossless_codec(clip_of(32))
     latents = codec.encode(clip)
     text = TextPair(torch.zeros(1, 1, 8), torch.zeros(1, 1, 8))
     network = CopiesAHint(5.0)
-    return Bench(network, "epsilon", codec, text, (latents - latents,), (None,), QUICK, CPU)
+    return CalibrationSetup(network, "epsilon", codec, text, (latents - latents,), (None,), QUICK, CPU)
 
 
 @pytest.mark.parametrize("stage", ["extrapolation", "interpolation"])
-def test_the_level_that_is_best_by_construction_has_the_least_error(stage: str, bench: Bench) -> None:
+def test_the_level_that_is_best_by_construction_has_the_least_error(stage: str, bench: CalibrationSetup) -> None:
     chain = chain_of(stage, 60)
     trials = [try_setting(bench, chain, level, 1.0) for level in (0.0, 0.1, 0.33, 0.7)]
     assert best_of(trials).hint_noise == 0.33
@@ -65,7 +65,7 @@ def test_the_level_that_is_best_by_construction_has_the_least_error(stage: str, 
 
 
 @pytest.mark.parametrize("stage", ["starter", "extrapolation", "interpolation"])
-def test_made_hints_alone_are_noised_as_in_a_rollout(stage: str, bench: Bench) -> None:
+def test_made_hints_alone_are_noised_as_in_a_rollout(stage: str, bench: CalibrationSetup) -> None:
     chain = chain_of(stage, 60)
     run_chain(bench, chain, bench.clips[0], 0.5, 1.0, 0)
     made, seen = set[int](), iter(bench.network.noised)  # type: ignore[attr-defined]
@@ -76,7 +76,9 @@ def test_made_hints_alone_are_noised_as_in_a_rollout(stage: str, bench: Bench) -
 
 
 @pytest.mark.parametrize("stage", ["starter", "extrapolation", "interpolation"])
-def test_a_chain_gives_real_frames_once_and_judges_what_was_made_from_made_ones(stage: str, bench: Bench) -> None:
+def test_a_chain_gives_real_frames_once_and_judges_what_was_made_from_made_ones(
+    stage: str, bench: CalibrationSetup
+) -> None:
     chain = chain_of(stage, 60)
     made = set()
     for call in chain.calls:

@@ -12,11 +12,11 @@ from model.data.samples import read_samples
 from model.data.versions import fold_version, write_version
 from model.errors import LedgerError, RunError
 from model.runs.export import export_run
-from model.runs.lineage import as_from_the_first, read_sources
+from model.runs.lineage import flatten_init_chain, read_sources
 from model.scoring.policy import BankConfig, ScoreConfig, policy
 from model.scoring.score import ScoreJob, score
 from model.scoring.score_table import weigh
-from model.scoring.scored_losses import RunRef, judged_samples
+from model.scoring.scored_losses import RunRef, scored_samples
 from model.training.train import train
 from tests.model.dataset import micro_config
 
@@ -33,7 +33,7 @@ def data(dataset: Path, tmp_path: Path) -> Path:
 def fold(data: Path) -> str:
     """A version of some of the sources."""
     samples = read_samples(data)
-    trained = judged_samples(data, micro_config(), None)
+    trained = scored_samples(data, micro_config(), None)
     held = {s.source_id for s in samples} - {trained.sources[key] for key in trained.keys}
     version = fold_version(samples, held, 0)
     write_version(data, version)
@@ -45,7 +45,7 @@ def sources_of(data: Path, keys: set[str] | frozenset[str] | tuple[str, ...]) ->
 
 
 def test_a_run_has_seen_the_sources_of_its_own_training_and_no_others(data, trained, fold, tmp_path):
-    assert read_sources(trained) == sources_of(data, judged_samples(data, micro_config(), None).keys)
+    assert read_sources(trained) == sources_of(data, scored_samples(data, micro_config(), None).keys)
     train(data, tmp_path / "half", micro_config(version=fold, **SHORT))
     assert read_sources(tmp_path / "half") < read_sources(trained)
 
@@ -74,7 +74,7 @@ def test_a_run_that_began_with_weights_that_saw_everything_gives_no_irreducible_
     for run in (trained, leaky):
         score(ScoreJob(data=data, run=run, config=CONFIG))
     target = RunRef.of(trained)
-    samples = judged_samples(data, target.config, None)
+    samples = scored_samples(data, target.config, None)
     with pytest.raises(LedgerError, match="have no irreducible loss"):
         weigh(data, target, [RunRef.of(leaky)], CONFIG, policy(score="rho", strata=()), samples)
 
@@ -137,13 +137,13 @@ def test_a_start_that_was_killed_begins_anew_where_its_parent_is_another_by_now(
 
 
 def test_a_chain_of_runs_leads_back_to_what_the_first_began_from(data, trained, tmp_path):
-    alone = as_from_the_first(micro_config(steps=7))
+    alone = flatten_init_chain(micro_config(steps=7))
     assert (alone["init"], alone["steps"], alone["train"]) == ("scratch", 7, "all")
     later = {"init": f"run:{trained}", "network": {}, "train": "new", **SHORT}
     train(data, tmp_path / "between", micro_config(**later))
-    chained = as_from_the_first(micro_config(steps=7, network={}, train="new", init=f"run:{tmp_path / 'between'}"))
+    chained = flatten_init_chain(micro_config(steps=7, network={}, train="new", init=f"run:{tmp_path / 'between'}"))
     assert (chained["init"], chained["steps"], chained["train"]) == ("scratch", 7 + 2 + 4, "all")
     assert {**chained["network"], "block_out_channels": ()} == {**alone["network"], "block_out_channels": ()}
     shutil.rmtree(tmp_path / "between")
     with pytest.raises(RunError, match=r"is gone.*fit\.init=scratch"):
-        as_from_the_first(micro_config(init=f"run:{tmp_path / 'between'}"))
+        flatten_init_chain(micro_config(init=f"run:{tmp_path / 'between'}"))

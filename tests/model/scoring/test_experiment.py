@@ -9,14 +9,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.scoring.experiment import Judgement, experiment_table, interval, judge_run, verdict
+from model.scoring.experiment import Evaluation, evaluate_run, experiment_table, interval, verdict
 from model.training.validation import BINS
 
 
-def runs(factor: float, spread: float = 0.0) -> list[Judgement]:
+def runs(factor: float, spread: float = 0.0) -> list[Evaluation]:
     base = [1.0, 1.3, 0.8]
     return [
-        Judgement(tuple(b * factor * (1 + spread * (n - 1)) for _ in range(BINS)), 20 + n) for n, b in enumerate(base)
+        Evaluation(tuple(b * factor * (1 + spread * (n - 1)) for _ in range(BINS)), 20 + n) for n, b in enumerate(base)
     ]
 
 
@@ -47,7 +47,7 @@ def test_a_run_is_judged_on_the_whole_hold_out_and_the_same_every_time(
     dataset: Path, trained: Path, tmp_path: Path
 ) -> None:
     data = Path(shutil.copytree(dataset, tmp_path / "data"))
-    first, again = (judge_run(data, trained, windows=3, generated=2) for _ in range(2))
+    first, again = (evaluate_run(data, trained, windows=3, generated=2) for _ in range(2))
     assert first == again
     assert len(first.bins) == BINS
     assert np.isfinite(first.bins).all()

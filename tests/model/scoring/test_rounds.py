@@ -10,10 +10,10 @@ import pytest
 
 from model.scoring.ledger import fragments, read_fragment
 from model.scoring.policy import BankConfig, ScoreConfig, policy
-from model.scoring.rounds import weigh_in_rounds
+from model.scoring.rounds import score_in_rounds
 from model.scoring.score import ScoreJob, score
-from model.scoring.score_table import Evidence
-from model.scoring.scored_losses import RunRef, judged_samples
+from model.scoring.score_table import ScoreTable
+from model.scoring.scored_losses import RunRef, scored_samples
 
 CONFIG = ScoreConfig(bank=BankConfig(bins=2, windows=2), k=4, batch=4, reliability=0.999, most_k=16)
 HIGH = policy(score="high_loss", fraction=0.5, strata=())
@@ -31,10 +31,10 @@ def data(dataset: Path, tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _few_anchors(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that a handful of samples has some that are not measured again."""
-    monkeypatch.setattr("model.scoring.score_table._ANCHORS", 1)
+    monkeypatch.setattr("model.scoring.score_table._REFERENCE_COUNT", 1)
 
 
-def measured(data: Path, run: Path, config: ScoreConfig, dies_at: int = 0) -> tuple[Evidence, Evidence, list[int]]:
+def measured(data: Path, run: Path, config: ScoreConfig, dies_at: int = 0) -> tuple[ScoreTable, ScoreTable, list[int]]:
     """What the rounds end with, and how many losses each measured."""
     ref, asked = RunRef.of(run), []
 
@@ -47,7 +47,7 @@ def measured(data: Path, run: Path, config: ScoreConfig, dies_at: int = 0) -> tu
                 path.unlink()  # killed before its last fragment
             raise KilledError
 
-    return *weigh_in_rounds(data, ref, [], config, HIGH, judged_samples(data, ref.config, None), measure), asked
+    return *score_in_rounds(data, ref, [], config, HIGH, scored_samples(data, ref.config, None), measure), asked
 
 
 def test_more_is_measured_near_the_cut_alone_until_it_is_reliable_or_the_most_is_reached(data, trained):
@@ -56,7 +56,7 @@ def test_more_is_measured_near_the_cut_alone_until_it_is_reliable_or_the_most_is
     assert asked[-1] == 16
     assert asked == sorted(set(asked))
     depth = dict(zip(last.keys, last.rows["k"].to_pylist()))
-    assert {key for key, k in depth.items() if k == 16} == {*first.near, *last.anchors}
+    assert {key for key, k in depth.items() if k == 16} == {*first.near, *last.reference_samples}
     assert set(depth.values()) == {4, 16}
     assert last.near == first.near
     assert last.losses == sum(depth.values())

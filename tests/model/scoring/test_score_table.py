@@ -1,4 +1,4 @@
-"""Evidence refuses what does not belong together."""
+"""ScoreTable refuses what does not belong together."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from model.errors import DataError, LedgerError, RunError, VersionError
 from model.scoring.ledger import fragments, in_order, read_fragment
 from model.scoring.policy import BankConfig, ScoreConfig, policy
 from model.scoring.score import ScoreJob, score
-from model.scoring.score_table import policy_record, version_samples, weigh
-from model.scoring.scored_losses import Depths, RunRef, judged_samples, read_losses, require_holdout
+from model.scoring.score_table import make_score_table, policy_record, version_samples
+from model.scoring.scored_losses import LossCounts, RunRef, read_losses, require_holdout, scored_samples
 from tests.model.dataset import micro_config
 
 CONFIG = ScoreConfig(bank=BankConfig(bins=2, windows=2), k=4)
@@ -35,12 +35,12 @@ def data(dataset: Path, tmp_path: Path) -> Path:
 def test_losses_come_back_as_they_were_written_by_sample_and_k(data, trained):
     score(ScoreJob(data=data, run=trained, config=CONFIG))
     run = RunRef.of(trained)
-    keys = judged_samples(data, run.config, None).keys
-    found = read_losses(data, run, CONFIG.bank.hash[:16], keys, Depths(4, 8, frozenset(keys[:1])))
+    keys = scored_samples(data, run.config, None).keys
+    found = read_losses(data, run, CONFIG.bank.hash[:16], keys, LossCounts(4, 8, frozenset(keys[:1])))
     matrix = found.values_NK
     assert matrix.shape == (len(keys), 8)
     assert np.isnan(matrix[:, 4:]).all()
-    shallow = read_losses(data, run, CONFIG.bank.hash[:16], keys, Depths(2)).values_NK
+    shallow = read_losses(data, run, CONFIG.bank.hash[:16], keys, LossCounts(2)).values_NK
     assert np.array_equal(shallow, matrix[:, :2])
     rows = [row for path in fragments(data) for row in read_fragment(path)[1].to_pylist()]
     for row in rows:
@@ -52,27 +52,27 @@ def test_losses_come_back_as_they_were_written_by_sample_and_k(data, trained):
 def test_the_same_ledger_is_the_same_evidence(data, trained):
     score(ScoreJob(data=data, run=trained, config=CONFIG))
     run = RunRef.of(trained)
-    samples = judged_samples(data, run.config, None)
-    found = [weigh(data, run, [], CONFIG, HIGH, samples) for _ in range(2)]
+    samples = scored_samples(data, run.config, None)
+    found = [make_score_table(data, run, [], CONFIG, HIGH, samples) for _ in range(2)]
     assert found[0].id == found[1].id
     assert found[0].rows.equals(found[1].rows)
-    other = weigh(data, run, [], CONFIG, HIGH.model_copy(update={"fraction": 0.3}), samples)
+    other = make_score_table(data, run, [], CONFIG, HIGH.model_copy(update={"fraction": 0.3}), samples)
     assert other.id != found[0].id
 
 
 def test_a_ledger_that_is_empty_of_another_bank_or_of_other_latents_is_refused(data, trained):
     run = RunRef.of(trained)
-    samples = judged_samples(data, run.config, None)
+    samples = scored_samples(data, run.config, None)
     with pytest.raises(LedgerError, match="is empty"):
-        weigh(data, run, [], CONFIG, HIGH, samples)
+        make_score_table(data, run, [], CONFIG, HIGH, samples)
     score(ScoreJob(data=data, run=trained, config=CONFIG))
     other = CONFIG.model_copy(update={"bank": BankConfig(bins=2, windows=2, seed=1)})
     with pytest.raises(LedgerError, match="under bank"):
-        weigh(data, run, [], other, HIGH, samples)
+        make_score_table(data, run, [], other, HIGH, samples)
     for path in (data / "latents").glob("*/*.json"):
         path.write_text(path.read_text().replace('"sha256":"', '"sha256":"0'))
     with pytest.raises(LedgerError, match="on latents that have changed"):
-        weigh(data, run, [], CONFIG, HIGH, samples)
+        make_score_table(data, run, [], CONFIG, HIGH, samples)
 
 
 def test_a_flipped_bit_in_a_ledger_is_refused_and_measured_again(data, trained):
@@ -85,7 +85,7 @@ def test_a_flipped_bit_in_a_ledger_is_refused_and_measured_again(data, trained):
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     run = RunRef.of(trained)
     with pytest.raises(LedgerError, match="no whole fragment"):
-        weigh(data, run, [], CONFIG, HIGH, judged_samples(data, run.config, None))
+        make_score_table(data, run, [], CONFIG, HIGH, scored_samples(data, run.config, None))
     score(ScoreJob(data=data, run=trained, config=CONFIG))
     assert path.read_bytes() == whole
 
@@ -97,7 +97,7 @@ def test_a_damaged_fragment_of_another_bank_stops_nothing(data, trained):
     for path in set(fragments(data)) - mine:
         path.write_bytes(path.read_bytes()[:-20])
     run = RunRef.of(trained)
-    assert weigh(data, run, [], CONFIG, HIGH, judged_samples(data, run.config, None)).keys
+    assert make_score_table(data, run, [], CONFIG, HIGH, scored_samples(data, run.config, None)).keys
 
 
 def test_a_flipped_bit_in_a_footer_is_refused_or_harmless(data, trained):
@@ -133,11 +133,11 @@ def test_fragments_of_latents_that_are_gone_come_first_and_none_beside_its_like(
 def test_certainty_is_that_of_being_chosen_whichever_end_is(data, trained):
     score(ScoreJob(data=data, run=trained, config=CONFIG.model_copy(update={"k": 32})))
     run, config = RunRef.of(trained), CONFIG.model_copy(update={"k": 32})
-    samples = judged_samples(data, run.config, None)
+    samples = scored_samples(data, run.config, None)
     sure = {}
     for action in ("drop", "keep"):
         how = policy(score="high_loss", strata=(), fraction=0.4, action=action)
-        found = weigh(data, run, [], config, how, samples)
+        found = make_score_table(data, run, [], config, how, samples)
         order = np.argsort(found.worth.columns["high_loss"])
         sure[action] = np.array(found.rows["certainty"].to_pylist())[order]
     assert sure["drop"][-1] > 0.5 > sure["drop"][0]
@@ -147,16 +147,16 @@ def test_certainty_is_that_of_being_chosen_whichever_end_is(data, trained):
 def test_a_parents_sample_that_is_bad_by_now_is_scored_and_judged(data, trained):
     run, stored = RunRef.of(trained), read_samples(data)
     write_version(data, version_of("all", None, {"config": {}}, stored))
-    bad = judged_samples(data, run.config, None).keys[0]
+    bad = scored_samples(data, run.config, None).keys[0]
     with open_catalog(data / "catalog.duckdb") as con:
         set_thresholds(con, [])
         con.execute("UPDATE clip_rows SET motion_energy = 99 WHERE clip_id = ?", [bad.removesuffix("v0")])
         set_thresholds(con, [{"reason": "fast", "score": "motion_energy", "op": ">", "value": 50.0, "rank": 1}])
     assert not next(s for s in read_samples(data) if s.key == bad).ok
-    samples = judged_samples(data, run.config, "all")
+    samples = scored_samples(data, run.config, "all")
     assert bad in samples.keys
     score(ScoreJob(data=data, run=trained, config=CONFIG, version="all"))
-    assert bad in weigh(data, run, [], CONFIG, HIGH, samples).keys
+    assert bad in make_score_table(data, run, [], CONFIG, HIGH, samples).keys
 
 
 def test_a_parent_whose_samples_have_changed_is_refused(data, trained):
@@ -165,15 +165,15 @@ def test_a_parent_whose_samples_have_changed_is_refused(data, trained):
     with open_catalog(data / "catalog.duckdb") as con:
         con.execute("UPDATE sample_rows SET mp4_sha256 = 'other' WHERE sample_key = ?", [samples[0].key])
     with pytest.raises(VersionError, match="have changed since version 'before'"):
-        judged_samples(data, RunRef.of(trained).config, "before")
+        scored_samples(data, RunRef.of(trained).config, "before")
 
 
 def test_a_run_that_saw_the_samples_is_refused_and_a_hold_out_must_be_there(data, trained):
     score(ScoreJob(data=data, run=trained, config=CONFIG))
     run = RunRef.of(trained)
-    samples = judged_samples(data, run.config, None)
+    samples = scored_samples(data, run.config, None)
     with pytest.raises(LedgerError, match="have no irreducible loss"):
-        weigh(data, run, [run], CONFIG, policy(score="rho", strata=()), samples)
+        make_score_table(data, run, [run], CONFIG, policy(score="rho", strata=()), samples)
     with pytest.raises(DataError, match=r"No source of .* is held out"):
         require_holdout(data, micro_config(holdout=0))
     with pytest.raises(RunError, match="is no run"):
@@ -190,7 +190,7 @@ def mark(data: Path, **decisions: str) -> None:
 
 def pruned(data: Path, run: RunRef, parent: str | None, action: str = "drop") -> Version:
     """A version without all that was judged (or with nothing of it, where the policy keeps)."""
-    judged = judged_samples(data, run.config, parent).keys
+    judged = scored_samples(data, run.config, parent).keys
     how, stored = policy(score="high_loss", strata=(), action=action), read_samples(data)
     chosen = judged if action == "drop" else ()
     samples = version_samples(data, parent, stored, judged, chosen, how)
@@ -203,7 +203,7 @@ def test_a_version_made_after_a_mark_holds_no_dropped_clip_and_every_kept_one(da
     run = RunRef.of(trained)
     write_version(data, version_of("before", None, {}, read_samples(data)))
     held_out = {s.clip_id for s in read_samples(data)} - {
-        key.removesuffix("v0") for key in judged_samples(data, run.config, None).keys
+        key.removesuffix("v0") for key in scored_samples(data, run.config, None).keys
     }
     unmarked = pruned(data, run, parent, action)
     assert {sample.key.removesuffix("v0") for sample in unmarked.samples} == held_out
@@ -219,6 +219,6 @@ def test_a_version_made_after_a_mark_holds_no_dropped_clip_and_every_kept_one(da
 def test_a_dropped_clip_is_not_judged_even_where_the_parent_holds_it(data, trained):
     run = RunRef.of(trained)
     write_version(data, version_of("before", None, {}, read_samples(data)))
-    first = judged_samples(data, run.config, "before").keys[0]
+    first = scored_samples(data, run.config, "before").keys[0]
     mark(data, **{first.removesuffix("v0"): "drop"})
-    assert first not in judged_samples(data, run.config, "before").keys
+    assert first not in scored_samples(data, run.config, "before").keys

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from model.scoring.valuation import (
+    antithetic_means,
     average,
+    borderline,
     calibrated,
     certainty,
     conditional_reliability,
     judge,
-    near_cut,
-    pairs,
     random_scores,
     split_half,
     standard_error,
@@ -23,7 +23,7 @@ N, K = 400, 16
 
 
 def drawn(noise: float, k: int = K) -> tuple[np.ndarray, np.ndarray]:
-    """(true worth, losses): columns of very different size, pairs with independent noise."""
+    """(true worth, losses): columns of very different size, antithetic_means with independent noise."""
     truth = np.random.default_rng(1).normal(size=N)
     generator = np.random.default_rng(2)
     per_pair = truth[:, None] + noise * generator.normal(size=(N, k // 2))
@@ -45,22 +45,22 @@ def test_standardised_columns_have_median_0_and_spread_1_and_outliers_move_neith
 def test_columns_that_only_samples_near_the_cut_have_are_centred_on_the_anchors() -> None:
     truth, losses = drawn(0.0, 4)
     whole = standardise(losses)
-    anchors = np.arange(N) % 3 == 0
+    reference_samples = np.arange(N) % 3 == 0
     partial = losses.copy()
-    partial[~anchors & (truth < 1), 2:] = np.nan
+    partial[~reference_samples & (truth < 1), 2:] = np.nan
     seen = ~np.isnan(partial[:, 3])
-    assert np.abs(standardise(partial, anchors)[seen] - whole[seen]).max() < 0.4
-    assert np.abs(standardise(partial)[seen] - whole[seen]).max() > 0.4  # without anchors: shifted
+    assert np.abs(standardise(partial, reference_samples)[seen] - whole[seen]).max() < 0.4
+    assert np.abs(standardise(partial)[seen] - whole[seen]).max() > 0.4  # without reference_samples: shifted
 
 
 def test_calibration_takes_off_what_one_model_is_worse_by_altogether() -> None:
     _, losses = drawn(0.0)
     folds = np.stack([losses * 1.0, losses + 0.5])
-    probes = np.arange(N) < 40
+    holdout_samples = np.arange(N) < 40
     fold = np.arange(N) % 2 == 0
-    folds[0, fold & ~probes] = np.nan
-    folds[1, ~fold & ~probes] = np.nan
-    assert np.allclose(calibrated(folds, probes), losses + 0.25)
+    folds[0, fold & ~holdout_samples] = np.nan
+    folds[1, ~fold & ~holdout_samples] = np.nan
+    assert np.allclose(calibrated(folds, holdout_samples), losses + 0.25)
 
 
 def test_worth_tells_noise_from_what_can_be_learnt_and_from_what_is_learnt() -> None:
@@ -99,9 +99,9 @@ def test_spearman_brown_predicts_the_correlation_with_a_second_measurement(noise
     generator = np.random.default_rng(9)
     truth = np.random.default_rng(1).normal(size=N)
     second = truth[:, None] + noise * generator.normal(size=(N, K // 2))
-    units = pairs(standardise(first))
-    measured = np.corrcoef(average(units), second.mean(1))[0, 1]
-    assert split_half(units) == pytest.approx(measured, abs=0.05)
+    pairs = antithetic_means(standardise(first))
+    measured = np.corrcoef(average(pairs), second.mean(1))[0, 1]
+    assert split_half(pairs) == pytest.approx(measured, abs=0.05)
 
 
 def test_reliability_never_splits_antithetic_pairs() -> None:
@@ -109,19 +109,19 @@ def test_reliability_never_splits_antithetic_pairs() -> None:
     noise = generator.normal(size=(N, K // 2))
     losses = 5 + np.stack([noise, -noise], 2).reshape(N, K)  # nothing but antithetic noise
     losses += 0.3 * generator.normal(size=losses.shape)
-    assert abs(split_half(pairs(standardise(losses)))) < 0.35
+    assert abs(split_half(antithetic_means(standardise(losses)))) < 0.35
     assert np.isnan(split_half(np.ones((5, 1))))
 
 
 def test_certainty_is_high_in_the_tail_low_in_the_middle_and_open_at_the_cut() -> None:
     truth, losses = drawn(0.3)
-    units = pairs(standardise(losses))
-    sure = certainty(units, 0.1, highest=True)
+    pairs = antithetic_means(standardise(losses))
+    sure = certainty(pairs, 0.1, highest=True)
     order = np.argsort(-truth)
     assert sure[order[:10]].mean() > 0.95
     assert sure[order[120:]].max() < 0.05
     assert sure.sum() == pytest.approx(0.1 * N)
-    assert near_cut(sure)[order[30:50]].mean() > 0.6
+    assert borderline(sure)[order[30:50]].mean() > 0.6
     assert np.array_equal(certainty(-units, 0.1, highest=False), sure)
 
 
@@ -129,17 +129,20 @@ def test_more_units_near_the_cut_make_it_reliable_there() -> None:
     _, losses = drawn(1.0, 64)
     few = losses.copy()
     few[:, 8:] = np.nan
-    units = pairs(standardise(few))
-    near = near_cut(certainty(units, 0.1, highest=True))
-    before = conditional_reliability(units, near)
+    pairs = antithetic_means(standardise(few))
+    near = borderline(certainty(pairs, 0.1, highest=True))
+    before = conditional_reliability(pairs, near)
     more = few.copy()
     more[near] = losses[near]
-    anchors = np.arange(N) % 4 == 0
-    more[anchors] = losses[anchors]
-    after = conditional_reliability(pairs(standardise(more, anchors)), near)
+    reference_samples = np.arange(N) % 4 == 0
+    more[reference_samples] = losses[reference_samples]
+    after = conditional_reliability(antithetic_means(standardise(more, reference_samples)), near)
     assert before < 0.85
     assert after > 0.9
-    assert standard_error(pairs(standardise(more, anchors)))[near].mean() < standard_error(units)[near].mean() / 2
+    assert (
+        standard_error(antithetic_means(standardise(more, reference_samples)))[near].mean()
+        < standard_error(pairs)[near].mean() / 2
+    )
 
 
 def test_the_random_control_is_a_function_of_the_key() -> None:
@@ -154,10 +157,10 @@ def test_differences_between_log_snr_bins_are_no_error_of_a_score():
     """Units that differ by bin, with noise of 0.5: the mean of 12 is off by 0.5 / sqrt(12), whatever the bins."""
     generator = np.random.default_rng(5)
     offsets = np.tile([0.0, 3.0, -2.0, 7.0], 3)
-    units = offsets + 0.5 * generator.standard_normal((2000, 12))
-    true = units.mean(1).std()
-    assert np.sqrt((standard_error(units, bins=4) ** 2).mean()) == pytest.approx(true, rel=0.05)
-    assert standard_error(units).mean() > 5 * true
-    few = units.copy()
+    pairs = offsets + 0.5 * generator.standard_normal((2000, 12))
+    true = pairs.mean(1).std()
+    assert np.sqrt((standard_error(pairs, bins=4) ** 2).mean()) == pytest.approx(true, rel=0.05)
+    assert standard_error(pairs).mean() > 5 * true
+    few = pairs.copy()
     few[:, 4:] = np.nan  # one unit a bin: nothing is known within it, so the plain error stands
     np.testing.assert_array_equal(standard_error(few, bins=4), standard_error(few))

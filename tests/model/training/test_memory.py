@@ -12,10 +12,10 @@ from model.config import TrainConfig, train_config
 from model.network.conditioning import FrameConditioning
 from model.network.unet import VideoUNet
 from model.plans.stages import Window
-from model.runs.init_weights import configure_parameters, half_of, initial_network
+from model.runs.init_weights import compute_dtype, configure_parameters, initial_network
 from model.training.dry_run import dry_run
 from model.training.memory import GIB, MemoryPlan, explain_out_of_memory, plan_memory
-from model.training.step_bytes import step_bytes, twin_of
+from model.training.step_bytes import meta_copy, step_bytes
 from model.training.train import train
 from pipeline.picture_size import PictureSize
 from tests.model.dataset import make_dataset, micro_config
@@ -34,7 +34,7 @@ def kept_by_a_real_pass(config: TrainConfig, frames: int, side: int) -> int:
 
     batch = config.batch // config.accumulate
     cond = FrameConditioning.of([Window((0,), tuple(range(1, frames)), 0)] * batch, torch.zeros(batch, frames))
-    half = half_of(config)
+    half = compute_dtype(config)
     with (
         saved_tensors_hooks(pack, lambda tensor: tensor),
         torch.autocast("cpu", dtype=torch.bfloat16, enabled=half == torch.bfloat16),
@@ -49,7 +49,7 @@ def kept_by_a_real_pass(config: TrainConfig, frames: int, side: int) -> int:
 def test_what_a_pass_keeps_is_predicted_as_it_is(train: str) -> None:
     config = micro_config(train=train, mixed_precision="bf16", batch=2)
     network = initial_network(config, 4, 32).config
-    predicted = step_bytes(twin_of(config, network), config, PictureSize(16, 16), text_length=5, frames=9)
+    predicted = step_bytes(meta_copy(config, network), config, PictureSize(16, 16), text_length=5, frames=9)
     assert predicted.kept == pytest.approx(kept_by_a_real_pass(config, 9, 16), rel=0.03)
     assert predicted.peak >= predicted.kept >= predicted.peak_kept > 0
 
@@ -87,7 +87,7 @@ def test_gradients_come_as_activations_go() -> None:
     network = initial_network(config, 4, 32).config
     count = sum(parameter.numel() for parameter in initial_network(config, 4, 32).parameters())
     small, large = (
-        step_bytes(twin_of(config, network), config, PictureSize(side, side), 1, frames=4) for side in (4, 32)
+        step_bytes(meta_copy(config, network), config, PictureSize(side, side), 1, frames=4) for side in (4, 32)
     )
     assert small.peak_gradients > 0.5 * 4 * count  # few activations: the fullest moment is the end
     assert large.peak_gradients < 0.1 * 4 * count  # many: it is the beginning of the backward pass

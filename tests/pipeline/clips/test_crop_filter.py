@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from pipeline.clips.crop import Crop, placed
-from pipeline.config import CropConfig, EncodeConfig
+from pipeline.config import CropConfig, VideoConfig
 from pipeline.picture_size import PictureSize
 from pipeline.shards.augment import Recipe, flipped_picture
-from pipeline.shards.encode_clip import Take, encode_takes
+from pipeline.shards.encode_clip import VariantJob, encode_variants
 from pipeline.video.ffmpeg import open_source
 from tests.pipeline.crops import square
 from tests.pipeline.videos import LIMITS, ffmpeg, luma_of, pass_over
@@ -35,10 +35,10 @@ def drawn(folder: Path, tint: int = 0) -> Path:
 def encoded(path: Path, crop: Crop, config: CropConfig, flip: bool = False) -> list[np.ndarray]:
     """The luma planes of the clip, nearly lossless."""
     found, pts, _ = pass_over(path)
-    take = Take(np.arange(FRAMES), crop, Recipe(flip=flip), path.with_suffix(f".{config.fill}.mp4"))
+    take = VariantJob(np.arange(FRAMES), crop, Recipe(flip=flip), path.with_suffix(f".{config.fill}.mp4"))
     descriptor = open_source(bytes(path))
     try:
-        encode_takes(descriptor, found, pts, [take], Fraction(25), config, EncodeConfig(crf=1), LIMITS)
+        encode_variants(descriptor, found, pts, [take], Fraction(25), config, VideoConfig(crf=1), LIMITS)
     finally:
         os.close(descriptor)
     return luma_of(take.out)
@@ -116,10 +116,10 @@ def test_colours_are_kept_in_what_is_filled(tmp_path: Path) -> None:
            "-c:v", "ffv1", "-colorspace", "bt709", "-color_range", "tv", str(path))  # fmt: skip
     found, pts, _ = pass_over(path)
     for fill in ("edge", "blur", "mirror"):
-        take = Take(np.arange(8), square([[-60, -10]], 300), Recipe(), tmp_path / f"{fill}.mp4")
+        take = VariantJob(np.arange(8), square([[-60, -10]], 300), Recipe(), tmp_path / f"{fill}.mp4")
         descriptor = open_source(bytes(path))
         config = CropConfig(shape=128, fill=fill)
-        encode_takes(descriptor, found, pts, [take], Fraction(25), config, EncodeConfig(crf=4), LIMITS)
+        encode_variants(descriptor, found, pts, [take], Fraction(25), config, VideoConfig(crf=4), LIMITS)
         os.close(descriptor)
         with av.open(str(take.out)) as container:
             planes = next(container.decode(video=0)).to_ndarray(format="yuv420p").astype(int)

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from pipeline.analysis.source_pass import Analysis
-from pipeline.clips.frame_grid import Window
+from pipeline.clips.frame_grid import FrameGrid
 from pipeline.clips.scores import camera_scores, clip_hash, duplicated, gone, motion_energy, out_of_frame
 from tests.pipeline.people import dance, person
 from tests.pipeline.videos import blank_analysis
 
 SHAPE = (720, 1280)
 MIDDLE = np.array([640.0, 360.0])
-WINDOW = Window(0, np.arange(181), Fraction(30))
+WINDOW = FrameGrid(0, np.arange(181), Fraction(30))
 
 
 def moved(per_frame: np.ndarray, zoom: float = 1.0, every: int = 2) -> Analysis:
@@ -66,7 +66,7 @@ def test_a_camera_that_cannot_be_tracked_is_unknown_and_not_still() -> None:
 def test_motion_outside_the_clip_does_not_count() -> None:
     per_frame = np.zeros((181, 2))
     per_frame[100:] = 50
-    found = camera_scores(moved(per_frame), Window(0, np.arange(90), Fraction(30)), MIDDLE, 1.0)
+    found = camera_scores(moved(per_frame), FrameGrid(0, np.arange(90), Fraction(30)), MIDDLE, 1.0)
     assert found["cam_translation"] == pytest.approx(0, abs=1e-9)
 
 

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 
 from data_catalog.base.errors import RejectedError
 from pipeline.clips.crop_filter import corner_expressions
-from pipeline.config import CropConfig, EncodeConfig
+from pipeline.config import CropConfig, VideoConfig
 from pipeline.picture_size import PictureSize
 from pipeline.shards.augment import Recipe
-from pipeline.shards.encode_clip import Take, describe, encode_takes, selection, verify
+from pipeline.shards.encode_clip import VariantJob, describe, encode_variants, selection, verify
 from pipeline.video.ffmpeg import open_source
 from tests.pipeline.crops import square
 from tests.pipeline.videos import LIMITS, SIDE, ffmpeg, luma_of, numbers_in, pass_over, read_numbers, write_numbered
 
 COUNT = 70
-SHARP = EncodeConfig(crf=10)
+SHARP = VideoConfig(crf=10)
 WHOLE = square([[0, 0]], SIDE)
 X264 = ("-c:v", "libx264", "-crf", "10", "-pix_fmt", "yuv420p")
 B_FRAMES = (*X264, "-bf", "3", "-g", "24", "-x264-params", "b-adapt=0:scenecut=0")
@@ -87,13 +87,13 @@ CONTAINERS: dict[str, Maker] = {
 def run(path: Path, frame_lists: list[np.ndarray], out: Path, size: int = SIDE) -> list[Path]:
     """Encode takes of a numbered video as the build does: times from the analysis pass, one run."""
     found, pts, _ = pass_over(path)
-    takes = [Take(frames, WHOLE, Recipe(), out / f"take{i}.mp4") for i, frames in enumerate(frame_lists)]
+    jobs = [VariantJob(frames, WHOLE, Recipe(), out / f"take{i}.mp4") for i, frames in enumerate(frame_lists)]
     descriptor = open_source(bytes(path))
     try:
-        encode_takes(descriptor, found, pts, takes, Fraction(25), CropConfig(shape=size), SHARP, LIMITS)
+        encode_variants(descriptor, found, pts, jobs, Fraction(25), CropConfig(shape=size), SHARP, LIMITS)
     finally:
         os.close(descriptor)
-    return [take.out for take in takes]
+    return [take.out for take in jobs]
 
 
 @pytest.mark.parametrize("kind", CONTAINERS)
@@ -137,14 +137,14 @@ def test_the_same_takes_give_the_same_bytes(tmp_path: Path) -> None:
     recipe = Recipe(flip=True, zoom=1.02, brightness=0.03, contrast=1.05, saturation=0.95)
     sums = []
     for again in range(2):
-        takes = [Take(np.arange(20, 40), WHOLE, kind, tmp_path / f"{again}{i}.mp4") for i, kind in
+        jobs = [VariantJob(np.arange(20, 40), WHOLE, kind, tmp_path / f"{again}{i}.mp4") for i, kind in
                  enumerate([Recipe(), recipe])]  # fmt: skip
         descriptor = open_source(bytes(path))
-        encode_takes(
-            descriptor, found, pts, takes, Fraction(30000, 1001), CropConfig(shape=256), EncodeConfig(), LIMITS
+        encode_variants(
+            descriptor, found, pts, jobs, Fraction(30000, 1001), CropConfig(shape=256), VideoConfig(), LIMITS
         )
         os.close(descriptor)
-        sums.append([hashlib.sha256(take.out.read_bytes()).hexdigest() for take in takes])
+        sums.append([hashlib.sha256(take.out.read_bytes()).hexdigest() for take in jobs])
     assert sums[0] == sums[1]
     assert sums[0][0] != sums[0][1]
 
@@ -152,12 +152,12 @@ def test_the_same_takes_give_the_same_bytes(tmp_path: Path) -> None:
 def test_a_flip_mirrors_the_picture_and_colour_changes_it(tmp_path: Path) -> None:
     path = CONTAINERS["mp4 with B-frames"](tmp_path)
     found, pts, _ = pass_over(path)
-    takes = [Take(np.arange(20, 29), WHOLE, recipe, tmp_path / f"{name}.mp4") for name, recipe in
+    jobs = [VariantJob(np.arange(20, 29), WHOLE, recipe, tmp_path / f"{name}.mp4") for name, recipe in
              {"as": Recipe(), "flip": Recipe(flip=True), "dark": Recipe(brightness=-0.05)}.items()]  # fmt: skip
     descriptor = open_source(bytes(path))
-    encode_takes(descriptor, found, pts, takes, Fraction(25), CropConfig(shape=SIDE), SHARP, LIMITS)
+    encode_variants(descriptor, found, pts, jobs, Fraction(25), CropConfig(shape=SIDE), SHARP, LIMITS)
     os.close(descriptor)
-    plain, flipped, dark = [np.stack(luma_of(take.out)).astype(float) for take in takes]
+    plain, flipped, dark = [np.stack(luma_of(take.out)).astype(float) for take in jobs]
     assert np.abs(plain[..., ::-1] - flipped).mean() < 3
     assert np.abs(plain - flipped).mean() > 20
     assert dark[plain > 200].mean() < plain[plain > 200].mean() - 5
@@ -167,9 +167,9 @@ def test_a_flip_mirrors_the_picture_and_colour_changes_it(tmp_path: Path) -> Non
 def test_the_clip_has_the_exact_rate_and_even_times(rate: str, tmp_path: Path) -> None:
     path = CONTAINERS["mp4 of one group"](tmp_path)
     found, pts, _ = pass_over(path)
-    take = Take(np.arange(3, 28), WHOLE, Recipe(), tmp_path / "clip.mp4")
+    take = VariantJob(np.arange(3, 28), WHOLE, Recipe(), tmp_path / "clip.mp4")
     descriptor = open_source(bytes(path))
-    encode_takes(descriptor, found, pts, [take], Fraction(rate), CropConfig(shape=SIDE), EncodeConfig(), LIMITS)
+    encode_variants(descriptor, found, pts, [take], Fraction(rate), CropConfig(shape=SIDE), VideoConfig(), LIMITS)
     os.close(descriptor)
     assert describe(take.out) == {"frames": 25, "width": SIDE, "height": SIDE, "fps": Fraction(rate), "even": True}
 
@@ -185,9 +185,9 @@ def test_a_moving_crop_follows_its_corners(tmp_path: Path) -> None:
     x = np.clip(np.cumsum(random.integers(-3, 4, count)) * 2 + 100, 0, width - 128)
     crop = square(np.stack([x, np.zeros(count, int)], 1), 128)
     found, pts, pictures = pass_over(path)
-    take = Take(np.arange(count), crop, Recipe(), tmp_path / "clip.mp4")
+    take = VariantJob(np.arange(count), crop, Recipe(), tmp_path / "clip.mp4")
     descriptor = open_source(bytes(path))
-    encode_takes(descriptor, found, pts, [take], Fraction(25), CropConfig(shape=128), EncodeConfig(crf=4), LIMITS)
+    encode_variants(descriptor, found, pts, [take], Fraction(25), CropConfig(shape=128), VideoConfig(crf=4), LIMITS)
     os.close(descriptor)
     wanted = np.array([pictures[i][:height][:, left : left + 128].mean() for i, left in enumerate(x)])
     got = np.array([picture.mean() for picture in luma_of(take.out)])

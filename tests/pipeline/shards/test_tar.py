@@ -9,13 +9,13 @@ import pytest
 import webdataset
 
 from data_catalog.base.files import read_json, sha256_file
-from pipeline.shards.tar import MEMBERS, Sample, manifest_path, manifests, read_member, write_shard
+from pipeline.shards.tar import MEMBERS, ShardSample, manifest_path, manifests, read_member, write_shard
 from pipeline.shards.verify import verify_shards
 
 CONTENT = {"mp4": b"video" * 1000, "json": b'{"a":1}', "npy": b"\x93NUMPY" + bytes(513)}
 
 
-def samples(folder: Path, count: int = 3) -> list[Sample]:
+def samples(folder: Path, count: int = 3) -> list[ShardSample]:
     """Samples whose members are files of odd lengths."""
     folder.mkdir(exist_ok=True)
     made = []
@@ -23,7 +23,7 @@ def samples(folder: Path, count: int = 3) -> list[Sample]:
         files = {kind: folder / f"{i}.{kind}" for kind in MEMBERS}
         for kind, path in files.items():
             path.write_bytes(CONTENT[kind] + bytes([i]) * i)
-        made.append(Sample(f"clip{i}-v0", {"clip_id": f"clip{i}", "variant": 0, "recipe": {}}, files))
+        made.append(ShardSample(f"clip{i}-v0", {"clip_id": f"clip{i}", "variant": 0, "recipe": {}}, files))
     return made
 
 

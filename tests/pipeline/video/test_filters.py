@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.config import CropConfig, EncodeConfig
+from pipeline.config import CropConfig, VideoConfig
 from pipeline.shards.augment import Recipe
-from pipeline.shards.encode_clip import Take, encode_takes
+from pipeline.shards.encode_clip import VariantJob, encode_variants
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.filters import proxy_shape
 from pipeline.video.probe import Probe
@@ -112,10 +112,10 @@ def test_analysis_and_clip_agree_on_an_upright_picture(kind: str, tmp_path: Path
 
     side = min(size) // 2 * 2
     corner = (np.array(size) - side) // 2 * 2  # at the far end: another idea of the size would show
-    take = Take(np.arange(2, 11), square(corner[None], side), Recipe(), tmp_path / "clip.mp4")
+    take = VariantJob(np.arange(2, 11), square(corner[None], side), Recipe(), tmp_path / "clip.mp4")
     descriptor = open_source(bytes(path))
     try:
-        encode_takes(descriptor, found, pts, [take], Fraction(25), CropConfig(shape=96), EncodeConfig(crf=6), LIMITS)
+        encode_variants(descriptor, found, pts, [take], Fraction(25), CropConfig(shape=96), VideoConfig(crf=6), LIMITS)
     finally:
         os.close(descriptor)
     x, y = corner
