@@ -98,7 +98,7 @@ def report(data: Path, truth: dict[str, str], evidence: ScoreTable) -> dict[str,
             con.execute("SELECT sample_key, motion_energy FROM samples JOIN clips USING (clip_id)").fetchall()
         )
     judged = judged_table(
-        evidence.keys, {**evidence.worth.columns, "motion": np.array([motion[key] for key in evidence.keys])}
+        evidence.keys, {**evidence.valuation.columns, "motion": np.array([motion[key] for key in evidence.keys])}
     )
     bad = {key for key in evidence.keys if truth[key] != "honest"}
     honest = sorted((key for key in evidence.keys if key not in bad), key=lambda key: -motion[key])
@@ -128,7 +128,7 @@ def one_seed(out: Path, seed: int, sources: int, steps: int, stage: str) -> dict
     print(f"\nseed {seed}: {sources} sources, {steps} steps a network; made and trained in {trained - began:.0f} s, "
           f"scored in {time.perf_counter() - trained:.0f} s")  # fmt: skip
     print(f"reliability at K = 8 (Spearman-Brown): {said}")
-    print(f"around the cut: {first.reliability_at_cut:.3f} with {first.losses} losses, {len(first.near)} samples near it; "
+    print(f"around the cut: {first.reliability_at_cut:.3f} with {first.losses} losses, {len(first.near)} samples near; "
           f"then {found.reliability_at_cut:.3f} with {found.losses} ({found.losses / first.losses:.2f}x)")  # fmt: skip
     return report(data, truth, found)
 

@@ -4,7 +4,7 @@
     python bench/rho_digits.py --quick    # 2 seeds, one hold-out
 
 Online batch selection as in Mindermann et al. 2022: of every 320 candidates 32 are trained on. What they score and
-how they are chosen is model.worth.judge and model.selection.decide, the code that prunes data sets.
+how they are chosen is `value_samples` and `decide` of model.scoring, the code that prunes data sets.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from model.scoring.policy import Policy, policy
 from model.scoring.selection import decide, judged_table
-from model.scoring.valuation import judge
+from model.scoring.valuation import value_samples
 
 BATCH, CANDIDATES, CLASSES = 32, 320, 10
 EVERY = 10
@@ -151,7 +151,9 @@ def select(
     keys = [f"{number:04d}" for number in candidates]
     loss = losses(model, digits.train[candidates], digits.labels[candidates])
     # One loss a sample: a bank of one pair whose two members agree.
-    worth = judge(keys, np.stack([loss] * 2, 1), np.stack([irreducible[candidates]] * 2, 1), np.ones(len(keys)), step)
+    worth = value_samples(
+        keys, np.stack([loss] * 2, 1), np.stack([irreducible[candidates]] * 2, 1), np.ones(len(keys)), step
+    )
     return np.array([int(key) for key in decide(how, judged_table(keys, worth.columns), con)])
 
 

@@ -40,9 +40,8 @@ def roll_random_weights(device: torch.device, preset: str, frames: int) -> bool:
         cast = RolloutModels(
             lambda stage: (network, prediction), codec, TextPair(text, text), lambda stage: "random", device
         )
-        picture = (
-            np.random.default_rng(0).integers(0, 255, (codec.picture.height, codec.picture.width, 3)).astype(np.uint8)
-        )
+        shape = (codec.picture.height, codec.picture.width, 3)
+        picture = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
         for plan in PLANS:
             folder = Path(scratch) / plan
             sampling = SamplingConfig(steps=STEPS if on_gpu else 2)

@@ -2,7 +2,7 @@
 
 import json
 import operator
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeAlias
 
@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from data_catalog.errors import RowError
 from data_catalog.tables import TABLES
 
-Row: TypeAlias = Mapping[str, Any]
+Row: TypeAlias = dict[str, Any]
+"""Values by the names of their columns."""
 Rows: TypeAlias = Sequence[Row] | pa.Table
 
 

@@ -25,7 +25,7 @@ from data_catalog.quarantine import is_damage
 
 FORMATS = ("table", "json", "csv")
 BATCH = 10_000  # rows in memory at a time
-Row: TypeAlias = Sequence[Any]
+Values: TypeAlias = Sequence[Any]
 
 
 def run_query(
@@ -35,7 +35,7 @@ def run_query(
     *,
     most: int | None = None,
     timeout_s: float = 30.0,
-) -> tuple[list[str], list[Row]]:
+) -> tuple[list[str], list[Values]]:
     """Answer of one SELECT as (column names, rows, at most `most` of them); waits while a build writes.
 
     The SQL can read the catalog and nothing else on disk, and writes nothing. Raises QueryError
@@ -102,7 +102,7 @@ def format_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], format: s
     raise QueryError(f"The format {format!r} is unknown: expected one of {', '.join(FORMATS)}.")
 
 
-def _as_json(columns: Sequence[str], batches: Iterable[Sequence[Row]]) -> Iterator[str]:
+def _as_json(columns: Sequence[str], batches: Iterable[Sequence[Values]]) -> Iterator[str]:
     """One list of objects, in pieces."""
     lead = "["
     for rows in batches:
@@ -113,7 +113,7 @@ def _as_json(columns: Sequence[str], batches: Iterable[Sequence[Row]]) -> Iterat
     yield "[]\n" if lead == "[" else "\n]\n"
 
 
-def _as_csv(columns: Sequence[str], batches: Iterable[Sequence[Row]]) -> Iterator[str]:
+def _as_csv(columns: Sequence[str], batches: Iterable[Sequence[Values]]) -> Iterator[str]:
     """A header and a line for each row, in pieces."""
     for rows in chain([[columns]], batches):
         out = io.StringIO()

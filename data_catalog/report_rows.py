@@ -2,15 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, TypeAlias
+from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from data_catalog.arrow import Row
 from data_catalog.views import score_columns, stored_thresholds
 
-Connection: TypeAlias = duckdb.DuckDBPyConnection
-Row: TypeAlias = dict[str, Any]
 MAX_LOSSES = 12  # columns of the ledger in the gallery, newest runs first
 LEDGER = ("stage", "run", "checkpoint", "bank")  # what a column of losses belongs to
 TEXTS = ("clip_id", "source_id", "verdict", "reason", "decision", "framing", "crop_mode")
@@ -33,7 +32,7 @@ OVERVIEW = {
 OUTSIDE, KEPT, REMOVED, THINNED = range(4)
 
 
-def rows_of(con: Connection, sql: str, params: Sequence[Any] = ()) -> list[Row]:
+def rows_of(con: duckdb.DuckDBPyConnection, sql: str, params: Sequence[Any] = ()) -> list[Row]:
     """The answer of a query as dicts."""
     result = con.execute(sql, list(params))
     names = [column[0] for column in result.description]
@@ -44,7 +43,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def loss_columns(con: Connection) -> list[Row]:
+def loss_columns(con: duckdb.DuckDBPyConnection) -> list[Row]:
     """What the ledger holds: {stage, run, checkpoint, bank, samples} of each scoring, newest run first."""
     return rows_of(
         con,
@@ -55,7 +54,7 @@ def loss_columns(con: Connection) -> list[Row]:
     )
 
 
-def clip_table(con: Connection) -> pa.Table:
+def clip_table(con: duckdb.DuckDBPyConnection) -> pa.Table:
     """Every clip, ordered by clip_id: texts, `reasons`, `stored`, each numeric column, `borderline`, `loss_0` ...
 
     `loss_i` is the mean over all numbers of the ledger for the clip's samples under `loss_columns(con)[i]`.
@@ -79,7 +78,7 @@ def _same(index: int) -> str:
     return "WHERE " + " AND ".join(f"{name} = ${len(LEDGER) * index + place}" for place, name in enumerate(LEDGER, 1))
 
 
-def borderline_sql(con: Connection) -> str:
+def borderline_sql(con: duckdb.DuckDBPyConnection) -> str:
     """SQL of how far a clip is from the other verdict, by the thresholds alone.
 
     A distance is |score - threshold| over the score's spread (5 to 95 % of the clips). A clip within all
@@ -97,7 +96,7 @@ def borderline_sql(con: Connection) -> str:
         THEN coalesce(greatest({", ".join(beyond)}), least({", ".join(distances)}))::DOUBLE END"""
 
 
-def spreads(con: Connection, scores: Sequence[str]) -> dict[str, float]:
+def spreads(con: duckdb.DuckDBPyConnection, scores: Sequence[str]) -> dict[str, float]:
     """From the 5 % to the 95 % quantile of each score over all clips; 0 where nothing was measured."""
     if not scores:
         return {}
@@ -106,7 +105,7 @@ def spreads(con: Connection, scores: Sequence[str]) -> dict[str, float]:
     return dict(zip(scores, values))
 
 
-def version_marks(con: Connection, version: str, parent: str | None) -> dict[str, int]:
+def version_marks(con: duckdb.DuckDBPyConnection, version: str, parent: str | None) -> dict[str, int]:
     """clip_id -> OUTSIDE (left out), KEPT, REMOVED or THINNED, for the clips that the parent or the version holds.
 
     A version without a parent is compared with every stored sample.
@@ -123,6 +122,6 @@ def version_marks(con: Connection, version: str, parent: str | None) -> dict[str
     return {clip: KEPT if not gone else THINNED if kept else REMOVED for clip, kept, gone in rows}
 
 
-def overview(con: Connection) -> dict[str, list[Row]]:
+def overview(con: duckdb.DuckDBPyConnection) -> dict[str, list[Row]]:
     """Everything else, by the name of what it is."""
     return {name: rows_of(con, sql) for name, sql in OVERVIEW.items()}

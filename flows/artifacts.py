@@ -6,13 +6,13 @@ from prefect.artifacts import create_markdown_artifact, create_table_artifact
 
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
-from flows.catalog import manifests as registry
+from flows.catalog import manifests
 
 
 def build_report(folder: DataFolder, counters: Mapping[str, int]) -> None:
     """Counts by verdict and reason, and what this run did."""
     with open_catalog(folder.catalog) as con:
-        rows = registry.reasons(con)
+        rows = manifests.reasons(con)
     create_table_artifact(
         key="clips-by-verdict", table=rows or [{"what": "clips", "verdict": "none", "reason": "", "count": 0}],
         description=f"Sources and clips of {folder.root}",

@@ -19,19 +19,19 @@ from data_catalog.base.files import exclusive, remove_temps, write_json
 from data_catalog.base.paths import DataFolder, names_in
 from data_catalog.connection import open_catalog
 from flows import artifacts
-from flows.catalog import manifests as registry
+from flows.catalog import manifests
 from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import open_runner
 from pipeline.analysis.pose_model import pose_model_path
-from pipeline.build_jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
+from pipeline.batches.jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
+from pipeline.batches.pack_shards import encode_clips, pack_shard, unstage
+from pipeline.batches.prepare_sources import BuildKeys, build_keys, forget_limited, prepare_sources, record_rejected
+from pipeline.batches.sources import SourceFile, hash_source, nameless_id, require_videos
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import BuildKeys, forget_limited, keys, prepare_sources, record_rejected
-from pipeline.shards.pack import encode_clips, pack_shard, unstage
-from pipeline.shards.tar import manifests
-from pipeline.sources import SourceFile, hash_source, nameless_id, require_videos
+from pipeline.shards import tar
 
-Prepared = tuple[str, bytes, int]  # source id, path, bytes
+PreparedSource = tuple[str, bytes, int]  # source id, path, bytes
 OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
 
 
@@ -82,7 +82,7 @@ def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) ->
     Returns:
         Counters of the work that was done in this run, and of what the data set holds now.
     """
-    folder, raw = registry.data_folder(data), raw.expanduser().absolute()
+    folder, raw = manifests.data_folder(data), raw.expanduser().absolute()
     files = require_videos(raw, folder.root)
     workers = config.workers or os.cpu_count() or 1
     folder.root.mkdir(parents=True, exist_ok=True)
@@ -95,19 +95,19 @@ def _run(
 ) -> dict[str, int]:
     """The build, by the only process that writes into the folder."""
     logger = get_run_logger()
-    names, counters = keys(config), Counter(temps_removed=remove_temps(*folder.own_folders))
-    if reason := registry.mend_catalog(folder, config, names):
+    names, counters = build_keys(config), Counter(temps_removed=remove_temps(*folder.own_folders))
+    if reason := manifests.mend_catalog(folder, config, names):
         logger.info("The catalog was made from the manifests on disk: %s", reason)
     write_json(folder.build_record, {"raw": str(raw), "config": config.model_dump(mode="json")})
     with open_runner(workers) as runner, Progress("build " + folder.root.name) as progress:
         build = _Build(folder, config, names, workers, runner, progress, counters)
         build.prepare(build.identify(files))
-        registry.mark_current(folder, names, config)
-        counters["shards_missing"] = registry.forget_missing_shards(folder, names)
+        manifests.mark_current(folder, names, config)
+        counters["shards_missing"] = manifests.forget_missing_shards(folder, names)
         build.encode(wanted_clips(folder, config, names))
-    registry.mark_current(folder, names, config)
-    write_contact_sheet(folder.contact_sheet, folder.shards, list(manifests(folder.shards)), names.sample_set)
-    counters.update(registry.totals(folder))
+    manifests.mark_current(folder, names, config)
+    write_contact_sheet(folder.contact_sheet, folder.shards, list(tar.manifests(folder.shards)), names.sample_set)
+    counters.update(manifests.totals(folder))
     write_json(folder.last_run, {**counters, "seconds": progress.seconds})
     artifacts.build_report(folder, counters)
     if failed := counters["sources_failed"]:
@@ -154,7 +154,7 @@ class _Build:
                 yield futures[future], future.result()
                 advance(size(futures[future]))
 
-    def identify(self, files: Sequence[SourceFile]) -> list[Prepared]:
+    def identify(self, files: Sequence[SourceFile]) -> list[PreparedSource]:
         """Hash what is new or changed; the distinct sources, with the codes of what cannot be read recorded."""
         with open_catalog(self.folder.catalog) as con:
             known = {
@@ -179,17 +179,17 @@ class _Build:
             {"path": f.path, "source_id": ids[f], "size": f.size, "mtime_ns": f.mtime_ns, "inode": f.inode}
             for f in files
         ]
-        registry.record_paths(self.folder, rows)
-        registry.forget_nameless(self.folder, {str(source_id) for source_id in ids.values()}, self.names)
-        first: dict[str, Prepared] = {}
+        manifests.record_paths(self.folder, rows)
+        manifests.forget_nameless(self.folder, {str(source_id) for source_id in ids.values()}, self.names)
+        first: dict[str, PreparedSource] = {}
         for file in files:  # the same bytes twice are one source, under its first name
             first.setdefault(str(ids[file]), (str(ids[file]), file.path, file.size))
         self.counters["duplicates"] = len(files) - len(first)
         return list(first.values())
 
-    def prepare(self, sources: list[Prepared]) -> None:
+    def prepare(self, sources: list[PreparedSource]) -> None:
         """Analyse and tile what has no clip manifest, then bring the catalog up to date."""
-        forget_limited(self.folder, registry.limited_sources(self.folder, self.names), self.config)
+        forget_limited(self.folder, manifests.limited_sources(self.folder, self.names), self.config)
         done = names_in(self.folder.clip_set(self.names.clip_set), ".json")
         with open_catalog(self.folder.catalog) as con:
             merged = dict(
@@ -200,7 +200,7 @@ class _Build:
         # A renamed source is the same source under its new name.
         stale = [s for s in sources if s[0] in done and (s[0] not in merged or bytes(merged[s[0]]) != s[1])]
         if stale:
-            registry.merge_prepared(self.folder, stale, self.names)
+            manifests.merge_prepared(self.folder, stale, self.names)
         # Largest first, so that no worker is left alone with a long one at the end.
         todo = sorted((s for s in sources if s[0] not in done), key=lambda s: -s[2])
         if not todo:
@@ -215,11 +215,11 @@ class _Build:
         }  # fmt: skip
         for batch, counted in self.results("prepare", futures, len):
             self.counters += counted
-            registry.merge_prepared(self.folder, batch, self.names)
+            manifests.merge_prepared(self.folder, batch, self.names)
 
     def encode(self, wanted: list[WantedClip]) -> None:
         """Encode the wanted clips batch by batch, and pack each shard as soon as its last clip is there."""
-        for manifest in manifests(self.folder.shards):
+        for manifest in tar.manifests(self.folder.shards):
             unstage(self.folder, manifest)  # a build that was killed while it tidied up
         groups = shard_groups(wanted, self.config.shards.samples, 1 + self.config.variants.count)
         futures: dict[PrefectFuture[Any], tuple[int, int]] = {}
@@ -244,9 +244,9 @@ class _Build:
         """Pack a shard and bring the catalog up to date."""
         ids = [clip.clip_id for clip in group]
         manifest = pack_batch(root=self.folder.root, clip_ids=ids, config=self.config, shard=number)
-        registry.merge_failures(self.folder, {clip.source_id for clip in group}, self.names)
+        manifests.merge_failures(self.folder, {clip.source_id for clip in group}, self.names)
         if manifest:
-            registry.merge_shards(self.folder, [manifest])
+            manifests.merge_shards(self.folder, [manifest])
             self.counters["shards_packed"] += 1
 
 

@@ -12,18 +12,19 @@ from flows.build_dataset import OPTIONS
 from flows.folds import COMPARED
 from flows.score_and_prune import prune, score_stage, train_to_end
 from flows.train_stage import built
-from model.scoring.policy import ScoreConfig, policy
+from model.scoring.policy import policy
+from model.scoring.request import PruneRequest
 
 
-@task(name="judge", task_run_name="judge {run.name}", **OPTIONS)
-def judge(root: Path, run: Path, windows: int, generated: int) -> dict[str, Any]:
+@task(name="evaluate", task_run_name="evaluate {run.name}", **OPTIONS)
+def evaluate(root: Path, run: Path, windows: int, generated: int) -> dict[str, Any]:
     """A run's losses and picture quality on the hold-out, kept beside it."""
     from dataclasses import asdict
 
     from model.scoring.experiment import evaluate_run
     from model.scoring.scored_losses import RunRef
 
-    kept, checkpoint = run / "judgement.json", RunRef.of(run).checkpoint
+    kept, checkpoint = run / "evaluation.json", RunRef.of(run).checkpoint
     settings = {"checkpoint": checkpoint, "windows": windows, "generated": generated}
     if kept.is_file():
         before = read_json(kept)
@@ -80,12 +81,12 @@ def experiment_prune(
     config = target.config
     settings = {"run": target.run_id, "checkpoint": target.checkpoint, "data": str(root), "steps": steps}
     keep_settings(out, {**settings, "fraction": fraction, "fit": fit or {}})
-    decisive = policy(score="rho", fraction=fraction)
-    evidence = score_stage(root, run, decisive, ScoreConfig(), None, fit or {}, None, 1)
+    asked = PruneRequest(data=root, runs=(run,), policy=policy(score="rho", fraction=fraction), fit=fit or {})
+    evidence = score_stage(asked, run)
     versions: dict[str, str | None] = {"full": None}
     for name in COMPARED:
-        how = policy(score=name, fraction=fraction)
-        versions[name] = prune(root, [evidence], how).version
+        how = asked.model_copy(update={"policy": policy(score=name, fraction=fraction)})
+        versions[name] = prune(how, [evidence]).version
     found: dict[str, list[Evaluation]] = {name: [] for name in versions}
     was = config.model_dump(mode="json", exclude={"stage", "preset"})
     for seed in range(seeds):
@@ -93,7 +94,7 @@ def experiment_prune(
             one = {**was, "init": f"run:{run}", "seed": 1000 + seed, "steps": steps, "version": version}
             child = out / f"{name}-seed{seed}"
             train_to_end(root, child, train_config(config.stage, config.preset, **one), None)
-            judged = judge(root, child, windows, generated)
+            judged = evaluate(root, child, windows, generated)
             found[name].append(Evaluation(tuple(judged["bins"]), judged["psnr"]))
     text = "\n".join(
         [f"# Pruning {fraction:.0%} of {root.name}, {config.stage}, {steps} steps from {run.name}", "",

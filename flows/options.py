@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from data_catalog.base.errors import LongdanceError
+from data_catalog.base.settings import explain_settings
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -30,9 +31,7 @@ def resolve(model: type[Model], file: Path | None, flags: Mapping[str, Any], set
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise LongdanceError(f"{where} is {first['input']!r}: {first['msg'].lower()}.") from error
+        raise LongdanceError(explain_settings(error, model)) from error
 
 
 def overrides(settings: Iterable[str]) -> dict[str, Any]:
@@ -131,5 +130,31 @@ def defaults_table(model: type[BaseModel], prefix: str = "") -> list[tuple[str, 
         if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
             rows += defaults_table(field.annotation, f"{prefix}{name}.")
         else:
-            rows.append((prefix + name, str(field.default).lower(), field.description or ""))
+            default = "" if field.is_required() else _shown(field.get_default(call_default_factory=True))
+            rows.append((prefix + name, default, " ".join((field.description or "").split())))
     return rows
+
+
+def _shown(default: Any) -> str:
+    """A default as `--set` takes it."""
+    if isinstance(default, tuple):
+        return ",".join(str(part) for part in default) or "none"
+    return str(default).lower() if isinstance(default, bool) or default is None else str(default) or '""'
+
+
+def settings_of(command: str) -> list[tuple[str, str, str]]:
+    """(name, default, meaning) of everything that `--set` of a command takes."""
+    from model.config import EncodeConfig, TrainConfig
+    from model.rollout.config import SamplingConfig
+    from model.scoring.policy import Policy, ScoreConfig
+    from pipeline.config import BuildConfig
+
+    tables: dict[str, list[tuple[str, type[BaseModel]]]] = {
+        "build": [("", BuildConfig)],
+        "encode": [("encode.", EncodeConfig)],
+        "train": [("", TrainConfig)],
+        "score": [("", ScoreConfig)],
+        "prune": [("policy.", Policy), ("scoring.", ScoreConfig)],
+        "generate": [("", SamplingConfig)],
+    }
+    return [row for prefix, model in tables[command] for row in defaults_table(model, prefix)]

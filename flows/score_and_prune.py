@@ -7,7 +7,7 @@ version. With `then_train` each run is forked onto its version and trained on.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from prefect import flow, get_run_logger
 
@@ -21,7 +21,11 @@ from flows.folds import FOLDS, fold_of, needs_folds
 from flows.report.prune_report import prune_artifact, prune_markdown
 from flows.scoring import score_runs
 from flows.train_stage import built, register_run, train_run
-from model.scoring.policy import Policy, ScoreConfig
+from model.scoring.policy import ScoreConfig
+from model.scoring.request import PruneRequest
+
+if TYPE_CHECKING:
+    from model.scoring.score_table import ScoreTable
 
 LEAKS = """
 WITH used AS (
@@ -45,88 +49,56 @@ def score_only(
     return score_runs(root, [job], 1, processes)
 
 
-@flow(name="score-and-prune", flow_run_name="prune {data.name}", persist_result=False)
-def score_and_prune(
-    data: Path,
-    runs: list[Path],
-    policy: Policy = Policy(),  # noqa: B008
-    score: ScoreConfig = ScoreConfig(),  # noqa: B008
-    irreducible: list[Path] | None = None,
-    fit: dict[str, Any] | None = None,
-    parent: str | None = None,
-    name: str | None = None,
-    processes: int = 1,
-    then_train: bool = False,
-    then_steps: int | None = None,
-) -> dict[str, Any]:
+@flow(name="score-and-prune", flow_run_name="prune {request.data.name}", persist_result=False)
+def score_and_prune(request: PruneRequest) -> dict[str, Any]:
     """Score runs, fit what is irreducible, prune; run it again to go on.
 
     Args:
-        data: Folder of a built data set.
-        runs: Trained runs whose losses decide, one a stage.
-        policy: What goes.
-        score: Bank and number of losses.
-        irreducible: Runs trained on other sources (versions); without them two are trained, on two halves of them.
-        fit: Settings of those two that differ from their run's (half its steps, for a start).
-        parent: The version that is pruned further; without one, all good clips.
-        name: The new version's name; without one it is made of policy and hash.
-        processes: Processes that score.
-        then_train: Fork each run onto its version and train it on, in this order.
-        then_steps: Steps of that training; without a number, as many as the run has had.
+        request: Data set, runs, policy and all settings of the version.
     """
-    root, paths = built(data).root, [run.expanduser().resolve() for run in runs]
-    if not paths:
-        raise LongdanceError("No run was given: name a trained run, for example --run runs/starter.")
-    check_name(root, name)
+    root, paths, parent = built(request.data).root, request.runs, request.parent
+    check_name(root, request.name)
     check_stages(paths)
-    merge_recorded(built(data))
-    evidence = [score_stage(root, run, policy, score, irreducible, fit or {}, parent, processes) for run in paths]
-    groups = [[one] for one in evidence] if policy.combine == "each" else [evidence]
-    pruned = [prune(root, group, policy, parent, name, len(groups)) for group in groups]
+    merge_recorded(built(root))
+    tables = [score_stage(request, run) for run in paths]
+    groups = [[one] for one in tables] if request.policy.combine == "each" else [tables]
+    pruned = [prune(request, group, len(groups)) for group in groups]
     versions = [one.version for one in pruned]
-    result = {"versions": versions, "evidence": [one.id for one in evidence]}
-    markdown = prune_markdown(root, evidence, versions, parent, [one.note for one in pruned if one.note])
+    result = {"versions": versions, "evidence": [one.id for one in tables]}
+    markdown = prune_markdown(root, tables, versions, parent, [one.note for one in pruned if one.note])
     prune_artifact(markdown)
     get_run_logger().info("%s", markdown)
-    if then_train:
+    if request.then_train:
         chosen = versions if len(versions) == len(paths) else versions * len(paths)
-        result["runs"] = [train_on(root, run, version, then_steps) for run, version in zip(paths, chosen)]
+        result["runs"] = [train_on(root, run, version, request.then_steps) for run, version in zip(paths, chosen)]
     return result | {"markdown": markdown}
 
 
-def score_stage(
-    root: Path,
-    run: Path,
-    policy: Policy,
-    score: ScoreConfig,
-    irreducible: Sequence[Path] | None,
-    fit: dict[str, Any],
-    parent: str | None,
-    processes: int,
-) -> Any:
-    """Score one run and what its irreducible losses come from, with more losses near the cut; its ScoreTable."""
+def score_stage(request: PruneRequest, run: Path) -> "ScoreTable":
+    """Score one run and what its irreducible losses come from, with more losses near the cut."""
     from model.scoring.irreducible import check_irreducible
     from model.scoring.rounds import score_in_rounds
     from model.scoring.scored_losses import RunRef, require_holdout, scored_samples
     from model.scoring.selection import check_early
 
+    root, policy, scoring, parent = request.data, request.policy, request.scoring, request.parent
     target = RunRef.of(run)
     samples = scored_samples(root, target.config, parent)
     check_early(root, policy, samples.keys, target.config.stage)
-    others: list[Path] = [path.expanduser().resolve() for path in irreducible or []]
+    others: list[Path] = list(request.irreducible)
     if not others and needs_folds(policy):
         require_holdout(root, target.config)
-        others = [fit_fold(root, target, fold, fit) for fold in range(FOLDS)]
+        others = [fit_fold(root, target, fold, request.fit) for fold in range(FOLDS)]
     folds = [RunRef.of(other) for other in others]
     check_irreducible(target, folds, samples)
     for other in others:
         register_sources(root, other)
 
     def measure(k: int, keys: Sequence[str] | None) -> None:
-        jobs = score_jobs(run, others, score.model_copy(update={"k": k}), keys, parent)
-        score_runs(root, jobs, len(jobs), processes)
+        jobs = score_jobs(run, others, scoring.model_copy(update={"k": k}), keys, parent)
+        score_runs(root, jobs, len(jobs), request.processes)
 
-    _, found = score_in_rounds(root, target, folds, score, policy, samples, measure)
+    _, found = score_in_rounds(root, target, folds, scoring, policy, samples, measure)
     store_score_table(root, found)
     return found
 
@@ -200,7 +172,7 @@ def register_sources(root: Path, run: Path) -> None:
         merge_tables(con, {"run_sources": rows})
 
 
-def store_score_table(root: Path, evidence: Any) -> None:
+def store_score_table(root: Path, evidence: "ScoreTable") -> None:
     """Write the scores of worth, bring them into the catalog, and check there that nothing leaked.
 
     Raises:
@@ -235,21 +207,20 @@ class Pruned:
     """Why fewer samples were chosen than the fraction asks for; empty if none are missing."""
 
 
-def prune(
-    root: Path, evidence: Sequence[Any], policy: Policy, parent: str | None = None, name: str | None = None, of: int = 1
-) -> Pruned:
+def prune(request: PruneRequest, evidence: Sequence["ScoreTable"], of: int = 1) -> Pruned:
     """Carry the policy out, as one of `of` versions."""
     from model.data.samples import read_samples
     from model.data.versions import Version, VersionSample, bytes_hash, write_version
     from model.scoring.score_table import policy_record, version_samples
     from model.scoring.selection import decide_in_catalog, shortfall, weights_of
 
+    root, policy, parent, name = request.data, request.policy, request.parent, request.name
     with open_catalog(DataFolder(root).catalog, read_only=True) as con:
         chosen, sql = decide_in_catalog(con, policy, [one.id for one in evidence])
     judged = sorted({key for one in evidence for key in one.keys})
     stored = read_samples(root)
     kept = version_samples(root, parent, stored, judged, chosen, policy)
-    rho = dict(zip(evidence[0].keys, evidence[0].worth.columns["rho"]))
+    rho = dict(zip(evidence[0].keys, evidence[0].valuation.columns["rho"]))
     weights = weights_of(policy, [sample.key for sample in kept], rho)
     samples = tuple(VersionSample(s.key, bytes_hash(s), weights[s.key]) for s in kept)
     version = Version("", parent, policy_record(policy, sql, evidence, stored), samples)

@@ -23,7 +23,7 @@ from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_checkpoints, merge_latents, merge_tables
 from flows.build_dataset import OPTIONS
-from flows.catalog import manifests as registry
+from flows.catalog import manifests
 from flows.options import absolute_folders
 from flows.progress import Progress
 from flows.runners import on_sigterm
@@ -125,7 +125,7 @@ def built(data: Path) -> DataFolder:
     Raises:
         LongdanceError: it does not.
     """
-    folder = registry.data_folder(data)
+    folder = manifests.data_folder(data)
     if not folder.catalog.is_file():
         raise LongdanceError(f"{str(data)!r} holds no data set: run `longdance build RAW --data {data}` first.")
     return folder

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
-from data_catalog.base.files import sha256_json
+from data_catalog.base.settings import Settings, explain_settings
 from model.errors import ConfigError
 from pipeline.picture_size import PictureSize
 
@@ -29,26 +29,17 @@ def _picture(given: Any) -> int | str:
     return size.short
 
 
-Picture = Annotated[int | str, BeforeValidator(_picture)]
+PictureSetting = Annotated[int | str, BeforeValidator(_picture)]
 """A number is the side of a square, as it was before there were other shapes: so the hashes of configs stay."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    @property
-    def hash(self) -> str:
-        """Hex sha256 of every field's value."""
-        return sha256_json(self.model_dump(mode="json"))
-
-
-class EncodeConfig(_Frozen):
+class EncodeConfig(Settings):
     """How frames and prompts become what the network sees."""
 
     codec: str = "embedded"
     """`embedded` (patches with a PCA fitted on the data set), the folder or hub id of an `AutoencoderKL`, or a folder
     that `longdance export` wrote, for the very codec of another data set."""
-    picture: Picture = 96
+    picture: PictureSetting = 96
     """Width x height of the pictures that are encoded, in pixels, as 96x160, or the side of a square; of the shape of
     the clips."""
     patch: int = Field(6, ge=1)
@@ -89,11 +80,13 @@ class EncodeConfig(_Frozen):
         return (Path(self.codec) / "codec.json").is_file()
 
 
-class TrainConfig(_Frozen):
+class TrainConfig(Settings):
     """One training of one stage. Immutable once the run has begun."""
 
     stage: StageName
+    """Which windows are learnt: starter, extrapolation, interpolation, or any of them."""
     preset: Preset = "tiny"
+    """Values for everything that is not given: `tiny` for two CPU cores, `sd15` for one GPU."""
     network: dict[str, NetworkValue] = Field(default_factory=dict)
     """Overrides of the preset's fields in `model.network.unet.UNetPreset`; for `init` from scratch."""
     encode: EncodeConfig = EncodeConfig()
@@ -103,28 +96,38 @@ class TrainConfig(_Frozen):
     train: Literal["new", "all", "lora"] = "new"
     """What learns: the temporal layers and conditioning alone, everything, or those and LoRA on the 2-D layers."""
     lora_rank: int = Field(16, ge=1, le=1024)
+    """Rank of the LoRA matrices, where `train` is `lora`."""
 
     steps: int = Field(100_000, ge=1)
+    """Optimizer steps of the whole run."""
     batch: int = Field(1, ge=1)
     """Samples per optimiser step, over all processes and accumulated parts."""
     accumulate: int = Field(1, ge=1)
+    """Parts that a batch is split into, one after the other, to save memory."""
     version: str | None = Field(None, min_length=1)
     """The named set of samples that is trained on. None: all good clips."""
     prioritise: bool = False
     """Draw samples in proportion to their weights in the version, instead of all equally often."""
     seed: int = Field(0, ge=0, le=2**63 - 1)
+    """Seed of sample order, windows, noise and first weights."""
     workers: int = Field(0, ge=0)
     """Threads per training process that read latents ahead. 0 reads them when they are needed, which costs a few
     thousandths of a step; 2 hide a disk that is slow and larger than the memory."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
     mixed_precision: Literal["no", "bf16", "fp16"] = "no"
+    """What the network computes in; `fp16` needs a GPU."""
     vram_gib: float = Field(24.0, gt=0)
     """Enforced cap on CUDA memory, per process."""
 
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    """AdamW, in full precision or with 8-bit moments."""
     learning_rate: float = Field(1e-4, gt=0)
+    """Of AdamW, after the warm-up."""
     betas: tuple[Decay, Decay] = (0.9, 0.999)
+    """Decay of AdamW's two moments."""
     weight_decay: float = Field(0.01, ge=0)
+    """Of AdamW."""
     warmup: int = Field(500, ge=0)
     """Steps over which the learning rate rises linearly from 0."""
     schedule: Literal["constant", "cosine"] = "constant"
@@ -151,13 +154,19 @@ class TrainConfig(_Frozen):
     """Stage `any`: share of windows that are random frames instead of a plan's call."""
 
     checkpoint_every: int = Field(1000, ge=1)
+    """Steps between checkpoints."""
     keep: int = Field(2, ge=2)
     """Checkpoints that are kept."""
     validate_every: int = Field(1000, ge=1)
+    """Steps between validations."""
     validation_windows: int = Field(16, ge=1)
+    """Held-out windows of a validation."""
     sample_every: int = Field(1000, ge=1)
+    """Steps between pictures of sampled windows."""
     sample_windows: int = Field(2, ge=1)
+    """Windows that are sampled for a picture."""
     sample_steps: int = Field(20, ge=1)
+    """Sampler steps of those pictures."""
     sample_temperature: float = Field(1.0, ge=0)
     """Scale of the noise that the samples begin with."""
     holdout: float = Field(0.05, ge=0, lt=1)
@@ -223,11 +232,6 @@ def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConf
     return config
 
 
-def encode_config(preset: str = "tiny", **settings: Any) -> EncodeConfig:
-    """The preset's encoding with `settings` over it. Raises ConfigError."""
-    return train_config("starter", preset, encode=settings).encode
-
-
 def parse_config(raw: dict[str, Any]) -> TrainConfig:
     """A config as `run.json` holds it. Raises ConfigError."""
     return _validated(TrainConfig, raw)
@@ -237,17 +241,4 @@ def _validated(kind: type[TrainConfig], raw: dict[str, Any]) -> TrainConfig:
     try:
         return kind.model_validate(raw)
     except ValidationError as error:
-        raise ConfigError(explained(error)) from error
-
-
-def explained(error: ValidationError, prefix: str = "") -> str:
-    """A sentence for each setting that is wrong; `prefix` stands before its name."""
-    return " ".join(_sentence(item, prefix) for item in error.errors())
-
-
-def _sentence(item: Any, prefix: str) -> str:
-    name = (prefix + ".".join(str(part) for part in item["loc"])).rstrip(".") or "config"
-    if item["type"] == "extra_forbidden":
-        return f"Unknown setting {name!r}: remove it or mend its spelling."
-    given = "" if isinstance(item["input"], dict) else f" is {item['input']!r}"
-    return f"Setting {name!r}{given}: {item['msg'].removeprefix('Value error, ')}."
+        raise ConfigError(explain_settings(error, kind)) from error

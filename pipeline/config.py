@@ -1,27 +1,12 @@
 """Every default of the build, once: the command line, the flows and the README read them from here."""
 
-import hashlib
-import json
-import logging
 from fractions import Fraction
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from data_catalog.base.settings import Settings
 from pipeline.picture_size import PictureSize
-
-logger = logging.getLogger(__name__)
-
-
-class Config(BaseModel):
-    """Immutable, strict (an unknown name is an error) and hashable by content."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def key(self, *more: object) -> str:
-        """16 hex digits that name this config together with `more` (ids, code versions)."""
-        text = json.dumps([self.model_dump(mode="json"), *more], sort_keys=True, default=str)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _rate(text: str | None) -> str | None:
@@ -49,7 +34,7 @@ Shape = Annotated[str, BeforeValidator(_shape)]
 Fill = Literal["edge", "blur", "mirror"]
 
 
-class LimitsConfig(Config):
+class LimitsConfig(Settings):
     """What one ffmpeg child may take."""
 
     memory_mb: int = Field(3072, ge=256, description="address space of one ffmpeg process, MiB")
@@ -58,7 +43,7 @@ class LimitsConfig(Config):
     threads: int = Field(1, ge=1, description="decoding and encoding threads of one worker")
 
 
-class AnalysisConfig(Config):
+class AnalysisConfig(Settings):
     """The one cheap pass over a source. A change here detects everything again."""
 
     proxy_px: int = Field(512, ge=128, le=2048, description="longest side of the analysed picture")
@@ -71,7 +56,7 @@ class AnalysisConfig(Config):
     cut_hard: float = Field(40.0, gt=0, description="content change that is a cut whatever its neighbours")
 
 
-class ClipConfig(Config):
+class ClipConfig(Settings):
     """How a shot is tiled. A change here needs no detection."""
 
     frames: int = Field(181, ge=2, le=2000, description="frames of a clip")
@@ -82,8 +67,10 @@ class ClipConfig(Config):
     max_gap_s: float = Field(1.0, gt=0, description="longest gap of pose that is interpolated")
 
 
-class CropConfig(Config):
+class CropConfig(Settings):
     """Where the dancer sits in the picture. A change here encodes again, and detects nothing."""
+
+    renamed: ClassVar[dict[str, str]] = {"size": "shape"}
 
     mode: Literal["static", "follow"] = Field("static", description="one crop per clip, or a moving window")
     shape: Shape = Field("512x512", description="width x height of a clip, pixels; multiples of 64 for `sd15`")
@@ -115,17 +102,6 @@ class CropConfig(Config):
                 said["size"] = PictureSize.parse(said.pop("shape")).width
         return said
 
-    @model_validator(mode="before")
-    @classmethod
-    def _renamed(cls, given: Any) -> Any:
-        """`size`, as `shape` was called while every clip was a square."""
-        if not isinstance(given, dict) or "size" not in given:
-            return given
-        if "shape" in given:
-            raise ValueError("crop.size is an old name of crop.shape: give crop.shape alone")
-        logger.warning("crop.size is called crop.shape now: write crop.shape=%sx%s.", given["size"], given["size"])
-        return {name: value for name, value in given.items() if name != "size"} | {"shape": given["size"]}
-
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.mode == "follow" and self.fill != "edge":
@@ -133,7 +109,7 @@ class CropConfig(Config):
         return self
 
 
-class VariantConfig(Config):
+class VariantConfig(Settings):
     """Seeded augmentation; 0, 1 or 2 variants beside the clip as it is."""
 
     count: int = Field(2, ge=0, le=2, description="augmented variants of a clip")
@@ -146,7 +122,7 @@ class VariantConfig(Config):
     colour: float = Field(0.1, ge=0, lt=0.5, description="largest change of brightness, contrast, saturation")
 
 
-class VideoConfig(Config):
+class VideoConfig(Settings):
     """The stored H.264."""
 
     crf: int = Field(20, ge=0, le=40, description="x264 quality")
@@ -155,14 +131,14 @@ class VideoConfig(Config):
     max_kbit: int = Field(12000, ge=100, description="rate cap, so that a shard's size is bounded")
 
 
-class ShardConfig(Config):
+class ShardConfig(Settings):
     """Webdataset tars."""
 
     samples: int = Field(126, ge=1, description="samples in a shard at most (a clip's variants stay together)")
     keep_bad: bool = Field(False, description="store the clips whose verdict is bad, too")
 
 
-class ThresholdsConfig(Config):
+class ThresholdsConfig(Settings):
     """The verdict: SQL over scores. A change here decodes nothing."""
 
     cam_translation: float = Field(2.0, description="camera translation, pixels a frame at 512")
@@ -213,14 +189,16 @@ class ThresholdsConfig(Config):
         ]
 
 
-class BuildConfig(Config):
+class BuildConfig(Settings):
     """Everything that `longdance build` can be told."""
+
+    renamed: ClassVar[dict[str, str]] = {"encode": "video"}
 
     workers: int = Field(0, ge=0, description="worker processes (0: one per core)")
     clips: ClipConfig = ClipConfig()
     crop: CropConfig = CropConfig()
     variants: VariantConfig = VariantConfig()
-    encode: VideoConfig = VideoConfig()
+    video: VideoConfig = VideoConfig()
     shards: ShardConfig = ShardConfig()
     thresholds: ThresholdsConfig = ThresholdsConfig()
     analysis: AnalysisConfig = AnalysisConfig()
@@ -229,7 +207,9 @@ class BuildConfig(Config):
     @classmethod
     def recorded(cls, record: dict[str, Any]) -> Self:
         """A config as `build.json` holds it: what older ones lack is as it was when they were written."""
-        crop = dict(record.get("crop", {}))
+        record, crop = dict(record), dict(record.get("crop", {}))
+        if "encode" in record:
+            record["video"] = record.pop("encode")
         if "size" in crop:
-            record = record | {"crop": {"fit": "upper", "shape": crop.pop("size"), **crop}}
+            record["crop"] = {"fit": "upper", "shape": crop.pop("size"), **crop}
         return cls.model_validate(record)

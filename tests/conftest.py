@@ -12,10 +12,10 @@ from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
 from pipeline.analysis.pose import PoseFinder, pose_finder
 from pipeline.analysis.pose_model import pose_model_path
+from pipeline.batches.pack_shards import encode_clips, pack_shard
+from pipeline.batches.prepare_sources import build_keys, prepare_sources
+from pipeline.batches.sources import SourceFile, hash_source, walk
 from pipeline.config import AnalysisConfig, BuildConfig, ClipConfig, CropConfig, ShardConfig, VariantConfig
-from pipeline.prepare_sources import keys, prepare_sources
-from pipeline.shards.pack import encode_clips, pack_shard
-from pipeline.sources import SourceFile, hash_source, walk
 from pipeline.synthetic.synth import SynthVideo, write_video
 
 # The same examples every time: a property that fails is a bug to mend, not a gate that sometimes opens.
@@ -73,7 +73,7 @@ def build(root: Path, video: Path, config: BuildConfig, model: Path) -> Built:
     source = next(file for file in walk(video.parent) if file.path == os.fsencode(video))
     source_id = hash_source(source)
     prepare_sources(data, [(source_id, source.path)], config, model)
-    names = keys(config)
+    names = build_keys(config)
     clip_ids = [clip["clip_id"] for clip in read_json(data.clips(source_id, names.clip_set))["clips"]]
     encode_clips(data, source_id, source.path, clip_ids, config)
     manifest = pack_shard(data, clip_ids, config)

@@ -3,16 +3,15 @@
 import logging
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
+from data_catalog.arrow import Row
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, write_json
 from data_catalog.base.paths import DataFolder, names_in
 from data_catalog.checks import read_everything
-from data_catalog.connection import needs_rebuild as why_rebuild
-from data_catalog.connection import open_catalog
+from data_catalog.connection import needs_rebuild, open_catalog
 from data_catalog.current import show_build
 from data_catalog.errors import CatalogDamagedError
 from data_catalog.rebuild import rebuild
@@ -20,12 +19,10 @@ from data_catalog.views import set_thresholds
 from data_catalog.writes import merge_clips, merge_paths, merge_sources, register_shards, shown_path
 from flows.catalog.decisions import merge_recorded, recorded
 from flows.catalog.scoring_rows import restore_evidence
+from pipeline.batches.prepare_sources import LIMITED, BuildKeys, build_keys
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import LIMITED, BuildKeys
-from pipeline.prepare_sources import keys as derive
 from pipeline.shards.tar import manifests
 
-Row = dict[str, Any]
 logger = logging.getLogger(__name__)
 
 
@@ -154,7 +151,7 @@ def mend_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> str 
             read_everything(con)
     except CatalogDamagedError as error:
         logger.warning("%s", error)  # it has been moved aside
-    reason = why_rebuild(data.catalog)
+    reason = needs_rebuild(data.catalog)
     if reason is not None:
         rebuild_catalog(data, config, keys)
     else:
@@ -245,4 +242,4 @@ def rebuild_from_record(data: DataFolder) -> dict[str, int]:
             f"{str(data.root)!r} holds no data set: run `longdance build RAW --data {data.root}` first."
         )
     config = BuildConfig.recorded(read_json(data.build_record)["config"])
-    return rebuild_catalog(data, config, derive(config))
+    return rebuild_catalog(data, config, build_keys(config))

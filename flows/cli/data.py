@@ -41,7 +41,7 @@ def build(
     if dry_run:
         click.echo(config.model_dump_json(indent=1))
         return
-    from pipeline.sources import require_videos
+    from pipeline.batches.sources import require_videos
 
     require_videos(raw, data)
     prefect_settings()
@@ -55,11 +55,11 @@ def show_build(data: Path, counters: dict[str, int], form: str) -> None:
     """What a build did and where to look; for a program only the table goes to standard output."""
     from data_catalog.connection import open_catalog
     from data_catalog.queries import format_rows
-    from flows.catalog import manifests as registry
+    from flows.catalog import manifests
 
-    folder = registry.data_folder(data)
+    folder = manifests.data_folder(data)
     with open_catalog(folder.catalog, read_only=True) as con:
-        rows = [tuple(row.values()) for row in registry.reasons(con)]
+        rows = [tuple(row.values()) for row in manifests.reasons(con)]
     click.echo(format_rows(["what", "verdict", "reason", "count"], rows, form), nl=False)
     aside = form != "table"
     click.echo(
@@ -108,17 +108,18 @@ def sql(query: str, data: Path, form: str) -> None:
 @click.option("--quick", is_flag=True, help="Checksums only, nothing is decoded.")
 def verify(data: Path, quick: bool) -> None:
     """Check every shard's bytes and members, decode every clip, check all latents. Exit code 1 if anything is wrong."""
-    from flows.catalog import manifests as registry
+    from flows.catalog import manifests
     from model.data.latents import latents_manifests, verify_latents
     from pipeline.shards.verify import verify_shards
 
     problems = 0
     count = 0
-    for count, (shard, wrong) in enumerate(verify_shards(registry.data_folder(data).shards, decode=not quick), start=1):  # noqa: B007
+    shards = verify_shards(manifests.data_folder(data).shards, decode=not quick)
+    for count, (shard, wrong) in enumerate(shards, start=1):  # noqa: B007
         for sentence in wrong:
             problems += 1
             click.echo(f"{shard}: {sentence}")
-    for manifest in latents_manifests(registry.data_folder(data).root):
+    for manifest in latents_manifests(manifests.data_folder(data).root):
         count += 1
         if not verify_latents(manifest):
             problems += 1
@@ -140,21 +141,23 @@ def catalog() -> None:
 @data_option
 def rebuild(data: Path) -> None:
     """Make the catalog again, from the shards and manifests on disk."""
-    from flows.catalog import manifests as registry
+    from flows.catalog import manifests
 
-    counts = registry.rebuild_from_record(registry.data_folder(data))
+    counts = manifests.rebuild_from_record(manifests.data_folder(data))
     click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
 
 
-@click.command(epilog="Example: longdance settings")
+@click.command(epilog="Example: longdance settings train")
+@click.argument(
+    "command", type=click.Choice(["build", "encode", "train", "score", "prune", "generate"]), default="build"
+)
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
-def settings(form: str) -> None:
-    """Every setting of `build`, its default and its meaning."""
+def settings(command: str, form: str) -> None:
+    """Every setting that `--set NAME=VALUE` of COMMAND takes [build], its default and its meaning."""
     from data_catalog.queries import format_rows
-    from flows.options import defaults_table
-    from pipeline.config import BuildConfig
+    from flows.options import settings_of
 
-    click.echo(format_rows(["name", "default", "meaning"], defaults_table(BuildConfig), form), nl=False)
+    click.echo(format_rows(["name", "default", "meaning"], settings_of(command), form), nl=False)
 
 
 @click.command("pose-model", epilog="Example: longdance pose-model")

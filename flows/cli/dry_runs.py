@@ -1,8 +1,7 @@
 """What `encode`, `score`, `prune` and `experiment` would do, in lines for the eye. Nothing is written or begun."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from data_catalog.base.files import read_json
 from flows.folds import FOLDS, fold_of, needs_folds
@@ -12,7 +11,8 @@ from model.data.latents import codec_folder, manifest_path
 from model.data.samples import read_samples, stored_frames
 from model.data.versions import version_path
 from model.runs.lineage import read_sources
-from model.scoring.policy import Policy, ScoreConfig
+from model.scoring.policy import ScoreConfig
+from model.scoring.request import PruneRequest
 from model.scoring.scored_losses import RunRef, scored_samples
 from model.scoring.selection import check_early
 from model.training.memory import GIB
@@ -52,29 +52,30 @@ def _scored(root: Path, target: RunRef, unseen: bool) -> set[str]:
     return {s.key for s in good.good if s.source_id not in seen}
 
 
-def prune_lines(
-    root: Path, runs: Sequence[Path], policy: Policy, score: ScoreConfig, irreducible: Sequence[Path],
-    fit: Mapping[str, Any], parent: str | None, name: str | None = None,
-) -> list[str]:  # fmt: skip
+def prune_lines(request: PruneRequest) -> list[str]:
     """For each run the trainings, the losses and how many samples go. Raises what `prune` raises."""
-    if name is not None:
-        version_path(root, name)
+    if request.name is not None:
+        version_path(request.data, request.name)
     lines: list[str] = []
-    for run in runs:
-        lines += _judge_lines(root, RunRef.of(run), policy, score, irreducible, fit, parent)
+    for run in request.runs:
+        lines += _stage_lines(request, RunRef.of(run))
+    if request.then_train:
+        steps = request.then_steps
+        lines += [
+            f"train on from {run.name}: {steps or RunRef.of(run).config.steps:,} steps on its version"
+            for run in request.runs
+        ]
     return lines
 
 
-def _judge_lines(
-    root: Path, target: RunRef, policy: Policy, score: ScoreConfig, irreducible: Sequence[Path],
-    fit: Mapping[str, Any], parent: str | None,
-) -> list[str]:  # fmt: skip
-    samples, lines = scored_samples(root, target.config, parent), []
+def _stage_lines(request: PruneRequest, target: RunRef) -> list[str]:
+    root, policy, score = request.data, request.policy, request.scoring
+    samples, lines = scored_samples(root, target.config, request.parent), []
     check_early(root, policy, samples.keys, target.config.stage)
-    others = len([RunRef.of(other.expanduser().resolve()) for other in irreducible])
-    if not irreducible and needs_folds(policy):
+    others = len([RunRef.of(other) for other in request.irreducible])
+    if not request.irreducible and needs_folds(policy):
         others = FOLDS
-        for fold in (fold_of(root, target, number, fit) for number in range(FOLDS)):
+        for fold in (fold_of(root, target, number, request.fit) for number in range(FOLDS)):
             lines.append(f"train {fold.run.name}: {fold.config.steps:,} steps on {len(fold.version.samples):,} samples")
     more = f", up to {score.most_k} near the cut" if score.adaptive else ""
     count = len(_scored(root, target, unseen=False))
@@ -84,24 +85,17 @@ def _judge_lines(
     share = round(policy.fraction * len(samples.keys))
     goes = "go" if policy.action == "drop" else "stay"
     lines.append(
-        f"{policy.score}: of {len(samples.keys):,} samples about {share:,} {goes}; {len(samples.holdout_samples):,} are held "
-        f"out and stay; {AGAIN}"
+        f"{policy.score}: of {len(samples.keys):,} samples about {share:,} {goes}; "
+        f"{len(samples.holdout_samples):,} are held out and stay; {AGAIN}"
     )
     return lines
 
 
-def then_train_lines(runs: Sequence[Path], steps: int | None) -> list[str]:
-    """The trainings that `--then-train` adds."""
-    return [f"train on from {run.name}: {steps or RunRef.of(run).config.steps:,} steps on its version" for run in runs]
-
-
-def experiment_lines(
-    root: Path, run: Path, seeds: int, steps: int, policy: Policy, compared: Sequence[str]
-) -> list[str]:
+def experiment_lines(request: PruneRequest, seeds: int, steps: int, compared: Sequence[str]) -> list[str]:
     """What is scored and trained to judge, then the trainings that are compared. Raises what `experiment` raises."""
-    names = ("full", *compared)
+    names, (run,) = ("full", *compared), request.runs
     return [
-        *prune_lines(root, [run], policy, ScoreConfig(), [], {}, None),
+        *prune_lines(request),
         f"train {len(names)} versions ({', '.join(names)}) x {seeds} seeds from {run.name}: "
         f"{len(names) * seeds} trainings of {steps:,} steps",
         "judge each on the hold-out",

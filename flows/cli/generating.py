@@ -2,11 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flows.cli.shared import FILE, FOLDER, FORMATS, prefect_settings
+
+if TYPE_CHECKING:
+    from flows.generate_request import GenerateRequest
 
 
 @click.command(epilog="Example: longdance plan --frames 181 --plan origin --draw plan.png")
@@ -63,7 +66,7 @@ def sampling_values(
 @click.option("--runs", "run", type=FOLDER, required=True, metavar="RUN...", help="Trained runs, one after the other.")
 @click.argument("more_runs", type=FOLDER, nargs=-1, metavar="")
 @click.option("--image", type=FILE, help="The picture that the video begins with.")
-@click.option("--clip", help="Instead: a clip of --data; its first frame, and a comparison with the others.")
+@click.option("--clip", help="A clip of --data instead of a picture: its first frame; the rest is compared with.")
 @click.option("--data", type=FOLDER, help="Data set: for --clip, real clips to compare with, the row in `rollouts`.")
 @click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
 @click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming or tree.")
@@ -79,41 +82,37 @@ def sampling_values(
 @click.option("--lpips", type=FILE, help="TorchScript weights of an LPIPS network.")
 @click.option("--dry-run", is_flag=True, help="Check the runs against the plan, print the settings and stop.")
 def generate(
-    run: Path, more_runs: tuple[Path, ...], image: Path | None, clip: str | None, data: Path | None, frames: int,
-    name: str, out: Path, fps: float | None, seed: int | None, sampler: str | None, steps: int | None,
-    temperature: float | None, settings: tuple[str, ...], no_align: bool, redo: str | None, overwrite: bool,
-    gif_mb: float, pngs: bool, fvd: Path | None, lpips: Path | None, dry_run: bool,
+    run: Path, more_runs: tuple[Path, ...], name: str, seed: int | None, sampler: str | None, steps: int | None,
+    temperature: float | None, settings: tuple[str, ...], no_align: bool, dry_run: bool, **others: Any,
 ) -> None:  # fmt: skip
     """Generate a long video from one picture, and measure its drift. Run it again to go on."""
-    runs, values = [run, *more_runs], sampling_values(seed, sampler, steps, temperature, settings)
+    from flows.generate_request import generate_request, open_request
+
+    request = generate_request(
+        runs=[run, *more_runs], sampling=sampling_values(seed, sampler, steps, temperature, settings), plan=name,
+        align=not no_align, **others,
+    )  # fmt: skip
     if dry_run:
-        click.echo(_checked(runs, name, frames, values))
+        click.echo(_checked(request))
         return
     prefect_settings()
-    from flows.generate import drift_table, get_ready
-    from flows.generate import generate as flow
+    from flows.generate import drift_table
+    from flows.generate import generate as generate_flow
 
-    align = not no_align
-    get_ready(runs, out, image, clip, data, frames, name, values, align, redo, overwrite, fvd, lpips, fps, gif_mb)
-
-    made = flow(
-        runs, out, image, clip, data, frames, cast(Any, name), values, align, redo, overwrite, gif_mb, pngs,
-        fvd, lpips, fps,
-    )  # fmt: skip
+    open_request(request)
+    made = generate_flow(request)
     click.echo(drift_table(made["metrics"]), nl=False)
     click.echo(f"video {made['video']}; look at {made['page']}")
 
 
-def _checked(runs: list[Path], name: str, frames: int, values: dict[str, Any]) -> str:
+def _checked(request: "GenerateRequest") -> str:
+    from flows.generate_request import open_runs
     from model.plans.view import plan_cost
-    from model.rollout.config import sampling_config
-    from model.rollout.generate import Request, prepare
 
-    request = Request(tuple(runs), name, frames, sampling_config(runs, values))
-    prepared = prepare(request)
+    prepared = open_runs(request)
     serving = [f"{stage}: {run.path} (step {run.checkpoint.step})" for stage, run in prepared.serving.items()]
-    cost = plan_cost(request.calls(), frames).sentence()
-    return "\n".join([request.sampling.model_dump_json(indent=1), *serving, cost])
+    cost = plan_cost(prepared.request.calls(), request.frames).sentence()
+    return "\n".join([prepared.request.sampling.model_dump_json(indent=1), *serving, cost])
 
 
 @click.command(epilog="Example: longdance calibrate --run runs/extrapolation --data dance --clips 4")

@@ -1,4 +1,4 @@
-"""`longdance`: its help, and how an error reads. The commands are in flows/commands."""
+"""`longdance`: its help, and how an error reads. The commands lie beside it in flows/cli."""
 
 import errno
 import os

@@ -15,7 +15,9 @@ from flows.cli.shared import FOLDER, FORMATS, data_option, dry_run_option, prefe
 @click.option("--run", type=FOLDER, required=True, help="Trained run whose losses are measured.")
 @click.option("--k", type=int, help="Losses per sample, an even number [8].")
 @click.option("--unseen", is_flag=True, help="Only samples of sources that the run was not trained on.")
-@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Of `accelerate launch`.")
+@click.option(
+    "--processes", type=click.IntRange(1), default=1, show_default=True, help="Processes that measure losses."
+)
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of scoring, as bank.seed=1.")
 @dry_run_option
 def score(
@@ -43,54 +45,42 @@ def score(
 @click.option("--run", "runs", type=FOLDER, multiple=True, required=True, help="Trained run; one a stage.")
 @click.option(
     "--score", "worth", type=click.Choice(["unlearnable", "rho", "high_loss", "learnt", "random", "flags"]),
-    help="What goes [random].",
+    help="Score by which samples are dropped [random].",
 )  # fmt: skip
-@click.option("--fraction", type=float, help="Share of the samples that goes [0.1].")
+@click.option("--fraction", type=float, help="Share of the samples that is dropped [0.1].")
 @click.option("--irreducible", type=FOLDER, multiple=True, help="Runs trained on other sources [two are trained].")
 @click.option("--parent", help="Version that is pruned further [all good clips].")
 @click.option("--name", help="Name of the new version [made of policy and hash].")
-@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="That score.")
+@click.option(
+    "--processes", type=click.IntRange(1), default=1, show_default=True, help="Processes that measure losses."
+)
 @click.option("--then-train", is_flag=True, help="Fork each run onto its version and train it on.")
-@click.option("--then-steps", type=click.IntRange(1), help="Steps of that [as many as the run has had].")
+@click.option("--then-steps", type=click.IntRange(1), help="Steps of --then-train [as many as the run has had].")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting: policy., scoring., fit.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True, help="table: in Markdown.")
 @dry_run_option
 def prune(
-    data: Path, runs: tuple[Path, ...], worth: str | None, fraction: float | None, irreducible: tuple[Path, ...],
-    parent: str | None, name: str | None, processes: int, then_train: bool, then_steps: int | None,
-    settings: tuple[str, ...], form: str, dry_run: bool,
-) -> None:  # fmt: skip
+    worth: str | None, fraction: float | None, settings: tuple[str, ...], form: str, dry_run: bool, **others: Any
+) -> None:
     """Make a version without the samples that a policy drops. Nothing is deleted. Run it again to go on."""
     from flows.options import overrides, sections
-    from model.scoring.policy import policy, score_config
+    from model.scoring.request import prune_request
 
     given = sections(overrides(settings), ("policy", "scoring", "fit"))
     flags = {"score": worth, "fraction": fraction}
-    chosen = policy(**given["policy"] | {key: value for key, value in flags.items() if value is not None})
-    scoring = score_config(**given["scoring"])
+    policy = given["policy"] | {key: value for key, value in flags.items() if value is not None}
+    request = prune_request(**{**given, **others, "policy": policy})
     if dry_run:
-        from flows.cli.dry_runs import prune_lines, then_train_lines
+        from flows.cli.dry_runs import prune_lines
 
-        paths = [run.expanduser().resolve() for run in runs]
-        root = data.expanduser().resolve()
-        lines = prune_lines(root, paths, chosen, scoring, irreducible, given["fit"], parent, name)
-        lines += then_train_lines(paths, then_steps) if then_train else []
-        configs = {"policy": chosen.model_dump(mode="json"), "scoring": scoring.model_dump(mode="json")}
-        shown = (
-            [json.dumps(configs | {"would": lines}, indent=1)]
-            if form == "json"
-            else [json.dumps(configs, indent=1), *lines]
-        )
-        click.echo("\n".join(shown))
+        lines, configs = prune_lines(request), request.model_dump(mode="json", include={"policy", "scoring"})
+        both = [json.dumps(configs, indent=1), *lines]
+        click.echo(json.dumps(configs | {"would": lines}, indent=1) if form == "json" else "\n".join(both))
         return
     prefect_settings()
     from flows.score_and_prune import score_and_prune
 
-    made = score_and_prune(
-        data, list(runs), chosen, scoring, list(irreducible) or None, given["fit"], parent, name, processes,
-        then_train, then_steps,
-    )  # fmt: skip
-    show_prune(data.expanduser().resolve(), made, parent, form)
+    show_prune(request.data, score_and_prune(request), request.parent, form)
 
 
 def show_prune(root: Path, made: dict[str, Any], parent: str | None, form: str) -> None:
@@ -116,22 +106,20 @@ def experiment() -> None:
 @click.option("--run", type=FOLDER, required=True, help="Run that every training goes on from.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the trainings and the result.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
-@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Of each training.")
+@click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Steps of each training.")
 @click.option("--fraction", type=float, default=0.1, show_default=True, help="Share that each policy drops.")
 @dry_run_option
 def experiment_of_prune(
     data: Path, run: Path, out: Path, seeds: int, steps: int, fraction: float, dry_run: bool
 ) -> None:  # fmt: skip
     """Does pruning help? Trains on the full data, and without 10 % by chance, by loss, by rho; judges the hold-out."""
-    from model.scoring.policy import policy
-
-    decisive = policy(score="rho", fraction=fraction)
     if dry_run:
         from flows.cli.dry_runs import experiment_lines
         from flows.folds import COMPARED
+        from model.scoring.request import prune_request
 
-        root, start = data.expanduser().resolve(), run.expanduser().resolve()
-        click.echo("\n".join(experiment_lines(root, start, seeds, steps, decisive, COMPARED)))
+        request = prune_request(data=data, runs=[run], policy={"score": "rho", "fraction": fraction})
+        click.echo("\n".join(experiment_lines(request, seeds, steps, COMPARED)))
         return
     prefect_settings()
     from flows.experiment import experiment_prune
@@ -145,12 +133,12 @@ def experiment_of_prune(
 def versions(data: Path, form: str) -> None:
     """The data set's versions: named sets of samples, what made them, how many samples."""
     from data_catalog.queries import format_rows, run_query
-    from flows.catalog import manifests as registry
+    from flows.catalog import manifests
 
     found = """SELECT version, parent, samples, policy ->> '$.config.score' AS score,
         CAST(policy ->> '$.config.fraction' AS DOUBLE) AS fraction, left(hash, 12) AS hash, created
         FROM versions ORDER BY created, version"""
-    columns, rows = run_query(registry.data_folder(data).catalog, found)
+    columns, rows = run_query(manifests.data_folder(data).catalog, found)
     click.echo(format_rows(columns, rows, form), nl=False)
 
 
@@ -162,10 +150,10 @@ def versions(data: Path, form: str) -> None:
 def diff(first: str, second: str, data: Path, form: str) -> None:
     """What version SECOND changes over FIRST, motion lost, and a picture of the clips that go."""
     from data_catalog.queries import format_rows
-    from flows.catalog import manifests as registry
+    from flows.catalog import manifests
     from flows.report.version_diff import diff as compare
 
-    rows, sheet, lost = compare(registry.data_folder(data).root, first, second)
+    rows, sheet, lost = compare(manifests.data_folder(data).root, first, second)
     names = list(rows[0]) if rows else ["what", "samples"]
     click.echo(format_rows(names, [tuple(row.values()) for row in rows], form), nl=False)
     if form == "table":

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from data_catalog.arrow import Row
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.report_rows import TEXTS, clip_table, loss_columns, overview, version_marks
@@ -19,7 +20,6 @@ from data_catalog.views import stored_thresholds
 from flows.report.columns import coded, kind_of, number_column, packed
 from flows.report.curves import DRIFT, drift_curves, drift_rows, newest_picture, plain_values, training_curves
 
-Row = dict[str, Any]
 POSTER, PREVIEW, FRAME, STORED = 1, 2, 4, 8  # what a clip has, as bits
 MEDIA = {"posters": POSTER, "previews": PREVIEW, "frames": FRAME}
 MAX_VIDEO_BYTES = 256 << 20

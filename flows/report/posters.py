@@ -26,13 +26,13 @@ from data_catalog.base.errors import KilledError, RejectedError
 from data_catalog.base.files import atomic, read_json
 from data_catalog.base.paths import DataFolder
 from flows.report.overlay import draw_pose
-from pipeline.analysis import source_pass as analyses
+from pipeline.analysis import source_pass
+from pipeline.batches.prepare_sources import build_keys, clips_of
 from pipeline.clips.crop import Crop
 from pipeline.clips.crop_filter import cropped
 from pipeline.clips.make_clips import Clip
 from pipeline.config import BuildConfig
 from pipeline.picture_size import PictureSize
-from pipeline.prepare_sources import clips_of, keys
 from pipeline.shards.encode_clip import selection
 from pipeline.shards.tar import read_member
 from pipeline.video.ffmpeg import decode, open_source, source_input
@@ -113,9 +113,9 @@ def _draw_from_source(
     data: DataFolder, out: Path, source_id: str, path: bytes, wanted: Mapping[str, set[str]], config: BuildConfig,
     done: Counter[str],
 ) -> None:  # fmt: skip
-    names = keys(config)
+    names = build_keys(config)
     analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
-    pts, found = analyses.load(data.analysis(source_id, names.analysis)).pts, Probe(**analysed["probe"])
+    pts, found = source_pass.load(data.analysis(source_id, names.analysis)).pts, Probe(**analysed["probe"])
     with ExitStack() as stack:
         descriptor = open_source(path)
         stack.callback(os.close, descriptor)

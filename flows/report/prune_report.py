@@ -50,7 +50,7 @@ def prune_markdown(
         average = one.losses / max(len(one.keys), 1)
         lines += [
             "",
-            f"{one.stage}: reliability around the cut {one.reliability_at_cut:.3f} with {len(one.near)} of {len(one.keys)} "
-            f"samples near it, at {average:.1f} losses a sample in all runs together.",
+            f"{one.stage}: reliability around the cut {one.reliability_at_cut:.3f} with {len(one.near)} of "
+            f"{len(one.keys)} samples near it, at {average:.1f} losses a sample in all runs together.",
         ]
     return "\n".join(lines) + "\n"

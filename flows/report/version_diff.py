@@ -1,16 +1,14 @@
 """What one version lacks of another: counts, motion, a picture of the clips that go."""
 
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
+from data_catalog.arrow import Row
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.errors import CatalogError
 from flows.report.contact_sheet import write_sheet
-
-Row = dict[str, Any]
 
 MASS = """
 SELECT count(*) AS samples, count(DISTINCT clip_id) AS clips, count(DISTINCT source_id) AS sources,

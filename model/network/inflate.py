@@ -14,7 +14,7 @@ from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
 from model.errors import ChannelCountError
-from model.network import memory_efficient as lean
+from model.network import memory_efficient
 from model.network.conditioning import FrameEmbedding
 from model.network.temporal import FrameAxis, TemporalAttention, TemporalConv
 
@@ -54,7 +54,7 @@ class GrownInputConv(nn.Module):
         """(B*F, C + extra, H, W) to (B*F, C', H, W)."""
         noisy, extra = x_NCHW.split([self.spatial.in_channels, self.hint_conv.in_channels], dim=1)
         weight, around = self.hint_conv.weight, self.hint_conv.weight.shape[-1] // 2
-        grown = lean.conv2d(extra, weight, None, padding=(around, around))
+        grown = memory_efficient.conv2d(extra, weight, None, padding=(around, around))
         return self.temporal(self.spatial(noisy) + grown)
 
 

@@ -7,7 +7,7 @@ import re
 import torch
 from torch import Tensor, nn
 
-from model.network import memory_efficient as lean
+from model.network import memory_efficient
 
 _TARGETS = re.compile(r".*\.attn[12]\.(to_q|to_k|to_v|to_out\.0)")
 
@@ -24,7 +24,9 @@ class LoraLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., in) to (..., out)."""
-        return self.base(x) + lean.linear(lean.linear(x, self.lora_down.weight), self.lora_up.weight)
+        return self.base(x) + memory_efficient.linear(
+            memory_efficient.linear(x, self.lora_down.weight), self.lora_up.weight
+        )
 
 
 def is_lora(parameter_name: str) -> bool:

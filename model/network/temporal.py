@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from model.errors import ShapeError
-from model.network import memory_efficient as lean
+from model.network import memory_efficient
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class TemporalConv(nn.Module):
     def forward(self, x_NCHW: Tensor) -> Tensor:
         """(B*F, C, H, W) to the same shape, in x's dtype."""
         x_BCFP = x_NCHW.unflatten(0, (-1, self.axis.state.frames)).transpose(1, 2).flatten(3)
-        y_BCFP = lean.conv2d(x_BCFP, self.weight[..., None], self.bias, padding=(1, 0))
+        y_BCFP = memory_efficient.conv2d(x_BCFP, self.weight[..., None], self.bias, padding=(1, 0))
         return y_BCFP.unflatten(3, x_NCHW.shape[2:]).transpose(1, 2).flatten(0, 1)
 
 
@@ -115,14 +115,16 @@ class TemporalAttention(nn.Module):
         state = self.axis.state
         norm = (self.norm.normalized_shape, self.norm.weight.to(x_NPC.dtype), self.norm.bias.to(x_NPC.dtype))
         normed = F.layer_norm(x_NPC, *norm, self.norm.eps)
-        qkv = lean.linear(normed.unflatten(0, (-1, state.frames)).transpose(1, 2).contiguous(), self.to_qkv.weight)
+        qkv = memory_efficient.linear(
+            normed.unflatten(0, (-1, state.frames)).transpose(1, 2).contiguous(), self.to_qkv.weight
+        )
         q, k, v = qkv.unflatten(-1, (3, -1, self.head_dim)).unbind(3)
         cos, sin = (x.transpose(2, 3) for x in state.rotary(self.head_dim))
         # A copy of v lets go of the unturned q and k, which share its memory. The attention's result lies as q
         # does: so that what it keeps for its backward pass is also what the projection keeps.
         turned = (rotate(q, cos, sin), rotate(k, cos, sin), v.contiguous())
         out_BPHFD = full_attention(*(x_BPFHD.transpose(2, 3) for x_BPFHD in turned))
-        out_BPFC = lean.linear(out_BPHFD.transpose(2, 3).flatten(3), self.to_out.weight, self.to_out.bias)
+        out_BPFC = memory_efficient.linear(out_BPHFD.transpose(2, 3).flatten(3), self.to_out.weight, self.to_out.bias)
         return x_NPC + out_BPFC.transpose(1, 2).flatten(0, 1)
 
 

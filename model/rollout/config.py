@@ -6,20 +6,17 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from data_catalog.base.files import read_json
+from data_catalog.base.settings import Settings, explain_settings
 from model.errors import ConfigError
 
 DEFAULTS_FILE = "sampling.json"
 """Beside a run's `run.json`, which is immutable: what `longdance calibrate` found best for its stage."""
 
 
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class HintNoiseLevels(_Frozen):
+class HintNoiseLevels(Settings):
     """sigma/alpha of the noise on hints that were generated, per stage; frame 0 stays clean always."""
 
     starter: float = Field(0.0, ge=0, le=2, description="noise on generated hints of starter calls (sigma/alpha)")
@@ -27,7 +24,7 @@ class HintNoiseLevels(_Frozen):
     interpolation: float = Field(0.1, ge=0, le=2, description="the same for interpolation calls")
 
 
-class HintGuidance(_Frozen):
+class HintGuidance(Settings):
     """Guidance scale over hints, per stage; 1 is off and costs nothing."""
 
     starter: float = Field(1.0, ge=0, le=20, description="guidance over the hints of starter calls (1: off)")
@@ -35,7 +32,7 @@ class HintGuidance(_Frozen):
     interpolation: float = Field(1.0, ge=0, le=20, description="the same for interpolation calls")
 
 
-class SamplingConfig(_Frozen):
+class SamplingConfig(Settings):
     """How every call of a plan is carried out."""
 
     sampler: Literal["ddim", "dpm++", "euler"] = Field("ddim", description="ddim, dpm++ (second order) or euler")
@@ -86,11 +83,7 @@ def sampling_config(runs: Sequence[Path], settings: Mapping[str, Any]) -> Sampli
     try:
         return SamplingConfig.model_validate(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            raise ConfigError(f"Unknown sampling setting {name!r}: remove it or mend its spelling.") from error
-        raise ConfigError(f"Sampling setting {name!r} is {first['input']!r}: {first['msg']}.") from error
+        raise ConfigError(explain_settings(error, SamplingConfig)) from error
 
 
 def _merge(values: dict[str, Any], layer: Mapping[str, Any]) -> None:

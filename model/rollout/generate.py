@@ -23,7 +23,7 @@ from model.errors import RolloutError
 from model.plans.plan import Call, make_plan
 from model.rollout.config import SamplingConfig
 from model.rollout.record import RolloutRecord, check_record, open_record
-from model.rollout.rollout import OnProgress, Rollout, RolloutModels, picture_hash
+from model.rollout.rollout import OnRolloutEvent, Rollout, RolloutModels, picture_hash
 from model.rollout.stage_networks import NetworkPool, Run, check_settings, open_run_for_serving, runs_by_stage
 from model.rollout.steps import parse_stretch
 from model.runs.code_identity import code_hash
@@ -118,7 +118,7 @@ def prepare(request: Request) -> Prepared:
     return Prepared(request, serving, load_codec(run.path / "codec", str(device)), device)
 
 
-def generate_video(prepared: Prepared, start: Start, out: Path, progress: OnProgress | None = None) -> Generated:
+def generate_video(prepared: Prepared, start: Start, out: Path, progress: OnRolloutEvent | None = None) -> Generated:
     """Make the video `out` from the picture, or go on with it: the same call again is how it resumes.
 
     It goes on until `Generated.record.finish()`, after which the same redo means another one; `at_work` around both

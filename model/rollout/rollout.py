@@ -55,7 +55,7 @@ class RolloutEvent:
     seconds: float
 
 
-OnProgress = Callable[[RolloutEvent], None]
+OnRolloutEvent = Callable[[RolloutEvent], None]
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Rollout:
         self.store = RolloutStore(folder / "latents")
 
     def run(
-        self, picture_HWC: np.ndarray, video: Path, progress: OnProgress | None = None, replaces_whole: bool = False
+        self, picture_HWC: np.ndarray, video: Path, progress: OnRolloutEvent | None = None, replaces_whole: bool = False
     ) -> None:
         """Make all frames from the picture (uint8, of the codec's size) and write the mp4 `video`.
 

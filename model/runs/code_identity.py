@@ -73,6 +73,6 @@ def code_changes(before: Any, now: dict[str, str]) -> list[str]:
     `before` is what a record holds: until longdance 0.2 one hash of the whole, which names no module.
     """
     if not isinstance(before, dict):
-        return ["it was begun by another code, of longdance 0.1 or changed since"]
+        return ["it was begun by another code, that of longdance 0.1"]
     changed = sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
     return [f"the code of {', '.join(changed)} is another one now"] if changed else []

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
-from model.config import TrainConfig, explained, parse_config
+from data_catalog.base.settings import explain_settings
+from model.config import TrainConfig, parse_config
 from model.data.codec import CODEC_FILE, load_codec
 from model.errors import CodecError, ConfigError, ModelError, RunError, WeightsError
 from model.network.lora import add_lora, is_lora, merge_lora
@@ -77,7 +78,7 @@ def _preset(config: TrainConfig) -> UNetPreset:
     try:
         return UNetPreset.model_validate(fields)
     except ValidationError as error:
-        raise ConfigError(explained(error, "network.")) from error
+        raise ConfigError(explain_settings(error, UNetPreset, "network.")) from error
 
 
 def _from_scratch(config: TrainConfig, latent_channels: int, text_width: int) -> VideoUNet:

@@ -55,22 +55,22 @@ class Denoiser:
         )
 
     def __call__(self, noisy: Tensor, timestep: int) -> Tensor:
-        """x_0, with guidance over hints and over text, each about the fully told prediction:
+        """x_0, with guidance over hints and over text, each about the prediction with both:
 
         x = x(h, t) + (w_h - 1) (x(h, t) - x(0, t)) + (w_t - 1) (x(h, t) - x(h, 0)), which for one of them is Ho &
         Salimans 2022, eq. 6. Guidance is linear, so it is the same over x_0 as over epsilon.
         """
-        told = self._predict(noisy, timestep, *self._with_hints, self._text.prompt)
-        guided = told
+        full = self._predict(noisy, timestep, *self._with_hints, self._text.prompt)
+        guided = full
         if self._scales.hints != 1:
             no_hints = self._predict(noisy, timestep, *self._no_hints, self._text.prompt)
-            guided = guided + (self._scales.hints - 1) * (told - no_hints)
+            guided = guided + (self._scales.hints - 1) * (full - no_hints)
         if self._scales.text != 1:
             no_text = self._predict(noisy, timestep, *self._with_hints, self._text.negative)
-            guided = guided + (self._scales.text - 1) * (told - no_text)
+            guided = guided + (self._scales.text - 1) * (full - no_text)
         return guided
 
     def _predict(self, noisy: Tensor, timestep: int, cond: FrameConditioning, nearest: Tensor, text: Tensor) -> Tensor:
         at = torch.tensor([timestep], device=noisy.device)
-        said = self._network(network_input(noisy, self._hints, cond, nearest), at, text, cond)
-        return predicted_latents(said.float(), noisy, at, self._prediction)
+        output = self._network(network_input(noisy, self._hints, cond, nearest), at, text, cond)
+        return predicted_latents(output.float(), noisy, at, self._prediction)

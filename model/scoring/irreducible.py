@@ -70,13 +70,13 @@ class Irreducible:
     runs: list[list[str]]
     """The ids of the runs behind each sample's."""
     losses: int
-    """How many were measured, those of the probes among them."""
+    """How many were measured, those of the held-out samples among them."""
 
 
 def irreducible_losses(
     data: Path, runs: Sequence[RunRef], bank: str, samples: ScoredSamples, loss_counts: LossCounts
 ) -> Irreducible:
-    """The irreducible losses of `samples.keys`, calibrated on the probes.
+    """The irreducible losses of `samples.keys`, calibrated on the held-out samples.
 
     Raises LedgerError if a sample has none: no run is left that never saw it, or nobody scored it. Raises RunError for
     a run that does not say which sources its weights have seen.

@@ -71,9 +71,9 @@ class Fragment:
 def write_fragment(data: Path, fragment: Fragment, losses: pa.Table) -> Path:
     """Write a fragment, whole or not at all; the same losses give the same bytes."""
     path = fragment.path(data)
-    said = json.dumps({"version": SCORE_VERSION, **asdict(fragment)}, sort_keys=True)
+    metadata = json.dumps({"version": SCORE_VERSION, **asdict(fragment)}, sort_keys=True)
     with atomic(path) as temp:
-        table = losses.cast(LOSSES).replace_schema_metadata({"longdance": said})
+        table = losses.cast(LOSSES).replace_schema_metadata({"longdance": metadata})
         pq.write_table(table, temp, write_page_checksum=True)
     return path
 
@@ -86,14 +86,14 @@ def measured_until(data: Path, run: str, checkpoint: str, bank: str, shard: str,
         if path.name.rsplit("-", 3)[0] != Path(shard).stem:
             continue
         try:
-            said, _ = read_fragment(path)
+            metadata, _ = read_fragment(path)
         except LedgerError:
             path.unlink()
             continue
-        if said["version"] == SCORE_VERSION and said["latents"] == latents:
-            for key in said["samples"]:
-                if said["first"] <= found.get(key, 0):
-                    found[key] = max(found.get(key, 0), said["last"])
+        if metadata["version"] == SCORE_VERSION and metadata["latents"] == latents:
+            for key in metadata["samples"]:
+                if metadata["first"] <= found.get(key, 0):
+                    found[key] = max(found.get(key, 0), metadata["last"])
     return found
 
 
@@ -111,22 +111,22 @@ def read_fragment(path: Path) -> tuple[dict[str, Any], pa.Table]:
     """(what `Fragment` says, its losses). Raises LedgerError for a file that is damaged or no fragment."""
     try:
         table = pq.read_table(path, page_checksum_verification=True)
-        said = json.loads((table.schema.metadata or {})[b"longdance"])
-        wrong = _wrong(path, said, table)
+        metadata = json.loads((table.schema.metadata or {})[b"longdance"])
+        wrong = _wrong(path, metadata, table)
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         wrong = str(error)
     if wrong:
         raise LedgerError(f"{path} is no whole fragment of the ledger ({wrong}): delete it and score again.")
-    return said, table
+    return metadata, table
 
 
-def _wrong(path: Path, said: dict[str, Any], table: pa.Table) -> str:
+def _wrong(path: Path, metadata: dict[str, Any], table: pa.Table) -> str:
     """What a flipped bit in the footer, which has no checksum, has changed; empty if nothing."""
-    if said["version"] != SCORE_VERSION:
+    if metadata["version"] != SCORE_VERSION:
         return ""  # of another longdance, which named and shaped it in its own way
     if not table.schema.equals(LOSSES):
         return "its columns are others"
-    if Fragment(**{field.name: said[field.name] for field in fields(Fragment)}).name != path.name:
+    if Fragment(**{field.name: metadata[field.name] for field in fields(Fragment)}).name != path.name:
         return "what it says does not fit its name"
     return ""
 
@@ -159,12 +159,12 @@ def catalog_rows(
 ) -> tuple[list[dict[str, Any]], pa.Table]:
     """Rows of the catalog's `ledgers` and of its `losses` for these fragments.
 
-    Raises LedgerError for a damaged one; with `warn` it is left out and said.
+    Raises LedgerError for a damaged one; with `warn` it is left out and metadata.
     """
     ledgers, tables = [], []
     for path in paths:
         try:
-            said, losses = read_fragment(path)
+            metadata, losses = read_fragment(path)
         except LedgerError as error:
             if warn is None:
                 raise
@@ -172,17 +172,17 @@ def catalog_rows(
             continue
         ledgers.append(
             {
-                **{name: said[name] for name in ("run", "checkpoint", "stage", "bank", "shard", "latents")},
+                **{name: metadata[name] for name in ("run", "checkpoint", "stage", "bank", "shard", "latents")},
                 "fragment": str(path.relative_to(data)),
-                "bank_config": json.dumps(said["bank_config"], sort_keys=True),
-                "first_k": said["first"],
-                "last_k": said["last"],
-                "samples": len(said["samples"]),
+                "bank_config": json.dumps(metadata["bank_config"], sort_keys=True),
+                "first_k": metadata["first"],
+                "last_k": metadata["last"],
+                "samples": len(metadata["samples"]),
                 "sha256": sha256_file(path),
             }
         )
         for name in ("run", "checkpoint", "stage", "bank"):
-            losses = losses.append_column(name, pa.repeat(said[name], len(losses)))
+            losses = losses.append_column(name, pa.repeat(metadata[name], len(losses)))
         tables.append(losses.drop_columns(["change"]).replace_schema_metadata(None))
     if not tables:
         return [], LOSSES.empty_table().drop_columns(["change"])

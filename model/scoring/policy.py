@@ -6,26 +6,28 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
-from model.config import _Frozen
+from data_catalog.base.settings import Settings, explain_settings
 from model.errors import PolicyError
 
-Worth = Literal["unlearnable", "rho", "high_loss", "learnt", "random", "flags"]
+ScoreName = Literal["unlearnable", "rho", "high_loss", "learnt", "random", "flags"]
 Stratum = Literal["motion", "source"]
 MAX_LOSSES = 4096
 
 
-class BankConfig(_Frozen):
+class BankConfig(Settings):
     """The fixed (timestep, noise) pairs under which every sample is judged. Its hash names the bank."""
 
     seed: int = Field(0, ge=0)
+    """Seed of the bank's noise."""
     bins: int = Field(4, ge=1, le=100)
     """Parts of equal probability of the training timesteps, so also of log-SNR."""
     windows: int = Field(4, ge=1, le=10_000)
     """Windows of a clip that the pairs are spread over, the same for all clips of one length."""
     plan: str = "origin"
+    """Plan whose windows are scored."""
 
 
-class ScoreConfig(_Frozen):
+class ScoreConfig(Settings):
     """How a run's losses are measured."""
 
     bank: BankConfig = BankConfig()
@@ -36,6 +38,7 @@ class ScoreConfig(_Frozen):
     threads: int = Field(1, ge=1, le=1024)
     """On a CPU, of each process: sums come out the same to the last bit for the same number only."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU where there is one."""
     adaptive: bool = True
     """More losses for samples near the cut, until the score is reliable there."""
     reliability: float = Field(0.9, gt=0, lt=1)
@@ -44,10 +47,10 @@ class ScoreConfig(_Frozen):
     """Losses of a sample that is near the cut, at most."""
 
 
-class Policy(_Frozen):
+class Policy(Settings):
     """Which samples go. Its readable form is the SQL of `model.scoring.selection.policy_sql`."""
 
-    score: Worth = "random"
+    score: ScoreName = "random"
     """`unlearnable`: hard for a model that never saw it, and no easier for one that did. `rho`: not worth learning.
     `high_loss`: the origin's rule. `learnt`: already easy. `random`: the control. `flags`: the SQL verdicts."""
     fraction: float = Field(0.1, gt=0, lt=1)
@@ -63,6 +66,7 @@ class Policy(_Frozen):
     motion_strata: int = Field(10, ge=2)
     """Parts of equal size by motion energy."""
     cap: float = Field(1.0, gt=0, le=1000)
+    """Times its share that a stratum may lose at most."""
     certainty: float = Field(0.0, ge=0, lt=1)
     """Least bootstrap probability of being in the chosen `fraction` (the worst, unless the policy keeps or is turned
     round), for a sample to be chosen."""
@@ -99,6 +103,4 @@ def _checked(kind: Any, settings: dict[str, Any]) -> Any:
     try:
         return kind.model_validate(settings)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise PolicyError(f"Setting {name!r} is {first['input']!r}: {first['msg'].lower()}.") from error
+        raise PolicyError(explain_settings(error, kind)) from error

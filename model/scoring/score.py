@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,9 +22,10 @@ from accelerate import Accelerator  # type: ignore[import-untyped]
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import exclusive, read_json, remove_temps
-from model.config import TrainConfig, _Frozen, parse_config
+from data_catalog.base.settings import Settings
+from model.config import TrainConfig, parse_config
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
-from model.data.latents import verify_latents
+from model.data.latents import OnProgress, verify_latents
 from model.data.loader import stacked_masks
 from model.data.text import TextTable
 from model.errors import DataError, RunError
@@ -40,11 +41,10 @@ from model.scoring.policy import ScoreConfig
 from model.training.memory import cap_memory
 from model.training.train import resolve_device
 
-OnProgress = Callable[[int, int], None]
 """Called with (samples done, samples of this process)."""
 
 
-class ScoreJob(_Frozen):
+class ScoreJob(Settings):
     """What is to be scored."""
 
     data: Path

@@ -1,5 +1,5 @@
-"""ScoreTable: the scores of worth of one stage's samples, from the ledgers of one run and of those that say what is
-irreducible. `DATA/worth/EVIDENCE.parquet`; the catalog's `worth` is made from it."""
+"""A score table: the scores of worth of one stage's samples, from the ledgers of one run and of those that say what is
+irreducible. `DATA/worth/ID.parquet`; the catalog's `worth` is made from it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from model.scoring.policy import Policy, ScoreConfig
 from model.scoring.scored_losses import LossCounts, RunRef, ScoredSamples, current_latents, missing_losses, read_losses
 from model.scoring.selection import chooses_highest
 from model.scoring.valuation import (
-    Worth,
+    Valuation,
     borderline,
     certainty,
     conditional_reliability,
-    judge,
     split_half,
     standard_error,
+    value_samples,
 )
 
 NEEDS_IRREDUCIBLE = ("unlearnable", "rho")
@@ -39,7 +39,7 @@ _REFERENCE_COUNT, _REFERENCE_SHARE = 64, 0.05
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """What was found out about a stage's samples."""
+    """Scores of one stage's samples, and how sure they are."""
 
     id: str
     stage: str
@@ -47,7 +47,7 @@ class ScoreTable:
     irreducible: tuple[RunRef, ...]
     bank: str
     keys: tuple[str, ...]
-    worth: Worth
+    valuation: Valuation
     rows: pa.Table
     reliability: dict[str, float]
     """Split-half reliability of each score, by Spearman-Brown, at the default K."""
@@ -82,7 +82,7 @@ def make_score_table(
     bins, loss_counts = config.bank.bins, loss_counts or LossCounts(config.k)
     loss, floor, change, used, losses = _losses(data, target, irreducible, config, samples, loss_counts)
     reference_samples = choose_reference_samples(samples.keys)
-    worth = judge(samples.keys, loss, floor, change, reference_N=np.isin(samples.keys, reference_samples))
+    worth = value_samples(samples.keys, loss, floor, change, reference_N=np.isin(samples.keys, reference_samples))
     pairs, sure = worth.pairs.get(policy.score), np.full(len(samples.keys), np.nan)
     unplaced = np.zeros(len(samples.keys), bool)
     if pairs is not None:
@@ -90,21 +90,21 @@ def make_score_table(
         unplaced = borderline(sure)
     if near is not None:
         unplaced = np.isin(samples.keys, near)
-    said = _identity(data, target, irreducible, config, policy, samples)
+    metadata = _identity(data, target, irreducible, config, policy, samples)
     columns = {
         "k": pa.array(loss_counts.of(samples.keys), pa.int32()),
         **_scores(worth, pairs, sure, bins),
         "irreducible_runs": used,
     }
     return ScoreTable(
-        id=sha256_json(said)[:16],
+        id=sha256_json(metadata)[:16],
         stage=target.config.stage,
         target=target,
         irreducible=tuple(irreducible),
-        bank=said["bank"],
+        bank=metadata["bank"],
         keys=samples.keys,
-        worth=worth,
-        rows=_rows(said, target, columns),
+        valuation=worth,
+        rows=_rows(metadata, target, columns),
         reliability={name: split_half(part[:, : config.k // 2]) for name, part in worth.pairs.items()},
         reliability_at_cut=1.0 if pairs is None else conditional_reliability(pairs, unplaced, bins),
         near=tuple(key for key, is_near in zip(samples.keys, unplaced) if is_near),
@@ -161,21 +161,21 @@ def _identity(
     }
 
 
-def _rows(said: dict[str, Any], target: RunRef, columns: dict[str, Any]) -> pa.Table:
+def _rows(metadata: dict[str, Any], target: RunRef, columns: dict[str, Any]) -> pa.Table:
     """Rows of the catalog's `worth`, which carry what they follow from."""
-    count = len(said["keys"])
+    count = len(metadata["keys"])
     rows = {
-        "evidence": [sha256_json(said)[:16]] * count,
-        "sample_key": said["keys"],
-        "stage": [said["stage"]] * count,
+        "evidence": [sha256_json(metadata)[:16]] * count,
+        "sample_key": metadata["keys"],
+        "stage": [metadata["stage"]] * count,
         "run": [target.run_id] * count,
-        "bank": [said["bank"]] * count,
+        "bank": [metadata["bank"]] * count,
         **columns,
     }
-    return pa.table(rows).replace_schema_metadata({"longdance": json.dumps(said, sort_keys=True)})
+    return pa.table(rows).replace_schema_metadata({"longdance": json.dumps(metadata, sort_keys=True)})
 
 
-def _scores(worth: Worth, pairs: np.ndarray | None, sure_N: np.ndarray, bins: int) -> dict[str, pa.Array]:
+def _scores(worth: Valuation, pairs: np.ndarray | None, sure_N: np.ndarray, bins: int) -> dict[str, pa.Array]:
     """The columns of `worth` that are measured: every score, and the error and certainty of the policy's own."""
     error_N = np.full(len(sure_N), np.nan) if pairs is None else standard_error(pairs, bins)
     columns = {**worth.columns, "error": error_N, "certainty": sure_N}
@@ -191,7 +191,7 @@ def write_score_table(data: Path, evidence: ScoreTable) -> Path:
 
 
 def stored_score_tables(data: Path, warn: Callable[[str], None]) -> Iterator[pa.Table]:
-    """Every piece of evidence on disk, as rows of the catalog's `worth`; a damaged one is left out and said."""
+    """Every piece of evidence on disk, as rows of the catalog's `worth`; a damaged one is left out and reported."""
     for path in sorted(path for path in (data / "worth").glob("*.parquet") if not path.name.startswith(".")):
         try:
             yield pq.read_table(path, page_checksum_verification=True).replace_schema_metadata(None)

@@ -44,7 +44,7 @@ class RunRef:
 
 @dataclass(frozen=True)
 class ScoredSamples:
-    """Which samples a policy is about, and which only calibrate."""
+    """Which samples a policy is about, and which only calibrate: those held out."""
 
     keys: tuple[str, ...]
     holdout_samples: tuple[str, ...]
@@ -58,7 +58,7 @@ class ScoredSamples:
 
 
 def scored_samples(data: Path, config: TrainConfig, parent: str | None) -> ScoredSamples:
-    """The parent's samples (or all good ones) outside the hold-out; the good ones inside are the probes.
+    """The parent's samples (or all good ones) outside the hold-out; the good ones inside only calibrate.
 
     Those of a clip that a person dropped are not judged: they go whatever they are worth. Raises VersionError for a
     parent that is not there, or whose samples' bytes have changed.
@@ -122,10 +122,10 @@ def read_losses(data: Path, run: RunRef, bank: str, keys: Sequence[str], loss_co
     matrix, change = np.full((len(keys), max(loss_counts.k, loss_counts.wider)), np.nan), np.full(len(keys), np.nan)
     other = ""
     for path in fragments(data, run.run_id, run.checkpoint, bank):
-        said, table = read_fragment(path)
-        if said["latents"] not in current:
+        metadata, table = read_fragment(path)
+        if metadata["latents"] not in current:
             other = other or "on latents that have changed since"
-        elif said["version"] != SCORE_VERSION:
+        elif metadata["version"] != SCORE_VERSION:
             other = other or "by another version of longdance"
         else:
             columns = (table[name].to_pylist() for name in ("sample_key", "k", "loss", "change"))

@@ -34,8 +34,8 @@ def standardise(values_NK: np.ndarray, reference_N: np.ndarray | None = None) ->
 def middle_and_spread(values_NK: np.ndarray, reference_N: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The median and the robust deviation (IQR / 1.349; 1 where that is 0) of each column, (K,) each.
 
-    A column that only some samples have (they were near a cut) is judged by the anchors, samples that were not chosen
-    for their scores.
+    A column that only some samples have (they were near a cut) is judged by the reference samples, which were
+    not chosen for their scores.
     """
     middle_K, spread_K = np.zeros(values_NK.shape[1]), np.ones(values_NK.shape[1])
     for k, column in enumerate(values_NK.T):
@@ -50,7 +50,7 @@ def middle_and_spread(values_NK: np.ndarray, reference_N: np.ndarray | None = No
 
 
 def antithetic_means(values_NK: np.ndarray) -> np.ndarray:
-    """Means of antithetic antithetic_means, (N, K / 2): the smallest parts whose noise is independent."""
+    """Means of antithetic pairs, (N, K / 2): the smallest parts whose noise is independent."""
     return values_NK.reshape(len(values_NK), -1, 2).mean(2)
 
 
@@ -63,8 +63,8 @@ def average(values: np.ndarray) -> np.ndarray:
 def calibrated(folds_FNK: np.ndarray, holdout_N: np.ndarray) -> np.ndarray:
     """One irreducible loss (N, K) from several models, each NaN where it was trained on the sample.
 
-    One model may be better than the other altogether: on the probes, which none was trained on, each is compared
-    with their mean, and the median difference of each column is taken off. Probes themselves get the mean.
+    One model may be better than the other altogether: on the held-out samples, which none was trained on, each is
+    compared with their mean, and the median difference of each column is taken off. They themselves get the mean.
     """
     holdout_samples = folds_FNK[:, holdout_N]
     offsets = np.nan_to_num(_nanmedian(holdout_samples - holdout_samples.mean(0, keepdims=True), axis=1))
@@ -107,21 +107,21 @@ def _positive(losses_NK: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Worth:
-    """Scores of worth of N samples: a column each, and its independent parts (N, antithetic_means) where it has some."""
+class Valuation:
+    """Scores of worth of N samples: a column each, and its independent parts (N, pairs) where it has some."""
 
     columns: dict[str, np.ndarray]
     pairs: dict[str, np.ndarray]
 
 
-def judge(
+def value_samples(
     keys: Sequence[str],
     loss_NK: np.ndarray,
     irreducible_NK: np.ndarray | None,
     change_N: np.ndarray,
     seed: int = 0,
     reference_N: np.ndarray | None = None,
-) -> Worth:
+) -> Valuation:
     """All scores of worth that the losses and the clips' change allow; `flags` is the catalog's to say."""
     hard = standardise(loss_NK, reference_N)
     parts = {"high_loss": hard, "learnt": -hard}
@@ -135,7 +135,7 @@ def judge(
         parts["unlearnable"] = unlearnable(loss_NK, irreducible_NK, change_N, reference_N)
     columns |= {name: average(part) for name, part in parts.items()}
     columns["random"] = random_scores(keys, seed)
-    return Worth(columns, {name: antithetic_means(part) for name, part in parts.items()})
+    return Valuation(columns, {name: antithetic_means(part) for name, part in parts.items()})
 
 
 def random_scores(keys: Sequence[str], seed: int) -> np.ndarray:

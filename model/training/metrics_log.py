@@ -27,7 +27,7 @@ class TrainEvent:
     """`step`: loss, steps_per_second, seconds_left. Others: numbers, a `path`, or a `text`."""
 
 
-OnProgress = Callable[[TrainEvent], None]
+OnTrainEvent = Callable[[TrainEvent], None]
 
 
 class MetricsLog:

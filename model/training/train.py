@@ -41,7 +41,7 @@ from model.runs.init_weights import initial_network
 from model.runs.open_run import open_or_start_run
 from model.runs.record import locked, read_record, run_identity, threads_of
 from model.training.memory import explain_out_of_memory, plan_memory
-from model.training.metrics_log import OnProgress, TrainEvent
+from model.training.metrics_log import OnTrainEvent, TrainEvent
 from model.training.trainer import Trainer
 from pipeline.picture_size import PictureSize
 
@@ -65,7 +65,7 @@ def train(
     data: Path,
     run_dir: Path,
     config: TrainConfig,
-    progress: OnProgress | None = None,
+    progress: OnTrainEvent | None = None,
     fork: Path | None = None,
     until: int | None = None,
 ) -> RunResult:
@@ -179,7 +179,7 @@ def _network(config: TrainConfig, split: SplitData, state: TrainingState | None)
     return network, TextTable(split.latents, config.encode, split.prompts, width)
 
 
-def _event_emitter(progress: OnProgress | None, steps: int) -> Callable[..., None]:
+def _event_emitter(progress: OnTrainEvent | None, steps: int) -> Callable[..., None]:
     def say(kind: str, step: int, **values: Any) -> None:
         if progress:
             progress(TrainEvent(kind, step, steps, values))
@@ -206,7 +206,7 @@ def stop_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG, of linux/prctl.h
 
 
-def _print_event() -> OnProgress:
+def _print_event() -> OnTrainEvent:
     """Events as JSON lines on standard output: all but steps, and of these at most five a second."""
     last = 0.0
 

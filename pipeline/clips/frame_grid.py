@@ -62,7 +62,7 @@ def candidate_rates(native: Fraction, constant: bool, config: ClipConfig) -> lis
 
 
 def grid(pts: np.ndarray, rate: Fraction, native: Fraction, constant: bool) -> np.ndarray:
-    """Frames nearest to an even grid that starts at the first one, none twice; -1 where none lies within MAX_GRID_ERROR of a step.
+    """Frames nearest to an even grid that starts at the first one, none twice; -1 where none is within MAX_GRID_ERROR.
 
     A constant rate whose k-th part is asked for gives every k-th frame exactly.
     """

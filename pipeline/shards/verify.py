@@ -13,7 +13,7 @@ import numpy as np
 from data_catalog.base.errors import LongdanceError, RejectedError
 from data_catalog.base.files import read_json, sha256_file
 from pipeline.picture_size import PictureSize
-from pipeline.shards import encode_clip as encode
+from pipeline.shards import encode_clip
 from pipeline.shards.tar import MEMBERS, read_member
 
 
@@ -69,7 +69,7 @@ def _check_sample(shard: Path, sample: dict[str, Any]) -> None:
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         file.write(members["mp4"])
         file.flush()
-        encode.verify(Path(file.name), frames, clip_size(meta), Fraction(meta["fps"]))
+        encode_clip.verify(Path(file.name), frames, clip_size(meta), Fraction(meta["fps"]))
 
 
 def clip_size(meta: dict[str, Any]) -> PictureSize:

@@ -1,9 +1,8 @@
 """Camera paths of drawn videos: still, drifting, panning, zooming or shaken, as one affine per frame."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from pipeline.synthetic.body.brush import Array
 
 
 def camera_path(

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Picture = NDArray[np.uint8]
+from pipeline.synthetic.body.brush import Picture
+
 Canvas = NDArray[np.float32]  # (height, width, 3), 0 to 255
 Ink = NDArray[np.float64]  # (3,) blue, green, red
 

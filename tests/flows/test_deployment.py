@@ -87,17 +87,17 @@ CASES: dict[str, Case] = {
     ),
     # Seven frames are the starter's own call, so that the one run there is covers the plan.
     "generate/local": Case(
-        lambda p: {
+        lambda p: {"request": {
             "runs": [str(p.runs / "starter")], "out": str(p.runs / "seven.mp4"), "data": str(p.data),
-            "clip": first_clip(p), "image": None, "frames": 7, "settings": {"steps": 2}, "gif_mb": 0,
-        },
+            "clip": first_clip(p), "frames": 7, "sampling": {"steps": 2}, "gif_mb": 0,
+        }},
         generated,
     ),
     "score-and-prune/local": Case(
-        lambda p: {
+        lambda p: {"request": {
             "data": str(p.data), "runs": [str(p.runs / "starter")], "name": "lean",
             "policy": {"score": "random", "fraction": 0.5, "motion_strata": 2},
-        },
+        }},
         pruned,
     ),
 }  # fmt: skip

@@ -111,33 +111,32 @@ def test_a_picture_without_a_person_is_one_sentence_and_exit_code_2(run, server,
         ({"image": None, "clip": "waltz"}, "no stored clip 'waltz'"),
         ({"image": None, "clip": "waltz", "data": None}, "name it with --data"),
         ({"image": None}, "Give either a picture"),
-        ({"plan": "spiral"}, "Unknown plan 'spiral'"),
+        ({"plan": "spiral"}, "'plan' is 'spiral'.*'origin', 'streaming' or 'tree'"),
         ({"fvd": Path("i3d.pt")}, "no FVD weights"),
         ({"redo": "4:8"}, "is not finished"),
-        ({"settings": {"steps": -1}}, "'steps'"),
+        ({"sampling": {"steps": -1}}, "'steps'"),
         ({"data": Path("/nowhere")}, "holds no data set"),
         ({"runs": [Path("/nowhere")]}, "is no run"),
-        ({"fps": 0.0}, "0.0 frames a second"),
-        ({"fps": float("nan")}, "nan frames a second"),
-        ({"gif_mb": -1.0}, "-1.0 megabytes"),
-        ({"gif_mb": float("inf")}, "inf megabytes"),
-        ({"settings": {"seed": 2**63}}, "'seed'"),
-        ({"settings": {"prompt": "a cat"}}, "trained without text: leave it out"),
+        ({"fps": 0.0}, "'fps' is 0.0"),
+        ({"fps": float("nan")}, "'fps' is nan"),
+        ({"gif_mb": -1.0}, "'gif_mb' is -1.0"),
+        ({"gif_mb": float("inf")}, "'gif_mb' is inf"),
+        ({"sampling": {"seed": 2**63}}, "'seed'"),
+        ({"sampling": {"prompt": "a cat"}}, "trained without text: leave it out"),
         ({"out": Path("/tmp") / ("x" * 300 + ".mp4")}, "name too long"),
     ],
 )
 def test_mistakes_are_found_before_anything_begins(changes, words, data, run, tmp_path):
-    from flows.generate import get_ready
+    from flows.generate_request import generate_request, open_request
 
     Image.new("RGB", (300, 300), (90, 90, 90)).save(tmp_path / "wall.png")
     given = {
-        "runs": [run], "out": tmp_path / "out.mp4", "image": tmp_path / "wall.png", "clip": None, "data": data,
-        "frames": FRAMES, "plan": "streaming", "settings": {}, "align": False, "redo": None, "overwrite": False,
-        "fvd": None, "lpips": None, "fps": None, "gif_mb": 8.0,
+        "runs": [run], "out": tmp_path / "out.mp4", "image": tmp_path / "wall.png", "data": data,
+        "frames": FRAMES, "plan": "streaming", "align": False,
     }  # fmt: skip
-    assert get_ready(**given).prepared.serving
+    assert open_request(generate_request(**given)).prepared.serving
     with pytest.raises(Exception, match=words) as caught:
-        get_ready(**{**given, **changes})
+        open_request(generate_request(**{**given, **changes}))
     sentence = explain(caught.value)
     assert sentence is not None
     assert "\n" not in sentence

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import source_pass as analyses
+from pipeline.analysis import source_pass
 from pipeline.analysis.camera import decompose
 from pipeline.analysis.pose import (
     BODY_PER_HEIGHT,
@@ -22,12 +22,12 @@ from pipeline.analysis.pose import (
     body_length,
     pelvis,
 )
+from pipeline.batches.prepare_sources import build_keys, clips_of, prepare_sources
+from pipeline.batches.sources import hash_source, walk
 from pipeline.clips.crop import placed
 from pipeline.clips.make_clips import Clip
 from pipeline.clips.scores import LOST_LIMBS, REFERENCE
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import clips_of, keys, prepare_sources
-from pipeline.sources import hash_source, walk
 
 CAMERA_REASONS = {"camera_translation", "camera_zoom", "camera_rotation", "camera_shake"}
 HEAVY_TRANSLATION, HEAVY_ZOOM = 2.0, 0.25  # pixels and per cent a frame: what a person calls a moving camera
@@ -74,12 +74,12 @@ def judge_all(raw: Path, data: Path, model: Path, config: BuildConfig) -> list[J
         if not path.with_suffix(".json").is_file():  # still being drawn
             continue
         source_id = hash_source(file)
-        if not folder.clips(source_id, keys(config).clip_set).is_file():
+        if not folder.clips(source_id, build_keys(config).clip_set).is_file():
             prepare_sources(folder, [(source_id, file.path)], config, model)
-        manifest = json.loads(folder.clips(source_id, keys(config).clip_set).read_text())
+        manifest = json.loads(folder.clips(source_id, build_keys(config).clip_set).read_text())
         truth = json.loads(path.with_suffix(".json").read_text())
         if manifest["status"] == "ok":
-            analysis = analyses.load(folder.analysis(source_id, keys(config).analysis))
+            analysis = source_pass.load(folder.analysis(source_id, build_keys(config).analysis))
             shape = (manifest["probe"]["height"], manifest["probe"]["width"])
             for clip in clips_of(folder, source_id, manifest, config):
                 judged.append(judge(path.stem, clip, truth, analysis.pts, shape, config))

@@ -7,9 +7,9 @@ of heading 0 faces the viewer, so the person's own left lies at +x. Arrays run o
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from pipeline.synthetic.body.brush import Array
+
 SIDES = {"left": 1.0, "right": -1.0}
 
 # Segment lengths in standing heights, after Winter, "Biomechanics and Motor Control of Human Movement",

@@ -32,7 +32,7 @@ values = st.recursive(
 def test_a_killed_writer_leaves_a_temp_and_never_the_file(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "file.tar"
     script = (
-        "import os, sys\nfrom pathlib import Path\nfrom pipeline.files import atomic\n"
+        "import os, sys\nfrom pathlib import Path\nfrom data_catalog.base.files import atomic\n"
         "with atomic(Path(sys.argv[1])) as temp:\n    temp.write_bytes(b'half')\n    os.kill(os.getpid(), 9)\n"
     )
     done = subprocess.run([sys.executable, "-c", script, str(path)], check=False)

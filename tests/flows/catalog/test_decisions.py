@@ -16,8 +16,8 @@ from data_catalog.writes import merge_clips, merge_decisions, merge_sources
 from flows.build_dataset import wanted_clips
 from flows.catalog.decisions import decide, merge_recorded, recorded
 from flows.catalog.manifests import mend_catalog, rebuild_from_record
+from pipeline.batches.prepare_sources import build_keys
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import keys
 from tests.data_catalog.rows import clip, source, table, threshold
 
 
@@ -46,10 +46,10 @@ def test_a_decision_changes_the_verdict_at_once_and_says_who_when_and_why(data: 
 
 def test_the_next_build_encodes_what_was_kept_and_not_what_was_dropped(data: DataFolder) -> None:
     config = BuildConfig()
-    assert [w.clip_id for w in wanted_clips(data, config, keys(config))] == ["clip-0"]
+    assert [w.clip_id for w in wanted_clips(data, config, build_keys(config))] == ["clip-0"]
     decide(data, ["clip-0"], "drop", "ann", "")
     decide(data, ["clip-1"], "keep", "ann", "the blur is motion")
-    assert [w.clip_id for w in wanted_clips(data, config, keys(config))] == ["clip-1"]
+    assert [w.clip_id for w in wanted_clips(data, config, build_keys(config))] == ["clip-1"]
 
 
 def test_decisions_come_back_when_the_catalog_is_made_again_from_disk(data: DataFolder) -> None:
@@ -113,13 +113,13 @@ def test_a_file_that_no_catalog_takes_is_passed_over_by_a_rebuild_and_named(
 
 def test_a_mark_that_was_killed_before_the_catalog_is_honoured_by_an_ordinary_build(data: DataFolder) -> None:
     config = BuildConfig()
-    mend_catalog(data, config, keys(config))  # a new catalog is made again once; from here on it is sound
+    mend_catalog(data, config, build_keys(config))  # a new catalog is made again once; from here on it is sound
     with open_catalog(data.catalog) as con:
         merge_clips(con, [clip(0, blur=0.1, first_frame=0, step=1, frames=181)])
     decide(data, ["clip-0"], "drop", "ann", "")
     with open_catalog(data.catalog) as con:
         con.execute("DELETE FROM decision_rows")
-    assert mend_catalog(data, config, keys(config)) is None
+    assert mend_catalog(data, config, build_keys(config)) is None
     assert table(data.catalog, "SELECT reason FROM clips WHERE clip_id = 'clip-0'") == [("marked_drop",)]
     assert merge_recorded(data) == 0
 

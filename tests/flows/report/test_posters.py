@@ -11,8 +11,8 @@ import pytest
 
 from data_catalog.base.files import read_json
 from flows.report.posters import KINDS, LONGER, Wanted, draw_pictures, missing, picture_path
+from pipeline.batches.prepare_sources import build_keys, clips_of
 from pipeline.clips.make_clips import Clip
-from pipeline.prepare_sources import clips_of, keys
 from tests.conftest import Built
 
 
@@ -31,7 +31,7 @@ def draw(built: Built, out: Path, clips: list[Wanted], path: bytes | None = b"",
 
 
 def clips(built: Built) -> dict[str, Clip]:
-    analysed = read_json(built.data.analysis(built.source_id, keys(built.config).analysis).with_suffix(".json"))
+    analysed = read_json(built.data.analysis(built.source_id, build_keys(built.config).analysis).with_suffix(".json"))
     return {clip.clip_id: clip for clip in clips_of(built.data, built.source_id, analysed, built.config)}
 
 

@@ -12,7 +12,7 @@ from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 
-from model.network import memory_efficient as lean
+from model.network import memory_efficient
 from model.network.unet import VideoUNet
 from tests.model.networks import inputs, unet2d
 
@@ -46,7 +46,7 @@ def gradients(module: nn.Module, x: Tensor, *more: Tensor) -> tuple[Tensor, list
 def assert_same(plain: nn.Module, x: Tensor, *more: Tensor) -> None:
     """The lean module's output is the plain one's to the last bit; its gradients agree."""
     thin = copy.deepcopy(plain)
-    lean.make_lean(thin)
+    memory_efficient.make_lean(thin)
     assert type(thin) is not type(plain)
     (out, grads), (lean_out, lean_grads) = gradients(plain, x, *more), gradients(thin, x, *more)
     assert torch.equal(out, lean_out)
@@ -73,7 +73,7 @@ def test_a_frozen_convolution_keeps_nothing() -> None:
     conv = nn.Conv2d(4, 6, 3, padding=1).requires_grad_(False)
     before = nn.Conv2d(4, 4, 1)
     assert kept_bytes(nn.Sequential(before, conv), torch.randn(2, 4, 8, 8)) > 0
-    lean.make_lean(conv)
+    memory_efficient.make_lean(conv)
     assert kept_bytes(nn.Sequential(before, conv), torch.randn(2, 4, 8, 8)) == 0
 
 
@@ -88,11 +88,15 @@ def test_cast_weights_get_the_gradients_of_a_plain_cast_and_no_copy_is_kept(froz
     half = torch.bfloat16
     pairs = [
         (
-            lean.conv2d(x_NCHW, conv_weight, bias, padding=(1, 0)),
+            memory_efficient.conv2d(x_NCHW, conv_weight, bias, padding=(1, 0)),
             F.conv2d(x_NCHW, conv_weight.to(half), bias.to(half), padding=(1, 0)),
             (x_NCHW, conv_weight, bias),
         ),
-        (lean.linear(x_NLC, weight, bias), F.linear(x_NLC, weight.to(half), bias.to(half)), (x_NLC, weight, bias)),
+        (
+            memory_efficient.linear(x_NLC, weight, bias),
+            F.linear(x_NLC, weight.to(half), bias.to(half)),
+            (x_NLC, weight, bias),
+        ),
     ]
     for mine, plain, leaves in pairs:
         assert torch.equal(mine, plain)
@@ -121,7 +125,7 @@ def test_a_lean_resnet_is_diffusers(frozen: bool, layout: torch.memory_format, o
 
 def test_a_resnet_of_another_kind_stays_as_it_is() -> None:
     block = ResnetBlock2D(in_channels=8, temb_channels=6, groups=4, time_embedding_norm="scale_shift")
-    lean.make_lean(block)
+    memory_efficient.make_lean(block)
     assert type(block) is ResnetBlock2D
 
 
@@ -131,7 +135,7 @@ def test_a_lean_network_has_the_same_names_output_and_gradients_and_keeps_a_thir
         parameter.data.add_(0.02)
         parameter.requires_grad_(name in plain.new_parameters())
     thin = copy.deepcopy(plain)
-    lean.make_lean(thin)
+    memory_efficient.make_lean(thin)
     assert list(thin.state_dict()) == list(plain.state_dict())
     for network in (plain, thin):
         network(*inputs()).square().mean().backward()

@@ -21,7 +21,7 @@ from model.runs.init_weights import initial_network, network_of_run
 from model.training.train import train
 from tests.model.dataset import micro_config
 from tests.model.networks import inputs, save_stable_diffusion
-from tests.model.test_resume import _CrashError, crash_after, footprint
+from tests.model.training.test_resume import _CrashError, crash_after, footprint
 
 STEPS = {"steps": 6, "checkpoint_every": 2, "validate_every": 3, "sample_every": 6}
 

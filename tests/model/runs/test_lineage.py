@@ -15,7 +15,7 @@ from model.runs.export import export_run
 from model.runs.lineage import flatten_init_chain, read_sources
 from model.scoring.policy import BankConfig, ScoreConfig, policy
 from model.scoring.score import ScoreJob, score
-from model.scoring.score_table import weigh
+from model.scoring.score_table import make_score_table
 from model.scoring.scored_losses import RunRef, scored_samples
 from model.training.train import train
 from tests.model.dataset import micro_config
@@ -76,7 +76,7 @@ def test_a_run_that_began_with_weights_that_saw_everything_gives_no_irreducible_
     target = RunRef.of(trained)
     samples = scored_samples(data, target.config, None)
     with pytest.raises(LedgerError, match="have no irreducible loss"):
-        weigh(data, target, [RunRef.of(leaky)], CONFIG, policy(score="rho", strata=()), samples)
+        make_score_table(data, target, [RunRef.of(leaky)], CONFIG, policy(score="rho", strata=()), samples)
 
 
 def test_where_it_is_not_on_record_a_run_says_so_and_so_does_one_that_began_from_it(data, trained, tmp_path):

@@ -24,7 +24,7 @@ from model.scoring.ledger import catalog_rows, fragments, read_fragment
 from model.scoring.policy import BankConfig, ScoreConfig, score_config
 from model.scoring.score import ScoreJob, Scorer, score
 from tests.model.dataset import micro_config, micro_encode
-from tests.model.test_distributed import launch
+from tests.model.training.test_distributed import launch
 
 CONFIG = ScoreConfig(bank=BankConfig(bins=2, windows=2), k=8, batch=4)
 

@@ -138,7 +138,7 @@ def test_certainty_is_that_of_being_chosen_whichever_end_is(data, trained):
     for action in ("drop", "keep"):
         how = policy(score="high_loss", strata=(), fraction=0.4, action=action)
         found = make_score_table(data, run, [], config, how, samples)
-        order = np.argsort(found.worth.columns["high_loss"])
+        order = np.argsort(found.valuation.columns["high_loss"])
         sure[action] = np.array(found.rows["certainty"].to_pylist())[order]
     assert sure["drop"][-1] > 0.5 > sure["drop"][0]
     assert sure["keep"][0] > 0.5 > sure["keep"][-1]

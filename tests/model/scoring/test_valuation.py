@@ -12,11 +12,11 @@ from model.scoring.valuation import (
     calibrated,
     certainty,
     conditional_reliability,
-    judge,
     random_scores,
     split_half,
     standard_error,
     standardise,
+    value_samples,
 )
 
 N, K = 400, 16
@@ -76,7 +76,7 @@ def test_worth_tells_noise_from_what_can_be_learnt_and_from_what_is_learnt() -> 
     change = generator.uniform(0.9, 1.1, N)
     for much in (irreducible, loss, change):
         much[kind == "fast"] *= 4
-    found = judge([f"s{n}" for n in range(N)], loss, irreducible, change).columns
+    found = value_samples([f"s{n}" for n in range(N)], loss, irreducible, change).columns
 
     def top(name: str, sign: int) -> set[str]:
         return set(kind[np.argsort(-sign * found[name])[:20]])
@@ -88,7 +88,7 @@ def test_worth_tells_noise_from_what_can_be_learnt_and_from_what_is_learnt() -> 
 
 
 def test_without_irreducible_losses_rho_is_unknown_and_high_loss_is_not() -> None:
-    found = judge(["a", "b", "c"], np.array([[1.0, 2], [3, 4], [5, 6]]), None, np.ones(3)).columns
+    found = value_samples(["a", "b", "c"], np.array([[1.0, 2], [3, 4], [5, 6]]), None, np.ones(3)).columns
     assert np.isnan(found["rho"]).all()
     assert found["high_loss"].argmax() == 2
 
@@ -122,7 +122,7 @@ def test_certainty_is_high_in_the_tail_low_in_the_middle_and_open_at_the_cut() -
     assert sure[order[120:]].max() < 0.05
     assert sure.sum() == pytest.approx(0.1 * N)
     assert borderline(sure)[order[30:50]].mean() > 0.6
-    assert np.array_equal(certainty(-units, 0.1, highest=False), sure)
+    assert np.array_equal(certainty(-pairs, 0.1, highest=False), sure)
 
 
 def test_more_units_near_the_cut_make_it_reliable_there() -> None:

@@ -86,9 +86,8 @@ def test_gradients_come_as_activations_go() -> None:
     config = micro_config(batch=1)
     network = initial_network(config, 4, 32).config
     count = sum(parameter.numel() for parameter in initial_network(config, 4, 32).parameters())
-    small, large = (
-        step_bytes(meta_copy(config, network), config, PictureSize(side, side), 1, frames=4) for side in (4, 32)
-    )
+    sizes = (PictureSize(4, 4), PictureSize(32, 32))
+    small, large = (step_bytes(meta_copy(config, network), config, size, 1, frames=4) for size in sizes)
     assert small.peak_gradients > 0.5 * 4 * count  # few activations: the fullest moment is the end
     assert large.peak_gradients < 0.1 * 4 * count  # many: it is the beginning of the backward pass
     for step in (small, large):

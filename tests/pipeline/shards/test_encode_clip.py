@@ -140,9 +140,8 @@ def test_the_same_takes_give_the_same_bytes(tmp_path: Path) -> None:
         jobs = [VariantJob(np.arange(20, 40), WHOLE, kind, tmp_path / f"{again}{i}.mp4") for i, kind in
                  enumerate([Recipe(), recipe])]  # fmt: skip
         descriptor = open_source(bytes(path))
-        encode_variants(
-            descriptor, found, pts, jobs, Fraction(30000, 1001), CropConfig(shape=256), VideoConfig(), LIMITS
-        )
+        crop, rate = CropConfig(shape=256), Fraction(30000, 1001)
+        encode_variants(descriptor, found, pts, jobs, rate, crop, VideoConfig(), LIMITS)
         os.close(descriptor)
         sums.append([hashlib.sha256(take.out.read_bytes()).hexdigest() for take in jobs])
     assert sums[0] == sums[1]

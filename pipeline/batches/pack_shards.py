@@ -14,18 +14,20 @@ import numpy as np
 from data_catalog.base.errors import KilledError, RejectedError
 from data_catalog.base.files import canonical_json, publish, read_json, temp_name, write_bytes, write_json
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import source_pass as analyses
+from pipeline.analysis import source_pass
 from pipeline.analysis.cuts import shots
 from pipeline.analysis.source_pass import Analysis
+from pipeline.batches.prepare_sources import build_keys, clips_of, finite
 from pipeline.clips.crop import Placement, placed
 from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at
 from pipeline.config import BuildConfig
-from pipeline.prepare_sources import clips_of, finite, keys
 from pipeline.shards.augment import draw, flipped, flipped_picture, moved_crop, retimed
 from pipeline.shards.encode_clip import VariantJob, encode_variants
 from pipeline.shards.tar import MEMBERS, ShardSample, write_shard
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import Probe
+
+logger = logging.getLogger(__name__)
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +41,7 @@ def encode_clips(
     data: DataFolder, source_id: str, path: bytes, clip_ids: list[str], config: BuildConfig
 ) -> Counter[str]:
     """Stage the samples of some clips of one source; all wait for the next run where it cannot be opened any more."""
-    names = keys(config)
+    names = build_keys(config)
     analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
     wanted = {c for c in clip_ids if not _staged(data, c, config)}
     done: Counter[str] = Counter()
@@ -51,7 +53,7 @@ def encode_clips(
         logger.warning("Source %s cannot be opened any more, its clips wait for the next run: %s", source_id, error)
         return Counter(clips_unopened=len(wanted))
     try:
-        analysis = analyses.load(data.analysis(source_id, names.analysis))
+        analysis = source_pass.load(data.analysis(source_id, names.analysis))
         for clip in clips_of(data, source_id, analysed, config, wanted):
             try:
                 done += _encode_clip(data, descriptor, clip, analysis, Probe(**analysed["probe"]), config)
@@ -68,7 +70,7 @@ def encode_clips(
 
 
 def _staged(data: DataFolder, clip_id: str, config: BuildConfig) -> bool:
-    sample_keys_ = sample_keys(clip_id, keys(config).sample_set, config.variants.count)
+    sample_keys_ = sample_keys(clip_id, build_keys(config).sample_set, config.variants.count)
     return all(data.staged(key, "json").is_file() for key in sample_keys_)
 
 
@@ -76,39 +78,36 @@ def _encode_clip(
     data: DataFolder, descriptor: int, clip: Clip, analysis: Analysis, found: Probe, config: BuildConfig
 ) -> Counter[str]:
     """Encode v0 and the variants in one run; each sample's json is published last."""
-    sample_set = keys(config).sample_set
+    sample_set = build_keys(config).sample_set
     planned = []
     for variant, key in enumerate(sample_keys(clip.clip_id, sample_set, config.variants.count)):
-        take, landmarks, placement = variant_job(clip, analysis, found, variant, data.staged(key, "mp4"), config)
-        planned.append((variant, key, take, landmarks, placement))
+        job, landmarks, placement = variant_job(clip, analysis, found, variant, data.staged(key, "mp4"), config)
+        planned.append((variant, key, job, landmarks, placement))
     data.work.mkdir(parents=True, exist_ok=True)
-    temps = {key: temp_name(take.out) for _, key, take, *_ in planned}
+    temps = {key: temp_name(job.out) for _, key, job, *_ in planned}
     try:
-        takes = [VariantJob(take.frames, take.crop, take.recipe, temps[key]) for _, key, take, *_ in planned]
+        jobs = [VariantJob(job.frames, job.crop, job.recipe, temps[key]) for _, key, job, *_ in planned]
         encode_variants(
-            descriptor, found, analysis.pts, takes, clip.window.fps, config.crop, config.video, config.limits
+            descriptor, found, analysis.pts, jobs, clip.window.fps, config.crop, config.video, config.limits
         )
-        for variant, key, take, landmarks, placement in planned:
-            publish(temps[key], take.out)
+        for variant, key, job, landmarks, placement in planned:
+            publish(temps[key], job.out)
             buffer = io.BytesIO()
             np.save(buffer, landmarks.astype(np.float32), allow_pickle=False)
             write_bytes(data.staged(key, "npy"), buffer.getvalue())
-            meta = {"sample_key": key, "variant": variant, "recipe": take.recipe.row(), "clip": finite(clip.row)}
+            meta = {"sample_key": key, "variant": variant, "recipe": job.recipe.row(), "clip": finite(clip.row)}
             meta |= {
-                "crop": take.crop.row(),
+                "crop": job.crop.row(),
                 "fps": str(clip.window.fps),
-                "source_frames": [int(frame) for frame in take.frames],
-                **place_row(placement, take.recipe.flip),
+                "source_frames": [int(frame) for frame in job.frames],
+                **place_row(placement, job.recipe.flip),
             }
             write_bytes(data.staged(key, "json"), canonical_json(meta))
     finally:
         for temp in temps.values():
             temp.unlink(missing_ok=True)
-    return Counter(
-        clips_encoded=1,
-        samples_encoded=len(planned),
-        frames_encoded=sum(len(take.frames) for _, _, take, *_ in planned),
-    )
+    frames = sum(len(job.frames) for _, _, job, *_ in planned)
+    return Counter(clips_encoded=1, samples_encoded=len(planned), frames_encoded=frames)
 
 
 def variant_job(
@@ -176,7 +175,7 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
 
     Returns the manifest, or None where no clip could be encoded.
     """
-    sample_set = keys(config).sample_set
+    sample_set = build_keys(config).sample_set
     encoded = [c for c in clip_ids if _staged(data, c, config)]
     samples = []
     for clip_id in encoded:

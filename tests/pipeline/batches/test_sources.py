@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_catalog.base.errors import LongdanceError, RejectedError
-from pipeline.sources import hash_source, nameless_id, require_videos, walk
+from pipeline.batches.sources import hash_source, nameless_id, require_videos, walk
 from pipeline.video.ffmpeg import open_source
 
 

@@ -20,9 +20,15 @@ from data_catalog.base.errors import LongdanceError, RejectedError
 from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
 from pipeline.analysis.pose import PoseFinder
+from pipeline.batches.prepare_sources import (
+    build_keys,
+    forget_limited,
+    prepare_source,
+    prepare_sources,
+    record_rejected,
+)
+from pipeline.batches.sources import hash_source, nameless_id, require_videos
 from pipeline.config import BuildConfig, LimitsConfig
-from pipeline.prepare_sources import forget_limited, keys, prepare_source, prepare_sources, record_rejected
-from pipeline.sources import hash_source, nameless_id, require_videos
 from pipeline.video.ffmpeg import decode, ffmpeg_exe, open_source, source_input
 from tests.conftest import SMALL
 from tests.pipeline.videos import ffmpeg, write_numbered
@@ -44,7 +50,7 @@ def prepare_folder(raw: Path, data: DataFolder, config: BuildConfig, model: Path
             record_rejected(data, ids[file.path], file.path, config, error.code, error.detail)
     done = prepare_sources(data, sorted(batch.items()), config, model)
     assert done["sources_failed"] == 0
-    folder = data.clip_set(keys(config).clip_set)
+    folder = data.clip_set(build_keys(config).clip_set)
     return {os.path.basename(path): read_json(folder / f"{name}.json") for path, name in ids.items()}  # noqa: PTH119
 
 
@@ -191,7 +197,7 @@ def test_180_frames_are_too_short_and_181_are_not(tmp_path: Path, finder: PoseFi
         path = write_numbered(tmp_path / f"{frames}.mp4", frames, *X264)
         data = DataFolder(tmp_path / "data")
         prepare_source(data, str(frames), bytes(path), config, finder)
-        assert read_json(data.clips(str(frames), keys(config).clip_set))["reason"] == code
+        assert read_json(data.clips(str(frames), build_keys(config).clip_set))["reason"] == code
 
 
 NAMES = [
@@ -257,18 +263,18 @@ def test_a_source_that_vanishes_before_its_turn_is_tried_again_by_the_next_run(
     data, path = DataFolder(tmp_path / "data"), tmp_path / "gone.mp4"
     done = prepare_sources(data, [("s1", bytes(path)), ("s2", bytes(dancer))], SMALL, pose_model)
     assert (done["sources_unopened"], done["sources_failed"]) == (1, 0)
-    assert not data.clips("s1", keys(SMALL).clip_set).exists()
-    assert read_json(data.clips("s2", keys(SMALL).clip_set))["status"] == "ok"
+    assert not data.clips("s1", build_keys(SMALL).clip_set).exists()
+    assert read_json(data.clips("s2", build_keys(SMALL).clip_set))["status"] == "ok"
     shutil.copy(dancer, path)
     done = prepare_sources(data, [("s1", bytes(path))], SMALL, pose_model)
-    assert read_json(data.clips("s1", keys(SMALL).clip_set))["status"] == "ok"
+    assert read_json(data.clips("s1", build_keys(SMALL).clip_set))["status"] == "ok"
 
 
 def rejected_with(limits: LimitsConfig, path: Path, tmp_path: Path, finder: PoseFinder) -> dict[str, Any]:
     config = SMALL.model_copy(update={"limits": limits})
     data = DataFolder(tmp_path / "data")
     prepare_source(data, "s", bytes(path), config, finder)
-    return dict(read_json(data.clips("s", keys(config).clip_set)))
+    return dict(read_json(data.clips("s", build_keys(config).clip_set)))
 
 
 @pytest.mark.parametrize("wall_s", [0.001, 0.6])
@@ -344,7 +350,7 @@ def test_a_missing_or_empty_raw_folder_is_one_sentence(make: str | None, tmp_pat
 def test_a_change_of_config_renames_exactly_what_depends_on_it() -> None:
     def changed(section: str, **values: Any) -> tuple[bool, bool, bool]:
         part = getattr(SMALL, section).model_copy(update=values)
-        new, old = keys(SMALL.model_copy(update={section: part})), keys(SMALL)
+        new, old = build_keys(SMALL.model_copy(update={section: part})), build_keys(SMALL)
         return new.analysis != old.analysis, new.clip_set != old.clip_set, new.sample_set != old.sample_set
 
     assert changed("thresholds", blur=0.1) == (False, False, False)
@@ -355,7 +361,7 @@ def test_a_change_of_config_renames_exactly_what_depends_on_it() -> None:
     assert changed("crop", margin=0.1) == (False, True, True)
     assert changed("clips", frames=30) == (False, True, True)
     assert changed("analysis", pose_hz=3.0) == (True, True, True)
-    assert keys(SMALL.model_copy(update={"workers": 7})) == keys(SMALL)
+    assert build_keys(SMALL.model_copy(update={"workers": 7})) == build_keys(SMALL)
 
 
 def test_an_ffmpeg_that_somebody_kills_says_nothing_about_the_source(
@@ -378,8 +384,8 @@ def test_a_source_that_a_limit_rejected_is_tried_again_under_another_limit(
     data, source = DataFolder(tmp_path / "data"), os.fsencode(dancer)
     tight = SMALL.model_copy(update={"limits": LimitsConfig(max_pixels=1000)})
     prepare_sources(data, [("a" * 64, source)], tight, pose_model)
-    assert read_json(data.clips("a" * 64, keys(tight).clip_set))["reason"] == "picture_too_large"
+    assert read_json(data.clips("a" * 64, build_keys(tight).clip_set))["reason"] == "picture_too_large"
     assert forget_limited(data, ["a" * 64], tight) == set()
     assert forget_limited(data, ["a" * 64], SMALL) == {"a" * 64}
     prepare_sources(data, [("a" * 64, source)], SMALL, pose_model)
-    assert read_json(data.clips("a" * 64, keys(SMALL).clip_set))["status"] == "ok"
+    assert read_json(data.clips("a" * 64, build_keys(SMALL).clip_set))["status"] == "ok"

@@ -16,16 +16,16 @@ from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
 from flows.report.contact_sheet import write_contact_sheet
 from pipeline.analysis.pose import MAIN, PoseFinder
-from pipeline.prepare_sources import keys, prepare_sources
+from pipeline.batches.pack_shards import encode_clips, pack_shard, sample_keys, shard_name
+from pipeline.batches.prepare_sources import build_keys, prepare_sources
 from pipeline.shards.encode_clip import describe
-from pipeline.shards.pack import encode_clips, pack_shard, sample_keys, shard_name
 from pipeline.shards.tar import manifests, read_member
 from tests.conftest import SMALL, Built, build
 from tests.pipeline.videos import ffmpeg
 
 
 def clips_of(built: Built) -> list[dict[str, object]]:
-    return list(read_json(built.data.clips(built.source_id, keys(built.config).clip_set))["clips"])
+    return list(read_json(built.data.clips(built.source_id, build_keys(built.config).clip_set))["clips"])
 
 
 def landmarks_of(built: Built, sample: dict[str, int]) -> np.ndarray:
@@ -44,7 +44,7 @@ def samples_of(built: Built) -> list[dict[str, int]]:
 def test_every_clip_has_its_variants_and_keys_hold_no_dot(built: Built) -> None:
     clips = clips_of(built)
     assert len(clips) == 2
-    wanted = [key for clip in clips for key in sample_keys(str(clip["clip_id"]), keys(SMALL).sample_set, 2)]
+    wanted = [key for clip in clips for key in sample_keys(str(clip["clip_id"]), build_keys(SMALL).sample_set, 2)]
     assert [sample["sample_key"] for sample in samples_of(built)] == wanted
     assert not any("." in key for key in wanted)
 
@@ -108,7 +108,7 @@ def test_staged_clips_are_not_encoded_again_and_an_interrupted_one_is(
     done = encode_clips(data, *batch[0], [first], SMALL)
     assert done == Counter(clips_encoded=1, samples_encoded=3, frames_encoded=75)
     assert encode_clips(data, *batch[0], [first], SMALL) == Counter()
-    data.staged(sample_keys(first, keys(SMALL).sample_set, 2)[2], "json").unlink()
+    data.staged(sample_keys(first, build_keys(SMALL).sample_set, 2)[2], "json").unlink()
     done = encode_clips(data, *batch[0], [first, second], SMALL)
     assert done["clips_encoded"] == 2
     manifest = pack_shard(data, [first, second], SMALL)
@@ -124,7 +124,7 @@ def test_a_source_that_is_gone_leaves_its_clips_to_the_next_run(built: Built, po
     ids = [str(clip["clip_id"]) for clip in clips_of(built)]
     assert encode_clips(data, built.source_id, bytes(path), ids, SMALL) == Counter(clips_unopened=2)
     assert pack_shard(data, ids, SMALL) is None
-    assert not data.failure(ids[0], keys(SMALL).sample_set).exists()
+    assert not data.failure(ids[0], build_keys(SMALL).sample_set).exists()
 
 
 def test_a_clip_that_does_not_encode_is_recorded_and_left_out(built: Built, pose_model: Path, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_clip_that_does_not_encode_is_recorded_and_left_out(built: Built, pose
     data, path = DataFolder(tmp_path / "data"), tmp_path / "video.mkv"
     ffmpeg("-i", built.source.path.decode(), "-c", "copy", str(path))
     prepare_sources(data, [("s", bytes(path))], SMALL, pose_model)
-    names = keys(SMALL)
+    names = build_keys(SMALL)
     ids = [clip["clip_id"] for clip in read_json(data.clips("s", names.clip_set))["clips"]]
     ffmpeg("-i", built.source.path.decode(), "-c", "copy", "-frames:v", "38", str(path))
     done = encode_clips(data, "s", bytes(path), ids, SMALL)
@@ -153,12 +153,12 @@ def test_a_shards_name_says_what_is_in_it() -> None:
 def test_the_contact_sheet_shows_every_clip_once_and_is_drawn_once(built: Built, tmp_path: Path) -> None:
     out = tmp_path / "sheet.jpg"
     found = list(manifests(built.data.shards))
-    assert write_contact_sheet(out, built.data.shards, found, keys(SMALL).sample_set) == 2
+    assert write_contact_sheet(out, built.data.shards, found, build_keys(SMALL).sample_set) == 2
     picture = cv2.imread(str(out))
     assert picture.shape == (160, 1600, 3)
     assert picture[:, :320].std() > 10
     assert picture[:, 320:].max() < 20
-    assert write_contact_sheet(out, built.data.shards, found, keys(SMALL).sample_set) == 0
+    assert write_contact_sheet(out, built.data.shards, found, build_keys(SMALL).sample_set) == 0
     assert write_contact_sheet(tmp_path / "none.jpg", built.data.shards, found, "another plan") == 0
     assert not (tmp_path / "none.jpg").exists()
 

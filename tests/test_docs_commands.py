@@ -1,4 +1,4 @@
-"""The README's own commands, one after the other, in a clean home: what it says is what a stranger can type.
+"""The commands of all pages, one after the other, in a clean home: what they say is what a stranger can type.
 
 What a page shows and this file does not run is listed below with what does; a new line that is in neither fails.
 """
@@ -15,7 +15,7 @@ import av
 import pytest
 from PIL import Image
 
-from tests.test_readme import COMMANDS, ROOT
+from tests.test_docs import COMMANDS, PAGES, ROOT, shell_lines
 
 SMALL = " --set encode.picture=48 --set encode.fit_frames=16"
 SHORTER = {
@@ -30,7 +30,9 @@ SHORTER = {
 QUERY = "SELECT min(clip_id) FROM samples"
 FOLD = "longdance sql \"SELECT min(version) FROM versions WHERE version LIKE 'fold%'\" --data ~/dance --format csv"
 MENTIONED = {
-    "longdance settings": "longdance settings",
+    "longdance settings COMMAND": "longdance settings train",
+    "longdance settings generate": "longdance settings generate",
+    "longdance --version": "longdance --version",
     "longdance train ... --dry-run": "longdance train any --data ~/dance --run ~/runs/next --dry-run" + SMALL,
     "longdance export --run RUN --out FOLDER": "longdance export --run ~/runs/starter --out ~/weights",
     "longdance diff V1 V2": f"longdance diff $({FOLD} | tail -1) lean --data ~/dance",
@@ -39,6 +41,7 @@ MENTIONED = {
     "prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api": (
         "prefect config set PREFECT_API_URL=http://127.0.0.1:4200/api"
     ),
+    "prefect config unset PREFECT_API_URL --yes": "prefect config unset PREFECT_API_URL --yes",
 }
 """What the text between the blocks says can be typed, and how it is typed after them."""
 DEMO = "tests/test_demo.py::test_the_demo_killed_at_five_random_moments_ends_with_a_playable_video_and_a_report"
@@ -53,9 +56,9 @@ ELSEWHERE = {
     "make lint": ".ci/run",
     "make soak": "by hand, before a release: hours; this file is part of it",
     "make bench": FIGURES,
+    "python tools/house.py": "Makefile",
     "LONGDANCE_FOOTAGE=FOLDER make test": "by hand: it wants footage, which is no part of the repository",
-    ". .venv/bin/activate": "tests/test_readme_commands.py::shell",
-    "longdance --help": "tests/test_readme.py::test_help_fits_one_screen_and_needs_no_heavy_import",
+    ". .venv/bin/activate": "tests/test_docs_commands.py::shell",
     "pip install 'longdance[gpu]'": NET,
     "pip install 'longdance[ray]'": NET,
     ".venv/bin/pip install pre-commit": NET,
@@ -75,14 +78,11 @@ PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(?:make|python|pip|prefect|pre-com
 
 def command_lines(text: str) -> list[str]:
     """The command lines of a Markdown page: of its `sh` blocks, and those between backquotes."""
-    blocks = [line.partition("  #")[0].strip() for block in re.findall(r"```sh\n(.*?)```", text, re.S)
-              for line in block.splitlines()]  # fmt: skip
     between = [" ".join(code.split()) for code in re.findall(r"`([^`]+)`", re.sub(r"```.*?```", "", text, flags=re.S))]
-    return [line for line in blocks if line] + [code for code in between if re.match(PROGRAMS, code)]
+    return shell_lines(text) + [code for code in between if re.match(PROGRAMS, code)]
 
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
-LINES = [line for page in PAGES for line in command_lines(page.read_text())]
+LINES = [line for page in PAGES if page.stem != "settings" for line in command_lines(page.read_text())]
 
 
 def runs_here(line: str) -> bool:
@@ -139,7 +139,7 @@ def serves(line: str, home: Path) -> None:
 
 
 @pytest.mark.soak
-def test_all_commands_of_the_readme_run_in_order_in_a_clean_home(tmp_path):
+def test_all_commands_of_the_pages_run_in_order_in_a_clean_home(tmp_path):
     drawn = shell("longdance synth ~/videos --videos 6 --seed 3", tmp_path)
     assert drawn.returncode == 0, drawn.stderr
     first_picture(tmp_path / "videos" / "synth_3_0000.mp4", tmp_path / "me.png")

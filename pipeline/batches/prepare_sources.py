@@ -17,7 +17,7 @@ import numpy as np
 from data_catalog.base.errors import KilledError, RejectedError
 from data_catalog.base.files import read_json, write_json
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import source_pass as analyses
+from pipeline.analysis import source_pass
 from pipeline.analysis.pose import PoseFinder, pose_finder
 from pipeline.clips.frame_grid import native_rate
 from pipeline.clips.make_clips import Clip, clip_set, make_clips
@@ -38,9 +38,9 @@ class BuildKeys:
     sample_set: str
 
 
-def keys(config: BuildConfig) -> BuildKeys:
+def build_keys(config: BuildConfig) -> BuildKeys:
     """Derive them: a change of config renames exactly what depends on it."""
-    analysis = config.analysis.key(analyses.VERSION)
+    analysis = config.analysis.key(source_pass.VERSION)
     clips = clip_set(analysis, config.clips, config.crop)
     samples = config.variants.key(clips, config.video.model_dump(mode="json"), ENCODE_VERSION)
     return BuildKeys(analysis, clips, samples)
@@ -76,7 +76,7 @@ def prepare_source(
         RejectedError: it cannot be opened. That is no property of its bytes, so nothing is written down.
     """
     done: Counter[str] = Counter()
-    if not data.analysis(source_id, keys(config).analysis).with_suffix(".json").is_file():
+    if not data.analysis(source_id, build_keys(config).analysis).with_suffix(".json").is_file():
         done += analyse_source(data, source_id, path, config, finder)
     return done + tile_source(data, source_id, config)
 
@@ -91,14 +91,14 @@ def record_rejected(data: DataFolder, source_id: str, path: bytes, config: Build
         "probe": None,
     }
     manifest |= {"path": path.hex(), "limits": config.limits.model_dump(mode="json")}
-    write_json(data.clips(source_id, keys(config).clip_set), {**manifest, "clips": []})
+    write_json(data.clips(source_id, build_keys(config).clip_set), {**manifest, "clips": []})
 
 
 def analyse_source(
     data: DataFolder, source_id: str, path: bytes, config: BuildConfig, finder: PoseFinder
 ) -> Counter[str]:
     """Probe and decode one source; what is found, or why it is rejected, goes to disk."""
-    out = data.analysis(source_id, keys(config).analysis)
+    out = data.analysis(source_id, build_keys(config).analysis)
     manifest: dict[str, Any] = {"source_id": source_id, "status": "ok", "reason": None, "detail": None, "probe": None}
     counters: Counter[str] = Counter(sources_probed=1)
     descriptor = open_source(path)
@@ -106,8 +106,8 @@ def analyse_source(
         found = probe(descriptor, config.limits)
         manifest["probe"] = asdict(found)
         counters["sources_decoded"] = 1
-        analysis = analyses.analyse(descriptor, found, finder, config.analysis, config.limits)
-        analyses.save(analysis, out)
+        analysis = source_pass.analyse(descriptor, found, finder, config.analysis, config.limits)
+        source_pass.save(analysis, out)
         native, constant = native_rate(analysis.pts)
         manifest |= {"fps": float(native), "variable_rate": not constant, "frames": len(analysis.pts)}
         manifest |= {"duration_s": float(analysis.pts[-1] - analysis.pts[0]) + 1 / float(native)}
@@ -124,7 +124,7 @@ def analyse_source(
 
 def tile_source(data: DataFolder, source_id: str, config: BuildConfig) -> Counter[str]:
     """Cut an analysed source into clips: pure computation, nothing is decoded."""
-    names = keys(config)
+    names = build_keys(config)
     analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
     manifest = {**analysed, "clips": []}
     if analysed["status"] == "ok":
@@ -141,8 +141,8 @@ def clips_of(
 ) -> Iterator[Clip]:
     """The clips of an analysed source, or only some of them, with their landmarks."""
     found = Probe(**analysed["probe"])
-    names = keys(config)
-    analysis = analyses.load(data.analysis(source_id, names.analysis))
+    names = build_keys(config)
+    analysis = source_pass.load(data.analysis(source_id, names.analysis))
     return make_clips(source_id, analysis, (found.height, found.width), config, names.clip_set, only)
 
 
@@ -156,7 +156,7 @@ LIMITED = ("timeout", "picture_too_large", "damaged")  # what other limits might
 
 def forget_limited(data: DataFolder, source_ids: list[str], config: BuildConfig) -> set[str]:
     """Drop the records of sources that were rejected under other limits than today's; returns their ids."""
-    names, dropped = keys(config), set()
+    names, dropped = build_keys(config), set()
     for source_id in source_ids:
         manifest = data.clips(source_id, names.clip_set)
         if manifest.is_file() and read_json(manifest).get("limits") != config.limits.model_dump(mode="json"):

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.build_jobs import MAX_TASKS, WantedClip, batches, encode_jobs, shard_groups
+from pipeline.batches.jobs import MAX_TASKS, WantedClip, batches, encode_jobs, shard_groups
 
 
 @given(st.integers(0, 30000), st.integers(1, 64), st.integers(1, 16))
