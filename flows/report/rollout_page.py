@@ -39,7 +39,9 @@ code{background:#f3f3f3;padding:0 .2rem}
 <h2>Drift</h2>
 <p>Orange: this video. Blue: {{ reference or "no real clips were given to compare with" }}. A video that froze
 does not drift: look at motion and pose_motion, too.</p>
-<table><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr>
+{% if region %}<p>Measured are pixels {{ region[0] }} to {{ region[2] }} across and {{ region[1] }} to {{ region[3] }}
+down: the rest lies outside of the picture that it begins with.</p>
+{% endif %}<table><tr>{% for name in columns %}<th>{{ name }}</th>{% endfor %}</tr>
 {% for row in rows %}<tr>{% for cell in row %}<td>{{ "" if cell is none else cell }}</td>{% endfor %}</tr>{% endfor %}
 </table>
 {% if distance %}<p>Frechet distance of pose motion to the real clips: {{ "%.3g"|format(distance.value) }}
@@ -83,7 +85,7 @@ def write_page(
         reference=f"real clips ({', '.join(reference['clips'])}), their 95 % band shaded" if reference else None,
         curves=[_curve(name, report) for name in report["curves"]], width=WIDTH, height=HEIGHT,
         depths=list(depths) if depths else None, depth_rows=_depth_rows(depths), plan_name=plan_name,
-        plan=_png(plan_picture(plan, frames)), facts=_facts(identity),
+        plan=_png(plan_picture(plan, frames)), region=report.get("region"), facts=_facts(identity),
     )  # fmt: skip
     write_bytes(path, html.encode())
 

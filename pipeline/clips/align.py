@@ -72,7 +72,7 @@ def _static(seen: np.ndarray, wanted: float, shape: tuple[int, int], config: Cro
         corner = centre - size * np.array([PELVIS_X, config.pelvis_y])
         held = np.clip(corner, last - size, np.maximum(first, last - size))
         corner = np.where(last - first <= size, held, (first + last - size) / 2)
-        return np.asarray(_snapped(corner, size, picture)[None])
+        return snapped(corner, size, picture)[None]
 
     tall = float(np.clip(least, wanted, wanted * config.max_grow))
     tall = _closed_in(tall, min(least, tall), corner_of, picture, config)
@@ -119,11 +119,11 @@ def _closed_in(
     return least
 
 
-def _snapped(corner: np.ndarray, size: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """(2,) corner, moved where the crop reaches out of the picture by next to nothing and has room to move."""
-    inside = np.clip(corner, 0, np.maximum(picture - size, 0))
-    near = (np.abs(inside - corner) <= SNAP * size) & (size <= picture)
-    return np.where(near, inside, corner)
+def snapped(corners: np.ndarray, size: np.ndarray, picture: np.ndarray) -> np.ndarray:
+    """(..., 2) corners, moved where the crop reaches out of the picture by next to nothing and has room to move."""
+    inside = np.clip(corners, 0, np.maximum(picture - size, 0))
+    near = (np.abs(inside - corners) <= SNAP * size) & (size <= picture)
+    return np.asarray(np.where(near, inside, corners))
 
 
 def _whole(corners: np.ndarray, tall: float, config: CropConfig) -> Crop:

@@ -8,7 +8,7 @@ import numpy as np
 
 from data_catalog.base.errors import RejectedError
 from pipeline.analysis.pose import MIRROR
-from pipeline.clips.align import plan_crop
+from pipeline.clips.align import plan_crop, snapped
 from pipeline.clips.body_extent import extent, standing_height
 from pipeline.clips.crop import Crop, placed
 from pipeline.config import CropConfig, VariantConfig
@@ -107,6 +107,8 @@ def _moved(crop: Crop, seen: np.ndarray, shape: tuple[int, int], recipe: Recipe,
         if ((high - low) > size).any():
             return crop
         corners = np.clip(corners, high - size, low)
+    if len(corners) == 1:  # a moving window would jerk
+        corners = snapped(corners, size, picture // 2 * 2)
     corners = np.where(reaches_out, corners, np.clip(corners, 0, np.maximum(picture - size, 0)))
     return Crop(np.floor(corners / 2).astype(np.int64) * 2, int(size[0]), tall, crop.framing)
 

@@ -73,7 +73,7 @@ function detailBody(dialog, at) {
   if (video) { player.muted = true; player.autoplay = true; }
   const facts = [["source", path], ["time", `${clock(n("start_s"))} to ${clock(n("end_s"))}, from frame ${fmt(n("first_frame"))}`],
     ["clip", clips.ids[clip]], ["rate", `${fmt(n("frames"))} frames, ${fmt(n("fps"))} a second`],
-    ["crop", Number.isNaN(n("crop_side")) ? "none" : `${fmt(n("crop_side"))} px at ${fmt(n("crop_x"))}, ${fmt(n("crop_y"))}, ${textOf("crop_mode", clip) ?? ""} ${textOf("framing", clip) ?? ""}`]];
+    ["crop", Number.isNaN(n("crop_height")) ? "none" : `${fmt(n("crop_width"))}x${fmt(n("crop_height"))} px at ${fmt(n("crop_x"))}, ${fmt(n("crop_y"))}, ${textOf("crop_mode", clip) ?? ""} ${textOf("framing", clip) ?? ""}`]];
   return [
     el("header", {}, el("div", { class: "chips" }, verdictChip(clip),
       clips.reasons[clip].slice(1).map((i) => chip(words(clips.reasonNames[i]), "bad")), markChip(clip)),
