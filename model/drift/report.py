@@ -101,7 +101,7 @@ def _pooled(curve: Sequence[float | None]) -> list[float | None]:
     return [round(float(np.nanmean(part)), 5) if np.isfinite(part).any() else None for part in parts]
 
 
-LEAST_REGION = 32
+LEAST_REGION = 8
 """Pixels: drift is not measured on less than that a side."""
 
 

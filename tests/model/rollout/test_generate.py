@@ -17,6 +17,7 @@ from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, sealed, write_json
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_rollouts
+from model.data.latents import encode_dataset
 from model.drift.report import RealClip, catalog_metrics, measure_drift, real_clip, reference_clips, report_table
 from model.errors import ConfigError, DataError, ModelError, PlanError, RolloutError, RunError
 from model.plans.plan import depth_per_frame, make_plan
@@ -32,11 +33,13 @@ from model.rollout.generate import (
     rollout_folder,
     rollout_row,
 )
+from model.rollout.refill import refilled
 from model.rollout.stage_networks import open_run_for_serving, runs_by_stage
 from model.training.train import train
 from pipeline.analysis.pose import JOINTS
+from pipeline.clips.fill import fill_outside, refill
 from pipeline.picture_size import PictureSize
-from tests.model.dataset import micro_config
+from tests.model.dataset import make_dataset, micro_config, micro_encode
 
 QUICK = SamplingConfig(steps=2, device="cpu")
 SIZE = PictureSize(32, 32)
@@ -363,6 +366,71 @@ def test_frame_by_frame_a_clip_is_compared_with_its_own_frames(dataset: Path) ->
     late = measure_drift(lambda: iter(np.roll(clip.frames_FHWC, 1, axis=0)), Nobody(), {}, clip, ())
     assert min(drift.generated.curves["psnr"]) > 90
     assert float(np.median(late.generated.curves["psnr"])) < 40
+
+
+REGION = (8, 2, 24, 32)
+DEPTHS = dict.fromkeys(range(25), 1)
+
+
+@pytest.fixture(scope="module")
+def filled_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set whose odd sources' clips show their source's picture in a part alone, encoded."""
+    data = make_dataset(tmp_path_factory.mktemp("filled") / "data", picture=[list(REGION)])
+    encode_dataset(data, micro_encode())
+    return data
+
+
+def test_what_lies_outside_of_the_first_picture_is_made_anew_in_every_frame(
+    runs: dict[str, Path], picture: Start, tmp_path: Path
+) -> None:
+    prepared = prepare(request(runs["any"]))
+    start = Start(fill_outside(picture.picture_HWC, REGION), REGION)
+    made = generate_video(prepared, start, tmp_path / "video.mp4")
+    frames = np.stack(list(made.rollout.decoded()))
+    assert np.array_equal(frames, refill(frames, np.array([REGION])))
+    for number in (1, 7, 19):  # what a later call is given is what training had seen, not what was made outside
+        latents = made.rollout.store.frames([number], made.rollout._final)
+        assert (refilled(latents, REGION, prepared.codec) - latents).abs().mean() < 0.05
+    whole = generate_video(prepared, Start(start.picture_HWC), tmp_path / "whole.mp4")
+    assert whole.record.identity != made.record.identity
+    assert "region" not in whole.record.identity
+    with pytest.raises(RolloutError, match="region"):
+        generate_video(prepared, Start(start.picture_HWC), tmp_path / "video.mp4")
+
+
+def test_a_killed_rollout_of_a_filled_picture_ends_with_the_same_bytes(
+    runs: dict[str, Path], picture: Start, tmp_path: Path
+) -> None:
+    start = Start(fill_outside(picture.picture_HWC, REGION), REGION)
+    first = generate_video(prepare(request(runs["any"])), start, tmp_path / "a.mp4")
+    for path in sorted((first.folder / "latents").glob("call-*"))[3:]:
+        path.unlink()
+    bytes_before = first.video.read_bytes()
+    assert generate_video(prepare(request(runs["any"])), start, tmp_path / "a.mp4").video.read_bytes() == bytes_before
+
+
+def test_errors_planted_in_the_filled_area_of_a_generated_video_change_nothing_in_its_report(
+    filled_dataset: Path,
+) -> None:
+    truth = real_clip(filled_dataset, "s1c0", SIZE)
+    assert truth.region == REGION
+    frames = np.roll(truth.frames_FHWC, 2, axis=0)
+    spoiled = np.random.default_rng(3).integers(0, 255, frames.shape).astype(np.uint8)
+    x0, y0, x1, y1 = REGION
+    spoiled[:, y0:y1, x0:x1] = frames[:, y0:y1, x0:x1]
+    references = list(reference_clips(filled_dataset, 3, SIZE, holdout=0.3))
+    for given, beside in ((truth, ()), (None, references)):
+        reports = [
+            measure_drift(
+                lambda made=made: iter(made), Nobody(), dict.fromkeys(range(25), 1), given, beside, region=REGION
+            ).report()
+            for made in (frames, spoiled)
+        ]
+        assert reports[0] == reports[1]
+        assert reports[0]["region"] == list(REGION)
+    free = measure_drift(lambda: iter(frames), Nobody(), {}, None, ()).report()
+    assert "region" not in free
+    assert free["metrics"]["contrast"] != reports[0]["metrics"]["contrast"]
 
 
 def test_long_curves_are_pooled_for_the_catalog() -> None:
