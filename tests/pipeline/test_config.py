@@ -27,14 +27,9 @@ def test_a_shape_is_width_x_height_or_the_side_of_a_square(given: str | int, siz
     assert PictureSize.parse(config.size.short) == size
 
 
-@pytest.mark.parametrize(
-    "given", ["384", "384x640x3", "384*640", "100x160", "48x640", "2048x512", "x640", "0x64", "-64"]
-)
+@pytest.mark.parametrize("given", ["384x640x3", "384*640", "100x160", "48x640", "2048x512", "x640", "0x64", "-64"])
 def test_what_is_no_shape_is_refused_in_words(given: str) -> None:
-    if given == "384":
-        assert CropConfig(shape=given).size == (384, 384)
-        return
-    with pytest.raises(ValidationError, match="multiples of 16|width x height"):
+    with pytest.raises(ValidationError, match=r"multiples of 16|width x height"):
         CropConfig(shape=given)
 
 
