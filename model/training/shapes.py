@@ -17,6 +17,7 @@ from model.data.text import ZEROS_WIDTH
 from model.errors import CodecError, DataError
 from model.network.unet import VideoUNet
 from model.runs.init_weights import initial_network
+from pipeline.picture_size import PictureSize
 
 SD15_LATENTS = (4, 8)
 """Channels of its VAE's latents, and pixels per latent."""
@@ -29,7 +30,8 @@ class Shapes:
     """Of a frame's latents, of a prompt's embedding, and the network (its bytes may not be there)."""
 
     channels: int
-    side: int
+    latents: PictureSize
+    """Width and height of a frame's latents."""
     tokens: int
     network: VideoUNet
     assumed: tuple[str, ...]
@@ -39,7 +41,7 @@ class Shapes:
 def shapes_of(config: TrainConfig) -> Shapes:
     """Work them out. Raises CodecError, DataError and what `initial_network` raises, for a folder that does not fit."""
     encode = config.encode
-    channels, side = latent_shape(encode)
+    channels, latents = latent_shape(encode)
     tokens, width = text_shape(encode)
     if _on_hub(config.init):
         with torch.device("meta"):
@@ -47,20 +49,25 @@ def shapes_of(config: TrainConfig) -> Shapes:
     else:
         network = initial_network(config, channels, width)
     named = (config.init, encode.codec, encode.text_source)
-    return Shapes(channels, side, tokens, network, tuple(dict.fromkeys(name for name in named if _on_hub(name))))
+    hub = tuple(dict.fromkeys(name for name in named if _on_hub(name)))
+    return Shapes(channels, latents, tokens, network, hub)
 
 
-def latent_shape(encode: EncodeConfig) -> tuple[int, int]:
-    """Channels and side of a frame's latents. Raises CodecError if a local folder holds no codec."""
+def latent_shape(encode: EncodeConfig) -> tuple[int, PictureSize]:
+    """Channels and size of a frame's latents. Raises CodecError if a local folder holds no codec."""
     if encode.codec == "embedded":
-        return encode.channels, encode.picture // encode.patch
+        return encode.channels, _divided(encode, encode.patch)
     if encode.codec_is_saved:
         record = read_json(Path(encode.codec) / CODEC_FILE)
         if "patch" in record:
-            return record["channels"], encode.picture // record["patch"]
+            return record["channels"], _divided(encode, record["patch"])
         return latent_shape(encode.model_copy(update={"codec": record["source"]}))
     channels, factor = SD15_LATENTS if _on_hub(encode.codec) else _vae_shape(encode.codec)
-    return channels, encode.picture // factor
+    return channels, _divided(encode, factor)
+
+
+def _divided(encode: EncodeConfig, factor: int) -> PictureSize:
+    return PictureSize(encode.size.width // factor, encode.size.height // factor)
 
 
 def _vae_shape(folder: str) -> tuple[int, int]:
