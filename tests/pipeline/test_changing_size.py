@@ -16,7 +16,6 @@ from pipeline.analysis.pose import PoseFinder
 from pipeline.analysis.source_pass import Analysis, analyse
 from pipeline.batches.pack_shards import encode_clips, sample_keys
 from pipeline.batches.prepare_sources import build_keys, clips_of, prepare_source
-from pipeline.clips.align import Crop
 from pipeline.clips.make_clips import Clip
 from pipeline.config import CropConfig, VariantConfig, VideoConfig
 from pipeline.shards.augment import Recipe
@@ -24,6 +23,7 @@ from pipeline.shards.encode_clip import VariantJob, encode_variants
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import probe
 from tests.conftest import SMALL
+from tests.pipeline.crops import square
 from tests.pipeline.videos import LIMITS, SIDE, ffmpeg, joined, luma_of, numbers_in, write_numbered
 
 CONFIG = SMALL.model_copy(update={"variants": VariantConfig(count=0)})
@@ -114,7 +114,7 @@ def test_where_the_pixel_format_changes_every_frame_keeps_its_number(
         assert analysis.sizes.tolist() == [[0, SIDE, SIDE], [35, side, side]]
         for first in (20, 36, 60):
             here = analysis.probe_at(first, found)
-            whole = Crop(np.array([[0, 0]]), here.width, "full")
+            whole = square([[0, 0]], here.width)
             job = VariantJob(np.arange(first, first + 9), whole, Recipe(), tmp_path / "clip.mp4")
             encode_variants(
                 descriptor, here, analysis.pts, [job], Fraction(25), CropConfig(shape=SIDE), VideoConfig(crf=10), LIMITS
