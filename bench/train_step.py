@@ -146,13 +146,13 @@ def main() -> None:
     encode = {"codec": "embedded", "picture": 512, "patch": 8, "channels": 4} if options.preset == "sd15" else {}
     settings = {**quiet, "encode": encode, "init": "scratch", "batch": options.batch, "device": options.device}
     config = train_config("extrapolation", options.preset, **settings)
-    side = config.encode.picture // config.encode.patch
-    shape = (config.encode.channels, side, side)
+    size, patch = config.encode.size, config.encode.patch
+    shape = (config.encode.channels, size.height // patch, size.width // patch)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         split = random_data(folder, config, shape)
         width = 768 if options.preset == "sd15" else 32
-        blank = np.zeros((1, config.encode.picture, config.encode.picture, 3), np.uint8)
+        blank = np.zeros((1, size.height, size.width, 3), np.uint8)
         fit_patch_codec(blank, config.encode.patch, config.encode.channels).save(folder / "run" / "codec")
         bare, taken = best_of_rounds(config, split, shape[0], width, folder, options.steps)
         print(

@@ -24,7 +24,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 SMALL = BuildConfig(
     clips=ClipConfig(frames=25),
-    crop=CropConfig(size=128),
+    crop=CropConfig(shape=128),
     analysis=AnalysisConfig(proxy_px=256),
     variants=VariantConfig(count=2),
     shards=ShardConfig(samples=6),

@@ -13,7 +13,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from steps import LONGDANCE, Step, run_steps
+from steps import LONGDANCE, SHOWCASE_BODY, Step, run_steps
 
 CLIP = "CLIP"
 QUIETEST = """SELECT clip_id FROM samples JOIN clips USING (clip_id) JOIN version_samples USING (sample_key)
@@ -50,7 +50,7 @@ def steps_of(out: Path, videos: int, seed: int, steps: int, frames: int) -> list
         Step("synth", "draws raw videos of dancers, with faults among them",
              ("synth", f"{out}/raw", "--videos", str(videos), "--seed", str(seed))),
         Step("build", "finds the dancers, cuts and aligns clips of 181 frames, judges them, stores them in shards",
-             ("build", f"{out}/raw", "--data", data, "--variants", "1")),
+             ("build", f"{out}/raw", "--data", data, "--variants", "1", SHOWCASE_BODY)),
         Step("verify", "decodes every stored clip and checks every byte", ("verify", "--data", data)),
         *(training(stage, out, steps) for stage in WHY),
         Step("prune", "scores every sample, cross-fits two models, leaves out the worst, trains on what stays",

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LONGDANCE = Path(sys.executable).parent / "longdance"
+SHOWCASE_BODY = "--set=crop.body=0.62"
+"""The dancers that the showcase's weights know are as large as that in their clips; the demo's have to be, too."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from data_catalog.writes import merge_clips, merge_paths, merge_sources, registe
 from flows.catalog.decisions import merge_recorded, recorded
 from flows.catalog.scoring_rows import restore_evidence
 from pipeline.batches.prepare_sources import LIMITED, BuildKeys, build_keys
-from pipeline.config import BuildConfig, recorded_config
+from pipeline.config import BuildConfig
 from pipeline.shards.tar import manifests
 
 logger = logging.getLogger(__name__)
@@ -232,5 +232,5 @@ def rebuild_from_record(data: DataFolder) -> dict[str, int]:
     """
     if not data.build_record.is_file():
         raise no_data_set(data.root)
-    config = recorded_config(read_json(data.build_record)["config"])
+    config = BuildConfig.recorded(read_json(data.build_record)["config"])
     return rebuild_catalog(data, config, build_keys(config))

@@ -30,8 +30,8 @@ def encode_lines(root: Path, encode: EncodeConfig) -> list[str]:
     if codec.is_file():
         kept = read_json(codec)["hash"]
         there = sum(manifest_path(root, kept, shard, sha256).is_file() for shard, sha256 in shards.items())
-    channels, side = latent_shape(encode)
-    size = 2 * stored_frames(root) * channels * side**2
+    channels, latents = latent_shape(encode)
+    size = 2 * stored_frames(root) * channels * latents.area
     return [
         encode.model_dump_json(indent=1),
         f"latents: {len(read_samples(root)):,} samples in {len(shards)} shards, {there} of them encoded already",

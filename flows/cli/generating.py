@@ -73,7 +73,7 @@ def sampling_values(
 @click.option("--out", type=FILE, required=True, help="The mp4; the same command again goes on.")
 @click.option("--fps", type=float, help="Frames a second [the clip's, or those of most clips of --data, or 30].")
 @sampling_options
-@click.option("--no-align", is_flag=True, help="Take the picture's middle square as it is.")
+@click.option("--no-align", is_flag=True, help="Take the picture's middle as it is.")
 @click.option("--redo", metavar="START:STOP", help="Make these frames again, and what depends on them.")
 @click.option("--overwrite", is_flag=True, help="Begin anew where --out is a rollout of something else.")
 @click.option("--gif-mb", type=float, default=8.0, show_default=True, help="Most megabytes of the GIF; 0: none.")

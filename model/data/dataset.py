@@ -15,6 +15,7 @@ from data_catalog.base.files import sha256_json
 from data_catalog.base.paths import DataFolder
 from model.config import EncodeConfig
 from model.data.codec import codec_hash
+from model.data.counted import Cells, counted_mask
 from model.data.latents import codec_folder, manifest_path, read_manifest
 from model.data.samples import Sample, holdout_sources, read_samples
 from model.data.text import prompts_of
@@ -36,6 +37,8 @@ class LatentSample:
     offset: int
     frames: int
     prompt: str
+    counted: tuple[Cells, ...] | None = None
+    """Of each frame, or of all, the latents that count; None: all do."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,9 @@ def _locate(
             raise _no_latents(data)
         place = places[sample.key]
         text = sample.caption or prompt
-        entries.append(LatentSample(sample.key, sample.source_id, latents, place["offset"], place["frames"], text))
+        counted = tuple(tuple(cells) for cells in place["counted"]) if "counted" in place else None
+        where = (sample.source_id, latents, place["offset"], place["frames"])
+        entries.append(LatentSample(sample.key, *where, text, counted))
         rows.append([sample.key, sample.source_id, sample.shard_sha256, record["sha256"], text])
     first = next(iter(manifests.values()))[1]
     return entries, rows, (first["shape"][0], first["shape"][1], first["shape"][2])
@@ -214,6 +219,11 @@ class LatentReader:
         window = np.empty((len(frames), *self.index.shape), "<f2")
         self.read_into(window, sample, frames)
         return window
+
+    def counted(self, sample: int, frames: Sequence[int]) -> np.ndarray | None:
+        """Which latents of these frames count, (F, H, W) bool; None where all do."""
+        cells = self.index.samples[sample].counted
+        return None if cells is None else counted_mask(cells, frames, *self.index.shape[1:])
 
     def read_into(self, window: np.ndarray, sample: int, frames: Sequence[int]) -> None:
         """The same into an array that is there already, contiguous and of that shape."""

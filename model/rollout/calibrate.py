@@ -20,20 +20,23 @@ from torch import Tensor
 from data_catalog.base.files import write_json
 from data_catalog.base.paths import RunFolder
 from model.data.codec import Codec, load_codec
-from model.data.dataset import DataIndex, LatentReader, load_data
+from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
 from model.data.text import TextTable
+from model.drift.metrics import cut_out
 from model.errors import DataError, RunError
 from model.network.diffusion import PredictionType
 from model.network.objective import Network
 from model.plans.plan import Call, make_plan
 from model.plans.stages import CALL_STAGES, call_window, get_stage
 from model.rollout.config import SamplingConfig, run_defaults
+from model.rollout.refill import refilled
 from model.rollout.stage_networks import NetworkPool
 from model.runs.record import read_record
 from model.runs.run import Run
 from model.sampling.guidance import Scales, TextPair
 from model.sampling.sample_window import CallNoise, CallSettings, make_window
 from model.training.train import resolve_device
+from pipeline.clips.fill import Rectangle, common, rectangle
 
 LEVELS = (0.0, 0.05, 0.1, 0.2, 0.33, 0.5, 0.7)
 GUIDANCE = (1.0, 1.5, 2.0, 3.0)
@@ -115,6 +118,8 @@ class CalibrationSetup:
     codec: Codec
     text: TextPair
     clips: tuple[Tensor, ...]
+    regions: tuple[Rectangle | None, ...]
+    """Where each clip's frames show their source's picture; None: everywhere. The rest is not compared."""
     sampling: SamplingConfig
     device: torch.device
 
@@ -134,6 +139,7 @@ def run_chain(
             bench.network, bench.prediction, window, {hint: latents[hint] for hint in call.hints},
             frozenset(generated), noise, bench.text, settings, bench.device,
         )  # fmt: skip
+        made_FCHW = refilled(made_FCHW, bench.regions[number], bench.codec)
         latents.update({f: made_FCHW[window.frames.index(f)] for f in call.targets})
         generated.update(call.targets)
     return torch.stack([latents[frame] for frame in chain.judged])
@@ -143,8 +149,11 @@ def try_setting(bench: CalibrationSetup, chain: Chain, level: float, guidance: f
     """One setting on every clip."""
     squares, moved, real_moved = [], 0.0, 0.0
     for number, clip_FCHW in enumerate(bench.clips):
-        made = bench.codec.decode(run_chain(bench, chain, clip_FCHW, level, guidance, number)).astype(float)
-        real = bench.codec.decode(clip_FCHW[list(chain.judged)]).astype(float)
+        both = run_chain(bench, chain, clip_FCHW, level, guidance, number), clip_FCHW[list(chain.judged)]
+        made, real = (
+            np.stack([cut_out(frame, bench.regions[number]) for frame in bench.codec.decode(latents)]).astype(float)
+            for latents in both
+        )
         squares.append(np.square(made - real).mean())
         moved += float(np.abs(np.diff(made, axis=0)).mean())
         real_moved += float(np.abs(np.diff(real, axis=0)).mean())
@@ -222,8 +231,16 @@ def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[
     table = TextTable(split.latents, run.encode, split.prompts, network.unet.config.cross_attention_dim)
     prompt = table(index.samples[chosen[0]].prompt)[None].to(device)
     codec = load_codec(RunFolder(run.path).codec, str(device))
-    bench = CalibrationSetup(network, prediction, codec, TextPair(prompt, prompt), latents, sampling, device)
+    regions = tuple(_region(index.samples[place], codec) for place in chosen)
+    bench = CalibrationSetup(network, prediction, codec, TextPair(prompt, prompt), latents, regions, sampling, device)
     return bench, [index.samples[place].key for place in chosen], index is split.holdout
+
+
+def _region(sample: LatentSample, codec: Codec) -> Rectangle | None:
+    """The blocks of pixels of the latents that count in every frame."""
+    if sample.counted is None:
+        return None
+    return rectangle(codec.factor * np.array(common(np.array(sample.counted))))
 
 
 def _spread(index: DataIndex, clips: int) -> list[int]:

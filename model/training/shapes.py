@@ -17,6 +17,7 @@ from model.errors import CodecError, DataError
 from model.network.unet import VideoUNet
 from model.runs.init_weights import initial_network
 from model.sources import CODEC_FILE, EmbeddedCodec, NoText, Pretrained, SavedCodec
+from pipeline.picture_size import PictureSize
 
 SD15_LATENTS = (4, 8)
 """Channels of its VAE's latents, and pixels per latent."""
@@ -29,7 +30,8 @@ class Shapes:
     """Of a frame's latents, of a prompt's embedding, and the network (its bytes may not be there)."""
 
     channels: int
-    side: int
+    latents: PictureSize
+    """Width and height of a frame's latents."""
     tokens: int
     network: VideoUNet
     assumed: tuple[str, ...]
@@ -39,7 +41,7 @@ class Shapes:
 def shapes_of(config: TrainConfig) -> Shapes:
     """Work them out. Raises CodecError, DataError and what `initial_network` raises, for a folder that does not fit."""
     encode = config.encode
-    channels, side = latent_shape(encode)
+    channels, latents = latent_shape(encode)
     tokens, width = text_shape(encode)
     sources = (config.init_source, encode.codec_source, encode.text_source)
     on_hub = [source for source in sources if isinstance(source, Pretrained) and source.on_hub]
@@ -48,22 +50,26 @@ def shapes_of(config: TrainConfig) -> Shapes:
             network = VideoUNet.from_preset("sd15", latent_channels=channels, text_channels=width)
     else:
         network = initial_network(config, channels, width)
-    return Shapes(channels, side, tokens, network, tuple(dict.fromkeys(source.name for source in on_hub)))
+    return Shapes(channels, latents, tokens, network, tuple(dict.fromkeys(source.name for source in on_hub)))
 
 
-def latent_shape(encode: EncodeConfig) -> tuple[int, int]:
-    """Channels and side of a frame's latents. Raises CodecError if a local folder holds no codec."""
+def latent_shape(encode: EncodeConfig) -> tuple[int, PictureSize]:
+    """Channels and size of a frame's latents. Raises CodecError if a local folder holds no codec."""
     match encode.codec_source:
         case EmbeddedCodec():
-            return encode.channels, encode.picture // encode.patch
+            return encode.channels, _divided(encode, encode.patch)
         case SavedCodec(folder):
             record = read_json(folder / CODEC_FILE)
             if "patch" in record:
-                return record["channels"], encode.picture // record["patch"]
+                return record["channels"], _divided(encode, record["patch"])
             return latent_shape(encode.model_copy(update={"codec": record["source"]}))
         case Pretrained(name) as source:
             channels, factor = SD15_LATENTS if source.on_hub else _vae_shape(name)
-            return channels, encode.picture // factor
+            return channels, _divided(encode, factor)
+
+
+def _divided(encode: EncodeConfig, factor: int) -> PictureSize:
+    return PictureSize(encode.size.width // factor, encode.size.height // factor)
 
 
 def _vae_shape(folder: str) -> tuple[int, int]:

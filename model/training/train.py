@@ -44,6 +44,7 @@ from model.runs.record import locked, read_record, run_identity, threads_of
 from model.training.memory import explain_out_of_memory, plan_memory
 from model.training.metrics_log import OnTrainEvent, TrainEvent
 from model.training.trainer import Trainer
+from pipeline.picture_size import PictureSize
 
 EXIT_STOPPED = 143
 """Exit status where steps are left, with a checkpoint: 128 + 15, as a shell would say of SIGTERM."""
@@ -119,7 +120,8 @@ def _memory_explained(config: TrainConfig, split: SplitData, network: VideoUNet,
     try:
         yield
     except torch.OutOfMemoryError as error:
-        plan = plan_memory(config, network.config, split.train.shape[1], len(text_of(split.prompts[0])))
+        _, height, width = split.train.shape
+        plan = plan_memory(config, network.config, PictureSize(width, height), len(text_of(split.prompts[0])))
         raise DeviceError(explain_out_of_memory(config, plan)) from error
 
 

@@ -229,7 +229,9 @@ class Trainer:
         dropped = None
         if self._config.hint_dropout:
             dropped = dropped_hints(self._config.seed, batch.positions, self._config.hint_dropout)
-        return self._objective.losses(self._model, latents, batch.windows, draws, text.to(self._device), dropped)
+        counted = None if batch.counted_BFHW is None else batch.counted_BFHW.to(self._device)
+        text = text.to(self._device)
+        return self._objective.losses(self._model, latents, batch.windows, draws, text, dropped, counted)
 
     def _in_order(self, losses: list[torch.Tensor]) -> list[float]:
         """All processes' losses of this step in the order of the samples' positions."""

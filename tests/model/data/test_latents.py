@@ -30,6 +30,7 @@ from model.data.latents import (
 )
 from model.data.samples import read_samples
 from model.errors import CodecError, DataError
+from pipeline.picture_size import PictureSize
 from tests.model.dataset import ENCODE, micro_config, micro_encode
 
 ROOT = Path(__file__).parents[3]
@@ -48,7 +49,7 @@ def test_latents_are_the_codec_of_the_videos_frames(dataset: Path) -> None:
     reader = LatentReader(split.train)
     by_key = {sample.key: sample for sample in read_samples(dataset)}
     for number, entry in enumerate(split.train.samples):
-        frames = read_video(dataset, by_key[entry.key], 32)
+        frames = read_video(dataset, by_key[entry.key], PictureSize(32, 32))
         expected = codec.encode(frames).half().numpy()
         assert np.array_equal(reader.read(number, range(len(frames))), expected)
 
