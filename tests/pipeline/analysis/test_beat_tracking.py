@@ -80,9 +80,8 @@ def test_blocks_overlap_and_together_are_the_whole(seconds: float) -> None:
 def test_edges_follow_the_pulse_and_few_beats_are_left_alone() -> None:
     beats = np.arange(20) * 0.5
     wrong = beats.copy()
-    wrong[[0, 1, -1]] += [0.2, -0.1, 0.17]
+    wrong[[0, 1, -3, -1]] += [0.2, -0.1, 0.08, 0.17]
     np.testing.assert_allclose(with_steady_edges(wrong), beats)
-    assert with_steady_edges(wrong[:5]) is not None
     np.testing.assert_array_equal(with_steady_edges(wrong[:5]), wrong[:5])
 
 
