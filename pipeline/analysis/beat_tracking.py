@@ -3,6 +3,7 @@
 librosa compiles itself when it is imported first, and takes seconds even later: so it waits until there is sound.
 """
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterable
@@ -99,9 +100,9 @@ def _librosa() -> Any:
 
 
 def _writable() -> Path:
-    folder = user_cache() / "numba"
-    try:
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: this user has no home
+        folder = user_cache() / "numba"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.gettempdir()) / f"longdance-numba-{os.getuid()}"
-    return folder
+        if os.access(folder, os.W_OK):
+            return folder
+    return Path(tempfile.gettempdir()) / f"longdance-numba-{os.getuid()}"

@@ -1,7 +1,9 @@
 """Beats are where they were played: of drawn music in every groove, of long music, and of none."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,3 +93,16 @@ def test_the_tracker_waits_until_there_is_sound() -> None:
     listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "pipeline.analysis.beat_tracking" in listed
     assert not {"librosa", "numba", "soundfile", "soxr", "pyloudnorm"} & set(listed)
+
+
+def test_it_works_where_neither_the_library_nor_a_home_can_be_written(tmp_path: Path) -> None:
+    """As in a container whose user has no home: numba would refuse to be imported."""
+    code = "from pipeline.analysis.beat_tracking import _writable; print(_writable())"
+    closed = tmp_path / "file"
+    closed.touch()
+    env = {**os.environ, "XDG_CACHE_HOME": str(closed), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()).parent == tmp_path
+    env["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()) == tmp_path / "cache" / "longdance" / "numba"
