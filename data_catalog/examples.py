@@ -101,7 +101,7 @@ FROM version_samples JOIN versions USING (version) JOIN samples USING (sample_ke
 GROUP BY ALL
 ORDER BY version
 """,
-        "Motion (joint speed times frames) that each version lacks of all good clips",
+        "Motion (joint speed times frames) that each version is missing of all good clips",
     ),
     "prunes-shared": (
         """

@@ -1,6 +1,6 @@
 """The flow `build-dataset`: raw videos in, training-ready shards and a catalog out.
 
-The files on disk and the catalog are the truth; Prefect shows progress. Run it again and it goes on
+The files on disk and the catalog are the truth; Prefect shows progress. Run it again and it resumes
 with what is missing, whatever happened to the last run or to Prefect.
 """
 
@@ -71,7 +71,7 @@ def pack_batch(root: Path, clip_ids: list[str], config: BuildConfig, shard: int)
 
 @flow(name="build-dataset", flow_run_name="build {data.name}", persist_result=False)
 def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) -> dict[str, int]:  # noqa: B008
-    """Build, or go on building, a data set.
+    """Build, or continue building, a data set.
 
     Args:
         raw: Folder of raw videos; it is only read.
@@ -96,7 +96,7 @@ def _run(
     """The build, by the only process that writes into the folder."""
     logger = get_run_logger()
     names, counters = build_keys(config), Counter(temps_removed=remove_temps(*folder.own_folders))
-    if reason := manifests.mend_catalog(folder, config, names):
+    if reason := manifests.repair_catalog(folder, config, names):
         logger.info("The catalog was made from the manifests on disk: %s", reason)
     write_json(folder.build_record, {"raw": str(raw), "config": config.model_dump(mode="json")})
     with open_runner(workers) as runner, Progress("build " + folder.root.name) as progress:

@@ -60,7 +60,7 @@ def experiment_prune(
     generated: int = 8,
     fit: dict[str, Any] | None = None,
 ) -> str:
-    """Train one stage on from one checkpoint on the full data and on versions; run it again to go on.
+    """Train one stage on from one checkpoint on the full data and on versions; run it again to resume.
 
     Args:
         data: Folder of a built data set.

@@ -1,6 +1,6 @@
 """The flow `generate`: trained runs, a plan and a picture in; a long video, its drift and a page about it out.
 
-What is finished is on the disk, window by window: run it again to go on, whatever was killed.
+What is finished is on the disk, window by window: run it again to resume, whatever was killed.
 """
 
 from pathlib import Path
@@ -70,7 +70,7 @@ def measure_rollout(generated: Generated, opened: OpenedRequest) -> dict[str, An
 
 @flow(name="generate", flow_run_name="generate {request.out.name}", persist_result=False)
 def generate(request: GenerateRequest) -> dict[str, Any]:
-    """Generate a long video from one picture and measure its drift; run it again to go on.
+    """Generate a long video from one picture and measure its drift; run it again to resume.
 
     Args:
         request: Runs, picture and all settings of the video.

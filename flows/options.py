@@ -74,7 +74,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(file.read_text()))
     except (OSError, TypeError, ValueError) as error:
-        raise LongdanceError(f"{str(file)!r} is no readable JSON config: {error}.") from error
+        raise LongdanceError(f"{str(file)!r} is not readable JSON config: {error}.") from error
 
 
 def _value(name: str, text: str) -> Any:
@@ -86,7 +86,7 @@ def _value(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise LongdanceError(f"--set {name}={text} is no JSON ({error}): write a list as [1, 2].") from error
+        raise LongdanceError(f"--set {name}={text} is not JSON ({error}): write a list as [1, 2].") from error
 
 
 def _put(values: dict[str, Any], name: str, value: Any) -> None:

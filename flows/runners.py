@@ -81,7 +81,7 @@ def raise_on_sigint() -> None:
         _, busy = psutil.wait_procs(training, timeout=60)
         if busy:
             os.write(2, b"The training was busy for a minute and is ended now: its newest checkpoint is whole.\n")
-        os.write(2, b"\nStopped. Run the same command again to go on.\n")
+        os.write(2, b"\nStopped. Run the same command again to resume.\n")
         for note in _AT_STOP:
             with contextlib.suppress(Exception):
                 note()

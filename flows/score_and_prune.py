@@ -1,6 +1,6 @@
 """The flow `score-and-prune`: losses under a fixed bank, irreducible losses by cross-fit, a policy, a version.
 
-Nothing is deleted. Every step finds what is there already, so the same command goes on, and ends with the same
+Nothing is deleted. Every step finds what is there already, so the same command continues, and ends with the same
 version. With `then_train` each run is forked onto its version and trained on.
 """
 
@@ -53,7 +53,7 @@ def score_only(
 
 @flow(name="score-and-prune", flow_run_name="prune {request.data.name}", persist_result=False)
 def score_and_prune(request: PruneRequest) -> dict[str, Any]:
-    """Score runs, fit what is irreducible, prune; run it again to go on.
+    """Score runs, fit what is irreducible, prune; run it again to resume.
 
     Args:
         request: Data set, runs, policy and all settings of the version.
@@ -161,7 +161,7 @@ def train_to_end(root: Path, run: Path, config: "TrainConfig", fork: Path | None
             return
     ended = train_run(root, run, config, 1, fork)
     if ended["status"] != "finished":
-        raise LongdanceError(f"Training {run} was stopped at step {ended['step']}: run the same command to go on.")
+        raise LongdanceError(f"Training {run} was stopped at step {ended['step']}: run the same command to resume.")
 
 
 def register_sources(root: Path, run: Path) -> None:

@@ -83,7 +83,7 @@ def train_stage(
     fork: Path | None = None,
     until: int | None = None,
 ) -> dict[str, Any]:
-    """Train one stage of the video model; run it again to go on.
+    """Train one stage of the video model; run it again to resume.
 
     Args:
         stage: What to train.
@@ -92,8 +92,8 @@ def train_stage(
         preset: `tiny` trains on two CPU cores, `sd15` is Stable Diffusion 1.5's size.
         settings: What differs from the preset; names as in `model.config.TrainConfig`.
         processes: Processes of `accelerate launch`; 1 runs without it.
-        fork: The run that a new run goes on from under other settings.
-        until: Stop at this step, with a checkpoint; the same run goes on from there.
+        fork: The run that a new run continues from under other settings.
+        until: Stop at this step, with a checkpoint; the same run continues from there.
     """
     folder, run = DataFolder.built(data), run.expanduser().resolve()
     config = train_config(stage, preset, **absolute_folders(settings or {}))

@@ -23,7 +23,7 @@ class Pretrained:
 
     @property
     def on_hub(self) -> bool:
-        """Whether there is no folder of that name here."""
+        """Whether there is not a folder of that name here."""
         return not Path(self.name).is_dir()
 
 

@@ -15,7 +15,7 @@ def _rate(text: str | None) -> str | None:
     try:
         rate = Fraction(text)
     except ZeroDivisionError as error:
-        raise ValueError(f"{text} is no number") from error
+        raise ValueError(f"{text} is not a number") from error
     if not 1 <= rate <= 240:
         raise ValueError(f"{text} frames per second: expected 1 to 240")
     return str(rate)

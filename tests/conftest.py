@@ -18,7 +18,7 @@ from pipeline.batches.sources import SourceFile, hash_source, walk
 from pipeline.config import AnalysisConfig, BuildConfig, ClipConfig, CropConfig, ShardConfig, VariantConfig
 from pipeline.synthetic.synth import SynthVideo, write_video
 
-# The same examples every time: a property that fails is a bug to mend, not a gate that sometimes opens.
+# The same examples every time: a property that fails is a bug to fix, not a gate that sometimes opens.
 settings.register_profile("gate", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 

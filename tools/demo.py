@@ -1,6 +1,6 @@
 """longdance from nothing to a long video, on drawn dancers: each step is a command that you would type.
 
-    python tools/demo.py                 # into demo/; run it again and it goes on
+    python tools/demo.py                 # into demo/; run it again and it resumes
     python tools/demo.py --dry-run       # the commands alone
 
 Prints what each step is for and the seconds that it took. Ends with the exit status of the step that failed. The
@@ -25,8 +25,8 @@ SHOWCASE = os.path.relpath(Path(__file__).parent.parent / "showcase")
 
 WHY = {
     "starter": "shows a tiny network, which knows other drawn dancers, these ones: the first frames after a picture",
-    "extrapolation": "goes on from it: the frames after those that are there",
-    "interpolation": "goes on from it, too: the frames between",
+    "extrapolation": "continues from it: the frames after those that are there",
+    "interpolation": "continues from it, too: the frames between",
 }
 
 

@@ -1,6 +1,6 @@
 """The weights that `make demo` begins with: a tiny network, taught for hours on drawn dancers alone.
 
-    python tools/showcase.py             # into showcase-work/; run it again and it goes on
+    python tools/showcase.py             # into showcase-work/; run it again and it resumes
     python tools/showcase.py --dry-run   # the commands alone
 
 One core, an hour and a half where nothing else runs. The dancers are of another seed than the demo's: the demo's own

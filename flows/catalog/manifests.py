@@ -139,7 +139,7 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> d
     return {name: len(rows) for name, rows in tables.items()}
 
 
-def mend_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> str | None:
+def repair_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> str | None:
     """Create the catalog, or rebuild it where it is new, damaged or was left by a killed writer; says why.
 
     A mark that is on disk alone is merged in any case.

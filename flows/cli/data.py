@@ -30,7 +30,7 @@ def build(
     raw: Path, data: Path, frames: int | None, fps: str | None, crop: str | None, variants: int | None,
     keep_bad: bool | None, workers: int | None, file: Path | None, settings: tuple[str, ...], form: str, dry_run: bool,
 ) -> None:  # fmt: skip
-    """Cut raw videos into pose-aligned clips, in shards. Run it again to go on or to add videos."""
+    """Cut raw videos into pose-aligned clips, in shards. Run it again to resume or to add videos."""
     from flows.options import resolve
     from pipeline.config import BuildConfig
 

@@ -63,7 +63,7 @@ def check_ffmpeg() -> Iterator[Check]:
     version = (int(number[1]), int(number[2])) if number else None
     if lacking or (version and version < OLDEST_FFMPEG):
         lacking = lacking or ["-stats_enc_pre"]
-        yield Check("missing", "ffmpeg", f"{name}: it lacks {', '.join(lacking)}; 6.0 or newer is needed", unset)
+        yield Check("missing", "ffmpeg", f"{name}: it is missing {', '.join(lacking)}; 6.0 or newer is needed", unset)
         return
     faults = [why for before, why in BAD_FFMPEG if version and version < before]
     if faults:

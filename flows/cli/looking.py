@@ -16,7 +16,7 @@ from flows.cli.shared import FOLDER, FORMATS, data_option
 @click.option("--pictures/--no-pictures", default=True, help="Make posters, previews and frames that are missing.")
 @click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="cores")
 def report(data: Path, out: Path | None, pictures: bool, workers: int) -> None:
-    """Write an HTML page of the whole data set; its pictures lie in a folder beside it. Run it again to go on."""
+    """Write an HTML page of the whole data set; its pictures lie in a folder beside it. Run it again to resume."""
     from flows.progress import progress_bar
     from flows.report.report import write_report
 
@@ -45,7 +45,7 @@ def serve(data: Path, port: int, who: str | None) -> None:
 @click.option("--data", type=FOLDER, help="Folder of a data set, to look at its disk and catalog.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 def doctor(data: Path | None, form: str) -> None:
-    """What is installed, what is missing, how to mend it. Exit code 1 if something needed is missing."""
+    """What is installed, what is missing, how to fix it. Exit code 1 if something needed is missing."""
     from data_catalog.queries import format_rows
     from flows.cli.doctor import COLUMNS, examine, healthy
 

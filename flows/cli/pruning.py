@@ -24,7 +24,7 @@ from flows.cli.shared import FOLDER, FORMATS, data_option, dry_run_option, prefe
 def score(
     data: Path, run: Path, k: int | None, unseen: bool, processes: int, settings: tuple[str, ...], dry_run: bool
 ) -> None:  # fmt: skip
-    """Measure a run's losses for every sample, under a fixed bank of noise. Run it again to go on."""
+    """Measure a run's losses for every sample, under a fixed bank of noise. Run it again to resume."""
     from flows.options import overrides
     from model.scoring.policy import score_config
 
@@ -63,7 +63,7 @@ def score(
 def prune(
     worth: str | None, fraction: float | None, settings: tuple[str, ...], form: str, dry_run: bool, **others: Any
 ) -> None:
-    """Make a version without the samples that a policy drops. Nothing is deleted. Run it again to go on."""
+    """Make a version without the samples that a policy drops. Nothing is deleted. Run it again to resume."""
     from flows.options import overrides, sections
     from model.scoring.request import prune_request
 
@@ -104,7 +104,7 @@ def experiment() -> None:
 
 @experiment.command("prune", epilog="Example: longdance experiment prune --run runs/starter --data dance --out runs/x")
 @data_option
-@click.option("--run", type=FOLDER, required=True, help="Run that every training goes on from.")
+@click.option("--run", type=FOLDER, required=True, help="Run that every training continues from.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the trainings and the result.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Steps of each training.")

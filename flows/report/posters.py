@@ -71,7 +71,7 @@ def picture_path(out: Path, kind: str, clip_id: str) -> Path:
 
 
 def missing(out: Path, clip_id: str, kinds: Iterable[str] = KINDS) -> set[str]:
-    """The kinds of pictures that a clip lacks."""
+    """The kinds of pictures that a clip is missing."""
     return {kind for kind in kinds if not picture_path(out, kind, clip_id).is_file()}
 
 

@@ -16,7 +16,7 @@ from flows.report.render import render
 def write_report(
     data: DataFolder, out: Path | None, pictures: bool, workers: int, say: Callable[[int, int], None]
 ) -> tuple[Path, Counter[str]]:
-    """Write the page and the pictures that it lacks; run it again after a build, and only what is new is made.
+    """Write the page and the pictures that it is missing; run it again after a build, and only what is new is made.
 
     Args:
         out: The page's file; default: `report.html` in the data set.

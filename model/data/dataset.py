@@ -161,7 +161,7 @@ def _read_manifest(data: Path, path: Path) -> tuple[Path, dict, dict[str, dict]]
         raise _no_latents(data)
     latents = path.parent / record["file"]
     if not latents.is_file() or latents.stat().st_size != record["bytes"]:
-        raise DataError(f"{latents} is missing or cut short: run `longdance encode --data {data}` to mend it.")
+        raise DataError(f"{latents} is missing or cut short: run `longdance encode --data {data}` to fix it.")
     return latents, record, {entry["key"]: entry for entry in record["samples"]}
 
 
@@ -235,4 +235,4 @@ class LatentReader:
             if first < 0 or first + length > entry.frames:
                 raise DataError(f"Sample {entry.key} has {entry.frames} frames; {first + length - 1} was asked for.")
             if os.preadv(descriptor, [part], entry.offset + first * self._stride) != len(part):
-                raise DataError(f"{entry.path} ends inside sample {entry.key}: run `longdance encode` to mend it.")
+                raise DataError(f"{entry.path} ends inside sample {entry.key}: run `longdance encode` to fix it.")

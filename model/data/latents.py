@@ -67,7 +67,7 @@ def decode_video(mp4: bytes) -> np.ndarray:
 
 
 def read_video(data: Path, sample: Sample, size: PictureSize) -> np.ndarray:
-    """A sample's frames as uint8 RGB (F, height, width, 3) of this size, its filled area made anew from its picture.
+    """A sample's frames as uint8 RGB (F, height, width, 3) of this size, its filled area made again from its picture.
 
     Raises DataError if its shard is cut short, or its clips have another shape.
     """
@@ -162,7 +162,7 @@ def manifest_path(data: Path, codec_hash: str, shard: str, shard_sha256: str) ->
 def encode_dataset(
     data: Path, config: EncodeConfig, progress: OnProgress | None = None, device: str = "cpu"
 ) -> EncodeResult:
-    """Encode every sample that has no latents yet; run again after a kill, it goes on at the next shard.
+    """Encode every sample that has no latents yet; run again after a kill, it resumes at the next shard.
 
     Raises DataError (no data set, damaged shard, no room on the disk) and CodecError.
     """
@@ -190,7 +190,7 @@ def encode_dataset(
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
-    """What a shard's manifest of latents says; None if it is not there or damaged, so that they are to be made anew."""
+    """What a shard's manifest of latents says; None if it is not there or damaged: they are to be made again."""
     try:
         record = read_json(path)
     except (OSError, ValueError):
@@ -207,7 +207,7 @@ def encode_shard(data: Path, shard: str, samples: Sequence[Sample], codec: Codec
     """Encode one shard's samples in the order in which they lie, and return the manifest that was written."""
     manifest = manifest_path(data, codec.hash, shard, samples[0].shard_sha256)
     digest, offset, entries = hashlib.sha256(), 0, []
-    no_room = disk_errors(data, DataError, f"it goes on with the latents of {shard}")
+    no_room = disk_errors(data, DataError, f"it continues with the latents of {shard}")
     with no_room, atomic(manifest.with_suffix(".f16")) as temp, temp.open("wb") as file:
         for sample in sorted(samples, key=lambda sample: sample.mp4_offset):
             frames = _clip_frames(data, sample, codec.picture)

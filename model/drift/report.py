@@ -152,7 +152,7 @@ def measure_drift(
     codec: Codec | None = None,
     region: Rectangle | None = None,
 ) -> Drift:
-    """Measure a rollout frame by frame, then real clips; `frames` gives the rollout's frames anew at each call.
+    """Measure a rollout frame by frame, then real clips; `frames` gives the rollout's frames again at each call.
 
     codec: real clips are measured as it shows them, so that what it loses is not taken for drift.
     weights: TorchScript files for `fvd` and `lpips`. Raises MetricsError.

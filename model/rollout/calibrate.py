@@ -1,6 +1,6 @@
 """How much noise on hints, how much guidance over them: tried on held-out clips, for a run, stage by stage.
 
-Each stage is run on its own output, as in a rollout: extrapolation goes on from keys that it made, interpolation
+Each stage is run on its own output, as in a rollout: extrapolation continues from keys that it made, interpolation
 fills between frames that it made. What comes out is compared with what really followed. The least error wins;
 among settings within 1 % of it, the one that moves most nearly as much as the real clip, because an average of
 all that could follow has a small error and no motion.

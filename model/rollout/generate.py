@@ -120,9 +120,9 @@ def prepare(request: Request) -> Prepared:
 
 
 def generate_video(prepared: Prepared, start: Start, out: Path, progress: OnRolloutEvent | None = None) -> Generated:
-    """Make the video `out` from the picture, or go on with it: the same call again is how it resumes.
+    """Make the video `out` from the picture, or continue with it: the same call again is how it resumes.
 
-    It goes on until `Generated.record.finish()`, after which the same redo means another one; `at_work` around both
+    It continues until `Generated.record.finish()`, after which the same redo means another one; `at_work` around both
     keeps other processes away. Raises RolloutError: `out` belongs to another rollout, or cannot be written.
     """
     request, folder = prepared.request, RolloutFolder.beside(out).root
@@ -222,7 +222,7 @@ def _dtype(sampling: SamplingConfig, device: torch.device) -> torch.dtype:
 def _writing_explained(out: Path) -> Iterator[None]:
     """Raise RolloutError where `out` cannot be written: it is in the way of itself, or its disk takes no more."""
     try:
-        with disk_errors(out.parent, RolloutError, "it goes on at the next window"):
+        with disk_errors(out.parent, RolloutError, "it resumes at the next window"):
             yield
     except OSError as error:
         if error.errno not in _REFUSED:

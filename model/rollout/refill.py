@@ -1,4 +1,4 @@
-"""What lies outside of the picture that a video begins with, made anew in every frame that a network made.
+"""What lies outside of the picture that a video begins with, made again in every frame that a network made.
 
 No network learns what it is (it weighs nothing in the loss): what one makes there would go from call to call, and at
 last into the picture. So it is what it was in training, a function of the picture alone.
@@ -21,7 +21,7 @@ def filled_frames(frames_FHWC: np.ndarray, region: Rectangle | None) -> np.ndarr
 
 
 def refilled(latents_FCHW: Tensor, region: Rectangle | None, codec: Codec) -> Tensor:
-    """The latents that count as they were made, the others as those of the same frames filled anew."""
+    """The latents that count as they were made, the others as those of the same frames filled again."""
     if region is None:
         return latents_FCHW
     cells = counted_cells(np.array([region]), codec.picture, codec)

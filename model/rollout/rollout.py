@@ -103,7 +103,7 @@ class Rollout:
         """Make all frames from the picture (uint8, of the codec's size) and write the mp4 `video`.
 
         The video is written again whenever more frames are final; with `replaces_whole`, once, when all are.
-        Raises OSError where the disk is full: run it again, it goes on.
+        Raises OSError where the disk is full: run it again, it continues.
         """
         remove_temps(self._folder.root)
         given = self._give(picture_HWC)

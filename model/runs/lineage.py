@@ -55,7 +55,7 @@ def _noted(path: Path, under: str | None = None) -> frozenset[str] | None:
             return None
         if isinstance(seen, list) and all(isinstance(one, str) for one in seen):
             return frozenset(seen)
-        why = "it is no list of sources"
+        why = "it is not a list of sources"
     except (ValueError, AttributeError) as error:
         why = str(error)
     raise RunError(f"{path}, which says what weights have seen, is damaged ({why}): restore it, or train again.")

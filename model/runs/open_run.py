@@ -1,4 +1,4 @@
-"""Opening a run: as a new one, as one that goes on, or as a fork of another."""
+"""Opening a run: as a new one, as one that continues, or as a fork of another."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def open_or_start_run(
     remove_temps(run_dir)
     parent, init = None, parse_init(identity["config"]["init"])
     if _has_no_checkpoint(run_dir) and _identity_changed(run_dir, identity):
-        say("notice", 0, text="Nothing of this run was kept under its earlier settings: it begins anew.")
+        say("notice", 0, text="Nothing of this run was kept under its earlier settings: it starts over.")
         RunFolder(run_dir).record.unlink()
     if RunFolder(run_dir).record.is_file():
         _check_forked(run_dir, fork)
@@ -106,7 +106,7 @@ def _foreign_checkpoints(run_dir: Path, fork: Path | None) -> list[Path]:
 
 
 def _check_forked(run_dir: Path, fork: Path | None) -> None:
-    """Raise RunError if a run that is there already is no fork of `fork`."""
+    """Raise RunError if a run that is there already is not a fork of `fork`."""
     parent = read_record(run_dir)["parent"] or {}
     if fork is not None and parent.get("run_id") != read_record(fork)["run_id"]:
         raise RunError(f"{run_dir} is a run already, and no fork of {fork}: name a new folder for the fork.")
@@ -118,7 +118,7 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
     before = read_record(fork)["identity"]["config"]
     if before["network"] != config["network"]:
         raise RunError(
-            f"A fork goes on with its parent's network ({before['network'] or 'as the preset has it'}), setting "
+            f"A fork continues with its parent's network ({before['network'] or 'as the preset has it'}), setting "
             f"'network' is {config['network'] or 'as the preset has it'}: give it as the parent had it."
         )
     predicts = network_config(info)["prediction_type"]
@@ -127,8 +127,8 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
     if changed:
         said = "; ".join(f"{name}: {before[name]!r} before, {config[name]!r} now" for name in changed)
         raise RunError(
-            f"A fork goes on with its parent's Adam, which these settings would not fit ({said}): keep them, or start "
-            f"from the parent's weights alone with init 'run:{fork}'."
+            f"A fork continues with its parent's Adam, which these settings would not fit ({said}): keep them, or "
+            f"start from the parent's weights alone with init 'run:{fork}'."
         )
     if config["steps"] <= info.step:
         raise RunError(
@@ -149,7 +149,7 @@ def _check_ignored_settings(fork: Path, config: dict[str, Any], parents: dict[st
 
 
 def _copy_checkpoint(info: CheckpointInfo, root: Path, keep: int) -> None:
-    """The parent's state as the child's first checkpoint; its metrics begin anew."""
+    """The parent's state as the child's first checkpoint; its metrics start over."""
     state = load_checkpoint(info)
     state.progress["metrics_bytes"] = 0
     save_checkpoint(root, state, keep)

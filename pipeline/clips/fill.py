@@ -1,4 +1,4 @@
-"""What lies outside of the picture, made anew from the picture alone: pixels go in and out, no video is read.
+"""What lies outside of the picture, made again from the picture alone: pixels go in and out, no video is read.
 
 A stored clip's filled area has been through a lossy codec together with its picture; this one has not, so what is
 computed from a frame that was filled here depends on the true pixels, and on nothing else.
@@ -28,7 +28,7 @@ def fill_outside(frame: np.ndarray, picture: Rectangle) -> np.ndarray:
 
 
 def refill(frames: np.ndarray, pictures: np.ndarray) -> np.ndarray:
-    """(F, H, W, 3) frames, each with what lies outside of its picture filled anew.
+    """(F, H, W, 3) frames, each with what lies outside of its picture filled again.
 
     Args:
         pictures: (n, 4) rectangles of the frames, or one row for all.

@@ -49,7 +49,7 @@ class Clip:
 def clip_set(analysis_key: str, clips: ClipConfig, crop: CropConfig, sound_key: str | None) -> str:
     """The name of everything that decides which clips a source gives, how they look and what is known of them.
 
-    Without sound it is what it was before there was any, so that older data sets go on.
+    Without sound it is what it was before there was any, so that older data sets continue.
     """
     heard = [] if sound_key is None else [sound_key]
     return clips.key(crop.identity(), analysis_key, VERSION, *heard)

@@ -130,7 +130,7 @@ def camera_scores(analysis: Analysis, window: FrameGrid, middle: np.ndarray, sca
 
 
 def _moving_average(speed: np.ndarray, width: int) -> np.ndarray:
-    """Centred mean of (n, 2) speeds; at the ends they go on by point reflection, so that a steady turn has no shake."""
+    """Centred mean of (n, 2) speeds; at the ends they continue by point reflection: a steady turn has no shake."""
     half = min(width // 2, len(speed) - 1)
     if half == 0:
         return speed

@@ -9,7 +9,7 @@ from pipeline.clips.crop import Crop
 from pipeline.config import CropConfig
 
 PELVIS_X = 0.5
-MAX_SHIFT = 0.35  # a pelvis further from its place than this is no alignment any more
+MAX_SHIFT = 0.35  # a pelvis further from its place than this is not an alignment any more
 UPPER_PELVIS = (0.5, 0.9)  # where the pelvis may lie when the legs do not fit
 
 

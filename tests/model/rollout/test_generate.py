@@ -169,7 +169,7 @@ def test_a_rollout_whose_runs_were_calibrated_since_says_how_to_go_on_with_what_
     others = replace(first, sampling=sampling_config([], settings))
     assert generate_video(prepare(others), picture, tmp_path / "video.mp4").video.is_file()
     its_own = replace(first, sampling=sampling_config([], {**settings, "hint_noise": {"starter": 0.2}}))
-    with pytest.raises(RolloutError, match=r"go on with what it had: --set hint_noise\.starter=0\.0\.$"):
+    with pytest.raises(RolloutError, match=r"continue with what it had: --set hint_noise\.starter=0\.0\.$"):
         generate_video(prepare(its_own), picture, tmp_path / "video.mp4")
 
 

@@ -1,4 +1,4 @@
-"""What is filled is a function of the picture alone, and what is no part of the fill is left as it was."""
+"""What is filled is a function of the picture alone, and what is not part of the fill is left as it was."""
 
 import numpy as np
 import pytest

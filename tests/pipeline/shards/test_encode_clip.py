@@ -62,7 +62,7 @@ def late_picture(folder: Path) -> Path:
 
 
 def other_colours(folder: Path) -> Path:
-    """A stream whose colour tags change in the middle: ffmpeg would set up its filters anew there."""
+    """A stream whose colour tags change in the middle: ffmpeg would set up its filters again there."""
     film = write_numbered(folder / "film.mkv", COUNT, "-c:v", "ffv1")
     halves = []
     for half, matrix in enumerate(("bt709", "smpte170m")):
