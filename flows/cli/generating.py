@@ -66,8 +66,12 @@ def sampling_values(
 @click.option("--runs", "run", type=FOLDER, required=True, metavar="RUN...", help="Trained runs, one after the other.")
 @click.argument("more_runs", type=FOLDER, nargs=-1, metavar="")
 @click.option("--image", type=FILE, help="The picture that the video begins with.")
-@click.option("--clip", help="A clip of --data instead of a picture: its first frame; the rest is compared with.")
-@click.option("--data", type=FOLDER, help="Data set: for --clip, real clips to compare with, the row in `rollouts`.")
+@click.option(
+    "--clip", help="A clip of --data to begin with, instead of a picture; the video is compared with its other frames."
+)
+@click.option(
+    "--data", type=FOLDER, help="Data set that holds --clip, real clips to compare with, and a row of the rollout."
+)
 @click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
 @click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming or tree.")
 @click.option("--out", type=FILE, required=True, help="The mp4; the same command again resumes.")

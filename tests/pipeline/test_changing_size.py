@@ -87,7 +87,8 @@ def test_each_side_of_a_change_gives_the_clips_that_it_gives_alone(
             )
             np.testing.assert_allclose(one.landmarks, other.landmarks, atol=0.01)
             for score in ("cam_translation", "motion_energy", "blur", "visibility"):
-                assert one.row[score] == pytest.approx(other.row[score], abs=1e-4), score
+                # A thousandth of a pixel: the two runs see pictures that were scaled by other factors.
+                assert one.row[score] == pytest.approx(other.row[score], abs=1e-3), score
             assert np.array_equal(pictures(data, one), pictures(data, other))
 
 
