@@ -66,12 +66,8 @@ def sampling_values(
 @click.option("--runs", "run", type=FOLDER, required=True, metavar="RUN...", help="Trained runs, one after the other.")
 @click.argument("more_runs", type=FOLDER, nargs=-1, metavar="")
 @click.option("--image", type=FILE, help="The picture that the video begins with.")
-@click.option(
-    "--clip", help="A clip of --data to begin with, instead of a picture; the video is compared with its other frames."
-)
-@click.option(
-    "--data", type=FOLDER, help="Data set that holds --clip, real clips to compare with, and a row of the rollout."
-)
+@click.option("--clip", help="Clip of --data to begin with; its other frames are compared.")
+@click.option("--data", type=FOLDER, help="Data set of --clip, or of real clips to compare with.")
 @click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
 @click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming or tree.")
 @click.option("--out", type=FILE, required=True, help="The mp4; the same command again resumes.")
@@ -79,7 +75,7 @@ def sampling_values(
 @sampling_options
 @click.option("--no-align", is_flag=True, help="Take the picture's middle as it is.")
 @click.option("--redo", metavar="START:STOP", help="Make these frames again, and what depends on them.")
-@click.option("--overwrite", is_flag=True, help="Start over where --out is a rollout of something else.")
+@click.option("--overwrite", is_flag=True, help="Start over where --out holds another rollout.")
 @click.option("--gif-mb", type=float, default=8.0, show_default=True, help="Most megabytes of the GIF; 0: none.")
 @click.option("--pngs", is_flag=True, help="Write every frame as a PNG, too.")
 @click.option("--fvd", type=FILE, help="TorchScript weights of an I3D network.")
