@@ -68,7 +68,7 @@ def test_each_side_of_a_change_gives_the_clips_that_it_gives_alone(
     container, part_container, codec, sizes = KINDS[kind]
     parts = [make_part(dancer, tmp_path / f"part{i}.{part_container}", size, codec) for i, size in enumerate(sizes)]
     data = DataFolder(tmp_path / "data")
-    whole, analysis, clips = prepared(joined(tmp_path / f"whole.{container}", parts), data, finder)
+    whole, analysis, clips = prepared(joined(tmp_path / f"whole.{container}", parts, 55 / 25), data, finder)
     assert whole["frames"] == 55 * len(parts)
     assert analysis.sizes[:, 0].tolist() == [55 * i for i in range(len(parts))]
     assert set(analysis.sizes[1:, 0]) <= set(analysis.cuts)
