@@ -144,4 +144,30 @@ def calibrate(
     click.echo(format_rows(columns, trial_rows(record), form), nl=False)
 
 
-COMMANDS = (plan, generate, calibrate)
+@click.command(epilog="Example: longdance warp --image me.png --pose CLIP_ID --data dance --out warped.mp4")
+@click.option("--pose", required=True, metavar="CLIP|FILE.npy", help="The dance: a clip of --data, or landmarks.")
+@click.option("--image", type=FILE, help="The picture that dances, cropped as clips are.")
+@click.option("--clip", help="Clip of --data instead of a picture: its first frame.")
+@click.option("--data", type=FOLDER, help="Data set of the clips.")
+@click.option("--frames", type=click.IntRange(1, 10_000), default=181, show_default=True, help="Frames of the video.")
+@click.option("--speed", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="Of the dance.")
+@click.option("--mirror", "mirrored", is_flag=True, help="Exchange left and right.")
+@click.option("--size", default="512x512", show_default=True, help="Width x height of the video, in pixels.")
+@click.option("--fps", type=click.FloatRange(1, 120), help="Frames a second [the clip's, or 30].")
+@click.option("--out", type=FILE, required=True, help="The mp4.")
+def warp(size: str, out: Path, **given: Any) -> None:
+    """Let a picture dance without any network: its parts are moved to each pose. What a network has to beat."""
+    from flows.warp_dance import WarpRequest, warp_dance
+    from model.errors import PoseError
+    from pipeline.picture_size import PictureSize
+
+    try:
+        pixels = PictureSize.parse(size)
+    except ValueError as error:
+        raise PoseError(f"--size is {size!r} ({error}): write WIDTHxHEIGHT, as 512x512.") from error
+    total, request = given["frames"], WarpRequest(size=pixels, out=out, **given)
+    warp_dance(request, lambda done: click.echo(f"frame {done} of {total}", err=True))
+    click.echo(f"video {out}")
+
+
+COMMANDS = (plan, generate, calibrate, warp)

@@ -60,8 +60,7 @@ def main() -> None:
     longdance generate --runs RUN... --image P.png --out F.mp4   a long video and its drift
     longdance prune --run RUN --data DATA   a version without what teaches nothing
     longdance sql "SELECT ..." --data DATA  ask the catalog
-    longdance report --data DATA            a page of it all, as a file
-    longdance serve --data DATA             the same page live; mark clips keep or drop
+    longdance serve --data DATA             a page of it all, live; mark clips keep or drop (report: as a file)
     longdance doctor                        what is installed, what is missing, how to fix it
     longdance synth OUT --videos 8          draw synthetic dancers to try it on
     """
