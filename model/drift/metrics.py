@@ -33,7 +33,7 @@ METRICS: dict[str, str] = {
     "found": "whether mediapipe finds a dancer",
     "visibility": "mean visibility of the main joints, where a dancer is found",
     "proportions": "mean absolute log ratio of bone proportions to the first dancer's",
-    "picture_motion": "colour that 256 tiles travel, mean, without grain and flicker, in 8-bit levels a second",
+    "picture_motion": "how far the colours of 64 tiles travel, without grain and flicker, in 8-bit levels a second",
     "joint_motion": "speed of the main joints without the detector's jitter, in body lengths a second",
     "flicker": "brightness that jumps to and fro: a quarter of the second difference in time, median over 64 tiles",
 }

@@ -9,8 +9,8 @@ import numpy as np
 
 from pipeline.analysis.paths import jitter, travel
 
-TILES = 16
-"""Tiles a side: the mean of a tile has little of the grain, and an arm still changes it."""
+TILES = 8
+"""Tiles a side: the mean of so many pixels has little of the grain, and an arm still changes it."""
 JITTERS = 3.0
 """Standard deviations of its jitter that a tile's colour may be off without anything having moved."""
 LEAST_CHANGE = 3.0

@@ -68,8 +68,8 @@ def _dragged(path_FND: np.ndarray, radius_N: np.ndarray) -> np.ndarray:
     places = [follower]
     for point in path_FND[1:]:
         behind = follower - point
-        length = np.linalg.norm(behind, axis=-1)
-        follower = point + behind * np.minimum(1, radius_N / np.maximum(length, 1e-12))[:, None]
+        share = radius_N / np.maximum(np.linalg.norm(behind, axis=-1), 1e-12)
+        follower = np.where(share[:, None] < 1, point + behind * share[:, None], follower)
         places.append(follower)
     return np.stack(places)
 

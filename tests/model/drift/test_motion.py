@@ -28,9 +28,9 @@ MOTIONS = ("picture_motion", "joint_motion")
 STILL = 0.05
 """Most that a picture which stands still may read, of the clip that it is from."""
 GRAIN, BLOTCHES, FLICKER = 3.0, 1.5, 0.5
-"""8-bit levels (one pixel's and 8x8 pixels' standard deviations, and that of whole frames). A mean difference from frame
-to frame of 2.9 levels is all that any plan's rollout shows in bench/results/rollout.txt, dance included; grain of 3
-alone makes 3.4. Its largest flicker is 0.14."""
+"""8-bit levels: standard deviations of a pixel, of 8x8 pixels and of whole frames. The rollouts in
+bench/results/rollout.txt change by at most 2.9 levels from frame to frame, dance included; this grain alone makes 3.4.
+Their flicker reads 0.14 at most."""
 REAL = [
     *(("dance_studio.mp4", start) for start in range(0, 900, 150)),
     ("dance_stage.mp4", 0), ("dance_stage.mp4", 138), ("turn_white.mp4", 0), ("turn_white.mp4", 170),
