@@ -34,7 +34,7 @@ from bench.rollout_gpu import roll_random_weights
 from data_catalog.base.paths import RunFolder
 from model.config import train_config
 from model.data.latents import encode_dataset
-from model.drift.frechet import pose_motion_distance
+from model.drift.frechet import joint_motion_distance
 from model.drift.metrics import METRICS, TRUTH_METRICS
 from model.drift.report import RealClip, measure_drift, reference_clips
 from model.plans.plan import PLANS, depth_per_frame, make_plan
@@ -112,10 +112,10 @@ def compare_plans(run: Path, data: Path, out: Path, frames: int, sampling: Sampl
 
 
 def measured(frames: Callable[[], Any], finder: DancerFinder, depths: dict[int, int], clip: RealClip) -> dict[str, Any]:
-    """The report of these frames; the distance of its pose motion to the clip's goes with it."""
-    drift = measure_drift(frames, finder, depths or dict.fromkeys(range(10_000), 1), clip, ())
-    distance = pose_motion_distance([drift.generated.landmarks], [drift.real[0][1].landmarks])
-    return {**drift.report(), "pose_motion_distance": distance.value if distance else None}
+    """The report of these frames; the distance of its joints' motion to the clip's goes with it."""
+    drift = measure_drift(frames, finder, depths or dict.fromkeys(range(10_000), 1), clip, (), fps=clip.fps)
+    distance = joint_motion_distance([drift.generated.landmarks], [drift.real[0][1].landmarks])
+    return {**drift.report(), "joint_motion_distance": distance.value if distance else None}
 
 
 def print_table(columns: dict[str, dict[str, Any]]) -> None:
@@ -129,8 +129,10 @@ def print_table(columns: dict[str, dict[str, Any]]) -> None:
             values = (numbers["mean"], numbers["tenths"][-1], numbers["slope"]) if numbers else ()
             cells.append(" / ".join("-" if v is None else f"{v:.3g}" for v in values))
         print(f"{metric:26s}" + "".join(f"{cell:>{width}s}" for cell in cells))
-    distances = [report["pose_motion_distance"] for report in columns.values()]
-    print(f"{'pose motion distance':26s}" + "".join(f"{'-' if d is None else f'{d:.3g}':>{width}s}" for d in distances))
+    distances = [report["joint_motion_distance"] for report in columns.values()]
+    print(
+        f"{'joint motion distance':26s}" + "".join(f"{'-' if d is None else f'{d:.3g}':>{width}s}" for d in distances)
+    )
     for name in ("psnr", "pose_error"):
         for plan in PLANS:
             depths = columns[plan]["by_depth"][name]

@@ -10,11 +10,11 @@ from pydantic import Field, ValidationError, field_validator
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.settings import Settings, explain_settings
 from flows.starting_picture import Beginning, begin_with
-from model.data.samples import frame_rate, rate_of
+from model.data.samples import FPS, frame_rate, rate_of
 from model.drift.frechet import load_scripted
 from model.errors import RolloutError
 from model.rollout.config import sampling_config
-from model.rollout.generate import FPS, Prepared, Request, check_output, prepare
+from model.rollout.generate import Prepared, Request, check_output, prepare
 
 PlanName = Literal["origin", "streaming", "tree"]
 

@@ -16,6 +16,9 @@ from model.data.captions import read_captions
 from model.errors import DataError
 from pipeline.clips.fill import Rectangle
 
+FPS = Fraction(30)
+"""Frames a second where nothing says what the runs were trained on."""
+
 
 @dataclass(frozen=True)
 class Sample:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,8 @@ import numpy as np
 from data_catalog.base.files import write_json
 from model.data.codec import Codec
 from model.data.latents import read_regions
-from model.data.samples import Sample, holdout_sources, read_samples
-from model.drift.frechet import fvd, lpips, pose_motion_distance
+from model.data.samples import FPS, Sample, frame_rate, holdout_sources, read_samples
+from model.drift.frechet import fvd, joint_motion_distance, lpips
 from model.drift.metrics import METRICS, Finder, Measured, Measurer, by_depth, cut_out, summary
 from model.errors import DataError
 from pipeline.clips.fill import Rectangle, common
@@ -33,6 +34,7 @@ class RealClip:
     frames_FHWC: np.ndarray  # noqa: N815
     regions: np.ndarray | None = None
     """(n, 4) where they show the source's picture, per frame or once; None: everywhere."""
+    fps: Fraction = FPS
 
     @property
     def region(self) -> Rectangle | None:
@@ -60,11 +62,11 @@ class Drift:
         }
         if self.real:
             joined = _joined([measured for _, measured in self.real])
-            distance = pose_motion_distance([self.generated.landmarks], [m.landmarks for _, m in self.real])
+            distance = joint_motion_distance([self.generated.landmarks], [m.landmarks for _, m in self.real])
             result["reference"] = {"clips": [clip for clip, _ in self.real], "metrics": summary(joined)}
             result["reference"]["frames"] = self.real[0][1].frames
             result["reference"]["curves"] = {name: _finite(curve) for name, curve in self.real[0][1].curves.items()}
-            result["pose_motion_distance"] = distance.row() if distance else None
+            result["joint_motion_distance"] = distance.row() if distance else None
         return result
 
 
@@ -113,13 +115,18 @@ def real_clip(data: Path, clip_id: str, size: PictureSize) -> RealClip:
             f"The data set {data} has no stored clip {clip_id!r}: list them with "
             f'`longdance sql "SELECT DISTINCT clip_id FROM samples" --data {data}`.'
         )
-    clip = RealClip(clip_id, *read_regions(data, samples[0], size))
+    clip = _clip(data, samples[0], size)
     if not is_measurable(clip.region):
         raise DataError(
             f"Of clip {clip_id} no part shows the source's picture in every frame, so that nothing could be compared: "
             "choose another clip."
         )
     return clip
+
+
+def _clip(data: Path, sample: Sample, size: PictureSize) -> RealClip:
+    rate = frame_rate(data, sample.clip_id)
+    return RealClip(sample.clip_id, *read_regions(data, sample, size), FPS if rate is None else rate)
 
 
 def is_measurable(region: Rectangle | None) -> bool:
@@ -137,7 +144,7 @@ def reference_clips(data: Path, count: int, size: PictureSize, holdout: float) -
     chosen: dict[str, Sample] = {}
     for sample in sorted(good, key=lambda s: (s.source_id not in held, s.key)):
         chosen.setdefault(sample.source_id, sample)
-    clips = (RealClip(sample.clip_id, *read_regions(data, sample, size)) for sample in chosen.values())
+    clips = (_clip(data, sample, size) for sample in chosen.values())
     yield from islice((clip for clip in clips if is_measurable(clip.region)), count)
 
 
@@ -151,16 +158,18 @@ def measure_drift(
     progress: Callable[[int], None] = lambda done: None,
     codec: Codec | None = None,
     region: Rectangle | None = None,
+    fps: Fraction = FPS,
 ) -> Drift:
     """Measure a rollout frame by frame, then real clips; `frames` gives the rollout's frames again at each call.
 
     codec: real clips are measured as it shows them, so that what it loses is not taken for drift.
     weights: TorchScript files for `fvd` and `lpips`. Raises MetricsError.
     region: the part of the rollout that is measured; what a clip fills beside its source's picture never is.
+    fps: the rollout's frames a second.
     """
     if truth is not None and truth.regions is not None:
         region = common(np.array([truth.region, region or truth.region]))
-    measurer = Measurer(finder, region)
+    measurer = Measurer(finder, region, float(fps))
     real_frames = iter(truth.frames_FHWC) if truth else iter(())
     for number, frame in enumerate(frames(), 1):
         measurer.add(frame, next(real_frames, None))
@@ -168,7 +177,7 @@ def measure_drift(
     drift = Drift(measurer.result(), depths=depths, extra={"region": list(region)} if region else {})
     clips = [truth] if truth else list(references)
     for clip in clips:
-        real = Measurer(finder, clip.region if truth is None else region)
+        real = Measurer(finder, clip.region if truth is None else region, float(clip.fps))
         for frame in clip.frames_FHWC if codec is None else _as_shown(clip.frames_FHWC, codec):
             real.add(frame)
         drift.real.append((clip.clip_id, real.result()))

@@ -19,7 +19,7 @@ def report_table(report: Mapping[str, Any] | None) -> tuple[list[str], list[tupl
 
 
 def in_order(names: Collection[str]) -> list[str]:
-    """Metrics as METRICS has them, for JSON forgets the order; those of other versions come last."""
+    """Metrics as METRICS has them, for JSON forgets the order; those of other versions (FORMER_METRICS) come last."""
     known = [name for name in (*METRICS, *TRUTH_METRICS) if name in names]
     return [*known, *(name for name in names if name not in known)]
 

@@ -21,6 +21,7 @@ from data_catalog.base.errors import LongdanceError
 from data_catalog.base.locks import exclusive
 from data_catalog.base.paths import RolloutFolder, RunFolder
 from model.data.codec import Codec, load_codec
+from model.data.samples import FPS
 from model.data.text import ZEROS_WIDTH, embed
 from model.errors import RolloutError
 from model.plans.plan import Call, make_plan
@@ -39,8 +40,6 @@ from model.training.train import resolve_device
 from pipeline.clips.fill import Rectangle
 from pipeline.picture_size import PictureSize
 
-FPS = Fraction(30)
-"""Frames a second where nothing says what the runs were trained on."""
 _REFUSED = (
     errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM,
     errno.ENAMETOOLONG,
