@@ -176,10 +176,10 @@ class Trainer:
             if self._agreed(stop()):
                 break
             self._train_step(batches, pace)
-            if self._is_main and self.step % config.validate_every == 0:
+            if self._is_main and self._due(config.validate_every):
                 self._validate()
                 pace.skip()
-            if self.step % config.checkpoint_every == 0:
+            if self._due(config.checkpoint_every):
                 self.save()
                 saved = self.step
                 pace.skip()
@@ -189,9 +189,12 @@ class Trainer:
             self.save()
         return self.step >= config.steps
 
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self._config.steps
+
     def _sample_if_due(self) -> bool:
         """Make the pictures of this step, where they are wanted and not there yet; whether it did."""
-        due = self._is_main and self.step > 0 and self.step % self._config.sample_every == 0
+        due = self._is_main and self.step > 0 and self._due(self._config.sample_every)
         if due and not self._examiner.has_samples(self.step):
             self._say("samples", self.step, path=str(self._examiner.write_samples(self.step)))
             return True
@@ -210,7 +213,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._network.train()
-        losses, norm = [], torch.zeros(())
+        losses, norm, first = [], torch.zeros(()), self.samples_seen
         for _ in range(config.accumulate):
             with accelerator.accumulate(self._model):
                 loss_B = self._losses(next(batches))
@@ -220,7 +223,6 @@ class Trainer:
                 self._optimizer.step()
                 self._optimizer.zero_grad()
             losses.append(loss_B.detach())
-        first = self.samples_seen
         self.step += 1
         self.samples_seen += config.batch
         self._ema.update(self.step)
@@ -273,8 +275,8 @@ class Trainer:
         speed = pace.tick()
         for name, value in (("loss", loss), ("learning_rate", rate), ("steps_per_second", speed)):
             self._board.add_scalar(f"train/{name}", value, self.step)
-        left = (self._config.steps - self.step) / speed
-        self._say("step", self.step, loss=loss, steps_per_second=speed, seconds_left=left)
+        seconds = (self._config.steps - self.step) / speed
+        self._say("step", self.step, loss=loss, steps_per_second=speed, seconds_left=seconds)
 
     def _validate(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Examine the network; asked to `stop`, leave it, and nothing is noted. Before step 1 it can be made up for."""

@@ -127,3 +127,11 @@ print(*sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "prefect", "mediapipe", "cv2", "scipy", "pydantic"} & set(done.stdout.split())
+
+
+def test_a_trainings_samples_are_named_only_where_they_are(tmp_path):
+    from flows.cli.training import where_to_look
+
+    assert where_to_look(tmp_path) == f"tensorboard --logdir {tmp_path}"
+    (tmp_path / "samples").mkdir()
+    assert where_to_look(tmp_path) == f"look at {tmp_path}/samples, or: tensorboard --logdir {tmp_path}"
