@@ -173,7 +173,7 @@ def set_aside(path: Path) -> Path:
 def set_aside_diverged(root: Path) -> Path | None:
     """Rename the checkpoints that are newer than the newest from before the loss left its range, to `diverged-...`, so
     that a resume goes on there. Returns that one; None, and nothing is renamed, if there is none."""
-    newer = []
+    newer: list[Path] = []
     for path in list_checkpoints(root):
         if inspect_checkpoint(path)[0] and not _has_diverged(path):
             for diverged in newer:
