@@ -8,7 +8,7 @@ import os
 from collections.abc import MutableMapping
 
 SPINS = "2000"
-"""Turns of the loop before a thread sleeps: the best alone, beside one and beside two busy processes together."""
+"""Turns of the loop before a thread sleeps: few beside other work, and enough to meet a team that is nearly done."""
 SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Variables by which a user says the same; any of them wins."""
 
