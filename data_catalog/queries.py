@@ -176,6 +176,6 @@ def _as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
 
 def _cell(value: Any) -> Text:
     """Text without control characters: a file name must not steer the terminal."""
-    flat = _flat(value)
+    flat = None if isinstance(value, float) and math.isnan(value) else _flat(value)
     text = "" if flat is None else str(flat)
     return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))

@@ -3,4 +3,8 @@
 from flows.isolation import enter_working_directory, isolate
 
 isolate()  # first of all: a worker, too, comes through here
+
+from data_catalog.base.openmp import spin_briefly  # noqa: E402 (not before the path is ours)
+
+spin_briefly()
 enter_working_directory()

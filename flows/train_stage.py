@@ -4,6 +4,7 @@ Training runs in a process of its own (`python -m model.training.train`, or `acc
 reports by JSON lines; checkpoints make it exact to run again, whatever was killed.
 """
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any, get_args
@@ -64,8 +65,8 @@ def train_run(
                 create_link_artifact(
                     Path(values["path"]).resolve().as_uri(), key="sample-windows", link_text=f"step {step}"
                 )
-            elif kind == "notice":
-                logger.info("%s", values.get("text", ""))
+            elif kind in ("notice", "warning"):
+                logger.log(logging.INFO if kind == "notice" else logging.WARNING, "%s", values.get("text", ""))
             elif kind in ("started", "checkpoint", "ended"):
                 ended = {"status": values.get("status", "running"), "step": step}
                 register_run(root, run, ended["status"], step)

@@ -166,11 +166,11 @@ class TrainConfig(Settings):
     keep: int = Field(2, ge=2)
     """Checkpoints that are kept."""
     validate_every: int = Field(1000, ge=1)
-    """Steps between validations."""
+    """Steps between validations; the last step is validated, too."""
     validation_windows: int = Field(16, ge=1)
     """Held-out windows of a validation."""
     sample_every: int = Field(1000, ge=1)
-    """Steps between pictures of sampled windows."""
+    """Steps between pictures of sampled windows; there are some of the last step, too."""
     sample_windows: int = Field(2, ge=1)
     """Windows that are sampled for a picture."""
     sample_steps: int = Field(20, ge=1)

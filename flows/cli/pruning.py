@@ -55,7 +55,7 @@ def score(
     "--score", "worth", type=click.Choice(["unlearnable", "rho", "high_loss", "learnt", "random", "flags"]),
     help="Score by which samples are dropped [random].",
 )  # fmt: skip
-@click.option("--fraction", type=float, help="Share of the samples that is dropped [0.1].")
+@click.option("--fraction", type=float, help="Share of the samples (variants, not clips) that goes [0.1].")
 @click.option("--irreducible", type=FOLDER, multiple=True, help="Runs trained on other sources [two are trained].")
 @click.option("--parent", help="Version that is pruned further [all good clips].")
 @click.option("--name", help="Name of the new version [made of policy and hash].")
@@ -117,7 +117,7 @@ def experiment() -> None:
 @click.option("--out", type=FOLDER, required=True, help="Folder of the trainings and the result.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Steps of each training.")
-@click.option("--fraction", type=float, default=0.1, show_default=True, help="Share that each policy drops.")
+@click.option("--fraction", type=float, default=0.1, show_default=True, help="Share of the variants that go.")
 @dry_run_option
 def experiment_of_prune(
     data: Path, run: Path, out: Path, seeds: int, steps: int, fraction: float, dry_run: bool

@@ -90,8 +90,16 @@ def train(
 
     check_stage(stage, preset, values)
     ended = train_stage(cast(StageName, stage), data, run, cast(Preset, preset), values, processes, fork, until)
-    look = f"look at {run}/samples, or: tensorboard --logdir {quote(str(run))}"
-    click.echo(f"{ended['status']} at step {ended['step']}; {look}")
+    click.echo(f"{ended['status']} at step {ended['step']}; {where_to_look(run)}")
+
+
+def where_to_look(run: Path) -> str:
+    """What a training has left to look at; its samples, where there are any yet."""
+    from data_catalog.base.paths import RunFolder
+
+    samples = RunFolder(run.expanduser()).samples
+    named = f"look at {samples}, or: " if samples.is_dir() else ""
+    return f"{named}tensorboard --logdir {quote(str(run))}"
 
 
 @click.command(epilog="Example: longdance export --run runs/any --out weights/any --half")

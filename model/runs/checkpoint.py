@@ -170,13 +170,41 @@ def set_aside(path: Path) -> Path:
     return target
 
 
-def _prune(root: Path, keep: int) -> None:
-    kept = 0
+def set_aside_diverged(root: Path) -> Path | None:
+    """Rename the checkpoints that are newer than the newest from before the loss left its range, to `diverged-...`, so
+    that a resume goes on there. Returns that one; None, and nothing is renamed, if there is none."""
+    newer: list[Path] = []
     for path in list_checkpoints(root):
-        if kept >= keep:
+        if inspect_checkpoint(path)[0] and not _has_diverged(path):
+            for diverged in newer:
+                target = diverged.with_name(f"diverged-{diverged.name}")
+                shutil.rmtree(target, ignore_errors=True)  # of an earlier try, which was the same
+                diverged.rename(target)
+            fsync_path(root)
+            return path
+        newer.append(path)
+    return None
+
+
+def _has_diverged(path: Path) -> bool:
+    """Whether the loss had left its range in a checkpoint that verifies."""
+    return bool(read_json(path / "progress.json").get("diverged", False))
+
+
+def _prune(root: Path, keep: int) -> None:
+    """Remove what is older than the `keep` newest that verify, but for the newest whose loss was in its range."""
+    kept, sound = 0, False
+    for path in list_checkpoints(root):
+        if kept >= keep and sound:
             shutil.rmtree(path)
-        elif inspect_checkpoint(path)[0]:
-            kept += 1
+        elif kept < keep:
+            whole = inspect_checkpoint(path)[0] is not None
+            kept += whole
+            sound = sound or (whole and not _has_diverged(path))
+        elif inspect_checkpoint(path)[0] and not _has_diverged(path):
+            sound = True
+        else:
+            shutil.rmtree(path)
 
 
 def newest_checkpoint(root: Path, say: Callable[[str], None] = _log.warning) -> CheckpointInfo | None:

@@ -101,7 +101,8 @@ def _gain(run: Evaluation, other: Evaluation) -> float:
 
 def _shown(values: Sequence[float], form: str) -> str:
     mean, half = interval(values)
-    return f"{mean:{form}} ± {half:{form.lstrip('+')}}"
+    width = f"± {half:{form.lstrip('+')}}" if np.isfinite(half) else "(no interval)"
+    return f"{mean:{form}} {width}"
 
 
 def verdict(found: Mapping[str, Sequence[Evaluation]], base: str = "full", control: str = "random") -> str:

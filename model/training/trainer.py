@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,12 @@ from model.runs.checkpoint import (
     TrainingState,
     pack_optimizer,
     save_checkpoint,
+    set_aside_diverged,
     unpack_optimizer,
 )
 from model.runs.init_weights import configure_parameters
 from model.training.examine import Examiner
+from model.training.loss_range import LossRange, diverged_sentence
 from model.training.memory import cap_memory
 from model.training.metrics_log import MetricsLog, Pace
 from model.training.optimizer import learning_rate_at, make_ema, make_optimizer
@@ -69,6 +72,7 @@ class Trainer:
         self._metrics: MetricsLog | None = None
         self._board: Any = None
         self.step, self.samples_seen = 0, 0
+        self._loss_range = LossRange()
         torch.manual_seed(config.seed + accelerator.process_index)
 
     @property
@@ -98,6 +102,8 @@ class Trainer:
                 "samples_seen": self.samples_seen,
                 "optimizer": numbers,
                 "scaler": scaler.state_dict() if scaler else None,
+                "loss_range": asdict(self._loss_range),
+                "diverged": self._loss_range.left,
                 "metrics_bytes": self._metrics.sync() if self._metrics else 0,
             },
             network={key: value for key, value in self._network.config.items() if not key.startswith("_")},
@@ -115,6 +121,7 @@ class Trainer:
             if self._accelerator.scaler and progress["scaler"]:
                 self._accelerator.scaler.load_state_dict(progress["scaler"])
             self.step, self.samples_seen = progress["step"], progress["samples_seen"]
+            self._loss_range = LossRange(**progress.get("loss_range", {}))
         if self._is_main:
             from torch.utils.tensorboard import SummaryWriter  # a second of import that other ranks do not need
 
@@ -169,10 +176,10 @@ class Trainer:
             if self._agreed(stop()):
                 break
             self._train_step(batches, pace)
-            if self._is_main and self.step % config.validate_every == 0:
+            if self._is_main and self._due(config.validate_every):
                 self._validate()
                 pace.skip()
-            if self.step % config.checkpoint_every == 0:
+            if self._due(config.checkpoint_every):
                 self.save()
                 saved = self.step
                 pace.skip()
@@ -182,9 +189,12 @@ class Trainer:
             self.save()
         return self.step >= config.steps
 
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self._config.steps
+
     def _sample_if_due(self) -> bool:
         """Make the pictures of this step, where they are wanted and not there yet; whether it did."""
-        due = self._is_main and self.step > 0 and self.step % self._config.sample_every == 0
+        due = self._is_main and self.step > 0 and self._due(self._config.sample_every)
         if due and not self._examiner.has_samples(self.step):
             self._say("samples", self.step, path=str(self._examiner.write_samples(self.step)))
             return True
@@ -203,7 +213,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._network.train()
-        losses, norm = [], torch.zeros(())
+        losses, norm, first = [], torch.zeros(()), self.samples_seen
         for _ in range(config.accumulate):
             with accelerator.accumulate(self._model):
                 loss_B = self._losses(next(batches))
@@ -213,7 +223,6 @@ class Trainer:
                 self._optimizer.step()
                 self._optimizer.zero_grad()
             losses.append(loss_B.detach())
-        first = self.samples_seen
         self.step += 1
         self.samples_seen += config.batch
         self._ema.update(self.step)
@@ -243,10 +252,9 @@ class Trainer:
     def _report(self, losses: list[float], first: int, rate: float, norm: float, pace: Pace) -> None:
         loss = math.fsum(losses) / len(losses)
         if not math.isfinite(loss):
-            raise RunError(
-                f"The loss is {loss} at step {self.step}: lower the learning rate, or use mixed_precision 'bf16' or "
-                "'no'; the newest checkpoint is from before."
-            )
+            kept = set_aside_diverged(self._folder.checkpoints) if self._is_main else None
+            raise RunError(diverged_sentence(loss, self.step, self._config, self._folder.root, kept))
+        self._loss_range.add(loss)
         if not self._metrics:
             return
         seen = [self._dataset.window(position) for position in range(first, first + len(losses))]
@@ -267,8 +275,8 @@ class Trainer:
         speed = pace.tick()
         for name, value in (("loss", loss), ("learning_rate", rate), ("steps_per_second", speed)):
             self._board.add_scalar(f"train/{name}", value, self.step)
-        left = (self._config.steps - self.step) / speed
-        self._say("step", self.step, loss=loss, steps_per_second=speed, seconds_left=left)
+        seconds = (self._config.steps - self.step) / speed
+        self._say("step", self.step, loss=loss, steps_per_second=speed, seconds_left=seconds)
 
     def _validate(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Examine the network; asked to `stop`, leave it, and nothing is noted. Before step 1 it can be made up for."""

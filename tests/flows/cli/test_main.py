@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -127,3 +128,30 @@ print(*sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "prefect", "mediapipe", "cv2", "scipy", "pydantic"} & set(done.stdout.split())
+
+
+def test_a_trainings_samples_are_named_only_where_they_are(tmp_path):
+    from flows.cli.training import where_to_look
+
+    assert where_to_look(tmp_path) == f"tensorboard --logdir {tmp_path}"
+    (tmp_path / "samples").mkdir()
+    assert where_to_look(tmp_path) == f"look at {tmp_path}/samples, or: tensorboard --logdir {tmp_path}"
+
+
+def test_the_fraction_of_a_prune_says_whether_it_takes_clips_or_variants():
+    for command in (["prune"], ["experiment", "prune"]):
+        [said] = [
+            option.help
+            for option in command_of(command).params
+            if isinstance(option, click.Option) and option.name == "fraction"
+        ]
+        assert said is not None
+        assert "variants" in said
+
+
+def command_of(words: list[str]) -> click.Command:
+    found: click.Command = main
+    for word in words:
+        assert isinstance(found, click.Group)
+        found = found.commands[word]
+    return found
