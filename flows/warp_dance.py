@@ -10,13 +10,12 @@ import numpy as np
 from data_catalog.base.disk import disk_errors
 from data_catalog.base.paths import DataFolder
 from model.data.landmarks import read_landmarks
-from model.data.samples import frame_rate, rate_of
+from model.data.samples import FPS, frame_rate, rate_of
 from model.drift.report import real_clip
 from model.errors import PoseError, RolloutError
 from model.pose.outline import outline_of
 from model.pose.retarget import check_inside, checked_dance, paced, retarget
 from model.pose.warp_video import write_warped
-from model.rollout.generate import FPS
 from pipeline.analysis.pose import pose_finder
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.clips.input_picture import aligned_picture, read_picture
@@ -48,6 +47,8 @@ def warp_dance(request: WarpRequest, progress: Callable[[int], None] = lambda fr
         raise RolloutError(f"The video's name {request.out} does not end in .mp4: name an mp4.")
     if not request.out.parent.is_dir():
         raise RolloutError(f"The folder {request.out.parent} of {request.out} is not there: make it first.")
+    if request.out.exists():
+        raise RolloutError(f"{request.out} is there already: name another --out, or move it away.")
     if any(side % 2 for side in request.size):
         raise PoseError(f"--size is {request.size}: both sides have to be even, as in 512x512.")
     picture = _picture(request)

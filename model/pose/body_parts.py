@@ -19,11 +19,12 @@ from pipeline.analysis.pose import (
     LEFT_SHOULDER,
     LEFT_WRIST,
     MIRROR,
+    NOSE,
     RIGHT_HIP,
     RIGHT_SHOULDER,
 )
 
-LEFT_EAR, RIGHT_EAR, NOSE = 7, 8, 0
+LEFT_EAR, RIGHT_EAR = 7, 8
 LEFT_INDEX, LEFT_PINKY, LEFT_TOES = 19, 17, 31
 HEAD = 0.075
 SIDE_ON = 0.055

@@ -50,6 +50,7 @@ BONES = (
 )
 MOVING = [NOSE, *LIMBS]
 LEAST_FOUND = 0.5
+"""Share of the frames in which a dancer is found, below which nothing is said about how she moves."""
 JITTERS = 3.0
 """Standard deviations of its jitter that a smoothed joint may be off without moving."""
 BURSTS = 0.9

@@ -13,6 +13,7 @@ from flows.cli.main import main
 from flows.warp_dance import WarpRequest, one_person, warp_dance
 from model.data.landmarks import read_landmarks
 from model.data.samples import read_samples
+from model.errors import PoseError
 from model.pose.outline import outline_of
 from model.pose.warp_video import warped_frames
 from pipeline.picture_size import PictureSize
@@ -68,6 +69,7 @@ def test_a_file_of_landmarks_is_a_dance_too(data: Path, clips: list[str], tmp_pa
     ("changed", "sentence"),
     [
         ({"out": "x.avi"}, "does not end in .mp4"),
+        ({"out": "there.mp4"}, "is there already: name another --out"),
         ({"out": "no/x.mp4"}, "is not there: make it first"),
         ({"size": PictureSize(255, 256)}, "both sides have to be even"),
         ({"pose": "nobody"}, "has no stored clip 'nobody'"),
@@ -89,6 +91,7 @@ def test_what_cannot_dance_is_one_sentence(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("there.mp4").write_bytes(b"somebody's")
     Path("junk.npy").write_bytes(b"junk")
     np.save("shape.npy", np.zeros((5, 17, 3)))
     away = read_landmarks(data, clips[0]).astype(float)
@@ -103,3 +106,10 @@ def test_what_cannot_dance_is_one_sentence(
         warp_dance(WarpRequest(**given))  # type: ignore[arg-type]
     assert str(caught.value).count("\n") == 0
     assert not (tmp_path / "x.mp4").exists()
+    assert Path("there.mp4").read_bytes() == b"somebody's"
+
+
+def test_a_picture_of_two_people_is_refused() -> None:
+    two = np.hstack([drawn(seed, size=384)[0].draw(0)[:, 60:-60, ::-1] for seed in (3000, 3002)])
+    with pytest.raises(PoseError, match="shows 2 people: give one that shows one whole person"):
+        one_person(two)
