@@ -1,7 +1,7 @@
 """How long OpenMP's threads spin before they sleep, set before a library that computes with them is imported.
 
 A thread that waits for the others of its team spins, by default for milliseconds. Beside any other work on the machine
-that keeps the very core busy which the others wait for; `bench/contention.py` prints how many times longer a step takes.
+that keeps the very core busy which the others wait for; `bench/contention.py` prints how much longer a step takes.
 """
 
 import os
