@@ -21,7 +21,7 @@ from model.sources import (
 )
 from pipeline.picture_size import PictureSize
 
-StageName = Literal["starter", "extrapolation", "interpolation", "any"]
+StageName = Literal["starter", "extrapolation", "interpolation", "any", "star"]
 Preset = Literal["tiny", "sd15"]
 NetworkValue = Annotated[tuple[int, ...] | int | float | str | None, Field(union_mode="left_to_right")]
 """Text that is a number becomes one, so that a command line and a flow's parameter mean the same."""
@@ -92,11 +92,11 @@ class TrainConfig(Settings):
     """One training of one stage. Immutable once the run has begun."""
 
     stage: StageName
-    """Which windows are learnt: starter, extrapolation, interpolation, or any of them."""
+    """Which windows are learnt: starter, extrapolation, interpolation, any of these, or star (a picture and poses)."""
     preset: Preset = "tiny"
     """Values for everything that is not given: `tiny` for two CPU cores, `sd15` for one GPU."""
     network: dict[str, NetworkValue] = Field(default_factory=dict)
-    """Overrides of the preset's fields in `model.network.unet.UNetPreset`; for `init` from scratch."""
+    """Overrides of the preset's fields in `model.network.presets.UNetPreset`; for `init` from scratch."""
     encode: EncodeConfig = EncodeConfig()
     init: str = "scratch"
     """`scratch`; the folder or hub id of a Stable Diffusion checkpoint in diffusers' format; `run:PATH` for the
@@ -156,10 +156,19 @@ class TrainConfig(Settings):
     """How noisy hints get in training: a name in `model.network.conditioning.HINT_NOISE`. None: the stage's own."""
     hint_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of windows that are trained without their hints: guidance over hints in generation needs some."""
-    plans: tuple[Literal["origin", "streaming", "tree"], ...] | None = None
+    plans: tuple[Literal["origin", "streaming", "tree", "star"], ...] | None = None
     """Plans whose windows are trained. None: the origin's; for stage `any`, all."""
     random_windows: float = Field(0.25, ge=0, lt=1)
     """Stage `any`: share of windows that are random frames instead of a plan's call."""
+    pose: bool = False
+    """Whether the network is told the dancer's pose in every frame, and is given its hints moved to it; stage `star`
+    always is."""
+    pose_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of windows whose poses are kept back, for a network that is to work without."""
+    pose_jitter: float = Field(0.0, ge=0, lt=1)
+    """Noise on joints of frames to be made, in standing heights: for dances that are found less well than these."""
+    pose_missing: float = Field(0.0, ge=0, lt=1)
+    """Share of joints that are unknown in a window's frames to be made."""
 
     checkpoint_every: int = Field(1000, ge=1)
     """Steps between checkpoints."""
@@ -186,8 +195,17 @@ class TrainConfig(Settings):
         """`origin,tree` on a command line."""
         return tuple(value.split(",")) if isinstance(value, str) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _star_is_told(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("stage") == "star":
+            return {**given, "pose": given.get("pose", True)}
+        return given
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.stage == "star" and not self.pose:
+            raise ValueError("stage star makes frames from one picture and their poses: leave out pose=false")
         if self.batch % self.accumulate:
             raise ValueError(f"batch {self.batch} cannot be split into {self.accumulate} accumulated parts")
         return self

@@ -31,6 +31,8 @@ class Codec(Protocol):
     """Pixels by which a latent reaches beyond its own block of `factor` x `factor`."""
     picture: PictureSize
     """Of the pictures that it encodes."""
+    is_network: bool
+    """Whether it costs so much that training cannot run it."""
     hash: str
     """Names the exact function from frames to latents."""
 
@@ -107,6 +109,8 @@ class PatchCodec:
     makes the diffusion loss spend itself on fine texture; no scaling at all, on flat colour.
     """
 
+    is_network = False
+
     def __init__(
         self, mean_D: torch.Tensor, basis_DC: torch.Tensor, scale_C: torch.Tensor, picture: PictureSize
     ) -> None:
@@ -173,6 +177,8 @@ class KLCodec:
 
     Its `reach` is 0: its convolutions and its attention see the whole picture, little of what is far.
     """
+
+    is_network = True
 
     def __init__(self, source: str, picture: PictureSize, device: str = "cpu") -> None:
         self.source, self.picture = source, picture

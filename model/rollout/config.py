@@ -17,7 +17,8 @@ from model.errors import ConfigError
 class HintNoiseLevels(Settings):
     """sigma/alpha of the noise on hints that were generated, per stage; frame 0 stays clean always."""
 
-    starter: float = Field(0.0, ge=0, le=2, description="noise on generated hints of starter calls (sigma/alpha)")
+    star: float = Field(0.0, ge=0, le=2, description="noise on generated hints of star calls (sigma/alpha)")
+    starter: float = Field(0.0, ge=0, le=2, description="the same for starter calls")
     extrapolation: float = Field(0.1, ge=0, le=2, description="the same for extrapolation calls")
     interpolation: float = Field(0.1, ge=0, le=2, description="the same for interpolation calls")
 
@@ -25,7 +26,8 @@ class HintNoiseLevels(Settings):
 class HintGuidance(Settings):
     """Guidance scale over hints, per stage; 1 is off and costs nothing."""
 
-    starter: float = Field(1.0, ge=0, le=20, description="guidance over the hints of starter calls (1: off)")
+    star: float = Field(1.0, ge=0, le=20, description="guidance over the hints of star calls (1: off)")
+    starter: float = Field(1.0, ge=0, le=20, description="the same for starter calls")
     extrapolation: float = Field(1.0, ge=0, le=20, description="the same for extrapolation calls")
     interpolation: float = Field(1.0, ge=0, le=20, description="the same for interpolation calls")
 

@@ -14,7 +14,9 @@ from model.data.codec import load_codec
 from model.errors import CodecError, ConfigError, ModelError, WeightsError
 from model.network.lora import add_lora, is_lora, merge_lora
 from model.network.memory_efficient import make_lean
-from model.network.unet import NETWORK_PRESETS, UNetPreset, VideoUNet
+from model.network.presets import NETWORK_PRESETS, UNetPreset
+from model.network.unet import VideoUNet
+from model.pose.limb_map import LIMB_CHANNELS
 from model.runs.checkpoint import load_checkpoint
 from model.runs.record import read_record
 from model.runs.run import Run
@@ -43,6 +45,8 @@ def initial_network(config: TrainConfig, latent_channels: int, text_width: int) 
                 f"{network.config.prediction_type!r}: leave it out."
             )
         network.register_to_config(prediction_type=config.prediction)
+    if config.pose:
+        network.add_pose_path(LIMB_CHANNELS)
     return network
 
 

@@ -87,7 +87,7 @@ def train(
         gradient_accumulation_steps=config.accumulate,
     )
     say = _event_emitter(progress if accelerator.is_main_process else None, config.steps)
-    split = load_data(data, config.encode, config.holdout, config.version)
+    split = load_data(data, config.encode, config.holdout, config.version, config.pose)
     identity = run_identity(config, split, accelerator.num_processes, device)
     lock = locked(run_dir) if accelerator.is_main_process else nullcontext()
     no_room = disk_errors(run_dir, RunError, "it resumes from its newest checkpoint")

@@ -14,7 +14,7 @@ from accelerate import Accelerator  # type: ignore[import-untyped]
 from data_catalog.base.paths import RunFolder
 from model.config import TrainConfig
 from model.data.dataset import SplitData
-from model.data.loader import BatchPlan, WindowBatch, WindowDataset, window_loader
+from model.data.loader import BatchPlan, WindowBatch, training_windows_of, window_loader
 from model.data.text import TextTable
 from model.errors import CheckpointError, RunError
 from model.network.conditioning import get_hint_noise
@@ -64,10 +64,7 @@ class Trainer:
         hint_noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
         self._objective = Objective(network.config.prediction_type, hint_noise)
         self._plan = BatchPlan(config.batch, config.accumulate, accelerator.num_processes)
-        random_share = config.random_windows if get_stage(config.stage).random_windows else 0.0
-        self._dataset = WindowDataset(
-            split.train, config.stage, config.seed, config.batch, config.plans, random_share, config.prioritise
-        )
+        self._dataset = training_windows_of(config, split)
         self._examiner = Examiner(config, split, network, self._ema, self._objective, text_of, self._device, run_dir)
         self._metrics: MetricsLog | None = None
         self._board: Any = None
@@ -239,8 +236,8 @@ class Trainer:
         if self._config.hint_dropout:
             dropped = dropped_hints(self._config.seed, batch.positions, self._config.hint_dropout)
         counted = None if batch.counted_BFHW is None else batch.counted_BFHW.to(self._device)
-        text = text.to(self._device)
-        return self._objective.losses(self._model, latents, batch.windows, draws, text, dropped, counted)
+        text, pose = text.to(self._device), batch.pose
+        return self._objective.losses(self._model, latents, batch.windows, draws, text, dropped, counted, pose)
 
     def _in_order(self, losses: list[torch.Tensor]) -> list[float]:
         """All processes' losses of this step in the order of the samples' positions."""
