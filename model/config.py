@@ -154,6 +154,8 @@ class TrainConfig(Settings):
     """In the ResNets and transformers of the 2-D network."""
     hint_noise: str | None = None
     """How noisy hints get in training: a name in `model.network.conditioning.HINT_NOISE`. None: the stage's own."""
+    timestep_shift: float = Field(1.0, gt=0, le=100)
+    """Above 1, timesteps are drawn towards much noise, where few sampler steps are: t to s t / (1 + (s - 1) t)."""
     hint_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of windows that are trained without their hints: guidance over hints in generation needs some."""
     plans: tuple[Literal["origin", "streaming", "tree", "star"], ...] | None = None

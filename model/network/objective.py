@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -18,7 +18,13 @@ from model.network.conditioning import (
     noise_to_signal_of,
     noise_warped,
 )
-from model.network.diffusion import PredictionType, add_noise, loss_per_sample, prediction_target
+from model.network.diffusion import (
+    PredictionType,
+    add_noise,
+    loss_per_sample,
+    prediction_target,
+    shifted_timesteps,
+)
 from model.plans.stages import Window
 from model.seeding import torch_generator
 
@@ -39,6 +45,10 @@ class Draws:
     hint_level_BF: Tensor  # noqa: N815
     """Uniform in [0, 1): where in its range each hint's noise level lies."""
     hint_noise_BFCHW: Tensor  # noqa: N815
+
+    def shifted(self, shift: float) -> Draws:
+        """The same with timesteps moved towards much noise; 1 changes nothing."""
+        return replace(self, timestep_B=shifted_timesteps(self.timestep_B, shift))
 
     def to(self, device: torch.device) -> Draws:
         """The same on another device."""

@@ -229,6 +229,7 @@ class Trainer:
         """One loss per sample of the batch, (B,)."""
         frames, shape = batch.latents_BFCHW.shape[1], tuple(batch.latents_BFCHW.shape[2:])
         draws = draw(self._config.seed, "training", batch.positions, shape, frames).to(self._device)
+        draws = draws.shifted(self._config.timestep_shift)
         latents = batch.latents_BFCHW.to(self._device, non_blocking=True).float()
         samples = self._split.train.samples
         text = torch.stack([self._text_of(samples[sample].prompt) for sample in batch.samples])
