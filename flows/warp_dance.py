@@ -9,17 +9,15 @@ import numpy as np
 
 from data_catalog.base.disk import disk_errors
 from data_catalog.base.paths import DataFolder
-from model.data.landmarks import read_landmarks
-from model.data.samples import FPS, frame_rate, rate_of
+from flows.driving_dance import Driving, Pace, one_person, put_on, read_driving
+from model.data.samples import FPS, rate_of
 from model.drift.report import real_clip
 from model.errors import PoseError, RolloutError
 from model.pose.outline import outline_of
-from model.pose.retarget import check_inside, checked_dance, paced, retarget
 from model.pose.warp_video import write_warped
-from pipeline.analysis.pose import pose_finder
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.clips.input_picture import aligned_picture, read_picture
-from pipeline.config import AnalysisConfig, CropConfig
+from pipeline.config import CropConfig
 from pipeline.picture_size import PictureSize
 
 
@@ -28,7 +26,7 @@ class WarpRequest:
     """A picture of one person and a dance for her."""
 
     pose: str
-    """A clip of `data`, or a file that ends in .npy: (frames, 33, 4) landmarks."""
+    """A clip of `data`, a video, or a file that ends in .npy: (frames, 33, 4) landmarks."""
     out: Path
     size: PictureSize
     image: Path | None = None
@@ -51,26 +49,13 @@ def warp_dance(request: WarpRequest, progress: Callable[[int], None] = lambda fr
         raise RolloutError(f"{request.out} is there already: name another --out, or move it away.")
     if any(side % 2 for side in request.size):
         raise PoseError(f"--size is {request.size}: both sides have to be even, as in 512x512.")
-    picture = _picture(request)
-    dance = paced(_dance(request), request.frames, request.speed, request.mirrored)
-    start = one_person(picture)
-    moved = retarget(dance, start)
-    check_inside(moved, (picture.shape[0], picture.shape[1]))
+    picture, driving = _picture(request), read_driving(request.pose, request.data)
+    start, pace = one_person(picture), Pace(request.frames, request.speed, request.mirrored)
+    moved = put_on(start, driving.landmarks, pace, (picture.shape[0], picture.shape[1]))
     outline = outline_of(picture, start)
     with disk_errors(request.out.parent, RolloutError, "make room, then run the same command again"):
-        write_warped(request.out, picture, start, moved, _rate(request), outline, progress)
+        write_warped(request.out, picture, start, moved, _rate(request, driving), outline, progress)
     return request.out
-
-
-def one_person(picture_HWC: np.ndarray) -> np.ndarray:
-    """(33, 4) landmarks of the one person in a picture. Raises PoseError if there is nobody, or somebody else."""
-    analysis = AnalysisConfig()
-    with pose_finder(pose_model_path(), 2, analysis.min_pose_confidence) as finder:
-        people = finder.find(np.ascontiguousarray(picture_HWC))
-    if len(people) != 1:
-        found = "nobody" if not len(people) else f"{len(people)} people"
-        raise PoseError(f"The picture shows {found}: give one that shows one whole person.")
-    return np.asarray(people[0], np.float64)
 
 
 def _picture(request: WarpRequest) -> np.ndarray:
@@ -84,28 +69,11 @@ def _picture(request: WarpRequest) -> np.ndarray:
     return real_clip(_data(request, request.clip), request.clip, request.size).frames_FHWC[0]
 
 
-def _dance(request: WarpRequest) -> np.ndarray:
-    if not request.pose.endswith(".npy"):
-        return checked_dance(read_landmarks(_data(request, request.pose), request.pose), request.pose)
-    try:
-        with Path(request.pose).open("rb") as file:
-            return checked_dance(np.load(file, allow_pickle=False), request.pose)
-    except PoseError:
-        raise
-    except (OSError, ValueError) as error:
-        raise PoseError(
-            f"The dance {request.pose} cannot be read ({error}): give a .npy of (frames, 33, 4) landmarks, or a clip."
-        ) from error
-
-
 def _data(request: WarpRequest, clip: str) -> Path:
     if request.data is None:
         raise RolloutError(f"Clip {clip!r} belongs to a data set: name it with --data.")
     return DataFolder.built(request.data).root
 
 
-def _rate(request: WarpRequest) -> Fraction:
-    if request.fps is not None:
-        return rate_of(request.fps)
-    clip = None if request.pose.endswith(".npy") else request.pose
-    return (frame_rate(request.data, clip) if request.data else None) or FPS
+def _rate(request: WarpRequest, driving: Driving) -> Fraction:
+    return rate_of(request.fps) if request.fps is not None else driving.fps or FPS

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: longdance plan --frames 181 --plan origin --draw plan.png")
 @click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
-@click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming or tree.")
+@click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming, tree or star.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 @click.option("--draw", type=FILE, help="Draw the plan into this PNG.")
 def plan(frames: int, name: str, form: str, draw: Path | None) -> None:
@@ -69,7 +69,11 @@ def sampling_values(
 @click.option("--clip", help="Clip of --data to begin with; its other frames are compared.")
 @click.option("--data", type=FOLDER, help="Data set of --clip, or of real clips to compare with.")
 @click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
-@click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming or tree.")
+@click.option("--plan", "name", help="origin, streaming, tree or star [star with a dance, else origin].")
+@click.option("--pose", metavar="CLIP|VIDEO|FILE.npy", help="The dance: a clip of --data, a video, or landmarks.")
+@click.option("--dance", type=click.Choice(["auto"]), help="A dance of --data that fits the picture, by --seed.")
+@click.option("--speed", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="Of the dance.")
+@click.option("--mirror", "mirrored", is_flag=True, help="Exchange the dance's left and right.")
 @click.option("--out", type=FILE, required=True, help="The mp4; the same command again resumes.")
 @click.option("--fps", type=float, help="Frames a second [the clip's, or those of most clips of --data, or 30].")
 @sampling_options
@@ -82,15 +86,15 @@ def sampling_values(
 @click.option("--lpips", type=FILE, help="TorchScript weights of an LPIPS network.")
 @click.option("--dry-run", is_flag=True, help="Check the runs against the plan, print the settings and stop.")
 def generate(
-    run: Path, more_runs: tuple[Path, ...], name: str, seed: int | None, sampler: str | None, steps: int | None,
+    run: Path, more_runs: tuple[Path, ...], name: str | None, seed: int | None, sampler: str | None, steps: int | None,
     temperature: float | None, settings: tuple[str, ...], no_align: bool, dry_run: bool, **others: Any,
 ) -> None:  # fmt: skip
     """Generate a long video from one picture, and measure its drift. Run it again to resume."""
     from flows.generate_request import generate_request, open_request
 
     request = generate_request(
-        runs=[run, *more_runs], sampling=sampling_values(seed, sampler, steps, temperature, settings), plan=name,
-        align=not no_align, **others,
+        runs=[run, *more_runs], sampling=sampling_values(seed, sampler, steps, temperature, settings),
+        plan=name or ("star" if others["pose"] or others["dance"] else "origin"), align=not no_align, **others,
     )  # fmt: skip
     if dry_run:
         click.echo(_checked(request))
@@ -145,7 +149,7 @@ def calibrate(
 
 
 @click.command(epilog="Example: longdance warp --image me.png --pose CLIP_ID --data dance --out warped.mp4")
-@click.option("--pose", required=True, metavar="CLIP|FILE.npy", help="The dance: a clip of --data, or landmarks.")
+@click.option("--pose", required=True, metavar="CLIP|VIDEO|FILE.npy", help="The dance: a clip, a video, landmarks.")
 @click.option("--image", type=FILE, help="The picture that dances, cropped as clips are.")
 @click.option("--clip", help="Clip of --data instead of a picture: its first frame.")
 @click.option("--data", type=FOLDER, help="Data set of the clips.")

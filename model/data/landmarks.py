@@ -13,7 +13,7 @@ import numpy as np
 
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
-from model.data.samples import Sample
+from model.data.samples import Sample, read_samples
 from model.errors import DataError
 from pipeline.analysis.pose import JOINTS
 from pipeline.picture_size import PictureSize
@@ -75,6 +75,22 @@ def _unreadable(name: str, why: str) -> DataError:
     )
 
 
+def clip_landmarks(data: Path, clip_id: str, size: PictureSize) -> np.ndarray:
+    """(frames, 33, 4) landmarks of a clip (v0), float64, in pixels of its pictures at that size. Raises DataError."""
+    sample = next((sample for sample in read_samples(data) if sample.clip_id == clip_id), None)
+    if sample is None:
+        raise _no_clip(data, clip_id)
+    place = landmark_place(data, sample, size)
+    return scaled_rows(read_landmarks(data, clip_id), place.scale)
+
+
+def _no_clip(data: Path, clip_id: str) -> DataError:
+    return DataError(
+        f"The data set {data} has no stored clip {clip_id!r}: list them with "
+        f'`longdance sql "SELECT DISTINCT clip_id FROM samples" --data {data}`.'
+    )
+
+
 def read_landmarks(data: Path, clip_id: str) -> np.ndarray:
     """(frames, 33, 4) landmarks of a clip (v0), float32, in its pixels.
 
@@ -86,10 +102,7 @@ def read_landmarks(data: Path, clip_id: str) -> np.ndarray:
             "SELECT shard, npy_offset, npy_length FROM samples WHERE clip_id = $1 ORDER BY variant LIMIT 1", [clip_id]
         ).fetchone()
     if row is None:
-        raise DataError(
-            f"The data set {data} has no stored clip {clip_id!r}: list them with "
-            f'`longdance sql "SELECT DISTINCT clip_id FROM samples" --data {data}`.'
-        )
+        raise _no_clip(data, clip_id)
     try:
         return np.asarray(np.load(io.BytesIO(read_member(folder.shards / row[0], *row[1:])), allow_pickle=False))
     except (OSError, EOFError, ValueError) as error:

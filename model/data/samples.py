@@ -66,7 +66,7 @@ def read_samples(data: Path) -> list[Sample]:
 
 def _sample(*row: Any) -> Sample:
     *fields, json_at, json_length, npy_at, npy_length = row
-    sample = Sample(*fields, json_place=(json_at, json_length), npy_place=(npy_at, npy_length))
+    sample = replace(Sample(*fields), json_place=(json_at, json_length), npy_place=(npy_at, npy_length))
     if sample.picture is None:
         return sample
     return replace(sample, picture=tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in json.loads(str(sample.picture))))

@@ -21,8 +21,8 @@ class PosePath(nn.Module):
 
     def reset_parameters(self) -> None:
         """Zero the output layer."""
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, limbs_NMHW: Tensor) -> Tensor:
         """(B*F, M, H, W) to (B*F, C, H, W)."""
