@@ -60,7 +60,7 @@ def measure_rollout(generated: Generated, opened: OpenedRequest) -> dict[str, An
             drift = measure_drift(
                 generated.rollout.decoded, finder, depth_per_frame(plan), truth, references, request.weights,
                 lambda done: grow(done, request.frames), prepared.codec, opened.beginning.start.region,
-                prepared.request.fps,
+                prepared.request.fps, opened.beginning.dance(request.clip if request.own_dance else None),
             )  # fmt: skip
     finally:
         finder.close()

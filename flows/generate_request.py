@@ -62,6 +62,11 @@ class GenerateRequest(Settings):
         return value if value is None else value.expanduser().resolve()
 
     @property
+    def own_dance(self) -> bool:
+        """Whether the clip that the video begins with goes on dancing as it does: nothing is put on anybody."""
+        return self.clip is not None and self.clip == self.pose and self.speed == 1 and not self.mirrored
+
+    @property
     def weights(self) -> dict[str, Path]:
         """The measuring networks that were given, by name."""
         named = {"fvd": self.fvd, "lpips": self.lpips}
@@ -127,9 +132,9 @@ def opened_request(request: GenerateRequest) -> OpenedRequest:
 def dancing(beginning: Beginning, request: GenerateRequest, driving: Driving | None, prepared: Prepared) -> Beginning:
     """The beginning with the dance that was asked for, on its person; a clip's own needs to be put on nobody."""
     size, pace = prepared.size, Pace(request.frames, request.speed, request.mirrored)
-    if request.clip is not None and request.clip == request.pose and request.data and not request.mirrored:
+    if request.own_dance and request.clip is not None and request.data is not None:
         own = checked_dance(clip_landmarks(request.data, request.clip, size), request.clip)
-        return with_dance(beginning, paced(own, request.frames, request.speed))
+        return with_dance(beginning, paced(own, request.frames))
     start = start_pose(beginning, request, size)
     if driving is not None:
         return with_dance(beginning, put_on(start, driving.landmarks, pace, (size.height, size.width)))

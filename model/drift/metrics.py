@@ -15,8 +15,14 @@ import numpy as np
 
 from model.data.samples import FPS
 from model.drift.motion import tile_colours, tile_travel
-from pipeline.analysis.pose import MAIN
-from pipeline.analysis.pose_metrics import dancer_mask, joint_distance, joint_motion, proportion_change
+from pipeline.analysis.pose import BODY_PER_HEIGHT, MAIN, body_length
+from pipeline.analysis.pose_metrics import (
+    dancer_mask,
+    joint_distance,
+    joint_motion,
+    joints_right,
+    proportion_change,
+)
 from pipeline.clips.fill import Rectangle
 
 TILES = 8
@@ -41,6 +47,10 @@ TRUTH_METRICS: dict[str, str] = {
     "psnr": "PSNR against what really followed, dB",
     "ssim": "structural similarity with what really followed (Wang et al. 2004)",
     "pose_error": "mean distance of the main joints to the real ones, pixels at 512",
+}
+DANCE_METRICS: dict[str, str] = {
+    "joint_error": "mean distance of the main joints to those of the dance that was given, pixels at 512",
+    "pck": "share of the main joints within a tenth of the dancer's height of them; 0 where nobody is found",
 }
 FORMER_METRICS: dict[str, str] = {
     "motion": "until 0.1, grain counted: mean absolute difference to the frame before, in 8-bit levels",
@@ -81,14 +91,18 @@ class Measurer:
     """Frames a second: motion is stated per second."""
     curves: dict[str, list[float]] = field(default_factory=dict)
     _height: int = 0
+    _tall: float = 0.0
     _landmarks: list[np.ndarray] = field(default_factory=list)
     _first: np.ndarray | None = None
     _first_dancer: np.ndarray | None = None
     _tiles: list[np.ndarray] = field(default_factory=list)
     _colours: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, frame_HWC: np.ndarray, truth_HWC: np.ndarray | None = None) -> None:
-        """Measure the next frame, uint8 RGB (H, W, 3), and how far it is from the truth where that is known."""
+    def add(self, frame_HWC: np.ndarray, truth_HWC: np.ndarray | None = None, pose: np.ndarray | None = None) -> None:
+        """Measure the next frame, uint8 RGB (H, W, 3), and how far it is from the truth where that is known.
+
+        pose: (33, 4) landmarks in its pixels that the dancer was to take.
+        """
         self._height = frame_HWC.shape[0]
         frame_HWC = cut_out(frame_HWC, self.region)
         if self._first is None:
@@ -101,6 +115,8 @@ class Measurer:
             truth_HWC = cut_out(truth_HWC, self.region)
             real = self.finder.find(truth_HWC)
             self._note(truth_numbers(frame_HWC, truth_HWC, landmarks, real, self._height))
+        if pose is not None:
+            self._note(self._dance_numbers(landmarks, pose))
         self._landmarks.append(landmarks)
         self._colours.append(tile_colours(frame_HWC))
 
@@ -132,6 +148,13 @@ class Measurer:
             "visibility": landmarks[MAIN, 3].mean() if found else math.nan,
             "proportions": proportion_change(landmarks, there[0]) if found else math.nan,
         }
+
+    def _dance_numbers(self, landmarks: np.ndarray, pose: np.ndarray) -> dict[str, float]:
+        left, top = (0, 0) if self.region is None else self.region[:2]
+        wanted = pose - (left, top, 0, 0)
+        self._tall = self._tall or float(body_length(pose)) / BODY_PER_HEIGHT
+        error = joint_distance(landmarks, wanted, self._height)
+        return {"joint_error": error, "pck": joints_right(landmarks, wanted, self._tall)}
 
     def _flicker(self, frame: np.ndarray) -> float:
         tiles = cv2.resize(luma(frame), (TILES, TILES), interpolation=cv2.INTER_AREA)
@@ -253,7 +276,7 @@ def summary(measured: Measured) -> dict[str, dict[str, Any]]:
 def by_depth(measured: Measured, depths: Mapping[int, int]) -> dict[str, dict[str, float | None]]:
     """The mean of each number against the truth, for all frames of each depth but frame 0's."""
     table = {}
-    for name in TRUTH_METRICS:
+    for name in (*TRUTH_METRICS, *(name for name in DANCE_METRICS if name in measured.curves)):
         curve = measured.curves.get(name, [])
         groups: dict[int, list[float]] = {}
         for frame, value in enumerate(curve):

@@ -17,7 +17,7 @@ from model.data.codec import Codec
 from model.data.latents import read_regions
 from model.data.samples import FPS, Sample, frame_rate, holdout_sources, read_samples
 from model.drift.frechet import fvd, joint_motion_distance, lpips
-from model.drift.metrics import METRICS, Finder, Measured, Measurer, by_depth, cut_out, summary
+from model.drift.metrics import DANCE_METRICS, METRICS, Finder, Measured, Measurer, by_depth, cut_out, summary
 from model.errors import DataError
 from pipeline.clips.fill import Rectangle, common
 from pipeline.picture_size import PictureSize
@@ -40,6 +40,15 @@ class RealClip:
     def region(self) -> Rectangle | None:
         """Where every frame shows the source's picture."""
         return None if self.regions is None else common(self.regions)
+
+
+@dataclass(frozen=True)
+class Dance:
+    """(frames, 33, 4) landmarks that a rollout's dancer was to take, in its frames' pixels."""
+
+    landmarks: np.ndarray
+    of_clip: str | None = None
+    """The clip that dances just so; None where it was put on somebody else."""
 
 
 @dataclass
@@ -74,7 +83,7 @@ def _joined(clips: Sequence[Measured]) -> Measured:
     """The mean of several clips' curves, frame by frame, as far as the shortest goes."""
     length = min(clip.frames for clip in clips)
     curves = {}
-    for name in METRICS:
+    for name in (*METRICS, *(name for name in DANCE_METRICS if all(name in clip.curves for clip in clips))):
         rows = np.array([clip.curves[name][:length] for clip in clips])
         known = np.isfinite(rows)
         total = np.where(known, rows, 0).sum(0)
@@ -159,6 +168,7 @@ def measure_drift(
     codec: Codec | None = None,
     region: Rectangle | None = None,
     fps: Fraction = FPS,
+    dance: Dance | None = None,
 ) -> Drift:
     """Measure a rollout frame by frame, then real clips; `frames` gives the rollout's frames again at each call.
 
@@ -166,20 +176,23 @@ def measure_drift(
     weights: TorchScript files for `fvd` and `lpips`. Raises MetricsError.
     region: the part of the rollout that is measured; what a clip fills beside its source's picture never is.
     fps: the rollout's frames a second.
+    dance: what the rollout was to dance.
     """
     if truth is not None and truth.regions is not None:
         region = common(np.array([truth.region, region or truth.region]))
     measurer = Measurer(finder, region, float(fps))
     real_frames = iter(truth.frames_FHWC) if truth else iter(())
     for number, frame in enumerate(frames(), 1):
-        measurer.add(frame, next(real_frames, None))
+        measurer.add(frame, next(real_frames, None), None if dance is None else dance.landmarks[number - 1])
         progress(number)
     drift = Drift(measurer.result(), depths=depths, extra={"region": list(region)} if region else {})
     clips = [truth] if truth else list(references)
     for clip in clips:
         real = Measurer(finder, clip.region if truth is None else region, float(clip.fps))
-        for frame in clip.frames_FHWC if codec is None else _as_shown(clip.frames_FHWC, codec):
-            real.add(frame)
+        shown = iter(clip.frames_FHWC) if codec is None else _as_shown(clip.frames_FHWC, codec)
+        own = iter(dance.landmarks) if dance is not None and dance.of_clip == clip.clip_id else iter(())
+        for frame in shown:
+            real.add(frame, pose=next(own, None))
         drift.real.append((clip.clip_id, real.result()))
     _learned(drift, lambda: (cut_out(frame, region) for frame in frames()), truth, clips, weights or {}, region)
     return drift

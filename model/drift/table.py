@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from model.drift.metrics import METRICS, TRUTH_METRICS
+from model.drift.metrics import DANCE_METRICS, METRICS, TRUTH_METRICS
 
 COLUMNS = ("metric", "mean", "first tenth", "last tenth", "per 100 frames", "real clips", "their 95 % band")
 
@@ -20,7 +20,7 @@ def report_table(report: Mapping[str, Any] | None) -> tuple[list[str], list[tupl
 
 def in_order(names: Collection[str]) -> list[str]:
     """Metrics as METRICS has them, for JSON forgets the order; those of other versions (FORMER_METRICS) come last."""
-    known = [name for name in (*METRICS, *TRUTH_METRICS) if name in names]
+    known = [name for name in (*METRICS, *TRUTH_METRICS, *DANCE_METRICS) if name in names]
     return [*known, *(name for name in names if name not in known)]
 
 

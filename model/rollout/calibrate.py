@@ -24,7 +24,7 @@ from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
 from model.data.text import TextTable
 from model.drift.metrics import cut_out
 from model.drift.motion import tile_colours, tile_travel
-from model.errors import DataError, RunError
+from model.errors import ConfigError, DataError, RunError
 from model.network.diffusion import PredictionType
 from model.network.objective import Network
 from model.plans.plan import Call, make_plan
@@ -181,9 +181,11 @@ def calibrate(
     """Sweep a run and write what is best into its sampling defaults; returns what was written.
 
     First noise without guidance, then guidance at the best noise (for a run that was trained without hints now
-    and then). A starter's only hint is frame 0, which is never noised. Raises RunError, DataError.
+    and then). A starter's only hint is frame 0, which is never noised. Raises RunError, DataError,
+    ConfigError for a run that is told poses.
     """
     run = Run.open(path)
+    _check_has_hints(run)
     sampling = settings or SamplingConfig()
     bench, keys, held_out = _bench(run, data or _data_of(path), clips, sampling)
     defaults, reason = {**run_defaults(path), "temperature": sampling.temperature}, {}
@@ -219,6 +221,15 @@ def _trials(
             trial = try_setting(bench, chain, level, scale)
             say(stage, trial)
             yield trial
+
+
+def _check_has_hints(run: Run) -> None:
+    """Raise ConfigError for a run whose hints are no network's: there is nothing to find."""
+    if run.config.pose:
+        raise ConfigError(
+            f"Run {run.path} is told poses, and makes every frame from the picture, which is never noised: there "
+            "is nothing to calibrate; generate with --pose."
+        )
 
 
 def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[CalibrationSetup, list[str], bool]:

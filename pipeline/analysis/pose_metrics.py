@@ -106,6 +106,15 @@ def joint_distance(landmarks: np.ndarray, other: np.ndarray, side: int) -> float
     return float(apart.mean()) * REFERENCE / side
 
 
+def joints_right(landmarks: np.ndarray, other: np.ndarray, height: float) -> float:
+    """Share of the main joints of (33, 4) landmarks that lie within a tenth of a standing height of the others.
+
+    PCK at 0.1 (Yang and Ramanan 2013, section 6), of the height and not of a box; 0 where nobody was found.
+    """
+    apart = np.linalg.norm(landmarks[MAIN, :2] - other[MAIN, :2], axis=-1)
+    return float((apart <= 0.1 * height).mean())
+
+
 def dancer_mask(landmarks: np.ndarray, shape: tuple[int, int], margin: float = 0.35) -> np.ndarray:
     """(H, W) bool: the box around the main joints, `margin` of its longer side wider; none for an unknown dancer."""
     mask = np.zeros(shape, bool)
