@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.settings import Settings, explain_settings
-from flows.driving_dance import Driving, Pace, fitting_dance, one_person, put_on, read_driving
+from flows.dancing.driving_dance import DancePace, Driving, fitting_dance, one_person, put_on, read_driving
 from flows.starting_picture import Beginning, begin_with
 from model.data.landmarks import clip_landmarks
 from model.data.samples import FPS, frame_rate, rate_of
@@ -131,7 +131,7 @@ def opened_request(request: GenerateRequest) -> OpenedRequest:
 
 def dancing(beginning: Beginning, request: GenerateRequest, driving: Driving | None, prepared: Prepared) -> Beginning:
     """The beginning with the dance that was asked for, on its person; a clip's own needs to be put on nobody."""
-    size, pace = prepared.size, Pace(request.frames, request.speed, request.mirrored)
+    size, pace = prepared.size, DancePace(request.frames, request.speed, request.mirrored)
     if request.own_dance and request.clip is not None and request.data is not None:
         own = checked_dance(clip_landmarks(request.data, request.clip, size), request.clip)
         return with_dance(beginning, paced(own, request.frames))

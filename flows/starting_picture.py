@@ -5,7 +5,7 @@ from pathlib import Path
 
 from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
-from model.drift.report import Dance, RealClip, real_clip
+from model.drift.report import GivenDance, RealClip, real_clip
 from model.errors import RolloutError
 from model.rollout.generate import Prepared, Start
 from model.runs.record import read_record
@@ -22,9 +22,9 @@ class Beginning:
     start: Start
     truth: RealClip | None = None
 
-    def dance(self, clip: str | None) -> Dance | None:
+    def dance(self, clip: str | None) -> GivenDance | None:
         """What it is to dance; `clip` dances just so."""
-        return None if self.start.dance is None else Dance(self.start.dance, clip)
+        return None if self.start.dance is None else GivenDance(self.start.dance, clip)
 
 
 def begin_with(

@@ -161,7 +161,7 @@ def calibrate(
 @click.option("--out", type=FILE, required=True, help="The mp4.")
 def warp(size: str, out: Path, **given: Any) -> None:
     """Let a picture dance without any network: its parts are moved to each pose. What a network has to beat."""
-    from flows.warp_dance import WarpRequest, warp_dance
+    from flows.dancing.warp_dance import WarpRequest, warp_dance
     from model.errors import PoseError
     from pipeline.picture_size import PictureSize
 

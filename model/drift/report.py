@@ -43,7 +43,7 @@ class RealClip:
 
 
 @dataclass(frozen=True)
-class Dance:
+class GivenDance:
     """(frames, 33, 4) landmarks that a rollout's dancer was to take, in its frames' pixels."""
 
     landmarks: np.ndarray
@@ -168,7 +168,7 @@ def measure_drift(
     codec: Codec | None = None,
     region: Rectangle | None = None,
     fps: Fraction = FPS,
-    dance: Dance | None = None,
+    dance: GivenDance | None = None,
 ) -> Drift:
     """Measure a rollout frame by frame, then real clips; `frames` gives the rollout's frames again at each call.
 

@@ -20,6 +20,7 @@ from model.drift.metrics import (
     METRICS,
     TRUTH_METRICS,
     Measured,
+    Measurer,
     band,
     by_depth,
     histogram_distance,
@@ -32,8 +33,10 @@ from model.drift.metrics import (
 from model.errors import MetricsError
 from pipeline.analysis.pose import JOINTS, MAIN
 from pipeline.analysis.pose_metrics import DancerFinder, motion_features, proportion_change
+from pipeline.clips.fill import Rectangle
 from pipeline.picture_size import PictureSize
 from tests.footage import footage
+from tests.model.dataset import dancing_joints
 from tests.model.drift.remembering import Remembering
 
 FRAMES, DOSES = 30, (0.0, 0.25, 0.5, 1.0)
@@ -294,3 +297,28 @@ def test_lengths_are_those_of_the_whole_frame_whatever_part_is_measured(clip: np
 def test_windows_for_fvd_hold_frames_of_one_size() -> None:
     frames = [np.zeros((side, side, 3), np.uint8) for side in (8, 8, 8, 9, 9, 9, 9, 8)]
     assert [window.shape for window in windows_of(frames, 2)] == [(2, 8, 8, 3), (2, 9, 9, 3), (2, 9, 9, 3)]
+
+
+def test_who_follows_the_dance_has_no_joint_error_and_who_stands_still_or_is_not_found_has() -> None:
+    dance = dancing_joints(20, 256, 4).astype(float)
+    frames, lost = np.zeros((20, 256, 256, 3), np.uint8), np.full((5, JOINTS, 4), np.nan)
+
+    def followed(found: np.ndarray, region: Rectangle | None = None) -> Measured:
+        measurer = Measurer(Given(found), region)
+        for frame, pose in zip(frames, dance):
+            measurer.add(frame, pose=pose)
+        return measurer.result()
+
+    exact, still = followed(dance), followed(np.repeat(dance[:1], 20, 0))
+    assert exact.curves["joint_error"] == [0] * 20
+    assert exact.curves["pck"] == [1] * 20
+    assert np.mean(still.curves["joint_error"]) > 5
+    assert still.curves["joint_error"][0] == 0
+    away = dance + np.array([200, 0, 0, 0])
+    assert followed(away).curves["pck"] == [0] * 20
+    assert followed(away).curves["joint_error"] == pytest.approx([400] * 20)
+    gone = followed(np.concatenate([dance[:15], lost]))
+    assert gone.curves["pck"] == [1] * 15 + [0] * 5
+    assert np.isnan(gone.curves["joint_error"][15:]).all()
+    shown = dance - np.array([10, 30, 0, 0])  # as it is found in a region that begins there
+    assert followed(shown, (10, 30, 256, 256)).curves["joint_error"] == pytest.approx([0] * 20, abs=1e-9)

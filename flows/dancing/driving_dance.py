@@ -22,7 +22,7 @@ MOST_TRIED = 50
 
 
 @dataclass(frozen=True)
-class Pace:
+class DancePace:
     """How a dance is danced."""
 
     frames: int
@@ -76,7 +76,7 @@ def one_person(picture_HWC: np.ndarray) -> np.ndarray:
     return np.asarray(people[0], np.float64)
 
 
-def put_on(start: np.ndarray, dance: np.ndarray, pace: Pace, shape: tuple[int, int]) -> np.ndarray:
+def put_on(start: np.ndarray, dance: np.ndarray, pace: DancePace, shape: tuple[int, int]) -> np.ndarray:
     """(frames, 33, 4) landmarks of the person with `start` in a picture of that height and width, dancing.
 
     Raises PoseError where a joint leaves the picture.
@@ -86,7 +86,7 @@ def put_on(start: np.ndarray, dance: np.ndarray, pace: Pace, shape: tuple[int, i
     return moved
 
 
-def fitting_dance(start: np.ndarray, data: Path, seed: int, pace: Pace, shape: tuple[int, int]) -> np.ndarray:
+def fitting_dance(start: np.ndarray, data: Path, seed: int, pace: DancePace, shape: tuple[int, int]) -> np.ndarray:
     """The same with one of the data set's dances that stays in the picture, chosen by a seed. Raises PoseError."""
     clips = sorted({s.clip_id for s in read_samples(data) if s.ok}, key=lambda clip: _drawn(seed, clip))
     for clip in clips[:MOST_TRIED]:

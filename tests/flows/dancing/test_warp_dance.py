@@ -10,7 +10,8 @@ from PIL import Image
 
 from data_catalog.base.errors import LongdanceError
 from flows.cli.main import main
-from flows.warp_dance import WarpRequest, one_person, warp_dance
+from flows.dancing.driving_dance import one_person
+from flows.dancing.warp_dance import WarpRequest, warp_dance
 from model.data.landmarks import read_landmarks
 from model.data.samples import read_samples
 from model.errors import PoseError

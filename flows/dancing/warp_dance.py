@@ -9,7 +9,7 @@ import numpy as np
 
 from data_catalog.base.disk import disk_errors
 from data_catalog.base.paths import DataFolder
-from flows.driving_dance import Driving, Pace, one_person, put_on, read_driving
+from flows.dancing.driving_dance import DancePace, Driving, one_person, put_on, read_driving
 from model.data.samples import FPS, rate_of
 from model.drift.report import real_clip
 from model.errors import PoseError, RolloutError
@@ -50,7 +50,7 @@ def warp_dance(request: WarpRequest, progress: Callable[[int], None] = lambda fr
     if any(side % 2 for side in request.size):
         raise PoseError(f"--size is {request.size}: both sides have to be even, as in 512x512.")
     picture, driving = _picture(request), read_driving(request.pose, request.data)
-    start, pace = one_person(picture), Pace(request.frames, request.speed, request.mirrored)
+    start, pace = one_person(picture), DancePace(request.frames, request.speed, request.mirrored)
     moved = put_on(start, driving.landmarks, pace, (picture.shape[0], picture.shape[1]))
     outline = outline_of(picture, start)
     with disk_errors(request.out.parent, RolloutError, "make room, then run the same command again"):
