@@ -16,7 +16,7 @@ from data_catalog.queries import format_rows
 from data_catalog.writes import merge_rollouts
 from flows.generate_request import GenerateRequest, OpenedRequest, opened_request
 from flows.progress import Progress
-from flows.report.rollout_page import write_page
+from flows.report.rollout_page import DrawnDance, write_page
 from flows.report.stored_clip import stored_member
 from flows.runners import TASK_OPTIONS
 from model.drift.report import catalog_metrics, measure_drift, reference_clips, write_report
@@ -93,7 +93,10 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
     _add_clip_sound(generated, opened)
     if request.pngs:
         files["pngs"] = str(write_pngs(generated))
-    write_page(Path(files["page"]), out, request.plan, prepared.request.calls(), report, generated.record.identity)
+    write_page(
+        Path(files["page"]), out, request.plan, prepared.request.calls(), report, generated.record.identity,
+        drawn_dances(opened),
+    )  # fmt: skip
     if opened.data is not None:
         with open_catalog(opened.data.catalog) as con:
             merge_rollouts(con, [rollout_row(generated, prepared, catalog_metrics(report))])
@@ -107,6 +110,17 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
     create_link_artifact(Path(files["page"]).as_uri(), key="rollout-page", link_text=out.name)
     get_run_logger().info("%s: %d frames; look at %s", out, request.frames, files["page"])
     return {**files, "rollout": generated.record.rollout, "metrics": report}
+
+
+def drawn_dances(opened: OpenedRequest) -> list[DrawnDance]:
+    """The dance that was given as it was danced, and as it was put on the picture's person; none where none was."""
+    beginning, prepared = opened.beginning, opened.prepared
+    if beginning.start.dance is None:
+        return []
+    rate = prepared.request.fps
+    own = DrawnDance.framed("as it was danced", beginning.driving, rate) if beginning.driving is not None else None
+    put_on = DrawnDance("as it was put on the picture", beginning.start.dance, prepared.size, rate)
+    return [put_on] if own is None else [own, put_on]
 
 
 def _add_clip_sound(generated: Generated, opened: OpenedRequest) -> None:

@@ -137,7 +137,9 @@ def dancing(beginning: Beginning, request: GenerateRequest, driving: Driving | N
         return with_dance(beginning, paced(own, request.frames))
     start = start_pose(beginning, request, size)
     if driving is not None:
-        return with_dance(beginning, put_on(start, driving.landmarks, pace, (size.height, size.width)))
+        danced = paced(driving.landmarks, pace.frames, pace.speed, pace.mirrored)
+        put = put_on(start, driving.landmarks, pace, (size.height, size.width))
+        return replace(with_dance(beginning, put), driving=danced)
     if request.data is None:
         raise RolloutError("--dance auto takes a dance of a data set: name it with --data.")
     seed = prepared.request.sampling.seed

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
 from model.drift.report import GivenDance, RealClip, real_clip
@@ -21,6 +23,8 @@ class Beginning:
 
     start: Start
     truth: RealClip | None = None
+    driving: np.ndarray | None = None
+    """(frames, 33, 4) landmarks of the dance that was put on its person, in pixels of where it is from."""
 
     def dance(self, clip: str | None) -> GivenDance | None:
         """What it is to dance; `clip` dances just so."""
