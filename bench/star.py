@@ -27,8 +27,9 @@ from model.data.landmarks import clip_landmarks
 from model.data.samples import read_samples
 from model.drift.metrics import Measurer
 from model.drift.report import real_clip
+from model.pose.paint import behind, warp_picture
 from model.pose.retarget import checked_dance
-from model.pose.warp import BACKGROUND, background_of, reference_of, warp_field, warp_picture
+from model.pose.warp import BACKGROUND, reference_of, warp_field
 from model.rollout.config import sampling_config
 from model.rollout.generate import Prepared, Request, Start, generate_video, prepare
 from pipeline.analysis.pose_metrics import DancerFinder
@@ -50,7 +51,7 @@ def frames_of(prepared: Prepared, real: np.ndarray, dance: np.ndarray, codec: Co
     """The four videos, and `uncovered`: where the background is that the first frame does not show."""
     reference = reference_of(dance[0], (real.shape[1], real.shape[2]))
     fields = [warp_field(reference, pose) for pose in dance]
-    background = background_of(real[0], reference)
+    background = behind(real[0], reference)
     with tempfile.TemporaryDirectory() as folder:
         rollout = generate_video(prepared, Start(real[0], None, dance), Path(folder) / "v.mp4").rollout
         star = np.stack(list(rollout.decoded()))

@@ -18,7 +18,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from model.pose.outline import outline_of
-from model.pose.warp import BACKGROUND, background_of, reference_of, warp_field, warp_picture
+from model.pose.paint import behind, warp_picture
+from model.pose.warp import BACKGROUND, reference_of, warp_field
 from pipeline.analysis.pose_metrics import DancerFinder, joint_distance
 from pipeline.analysis.pose_model import pose_model_path
 from tests.model.pose.dancers import drawn, psnr
@@ -30,7 +31,7 @@ def milliseconds(size: int) -> float:
     """A frame's field and picture, the median of 90."""
     shot, landmarks = drawn(3000, size=size)
     picture, reference = shot.draw(0), reference_of(landmarks[0], (size, size))
-    background, took = background_of(picture, reference), []
+    background, took = behind(picture, reference), []
     for pose in landmarks:
         started = time.process_time()
         warp_picture(picture, background, warp_field(reference, pose))
@@ -43,7 +44,7 @@ def judged(seed: int, size: int, finder: DancerFinder) -> list[float]:
     shot, landmarks = drawn(seed, size=size)
     picture = shot.draw(0)
     reference = reference_of(landmarks[0], (size, size), outline_of(picture[..., ::-1], landmarks[0]))
-    background, rows = background_of(picture, reference), []
+    background, rows = behind(picture, reference), []
     for t in FRAMES:
         truth, field = shot.draw(t), warp_field(reference, landmarks[t])
         warped, shown = warp_picture(picture, background, field), ~field.unknown_HW

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,7 +16,8 @@ from model.data.codec import Codec
 from model.network.conditioning import HINT_DRIFT, PoseConditioning
 from model.pose.body_parts import HIPS, SHOULDERS
 from model.pose.limb_map import limb_maps, to_cells
-from model.pose.warp import Reference, background_of, reference_of, warp_field, warp_picture
+from model.pose.paint import behind, warp_picture
+from model.pose.warp import Reference, reference_of, warp_field
 from pipeline.analysis.pose import MAIN
 
 LEAST = 1e-3
@@ -61,32 +61,19 @@ def _moved(
         picture = codec.decode(latents_FCHW[hint : hint + 1])[0]
         shape = (picture.shape[0], picture.shape[1])
         reference = reference_of(landmarks_FJ4[hint], shape)
-        pictures, unknown = _warped(reference, picture, background_of(picture, reference), landmarks_FJ4[targets])
+        pictures, unknown = _warped(reference, picture, landmarks_FJ4[targets])
         return codec.encode(pictures), _by_cell(unknown, codec.factor)
     cells = to_cells(landmarks_FJ4, codec.factor)
     latents = latents_FCHW[hint].float().permute(1, 2, 0).numpy()
     reference = reference_of(cells[hint], (latents.shape[0], latents.shape[1]))
-    warped, unknown = _warped(reference, latents, _from_edge(latents, reference.hole_HW), cells[targets])
+    warped, unknown = _warped(reference, latents, cells[targets])
     return torch.from_numpy(warped).permute(0, 3, 1, 2).to(latents_FCHW.dtype), torch.from_numpy(unknown).float()
 
 
-def _warped(
-    reference: Reference, picture: np.ndarray, background: np.ndarray, poses: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    fields = [warp_field(reference, pose) for pose in poses]
-    pictures = np.stack([warp_picture(picture, background, field) for field in fields])
+def _warped(reference: Reference, picture: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    fields, guessed = [warp_field(reference, pose) for pose in poses], behind(picture, reference)
+    pictures = np.stack([warp_picture(picture, guessed, field) for field in fields])
     return pictures, np.stack([field.unknown_HW for field in fields])
-
-
-def _from_edge(latents_HWC: np.ndarray, hole_HW: np.ndarray) -> np.ndarray:
-    """Latents with every one in the hole replaced by the nearest outside of it."""
-    if hole_HW.all():
-        return latents_HWC
-    how = cv2.DIST_L2, cv2.DIST_MASK_5, cv2.DIST_LABEL_PIXEL
-    _, labels = cv2.distanceTransformWithLabels(hole_HW.astype(np.uint8), how[0], how[1], labelType=how[2])
-    nearest = np.zeros((labels.max() + 1, latents_HWC.shape[2]), latents_HWC.dtype)
-    nearest[labels[~hole_HW]] = latents_HWC[~hole_HW]
-    return np.asarray(nearest[labels])
 
 
 def _by_cell(unknown_FHW: np.ndarray, factor: int) -> Tensor:

@@ -22,7 +22,7 @@ FRINGE = 0.02
 """How far around her parts a dancer is taken out of the background, in standing heights: clothes and hair. Where a
 part moves by less than that, its fringe moves with it: what is seen there is hers, or a wall that hardly moved."""
 _ENDS = [{*part.start, *part.end} for part in PARTS]
-_JOINED = np.array([[bool(a & b) for b in _ENDS] + [False] for a in _ENDS])
+JOINED = np.array([[bool(a & b) for b in _ENDS] + [False] for a in _ENDS])
 """(parts, parts + 1): parts that share a joint show each other where they meet; the last column is background."""
 
 
@@ -39,6 +39,10 @@ class Reference:
     """Where the dancer may be at all; bool, all True where nobody looked."""
     grid_HW2: np.ndarray  # noqa: N815
     """x and y of each pixel, float32."""
+    covers: dict[int, tuple[tuple[slice, slice], np.ndarray]]
+    """Of each part that is known a window of the picture, and which of its pixels the part covers, seen or not."""
+    hidden: dict[int, np.ndarray]
+    """Of each part that others hide in places, where they do, and a fringe around that: bool (H, W)."""
 
 
 @dataclass(frozen=True)
@@ -68,12 +72,33 @@ def reference_of(
     grid = np.stack([xs, ys], -1)
     shown, hole = np.full(shape, BACKGROUND, np.int8), np.zeros(shape, bool)
     outline = np.ones(shape, bool) if outline_HW is None else outline_HW
+    covers = {}
     for number in far_to_near(body):
         cover = cover_of(body, number, grid, FRINGE * body.height)
         if cover is not None:
+            covers[number] = cover.window, cover.outside <= 0
             shown[cover.window][cover.outside <= 0] = number
             hole[cover.window] |= cover.outside <= FRINGE * body.height
-    return Reference(body, shown, hole, outline, grid)
+    hidden = _hidden(covers, shown, _fringe_kernel(body))
+    return Reference(body, shown, hole, outline, grid, covers, hidden)
+
+
+def _fringe_kernel(body: Capsules) -> np.ndarray:
+    radius = 0 if np.isnan(body.height) else max(1, round(FRINGE * body.height))
+    return cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+
+
+def _hidden(
+    covers: dict[int, tuple[tuple[slice, slice], np.ndarray]], shown_HW: np.ndarray, kernel: np.ndarray
+) -> dict[int, np.ndarray]:
+    found = {}
+    for number, (window, inside) in covers.items():
+        under = inside & ~JOINED[number, shown_HW[window]]
+        if under.any():
+            whole = np.zeros(shown_HW.shape, np.uint8)
+            whole[window] = under
+            found[number] = cv2.dilate(whole, kernel).astype(bool)
+    return found
 
 
 def warp_field(reference: Reference, landmarks: np.ndarray, min_visibility: float = 0.0) -> Field:
@@ -99,25 +124,21 @@ def warp_field(reference: Reference, landmarks: np.ndarray, min_visibility: floa
         moved = np.abs(at - reference.grid_HW2[cover.window]).max(-1)
         free = ~covered & (cover.outside <= fringe) & (there == BACKGROUND) & (moved <= fringe) & lacks
         here[covered], there[covered] = at[covered], number
-        lacks[covered] = ~_JOINED[number, _at(reference.shown_HW, at[covered], BACKGROUND)]
+        lacks[covered] = ~JOINED[number, _at(reference.shown_HW, at[covered], BACKGROUND)]
         here[free], lacks[free] = at[free], False
+    _mark_left_behind(reference, Field(places, parts, unknown), _fringe_kernel(body))
     return Field(places, parts, unknown)
 
 
-def warp_picture(picture_HWC: np.ndarray, background_HWC: np.ndarray, field: Field) -> np.ndarray:
-    """The picture in the target's pose: what the field knows, and her parts, from the picture, the rest from the
-    background (`background_of`). Both are uint8 or float32, (H, W, 1 to 4 channels), of the field's height and width.
-    """
-    moved = cv2.remap(picture_HWC, field.source_HW2, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-    from_picture = (field.part_HW != BACKGROUND) | ~field.unknown_HW
-    return np.where(from_picture[..., None], moved.reshape(picture_HWC.shape), background_HWC)
-
-
-def background_of(picture_HWC: np.ndarray, reference: Reference) -> np.ndarray:
-    """The picture, uint8 RGB, without its dancer: the hole is filled from its edge (Telea 2004, as OpenCV does it)."""
-    if not reference.hole_HW.any():
-        return picture_HWC
-    return np.asarray(cv2.inpaint(picture_HWC, reference.hole_HW.astype(np.uint8), 3, cv2.INPAINT_TELEA))
+def _mark_left_behind(reference: Reference, field: Field, kernel: np.ndarray) -> None:
+    """Mark as unknown, in place, what lay at the edge of a part that hid it and has moved away: clothes are wider than
+    parts, and what is left of a sleeve is no trunk."""
+    for number, hidden in reference.hidden.items():
+        own = field.part_HW == number
+        others = ~own & (field.part_HW != BACKGROUND) & ~JOINED[number, field.part_HW]
+        beside = cv2.dilate(others.astype(np.uint8), kernel).astype(bool)
+        at_edge = own & ~beside & ~field.unknown_HW
+        field.unknown_HW[at_edge] = _at(hidden, field.source_HW2[at_edge], False)
 
 
 def _source_places(here: Capsules, there: Capsules, number: int, cover: Cover) -> np.ndarray:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.pose.warp import background_of, reference_of, warp_field, warp_picture
+from model.pose.paint import behind, warp_picture
+from model.pose.warp import reference_of, warp_field
 from pipeline.video.writer import encode_segment, join_segments
 
 SEGMENT = 24
@@ -24,7 +25,7 @@ def warped_frames(
     outline_HW: where the person is in the picture, bool; None: wherever her parts are.
     """
     reference = reference_of(start, (picture_HWC.shape[0], picture_HWC.shape[1]), outline_HW)
-    background = background_of(picture_HWC, reference)
+    background = behind(picture_HWC, reference)
     for landmarks in dance:
         yield warp_picture(picture_HWC, background, warp_field(reference, landmarks))
 

@@ -1,5 +1,6 @@
 """The warp: what is asked to stay stays, what moves lands where it belongs, what is missing breaks nothing."""
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,8 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from model.pose.body_parts import PARTS, capsules, standing_height
-from model.pose.warp import BACKGROUND, background_of, reference_of, warp_field, warp_picture
+from model.pose.paint import Behind, behind, warp_picture
+from model.pose.warp import BACKGROUND, reference_of, warp_field
 from pipeline.analysis.pose import JOINTS, MIRROR
+from tests.model.dataset import dancing_joints
 from tests.model.pose.dancers import SIZE, drawn, psnr
 
 SHAPE = (SIZE, SIZE)
@@ -17,7 +20,7 @@ SEEDS = (3001, 3002, 3003, 3004)
 
 def moved(picture: np.ndarray, source: np.ndarray, target: np.ndarray) -> np.ndarray:
     reference = reference_of(source, (picture.shape[0], picture.shape[1]))
-    return warp_picture(picture, background_of(picture, reference), warp_field(reference, target))
+    return warp_picture(picture, behind(picture, reference), warp_field(reference, target))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -35,7 +38,7 @@ def test_a_drawn_dancer_moved_by_known_joints_is_matched_where_the_picture_shows
     """25 dB is what the whole has to reach on places that are known; repeating the picture is the baseline there."""
     shot, landmarks = drawn(seed)
     picture, reference = shot.draw(0), reference_of(landmarks[0], SHAPE)
-    background = background_of(picture, reference)
+    background = behind(picture, reference)
     warped, still, dancer, stands = [], [], [], []
     for t in range(10, 90, 10):
         truth, field = shot.draw(t), warp_field(reference, landmarks[t])
@@ -67,7 +70,7 @@ def test_a_dancer_who_is_shifted_by_whole_pixels_is_the_same_dancer() -> None:
     aside = landmarks[0].copy()
     aside[:, 0] += 40
     field = warp_field(reference, aside)
-    warped = warp_picture(picture, background_of(picture, reference), field)
+    warped = warp_picture(picture, behind(picture, reference), field)
     hers = (field.part_HW != BACKGROUND) & ~field.unknown_HW
     assert np.array_equal(warped[:, 40:][hers[:, 40:]], picture[:, :-40][hers[:, 40:]])
 
@@ -101,7 +104,7 @@ def test_missing_joints_crossed_limbs_and_joints_outside_give_a_whole_picture(
     assert np.isfinite(field.source_HW2).all()
     assert set(np.unique(field.part_HW)) <= set(range(BACKGROUND, len(PARTS)))
     picture = shot.draw(0)
-    warped = warp_picture(picture.astype(np.float32), picture.astype(np.float32), field)
+    warped = warp_picture(picture.astype(np.float32), Behind(picture.astype(np.float32), {}), field)
     assert np.isfinite(warped).all()
 
 
@@ -109,7 +112,7 @@ def test_nobody_in_the_source_leaves_the_picture_and_marks_where_she_should_be()
     shot, landmarks = drawn(SEEDS[0])
     reference = reference_of(np.full((JOINTS, 4), np.nan), SHAPE)
     field = warp_field(reference, landmarks[20])
-    assert np.array_equal(warp_picture(shot.draw(0), shot.draw(0), field), shot.draw(0))
+    assert np.array_equal(warp_picture(shot.draw(0), Behind(shot.draw(0), {}), field), shot.draw(0))
     assert 0.02 < field.unknown_HW.mean() < 0.3
     nothing = warp_field(reference_of(landmarks[0], SHAPE), np.full((JOINTS, 4), np.nan))
     assert (nothing.part_HW == BACKGROUND).all()
@@ -127,3 +130,25 @@ def test_the_standing_height_does_not_shrink_when_she_crouches() -> None:
     _, landmarks = drawn(SEEDS[1])
     heights = [standing_height(frame) for frame in landmarks]
     assert np.median(heights) == pytest.approx(0.7 * SIZE, rel=0.08)
+
+
+def test_an_arm_that_lay_before_the_trunk_does_not_stay_there_when_it_has_moved() -> None:
+    names = [part.name for part in PARTS]
+    standing = dancing_joints(1, SIZE, 0)[0].astype(float)
+    folded, raised = standing.copy(), standing.copy()
+    trunk = standing[[11, 12, 23, 24], :3].mean(0)
+    for joint in (15, 17, 19, 21):
+        folded[joint, :3] = trunk - (0, 0, 30)  # her left hand lies before her belly
+        raised[joint, :3] = standing[11, :3] + (40, -40, 0)
+    body = np.full((*SHAPE, 3), (200, 40, 40), np.uint8)
+    reference = reference_of(folded, SHAPE)
+    arm = np.isin(reference.shown_HW, [names.index(f"left {part}") for part in ("forearm", "hand")])
+    kernel = np.ones((3, 3), np.uint8)
+    body[cv2.dilate(arm.astype(np.uint8), kernel) > 0] = (30, 200, 30)  # a sleeve, a little wider than the part
+    field = warp_field(reference, raised)
+    moved_away = warp_picture(body, behind(body, reference), field)
+    belly = (field.part_HW == names.index("trunk")) & (reference.shown_HW != BACKGROUND)
+    green = (moved_away.astype(int)[..., 1] > 120) & belly
+    assert field.unknown_HW[belly & arm].all()
+    assert green.mean() < 0.02 * belly.mean()
+    assert np.array_equal(warp_picture(body, behind(body, reference), warp_field(reference, folded)), body)
