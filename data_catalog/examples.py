@@ -92,16 +92,12 @@ ORDER BY unlearnable DESC NULLS LAST, high_loss DESC, sample_key
     ),
     "motion-lost": (
         """
-WITH good AS (
-    SELECT sum(motion_energy * frames) AS motion FROM samples JOIN clips USING (clip_id) WHERE verdict = 'ok'
-)
-SELECT version, parent, count(*) AS samples,
-       round(100 * (1 - sum(c.motion_energy * c.frames) / any_value(good.motion)), 2) AS motion_lost_percent
-FROM version_samples JOIN versions USING (version) JOIN samples USING (sample_key) JOIN clips c USING (clip_id), good
-GROUP BY ALL
+SELECT version, parent, samples, clips, round(motion, 2) AS motion, round(100 * motion_lost, 2) AS motion_lost_percent
+FROM version_contents
+WHERE version IS NOT NULL
 ORDER BY version
 """,
-        "Motion (joint speed times frames) that each version is missing of all good clips",
+        "Motion (joint speed times frames) that each version is missing of its parent, or of all good clips",
     ),
     "prunes-shared": (
         """

@@ -38,6 +38,28 @@ CREATE OR REPLACE VIEW decisions AS
 CREATE OR REPLACE VIEW thresholds AS SELECT * FROM threshold_rows;
 """
 
+# What a version weighs, for every reader of it. The row without a version is all good clips: what a version without a
+# parent is compared with.
+_VERSION_CONTENTS = """
+CREATE OR REPLACE VIEW version_contents AS
+WITH named AS (SELECT version, parent FROM versions UNION ALL SELECT NULL, NULL),
+held AS (
+    SELECT version, sample_key FROM version_samples
+    UNION ALL SELECT NULL, sample_key FROM samples JOIN clips USING (clip_id) WHERE verdict = 'ok'
+), summed AS (
+    SELECT version, count(*) AS samples, count(DISTINCT clip_id) AS clips, count(DISTINCT source_id) AS sources,
+           sum(end_s - start_s) / 3600 AS hours, sum(motion_energy * clips.frames) AS motion
+    FROM held JOIN samples USING (sample_key) JOIN clips USING (clip_id)
+    GROUP BY version
+), contents AS (
+    SELECT named.version, parent, coalesce(samples, 0) AS samples, coalesce(clips, 0) AS clips,
+           coalesce(sources, 0) AS sources, coalesce(hours, 0) AS hours, coalesce(motion, 0) AS motion
+    FROM named LEFT JOIN summed ON named.version IS NOT DISTINCT FROM summed.version
+)
+SELECT now.*, 1 - now.motion / nullif(before.motion, 0) AS motion_lost
+FROM contents now LEFT JOIN contents before ON before.version IS NOT DISTINCT FROM now.parent;
+"""
+
 Threshold = tuple[str, str, str, float, int]
 
 
@@ -45,6 +67,7 @@ def create_views(con: duckdb.DuckDBPyConnection) -> None:
     """Create or replace every public view; `clips` from the thresholds that are stored."""
     con.execute(_PLAIN_VIEWS)
     con.execute(clips_view_sql(stored_thresholds(con)))
+    con.execute(_VERSION_CONTENTS)
 
 
 def stored_thresholds(con: duckdb.DuckDBPyConnection) -> list[Threshold]:

@@ -8,22 +8,15 @@ from data_catalog.arrow import Row
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.errors import CatalogError
+from data_catalog.report_rows import rows_of
 from flows.report.contact_sheet import write_sheet
-
-MASS = """
-SELECT count(*) AS samples, count(DISTINCT clip_id) AS clips, count(DISTINCT source_id) AS sources,
-       coalesce(sum(motion_energy * frames), 0) AS motion, coalesce(sum(end_s - start_s), 0) / 3600 AS hours
-FROM samples JOIN clips USING (clip_id)
-WHERE {which}
-"""
-OF_VERSION = "sample_key IN (SELECT sample_key FROM version_samples WHERE version = $1)"
 
 
 def mass(con: duckdb.DuckDBPyConnection, version: str | None) -> Row:
     """Samples, clips, sources, hours and motion (joint speed x frames) of a version, or of all good clips."""
-    which, values = (OF_VERSION, [version]) if version else ("verdict = 'ok'", [])
-    result = con.execute(MASS.format(which=which), values)
-    return dict(zip([column[0] for column in result.description], result.fetchall()[0]))
+    asked = "FROM version_contents SELECT * EXCLUDE (version, parent) WHERE version IS NOT DISTINCT FROM $1"
+    [row] = rows_of(con, asked, [version])
+    return row
 
 
 def diff(root: Path, first: str, second: str) -> tuple[list[Row], Path | None, float]:

@@ -23,6 +23,7 @@ PUBLIC = {
     "shards": "shard samples bytes sha256",
     "versions": "version parent policy hash",
     "version_samples": "version sample_key weight",
+    "version_contents": "version parent samples clips sources hours motion motion_lost",
     "losses": "sample_key stage run checkpoint bank bin window k loss",
     "runs": "run config parent version",
     "checkpoints": "run step path verified",
