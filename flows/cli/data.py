@@ -7,6 +7,7 @@ from shlex import quote
 
 import click
 
+from data_catalog.base.at_work import building
 from data_catalog.base.paths import DataFolder
 from flows.cli.shared import FOLDER, FORMATS, THERE, data_option, exit_on_sigint, prefect_settings
 
@@ -45,6 +46,7 @@ def build(
     from pipeline.batches.sources import require_videos
 
     require_videos(raw, data)
+    building(DataFolder.at(data)).check()
     prefect_settings()
     from flows.build_dataset import build_dataset
 

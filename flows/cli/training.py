@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 
 import click
 
+from data_catalog.base.at_work import training
 from flows.cli.shared import FOLDER, data_option, dry_run_option, prefect_settings
 
 
@@ -84,6 +85,7 @@ def train(
         click.echo(config.model_dump_json(indent=1))
         click.echo("\n".join(what_it_takes(data.expanduser().resolve(), config, processes).lines()))
         return
+    training(run.expanduser().resolve()).check()
     prefect_settings()
     from flows.train_stage import check_stage, train_stage
     from model.config import Preset, StageName

@@ -20,9 +20,9 @@ import pyarrow as pa
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 
+from data_catalog.base.at_work import scoring
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, remove_temps
-from data_catalog.base.locks import exclusive
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.settings import Settings
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
@@ -250,8 +250,7 @@ def score(job: ScoreJob, progress: OnProgress | None = None, rank: int = 0, proc
 @contextmanager
 def _ledger_lock(data: Path) -> Iterator[None]:
     """Hold the ledger, and clear what a killed process left in it."""
-    busy = LongdanceError(f"Another process is scoring on {data}: wait until it has ended.")
-    with exclusive(DataFolder(data).ledger_lock, busy):
+    with scoring(data).alone():
         remove_temps(DataFolder(data).ledger)
         yield
 

@@ -22,6 +22,7 @@ from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 from accelerate.utils import broadcast  # type: ignore[import-untyped]
 
+from data_catalog.base.at_work import training
 from data_catalog.base.disk import disk_errors
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.paths import RunFolder
@@ -40,7 +41,7 @@ from model.runs.checkpoint import (
 )
 from model.runs.init_weights import initial_network
 from model.runs.open_run import open_or_start_run
-from model.runs.record import locked, read_record, run_identity, threads_of
+from model.runs.record import read_record, run_identity, threads_of
 from model.training.memory import explain_out_of_memory, plan_memory
 from model.training.metrics_log import OnTrainEvent, TrainEvent
 from model.training.trainer import Trainer
@@ -89,7 +90,7 @@ def train(
     say = _event_emitter(progress if accelerator.is_main_process else None, config.steps)
     split = load_data(data, config.encode, config.holdout, config.version)
     identity = run_identity(config, split, accelerator.num_processes, device)
-    lock = locked(run_dir) if accelerator.is_main_process else nullcontext()
+    lock = training(run_dir).alone() if accelerator.is_main_process else nullcontext()
     no_room = disk_errors(run_dir, RunError, "it resumes from its newest checkpoint")
     with no_room, lock, _stop_flag() as stop:
         if accelerator.is_main_process:
