@@ -20,6 +20,7 @@ from data_catalog.base.paths import DataFolder, names_in
 from data_catalog.connection import open_catalog
 from flows import artifacts
 from flows.catalog import manifests
+from flows.catalog.wanted import wanted_clips
 from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import TASK_OPTIONS, open_runner
@@ -103,7 +104,9 @@ def _run(
         build.prepare(build.identify(files))
         manifests.mark_current(folder, names, config)
         counters["shards_missing"] = manifests.forget_missing_shards(folder, names)
-        build.encode(wanted_clips(folder, config, names))
+        with open_catalog(folder.catalog) as con:
+            wanted = wanted_clips(con, config, names.sample_set)
+        build.encode(wanted)
     manifests.mark_current(folder, names, config)
     write_contact_sheet(folder.contact_sheet, folder.shards, list(tar.manifests(folder.shards)), names.sample_set)
     counters.update(manifests.totals(folder))
@@ -112,19 +115,6 @@ def _run(
     if failed := counters["sources_failed"]:
         raise LongdanceError(f"{failed} sources failed by a fault of longdance (see the log); all others are done.")
     return dict(counters)
-
-
-def wanted_clips(folder: DataFolder, config: BuildConfig, names: BuildKeys) -> list[WantedClip]:
-    """Clips whose samples should be stored and are in no shard yet, in the order of the data set."""
-    verdict = "align_reason IS NULL AND encode_error IS NULL" if config.shards.keep_bad else "verdict = 'ok'"
-    with open_catalog(folder.catalog) as con:
-        rows = con.execute(
-            f"""SELECT clip_id, source_id, path_bytes FROM clips JOIN sources USING (source_id) WHERE {verdict}
-                AND clip_id NOT IN (SELECT clip_id FROM sample_rows JOIN shard_rows USING (shard) WHERE plan_key = ?)
-                ORDER BY source_id, first_frame""",
-            [names.sample_set],
-        ).fetchall()
-    return [WantedClip(*row) for row in rows]
 
 
 class _Build:

@@ -1,5 +1,6 @@
 """Raw videos to a data set, and what asks it: build, synth, sql, verify, catalog, settings, pose-model."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -26,7 +27,7 @@ from flows.cli.shared import FOLDER, FORMATS, THERE, data_option, exit_on_sigint
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting; `longdance settings` lists them."
 )
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
-@click.option("--dry-run", is_flag=True, help="Print the resolved config and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the config, the files found and what would run, and stop.")
 def build(
     raw: Path, data: Path, frames: int | None, fps: str | None, crop: str | None, variants: int | None,
     keep_bad: bool | None, workers: int | None, file: Path | None, settings: tuple[str, ...], form: str, dry_run: bool,
@@ -40,12 +41,18 @@ def build(
         "shards.keep_bad": keep_bad, "workers": workers,
     }  # fmt: skip
     config = resolve(BuildConfig, file, flags, settings)
-    if dry_run:
-        click.echo(config.model_dump_json(indent=1))
-        return
     from pipeline.batches.sources import require_videos
 
-    require_videos(raw, data)
+    files = require_videos(raw, data)
+    if dry_run:
+        from flows.cli.build_dry_run import build_lines
+
+        would, resolved = build_lines(DataFolder.at(data), config, files), config.model_dump(mode="json")
+        program = form == "json"
+        click.echo(json.dumps({**resolved, "would": would} if program else resolved, indent=1))
+        if not program:
+            click.echo("\n".join(would))
+        return
     building(DataFolder.at(data)).check()
     prefect_settings()
     from flows.build_dataset import build_dataset
