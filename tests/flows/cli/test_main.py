@@ -1,5 +1,6 @@
 """The command line: a user's mistake is one sentence and exit code 2, before anything is started."""
 
+import json
 import shlex
 import subprocess
 import sys
@@ -189,3 +190,21 @@ def test_a_folder_with_a_blank_is_quoted_in_the_next_command(tmp_path):
     words = shlex.split(next_command("finished", "starter", Path("my data"), run))
     assert words[words.index("--data") + 1] == "my data"
     assert words[-1] == f"init=run:{run}"
+
+
+@pytest.mark.parametrize("name", ["build", "train", "encode", "score", "prune", "generate"])
+def test_the_settings_of_every_command_are_printed_as_their_page_has_them(name):
+    done = CliRunner().invoke(main, ["settings", name, "--format", "json"])
+    assert done.exit_code == 0
+    page = (Path(__file__).parents[3] / "docs" / "settings.md").read_text().split(f"## `longdance {name}`")[1]
+    rows = json.loads(done.stdout)
+    assert len(rows) > 3
+    for row in rows:
+        assert f"| `{row['name']}` | {row['default']} | " in page.split("\n## ")[0]
+
+
+def test_a_setting_of_prune_without_its_section_suggests_the_one_that_has_it():
+    command = ["prune", "--run", "r", "--data", "d", "--dry-run", "--set", "fraction=0.2"]
+    done = CliRunner().invoke(main, command)
+    assert done.exit_code == 2
+    assert "policy.fraction" in done.stderr
