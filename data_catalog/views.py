@@ -128,7 +128,7 @@ def clips_view_sql(thresholds: Iterable[Threshold]) -> str:
 
     What alignment or encoding said comes first, then what somebody decided about the clip (the newest
     decision counts), then the thresholds. `reasons` lists all violations in the same order; `reason`
-    is its first. A clip that was kept by hand violates nothing.
+    is its first. A clip that was kept by hand violates nothing. What one looks at first are the first columns.
     """
     violated: dict[str, list[str]] = {}
     for reason, score, op, value, _ in thresholds:
@@ -139,7 +139,8 @@ def clips_view_sql(thresholds: Iterable[Threshold]) -> str:
     listed = "".join(f",\n            CASE WHEN {kept} AND ({test}) THEN '{reason}' END" for test, reason in cases)
     return f"""
 CREATE OR REPLACE VIEW clips AS
-SELECT *, CASE WHEN reason IS NULL THEN 'ok' ELSE 'bad' END AS verdict
+SELECT clip_id, path, start_s, end_s, CASE WHEN reason IS NULL THEN 'ok' ELSE 'bad' END AS verdict, reason, framing,
+    * EXCLUDE (clip_id, path, start_s, end_s, reason, framing)
 FROM (
     SELECT * EXCLUDE (current, span),
         CASE
@@ -157,4 +158,5 @@ FROM (
     LEFT JOIN (
         SELECT {_SPAN} AS span, nullif(arg_max(decision, decided), 'clear') AS decision FROM decision_rows GROUP BY ALL
     ) USING (span)
+    LEFT JOIN (SELECT source_id, path FROM source_rows) USING (source_id)
 )"""
