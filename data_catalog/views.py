@@ -20,8 +20,6 @@ _PLAIN_VIEWS = f"""
 CREATE OR REPLACE VIEW paths AS SELECT * FROM path_rows;
 CREATE OR REPLACE VIEW sources AS SELECT * EXCLUDE (current) FROM source_rows WHERE current;
 CREATE OR REPLACE VIEW shards AS SELECT * EXCLUDE (current) FROM shard_rows WHERE current;
-CREATE OR REPLACE VIEW samples AS
-    SELECT * FROM sample_rows WHERE shard IN (SELECT shard FROM shard_rows WHERE current);
 CREATE OR REPLACE VIEW latents AS SELECT * FROM latent_rows;
 CREATE OR REPLACE VIEW versions AS SELECT * FROM version_rows;
 CREATE OR REPLACE VIEW version_samples AS SELECT * FROM version_sample_rows;
@@ -38,6 +36,13 @@ CREATE OR REPLACE VIEW decisions AS
 CREATE OR REPLACE VIEW thresholds AS SELECT * FROM threshold_rows;
 """
 
+# `clip_verdict`, not `verdict`: a join with `clips` needs no prefix for either.
+_SAMPLES = """
+CREATE OR REPLACE VIEW samples AS
+SELECT sample_rows.*, verdict AS clip_verdict, reason AS clip_reason
+FROM sample_rows LEFT JOIN (SELECT clip_id, verdict, reason FROM clips) USING (clip_id)
+WHERE shard IN (SELECT shard FROM shard_rows WHERE current);
+"""
 # What a version weighs, for every reader of it. The row without a version is all good clips: what a version without a
 # parent is compared with.
 _VERSION_CONTENTS = """
@@ -67,7 +72,7 @@ def create_views(con: duckdb.DuckDBPyConnection) -> None:
     """Create or replace every public view; `clips` from the thresholds that are stored."""
     con.execute(_PLAIN_VIEWS)
     con.execute(clips_view_sql(stored_thresholds(con)))
-    con.execute(_VERSION_CONTENTS)
+    con.execute(_SAMPLES + _VERSION_CONTENTS)
 
 
 def stored_thresholds(con: duckdb.DuckDBPyConnection) -> list[Threshold]:

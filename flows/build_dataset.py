@@ -108,7 +108,7 @@ def _run(
             wanted = wanted_clips(con, config, names.sample_set)
         build.encode(wanted)
     manifests.mark_current(folder, names, config)
-    write_contact_sheet(folder.contact_sheet, folder.shards, list(tar.manifests(folder.shards)), names.sample_set)
+    write_contact_sheet(folder)
     counters.update(manifests.totals(folder))
     write_json(folder.last_run, {**counters, "seconds": progress.seconds})
     artifacts.build_report(folder, counters)

@@ -19,7 +19,8 @@ PUBLIC = {
     "cam_rotation cam_shake out_of_frame out_of_frame_joints out_of_crop_joints no_pose visibility people "
     "identity_switches blur brightness motion_energy duplicated upscale phash sound tempo beats beat_alignment "
     "verdict reason reasons decision",
-    "samples": "sample_key clip_id variant recipe shard mp4_offset mp4_length json_offset json_length npy_offset "
+    "samples": "sample_key clip_id variant clip_verdict clip_reason recipe shard mp4_offset mp4_length "
+    "json_offset json_length npy_offset "
     "npy_length flac_offset flac_length",
     "shards": "shard samples bytes sha256",
     "versions": "version parent policy hash",
