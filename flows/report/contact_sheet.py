@@ -118,7 +118,8 @@ def _middle_frame(shard: Path, row: Row) -> Image.Image:
     with av.open(video) as container:
         frame = next(f for i, f in enumerate(container.decode(video=0)) if i == number)
     picture = frame.to_ndarray(format="rgb24")
+    dot = max(2, round(picture.shape[1] / 100))
     for x, y in landmarks[number, MAIN, :2]:
-        cv2.circle(picture, (round(float(x)), round(float(y))), 5, (80, 255, 80), -1, cv2.LINE_AA)
+        cv2.circle(picture, (round(float(x)), round(float(y))), dot, (80, 255, 80), -1, cv2.LINE_AA)
     height = round(TILE * picture.shape[0] / picture.shape[1])
     return Image.fromarray(cv2.resize(picture, (TILE, height), interpolation=cv2.INTER_AREA))

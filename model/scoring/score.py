@@ -24,6 +24,7 @@ from data_catalog.base.at_work import scoring
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, remove_temps
 from data_catalog.base.paths import DataFolder
+from data_catalog.base.processes import mute_stderr_at_exit
 from data_catalog.base.settings import Settings
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
 from model.data.latents import OnProgress, verify_latents
@@ -267,6 +268,7 @@ def _printer(accelerator: Accelerator, job: ScoreJob) -> OnProgress:
 @click.option("--jobs", "path", type=click.Path(exists=True, path_type=Path), required=True)
 def main(path: Path) -> None:
     """Score as JOBS (a JSON list) say, one after the other; prints progress as JSON lines."""
+    mute_stderr_at_exit()
     try:
         jobs = [ScoreJob.model_validate(job) for job in read_json(path)]
         accelerator = Accelerator(cpu=resolve_device(jobs[0].config.device) == "cpu")

@@ -26,6 +26,7 @@ from data_catalog.base.at_work import training
 from data_catalog.base.disk import disk_errors
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.paths import RunFolder
+from data_catalog.base.processes import mute_stderr_at_exit
 from model.config import TrainConfig, parse_config
 from model.data.dataset import SplitData, load_data
 from model.data.text import TextTable, text_width
@@ -226,6 +227,7 @@ def _read_config(path: Path) -> TrainConfig:
 def main(config_path: Path, data: Path, run_dir: Path, fork: Path | None, until: int | None) -> None:
     """Train a stage as CONFIG (JSON) says; prints events as JSON lines."""
     stop_with_parent()
+    mute_stderr_at_exit()
     try:
         result = train(data, run_dir, _read_config(config_path), _print_event(), fork, until)
     except LongdanceError as error:
