@@ -118,21 +118,26 @@ def sql(query: str, data: Path, form: str) -> None:
 @click.option("--quick", is_flag=True, help="Checksums only, nothing is decoded.")
 def verify(data: Path, quick: bool) -> None:
     """Check every shard's bytes and members, decode every clip, check all latents. Exit code 1 if anything is wrong."""
+    from flows.progress import progress_bar
     from model.data.latents import latents_manifests, verify_latents
     from pipeline.shards.verify import verify_shards
 
-    problems = 0
-    count = 0
+    problems, count = 0, 0
     shards = verify_shards(DataFolder.at(data).shards, decode=not quick)
-    for count, (shard, wrong) in enumerate(shards, start=1):  # noqa: B007
-        for sentence in wrong:
-            problems += 1
-            click.echo(f"{shard}: {sentence}")
-    for manifest in latents_manifests(DataFolder.at(data).root):
-        count += 1
-        if not verify_latents(manifest):
-            problems += 1
-            click.echo(f"{manifest.with_suffix('.f16')}: has other bytes than were written")
+    manifests = list(latents_manifests(DataFolder.at(data).root))
+    total = len(manifests) + len(list(DataFolder.at(data).shards.glob("*.tar")))
+    with progress_bar("verify") as say:
+        for count, (shard, wrong) in enumerate(shards, start=1):
+            say(count, total)
+            for sentence in wrong:
+                problems += 1
+                click.echo(f"{shard}: {sentence}")
+        for manifest in manifests:
+            count += 1
+            say(count, total)
+            if not verify_latents(manifest):
+                problems += 1
+                click.echo(f"{manifest.with_suffix('.f16')}: has other bytes than were written")
     click.echo(f"{count} shard{'s' * (count != 1)} checked, {problems} problem{'s' * (problems != 1)}.")
     if problems:
         click.echo(
