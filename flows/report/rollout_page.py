@@ -10,7 +10,7 @@ from urllib.parse import quote
 from data_catalog.base.files import write_bytes
 from flows.report.curves import drift_curves
 from flows.report.render import render_page
-from model.drift.table import report_table
+from model.drift.table import report_table, why_empty
 from model.plans.plan import Call
 from model.plans.view import plan_cost, plan_picture
 
@@ -34,7 +34,8 @@ def write_page(
     depths = report.get("by_depth")
     html = render_page(
         "rollout", SCRIPTS, STYLES, {"curves": drift_curves(report)}, "file",
-        title=video.name, video=_source(video), cost=plan_cost(plan, frames).sentence(), columns=columns, rows=rows,
+        title=video.name, video=_source(video), cost=plan_cost(plan, frames).sentence(),
+        columns=columns, rows=rows, why=why_empty(report),
         distance=report.get("joint_motion_distance"), reference=_beside(report), plan_name=plan_name,
         region=report.get("region"),
         depths=["depth", *depths] if depths else None, depth_rows=_depth_rows(depths),
