@@ -11,7 +11,7 @@ from uuid import UUID
 from rich import progress as rich
 from rich.console import Console
 
-from flows.progress_lines import progress_lines
+from data_catalog.base.progress_lines import progress_lines
 
 EVERY_S = 10.0  # between two log lines or artifact updates of one step
 

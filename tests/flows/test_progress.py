@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from flows.progress_lines import progress_lines
+from data_catalog.base.progress_lines import progress_lines
 
 CODE = """
 import sys
