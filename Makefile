@@ -7,7 +7,7 @@ DEMO ?= demo
 VIDEOS ?= 8
 SEED ?= 1
 export DENO_NO_UPDATE_CHECK := 1
-.PHONY: demo showcase test soak lint format bench clean
+.PHONY: install demo showcase test soak lint format bench clean
 
 $(READY): constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -17,6 +17,8 @@ $(READY): constraints.txt pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/longdance pose-model
 	@touch $(READY)
+
+install: $(READY)
 
 demo: $(READY)
 	$(BIN)/python tools/demo.py --out $(DEMO) --videos $(VIDEOS) --seed $(SEED)

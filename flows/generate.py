@@ -20,7 +20,7 @@ from flows.report.rollout_page import DrawnDance, write_page
 from flows.report.stored_clip import stored_member
 from flows.runners import TASK_OPTIONS
 from model.drift.report import catalog_metrics, measure_drift, reference_clips, write_report
-from model.drift.table import report_table
+from model.drift.table import report_table, why_empty
 from model.plans.plan import depth_per_frame
 from model.rollout.generate import Generated, Prepared, Start, at_work, generate_video, rollout_row
 from model.rollout.rollout import RolloutEvent
@@ -105,7 +105,7 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
         write_gif_within(gif, out, request.frames, prepared.request.fps, int(request.gif_mb * 1e6), generated.folder)
         files["gif"] = str(gif)
     generated.record.finish()
-    table = _markdown(*report_table(report))
+    table = "\n\n".join([_markdown(*report_table(report)), *why_empty(report)])
     create_markdown_artifact(key="drift", markdown=f"# {out.name}\n\n{table}\n", description=f"Drift of {out}")
     create_link_artifact(Path(files["page"]).as_uri(), key="rollout-page", link_text=out.name)
     get_run_logger().info("%s: %d frames; look at %s", out, request.frames, files["page"])
@@ -152,4 +152,4 @@ def _markdown(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
 
 def drift_table(report: dict[str, Any]) -> str:
     """The report's table for a terminal."""
-    return format_rows(*report_table(report), "table")
+    return format_rows(*report_table(report), "table") + "".join(f"{why}\n" for why in why_empty(report))

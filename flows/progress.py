@@ -1,4 +1,4 @@
-"""Progress where people look: bars on a terminal, silence in a pipe; a flow's steps are in Prefect's UI as well."""
+"""Progress where people look: bars on a terminal, lines elsewhere; a flow's steps are in Prefect's UI as well."""
 
 import sys
 import time
@@ -10,6 +10,8 @@ from uuid import UUID
 
 from rich import progress as rich
 from rich.console import Console
+
+from data_catalog.base.progress_lines import progress_lines
 
 EVERY_S = 10.0  # between two log lines or artifact updates of one step
 
@@ -26,9 +28,14 @@ def terminal_bars(transient: bool = False) -> rich.Progress:
 @contextmanager
 def progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
     """One bar for what runs outside Prefect: yield a function that takes how much is done, and of how much."""
-    with terminal_bars(transient=True) as bars:
+    with terminal_bars(transient=True) as bars, progress_lines(name) as say:
         bar = bars.add_task(name, total=None)
-        yield lambda done, total: bars.update(bar, completed=done, total=total)
+
+        def show(done: int, total: int) -> None:
+            bars.update(bar, completed=done, total=total)
+            say(done, total)
+
+        yield show
 
 
 class Progress:
@@ -90,6 +97,12 @@ class Progress:
             logger.info("%s: %d of %d, %.3g a second, %s", name, done, total, rate, left)
 
         try:
-            yield show
+            with progress_lines(name) as say:
+
+                def tell(done: int, total: int) -> None:
+                    say(done, total)
+                    show(done, total)
+
+                yield tell
         finally:
             self.seconds[name] = round(time.monotonic() - started, 2)

@@ -1,11 +1,9 @@
 """Where tasks run: processes here; Ray or Dask when one machine is too small."""
 
-import atexit
 import contextlib
 import logging
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,6 +19,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from data_catalog.base.disk import explain_disk_error
 from data_catalog.base.errors import LongdanceError
+from data_catalog.base.processes import mute_stderr_at_exit
 from flows.children import TRAINING, runs_module
 
 TASK_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
@@ -28,9 +27,7 @@ TASK_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist
 RUNNERS = ("processes", "ray", "dask")
 
 
-def mute_stderr_at_exit() -> None:
-    """Shut stderr behind the last Python code: nanobind then lists DuckDB's types as leaked, which helps nobody."""
-    atexit.register(lambda: (sys.stderr.flush(), os.dup2(os.open(os.devnull, os.O_WRONLY), 2)))
+mute_stderr_at_exit()  # here, because a flow that a worker starts comes through no command of ours
 
 
 class OneSentence(logging.Filter):

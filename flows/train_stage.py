@@ -98,10 +98,23 @@ def train_stage(
     """
     folder, run = DataFolder.built(data), run.expanduser().resolve()
     config = train_config(stage, preset, **absolute_folders(settings or {}))
+    fork = fork and fork.expanduser().resolve()
+    config = fitting_config(folder.root, run, config, fork)
     run.parent.mkdir(parents=True, exist_ok=True)
     counted = encode_latents(folder.root, config, "cuda" if config.device == "cuda" else "cpu")
     get_run_logger().info("latents: %s", counted)
-    return train_run(folder.root, run, config, processes, fork and fork.expanduser().resolve(), until)
+    return train_run(folder.root, run, config, processes, fork, until)
+
+
+def fitting_config(root: Path, run: Path, config: TrainConfig, fork: Path | None) -> TrainConfig:
+    """The config, with the codec that its first weights bring. Raises CodecError, RunError where they do not fit."""
+    from model.training.fitting_codec import as_begun, check_init, with_codec_of_run
+
+    if RunFolder(run).record.is_file():
+        return as_begun(run, config)
+    config = with_codec_of_run(root, config)
+    check_init(root, config, fork)
+    return config
 
 
 @flow(name="encode-latents", flow_run_name="encode {data.name}", persist_result=False)

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from data_catalog.base.settings import Settings, explain_settings
 from model.errors import ConfigError
+from model.init_codec import encode_of_init
 from model.sources import (
     CodecSource,
     EmbeddedCodec,
@@ -99,8 +100,9 @@ class TrainConfig(Settings):
     """Overrides of the preset's fields in `model.network.presets.UNetPreset`; for `init` from scratch."""
     encode: EncodeConfig = EncodeConfig()
     init: str = "scratch"
-    """`scratch`; the folder or hub id of a Stable Diffusion checkpoint in diffusers' format; `run:PATH` for the
-    newest checkpoint of another run."""
+    """`scratch`; the folder or hub id of a Stable Diffusion checkpoint in diffusers' format; a folder that `longdance
+    export` wrote, as `showcase`; `run:PATH` for the newest checkpoint of another run. The last two bring their
+    codec."""
     train: Literal["new", "all", "lora"] = "new"
     """What learns: the temporal layers and conditioning alone, everything, or those and LoRA on the 2-D layers."""
     lora_rank: int = Field(16, ge=1, le=1024)
@@ -246,7 +248,8 @@ PRESETS: dict[Preset, dict[str, Any]] = {
 
 
 def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConfig:
-    """A stage's config: `settings` over the preset's values over the defaults. `encode` and `network` merge.
+    """A stage's config: `settings` over the preset's values over the defaults. `encode` and `network` merge; the codec
+    is the one that `init` brings, where `settings` name none.
 
     Raises ConfigError, in one sentence per wrong setting.
     """
@@ -255,7 +258,9 @@ def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConf
     base, encode = PRESETS[preset], settings.get("encode", {})
     if not isinstance(encode, dict):
         raise ConfigError(f"Setting 'encode' is {encode!r}: write its parts, for example encode.picture=96.")
-    merged = {**base, **settings, "encode": {**base["encode"], **encode}}
+    init = settings.get("init", base.get("init", "scratch"))
+    brought = {} if "codec" in encode else encode_of_init(str(init))
+    merged = {**base, **settings, "encode": {**base["encode"], **brought, **encode}}
     config = _validated(TrainConfig, {**merged, "stage": stage, "preset": preset})
     if preset == "sd15" and any(side % SD15_MULTIPLE for side in config.encode.size):
         raise ConfigError(

@@ -52,6 +52,7 @@ ENGINE = "by hand: it wants an engine; tests/test_docker.py checks what can be w
 ELSEWHERE = {
     "make demo": DEMO,
     "make showcase": "tests/test_demo.py::test_every_step_is_a_command_that_longdance_takes",
+    "make install": "tests/test_docs.py::test_make_install_prepares_what_the_demo_does_and_the_readme_names_it",
     "make test": ".ci/run",
     "make lint": ".ci/run",
     "make soak": "by hand, before a release: hours; this file is part of it",

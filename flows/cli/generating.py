@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from data_catalog.base.at_work import generating
 from flows.cli.shared import FILE, FOLDER, FORMATS, prefect_settings
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ def generate(
     if dry_run:
         click.echo(_checked(request))
         return
+    generating(request.out).check()
     prefect_settings()
     from flows.generate import drift_table
     from flows.generate import generate as generate_flow

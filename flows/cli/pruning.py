@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from data_catalog.base.at_work import scoring
 from data_catalog.base.paths import DataFolder
 from flows.cli.shared import FOLDER, FORMATS, data_option, dry_run_option, prefect_settings
 
@@ -34,6 +35,7 @@ def score(
 
         click.echo("\n".join(score_lines(data.expanduser().resolve(), run.expanduser().resolve(), config, unseen)))
         return
+    scoring(DataFolder.at(data).root).check()
     prefect_settings()
     from flows.score_and_prune import score_only
 
@@ -87,6 +89,7 @@ def prune(
         both = [json.dumps(configs, indent=1), *lines]
         click.echo(json.dumps(configs | {"would": lines}, indent=1) if form == "json" else "\n".join(both))
         return
+    scoring(DataFolder.at(request.data).root).check()
     prefect_settings()
     from flows.score_and_prune import score_and_prune
 
@@ -131,6 +134,7 @@ def experiment_of_prune(
         request = prune_request(data=data, runs=[run], policy={"score": "rho", "fraction": fraction})
         click.echo("\n".join(experiment_lines(request, seeds, steps, COMPARED)))
         return
+    scoring(DataFolder.at(data).root).check()
     prefect_settings()
     from flows.experiment import experiment_prune
 

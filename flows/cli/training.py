@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 
 import click
 
+from data_catalog.base.at_work import training
 from flows.cli.shared import FOLDER, data_option, dry_run_option, prefect_settings
 
 
@@ -84,6 +85,7 @@ def train(
         click.echo(config.model_dump_json(indent=1))
         click.echo("\n".join(what_it_takes(data.expanduser().resolve(), config, processes).lines()))
         return
+    training(run.expanduser().resolve()).check()
     prefect_settings()
     from flows.train_stage import check_stage, train_stage
     from model.config import Preset, StageName
@@ -91,6 +93,7 @@ def train(
     check_stage(stage, preset, values)
     ended = train_stage(cast(StageName, stage), data, run, cast(Preset, preset), values, processes, fork, until)
     click.echo(f"{ended['status']} at step {ended['step']}; {where_to_look(run)}")
+    click.echo(f"next: {next_command(ended['status'], stage, data, run, preset)}")
 
 
 def where_to_look(run: Path) -> str:
@@ -100,6 +103,23 @@ def where_to_look(run: Path) -> str:
     samples = RunFolder(run.expanduser()).samples
     named = f"look at {samples}, or: " if samples.is_dir() else ""
     return f"{named}tensorboard --logdir {quote(str(run))}"
+
+
+FOLLOWS = {"starter": "extrapolation", "extrapolation": "interpolation"}
+"""The stage that is trained after a stage."""
+
+
+def next_command(status: str, stage: str, data: Path, run: Path, preset: str = "tiny") -> str:
+    """What to type after a training: the same again if it was stopped, the next stage, or a generation."""
+    if status != "finished":
+        return "the same command again, without --until, goes on from there"
+    if follows := FOLLOWS.get(stage):
+        child = run.with_name(f"{run.name}-{follows}")
+        begins = f"--set {quote(f'init=run:{run.expanduser().resolve()}')}"
+        begins = begins if preset == "tiny" else f"--preset {preset} {begins}"
+        return f"longdance train {follows} --data {quote(str(data))} --run {quote(str(child))} {begins}"
+    others = "STARTER_RUN EXTRAPOLATION_RUN " if stage == "interpolation" else ""
+    return f"longdance generate --runs {others}{quote(str(run))} --image PICTURE.png --out dance.mp4"
 
 
 @click.command(epilog="Example: longdance export --run runs/any --out weights/any --half")

@@ -17,7 +17,7 @@ from data_catalog.base.files import write_bytes
 from flows.report.curves import drift_curves
 from flows.report.overlay import LEFT, MIDDLE, RIGHT
 from flows.report.render import render_page
-from model.drift.table import report_table
+from model.drift.table import report_table, why_empty
 from model.plans.plan import Call
 from model.plans.view import plan_cost, plan_picture
 from pipeline.picture_size import PictureSize
@@ -46,7 +46,8 @@ def write_page(
     data = {"curves": drift_curves(report), "dances": [dance.row() for dance in dances]}
     html = render_page(
         "rollout", SCRIPTS, STYLES, data, "file",
-        title=video.name, video=_source(video), cost=plan_cost(plan, frames).sentence(), columns=columns, rows=rows,
+        title=video.name, video=_source(video), cost=plan_cost(plan, frames).sentence(),
+        columns=columns, rows=rows, why=why_empty(report),
         distance=report.get("joint_motion_distance"), reference=_beside(report), plan_name=plan_name,
         region=report.get("region"), dances=[dance.name for dance in dances],
         depths=["depth", *depths] if depths else None, depth_rows=_depth_rows(depths),

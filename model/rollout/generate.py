@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from data_catalog.base.at_work import generating
 from data_catalog.base.disk import disk_errors
-from data_catalog.base.errors import LongdanceError
-from data_catalog.base.locks import exclusive
 from data_catalog.base.paths import RolloutFolder, RunFolder
 from model.data.codec import Codec, load_codec
 from model.data.samples import FPS
@@ -172,10 +171,9 @@ def at_work(out: Path) -> Iterator[None]:
 
     Raises LongdanceError if one does already, RolloutError where the lock cannot be written.
     """
-    busy = LongdanceError(f"Another process is at work on {out}: wait for it, or stop it first.")
     with ExitStack() as stack:
         with _writing_explained(out):  # of the lock alone: what is done in the block has errors of its own
-            stack.enter_context(exclusive(RolloutFolder.beside(out).lock, busy))
+            stack.enter_context(generating(out).alone())
         yield
 
 

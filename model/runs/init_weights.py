@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from data_catalog.base.paths import RunFolder
 from data_catalog.base.settings import explain_settings
 from model.config import TrainConfig
 from model.data.codec import load_codec
@@ -122,8 +123,9 @@ def check_codec_of_run(run_dir: Path, codec: str) -> None:
     trained = read_record(run_dir)["identity"]["data"]["codec"]
     if trained != codec:
         raise CodecError(
-            f"Run {run_dir} was trained on latents of codec {trained[:12]}, this data set's are of {codec[:12]}: "
-            "use the same encode settings and the same fitted codec."
+            f"Run {run_dir} was trained on latents of codec {trained[:12]}, this data set's are of "
+            f"{codec[:12] or 'one that is fitted on it'}: "
+            f"encode with its own by --set encode.codec={RunFolder(run_dir).codec}."
         )
 
 
@@ -135,7 +137,7 @@ def check_codec_of_export(folder: Path, codec: str) -> None:
     if trained != codec:
         raise CodecError(
             f"The network in {folder} was trained on latents of codec {trained[:12]}, this data set's are of "
-            f"{codec[:12]}: encode with its own by --set encode.codec={folder}."
+            f"{codec[:12] or 'one that is fitted on it'}: encode with its own by --set encode.codec={folder}."
         )
 
 

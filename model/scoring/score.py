@@ -20,10 +20,11 @@ import pyarrow as pa
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 
+from data_catalog.base.at_work import scoring
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, remove_temps
-from data_catalog.base.locks import exclusive
 from data_catalog.base.paths import DataFolder
+from data_catalog.base.processes import mute_stderr_at_exit
 from data_catalog.base.settings import Settings
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
 from model.data.latents import OnProgress, verify_latents
@@ -263,8 +264,7 @@ def score(job: ScoreJob, progress: OnProgress | None = None, rank: int = 0, proc
 @contextmanager
 def _ledger_lock(data: Path) -> Iterator[None]:
     """Hold the ledger, and clear what a killed process left in it."""
-    busy = LongdanceError(f"Another process is scoring on {data}: wait until it has ended.")
-    with exclusive(DataFolder(data).ledger_lock, busy):
+    with scoring(data).alone():
         remove_temps(DataFolder(data).ledger)
         yield
 
@@ -281,6 +281,7 @@ def _printer(accelerator: Accelerator, job: ScoreJob) -> OnProgress:
 @click.option("--jobs", "path", type=click.Path(exists=True, path_type=Path), required=True)
 def main(path: Path) -> None:
     """Score as JOBS (a JSON list) say, one after the other; prints progress as JSON lines."""
+    mute_stderr_at_exit()
     try:
         jobs = [ScoreJob.model_validate(job) for job in read_json(path)]
         accelerator = Accelerator(cpu=resolve_device(jobs[0].config.device) == "cpu")
