@@ -47,8 +47,9 @@ def build(
     require_videos(raw, data)
     prefect_settings()
     from flows.build_dataset import build_dataset
+    from flows.server.outlive import outlive
 
-    counters = build_dataset(raw, data, config)
+    counters = outlive(build_dataset, raw, data, config)
     show_build(data, counters, form)
 
 

@@ -34,10 +34,11 @@ def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) ->
         click.echo("\n".join(encode_lines(data.expanduser().resolve(), config.encode)))
         return
     prefect_settings()
+    from flows.server.outlive import outlive
     from flows.train_stage import encode_only
     from model.config import Preset
 
-    counted = encode_only(data, cast(Preset, preset), overrides(settings))
+    counted = outlive(encode_only, data, cast(Preset, preset), overrides(settings))
     click.echo(", ".join(f"{name}={count}" for name, count in counted.items()))
 
 
@@ -85,11 +86,13 @@ def train(
         click.echo("\n".join(what_it_takes(data.expanduser().resolve(), config, processes).lines()))
         return
     prefect_settings()
+    from flows.server.outlive import outlive
     from flows.train_stage import check_stage, train_stage
     from model.config import Preset, StageName
 
     check_stage(stage, preset, values)
-    ended = train_stage(cast(StageName, stage), data, run, cast(Preset, preset), values, processes, fork, until)
+    named_run = (cast(StageName, stage), data, run, cast(Preset, preset))
+    ended = outlive(train_stage, *named_run, values, processes, fork, until)
     click.echo(f"{ended['status']} at step {ended['step']}; {where_to_look(run)}")
 
 

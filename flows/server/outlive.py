@@ -1,0 +1,73 @@
+"""What only shows never ends what works: a run goes on, and counts, whatever becomes of Prefect's server."""
+
+import copy
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+import click
+from prefect import Flow
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+from flows.server.choose import choose_server
+
+P = ParamSpec("P")
+R = TypeVar("R")
+QUIET = ("prefect.events", "prefect._internal.concurrency", "prefect.client", "EventsWorker", "APILogWorker")
+lost = False
+"""Whether a server was lost in this process: what waits to be sent to it at the end would wait for minutes."""
+
+
+def show_in_prefect(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    """The result of a call that makes or updates an artifact; None where it fails, which it does without retries."""
+    try:
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
+            return call(*args, **kwargs)
+    except Exception as error:
+        logging.getLogger(__name__).debug("not shown: %s", error)
+        return None
+
+
+def outlive(flow: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+    """Run a flow. Once its own work has ended, that is how the run ended, whether or not Prefect heard of it."""
+    ended: list[Callable[[], R]] = []
+
+    @functools.wraps(flow.fn)
+    def body(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            result = flow.fn(*args, **kwargs)
+        except Exception as error:
+            ended.append(functools.partial(_raise, error))
+            raise
+        ended.append(lambda: result)
+        return result
+
+    once = copy.copy(flow)
+    once.fn = body
+    choose_server()
+    try:
+        return once(*args, **kwargs)
+    except Exception as error:
+        if not ended:
+            raise
+        _note_loss(error)
+        return ended[0]()
+
+
+def _raise(error: Exception) -> Any:
+    raise error
+
+
+def _note_loss(error: Exception) -> None:
+    global lost
+    if type(error).__module__.startswith(("httpx", "prefect")):
+        lost = True
+        click.echo(f"Prefect's server was lost on the way ({error}): the work is done, but not shown there.", err=True)
+
+
+def be_quiet() -> None:
+    """Let Prefect's background services say nothing of a server that is gone: the one line above does."""
+    logging.raiseExceptions = False  # Prefect's sender of logs asks it before it writes to stderr
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
