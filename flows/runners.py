@@ -22,6 +22,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 from data_catalog.base.disk import explain_disk_error
 from data_catalog.base.errors import LongdanceError
 from flows.children import TRAINING, runs_module
+from flows.server.outlive import server_is_lost
 
 TASK_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
 """Of every task: what it made lies in files of ours, and what failed fails again."""
@@ -40,7 +41,8 @@ class OneSentence(logging.Filter):
         """Whether a record is let through."""
         if record.exc_info:
             error = record.exc_info[1]
-            return not isinstance(error, LongdanceError) and (error is None or explain_disk_error(error) is None)
+            told = isinstance(error, LongdanceError) or server_is_lost(error)
+            return not told and (error is None or explain_disk_error(error) is None)
         return not record.getMessage().startswith("Finished in state Failed(")
 
 

@@ -166,7 +166,7 @@ def pose_model() -> None:
     """Get the pose model, if it is not there, and print its path."""
     from pipeline.analysis.pose_model import pose_model_path
 
-    click.echo(pose_model_path())
+    click.echo(pose_model_path(keep=True))
 
 
 COMMANDS = (build, synth, sql, verify, catalog, settings, pose_model)

@@ -19,6 +19,7 @@ def prefect_settings() -> None:
     """Settle, before flows are imported, how Prefect runs: defaults that the environment overrides, and its server."""
     for name, value in {
         "PREFECT_LOGGING_EXTRA_LOGGERS": "pipeline,model,data_catalog,flows",
+        "PREFECT_CLIENT_MAX_RETRIES": "4",  # half a minute: a server that is being restarted is back then
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # the terminal has bars; a server keeps every line
     }.items():
         os.environ.setdefault(name, value)

@@ -33,6 +33,7 @@ def choose_home() -> None:
     """
     if fault := home_fault():
         _be_private(fault)
+        os.environ.setdefault("MPLCONFIGDIR", os.environ["PREFECT_HOME"])  # or matplotlib complains in each worker
     _settings()
 
 
@@ -89,7 +90,9 @@ def _be_private(fault: Fault) -> None:
     try:
         _private = Path(tempfile.mkdtemp(prefix="longdance-prefect-"))
     except OSError as error:
-        raise LongdanceError(f"Nothing can be written for temporary files ({error}): name a folder in TMPDIR.") from error
+        raise LongdanceError(
+            f"Nothing can be written for temporary files ({error}): name a folder in TMPDIR."
+        ) from error
     atexit.register(forget_private)
     os.environ["PREFECT_HOME"] = str(_private)
     os.environ["PREFECT_PROFILES_PATH"] = str(_private / "profiles.toml")

@@ -6,12 +6,14 @@ import sqlite3
 import tempfile
 import threading
 import tomllib
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
     from prefect.settings import Settings
 
 ANSWER_S = 6.0
@@ -42,7 +44,7 @@ def home_fault() -> Fault | None:
         _try_to_write(home)
     except OSError as error:
         cause = f"Prefect's folder {home} cannot be written ({error.strerror})"
-        return Fault(cause, "change its rights, or name another in PREFECT_HOME")
+        return Fault(cause, "give HOME, or PREFECT_HOME, a folder that you can write")
     profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
     try:
         with suppress(FileNotFoundError):
@@ -112,20 +114,36 @@ def _is_cloud(url: str) -> bool:
     return url.startswith(str(get_current_settings().cloud.api_url))
 
 
-def _ask() -> Exception | None:
-    """What a run asks of the server first: its version, and whether it may."""
+@contextmanager
+def _client() -> Iterator["SyncPrefectClient"]:
     from prefect.client.orchestration import get_client
     from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
     waits: dict[str, Any] = {"timeout": ANSWER_S}
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        get_client(httpx_settings=waits, sync_client=True) as client,
+    ):
+        yield client
+
+
+def _ask() -> Exception | None:
+    """What a run asks of the server first: its version, and whether it may read."""
     try:
-        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}):
-            with get_client(httpx_settings=waits, sync_client=True) as client:
-                client.raise_for_api_version_mismatch()
-                client.read_flows(limit=1)
+        with _client() as client:
+            client.raise_for_api_version_mismatch()
+            client.read_flows(limit=1)
     except Exception as error:
         return error
     return None
+
+
+def server_version() -> str | None:
+    """The version of the configured server, which answers; None for the cloud, which has none."""
+    from prefect.client.base import ServerType
+
+    with _client() as client:
+        return None if client.server_type == ServerType.CLOUD else str(client.api_version())
 
 
 def _reason(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import click
+import httpx
 from prefect import Flow
 from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
@@ -59,11 +60,16 @@ def _raise(error: Exception) -> Any:
     raise error
 
 
+def server_is_lost(error: BaseException | None) -> bool:
+    """Whether a request to the server failed on its way."""
+    return isinstance(error, httpx.TransportError)
+
+
 def _note_loss(error: Exception) -> None:
     global lost
-    if type(error).__module__.startswith(("httpx", "prefect")):
-        lost = True
-        click.echo(f"Prefect's server was lost on the way ({error}): the work is done, but not shown there.", err=True)
+    lost = server_is_lost(error)
+    why = str(error) or type(error).__name__
+    click.echo(f"Prefect's server did not hear how this run ended ({why}): it counts all the same.", err=True)
 
 
 def be_quiet() -> None:
