@@ -1,4 +1,4 @@
-"""With a Prefect of the user's that cannot be used, every command says so in one sentence; on one machine it runs on."""
+"""Where a user's Prefect cannot be used, every command says so in one sentence; on one machine it runs on."""
 
 import os
 import sqlite3
@@ -79,7 +79,7 @@ def test_a_build_says_soon_what_is_wrong_and_runs_on_with_a_prefect_of_its_own(f
         assert time.monotonic() - began < SOON_S
         assert cause in first
         assert mend in first
-        out, err = process.communicate(timeout=300)
+        _, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, ""), "one sentence is all"
     assert rows_of(data)["samples"] == before
     assert list(temporary.glob("longdance-*")) == []
