@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import logging
+import multiprocessing
 import os
 import signal
 import sys
@@ -23,6 +24,7 @@ from data_catalog.base.disk import explain_disk_error
 from data_catalog.base.errors import LongdanceError
 from flows.children import TRAINING, runs_module
 from flows.server.outlive import server_is_lost
+from flows.server.own_server import end_with
 
 TASK_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
 """Of every task: what it made lies in files of ours, and what failed fails again."""
@@ -99,6 +101,8 @@ def init_worker() -> None:
     """Set up a worker process: mediapipe's C++ does not talk, OpenCV does not start threads of its own."""
     mute_stderr_at_exit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the flow's process ends its workers
+    if flow := multiprocessing.parent_process():
+        end_with(flow.pid or 0)
     os.environ["GLOG_minloglevel"] = "2"  # noqa: SIM112 (its real name)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     import cv2

@@ -5,6 +5,8 @@ runs with a folder, a database and a server that are gone after it.
 """
 
 import atexit
+import contextlib
+import io
 import os
 import shutil
 import tempfile
@@ -63,12 +65,16 @@ def choose_server() -> None:
 
 
 def _settings() -> "Settings":
+    said = io.StringIO()
     try:
-        from prefect.context import refresh_global_settings_context
-        from prefect.settings import get_current_settings
+        with contextlib.redirect_stderr(said):  # Prefect says what is wrong before it fails, without what mends it
+            from prefect.context import refresh_global_settings_context
+            from prefect.settings import get_current_settings
 
-        refresh_global_settings_context()
-        return get_current_settings()
+            refresh_global_settings_context()
+            settings = get_current_settings()
+        click.echo(said.getvalue(), nl=False, err=True)
+        return settings
     except Exception as error:  # whatever the environment, a profile or a prefect.toml holds
         raise LongdanceError(f"Prefect's settings cannot be read ({_reasons(error)}): mend what is named.") from error
 

@@ -80,19 +80,23 @@ def _server_environment(environment: Mapping[str, str], url: str) -> dict[str, s
     return {**environment, **own, "PREFECT_API_URL": url}
 
 
-def end_with(parent: int, private: str | None) -> None:
-    """End this process, at once, when its parent is gone: a `kill -9` tells nobody."""
-    while os.getppid() == parent:
-        time.sleep(WATCH_S)
-    if private:
-        shutil.rmtree(private, ignore_errors=True)
-    os._exit(1)
+def end_with(parent: int, private: str | None = None) -> None:
+    """From now on end this process, at once, when its parent is gone: a `kill -9` tells nobody."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_S)
+        if private:
+            shutil.rmtree(private, ignore_errors=True)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def main() -> None:
     """Serve on a socket that was bound by the parent."""
     door, parent, private = int(sys.argv[1]), int(sys.argv[2]), (sys.argv[3] if len(sys.argv) > 3 else None)
-    threading.Thread(target=end_with, args=(parent, private), daemon=True).start()
+    end_with(parent, private)
     import uvicorn
 
     uvicorn.run("prefect.server.api.server:create_app", factory=True, fd=door, log_level="error", lifespan="on")

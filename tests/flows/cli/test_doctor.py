@@ -143,16 +143,19 @@ class Version(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer."""
-        self.answer(self.server.version)  # type: ignore[attr-defined]
+        if "csrf-token" in self.path:  # what a server without such tokens says
+            self.answer({"detail": "CSRF protection is disabled."}, 422)
+        else:
+            self.answer(self.server.version)  # type: ignore[attr-defined]
 
     def do_POST(self) -> None:
         """No flows, after what was asked is read: a socket that is closed with bytes in it is reset."""
         self.rfile.read(int(self.headers["Content-Length"]))
         self.answer([])
 
-    def answer(self, value: object) -> None:
+    def answer(self, value: object, status: int = 200) -> None:
         """Send JSON."""
-        self.send_response(200)
+        self.send_response(status)
         self.end_headers()
         self.wfile.write(json.dumps(value).encode())
 
