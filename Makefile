@@ -7,6 +7,10 @@ DEMO ?= demo
 VIDEOS ?= 8
 SEED ?= 1
 export DENO_NO_UPDATE_CHECK := 1
+# No tool reports to its maker (flows/server/telemetry.py); SE: selenium's, which tests drive a browser with.
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export SE_AVOID_STATS := true
 .PHONY: demo showcase test soak lint format bench clean
 
 $(READY): constraints.txt pyproject.toml
