@@ -55,7 +55,7 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, PermissionError | NotADirectoryError) and error.filename:
         return f"{error.filename} cannot be used ({error.strerror}): name another place, or change its rights."
     if type(error).__module__.startswith("httpx") or "Failed to reach API" in str(error):
-        return "Prefect's server ended before the run began: run the same command again."
+        return "Prefect's server was lost as the run began: run the same command again."
     return None
 
 

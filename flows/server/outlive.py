@@ -4,7 +4,7 @@ import copy
 import functools
 import logging
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import click
 import httpx
@@ -32,17 +32,17 @@ def show_in_prefect(call: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> 
 
 def outlive(flow: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Run a flow. Once its own work has ended, that is how the run ended, whether or not Prefect heard of it."""
-    ended: list[Callable[[], R]] = []
+    results: list[R] = []
+    errors: list[Exception] = []
 
     @functools.wraps(flow.fn)
     def body(*args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            result = flow.fn(*args, **kwargs)
+            results.append(flow.fn(*args, **kwargs))
         except Exception as error:
-            ended.append(functools.partial(_raise, error))
+            errors.append(error)
             raise
-        ended.append(lambda: result)
-        return result
+        return results[0]
 
     once = copy.copy(flow)
     once.fn = body
@@ -50,14 +50,13 @@ def outlive(flow: Flow[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     try:
         return once(*args, **kwargs)
     except Exception as error:
-        if not ended:
+        if errors and error is not errors[0]:
+            _note_loss(error)
+            raise errors[0] from error
+        if not results:
             raise
         _note_loss(error)
-        return ended[0]()
-
-
-def _raise(error: Exception) -> Any:
-    raise error
+        return results[0]
 
 
 def server_is_lost(error: BaseException | None) -> bool:
@@ -69,7 +68,7 @@ def _note_loss(error: Exception) -> None:
     global lost
     lost = server_is_lost(error)
     why = str(error) or type(error).__name__
-    click.echo(f"Prefect's server did not hear how this run ended ({why}): it counts all the same.", err=True)
+    click.echo(f"Prefect's server did not hear how this run ended ({why}): that changes nothing else.", err=True)
 
 
 def be_quiet() -> None:

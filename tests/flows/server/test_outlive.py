@@ -121,3 +121,16 @@ def test_a_generation_ends_whether_the_server_comes_back_or_not(restarted, data,
         end(process)
     assert out.stat().st_size > 0
     assert out.with_suffix(".html").is_file()
+
+
+def test_a_mistake_of_the_user_is_one_sentence(raw, own, tmp_path):
+    """The second build finds the lock of the first."""
+    with begun(command(raw, tmp_path / "made"), own.env, lambda: (tmp_path / "made" / ".lock").is_file()) as first:
+        done = subprocess.run(
+            command(raw, tmp_path / "made"), env=own.env, capture_output=True, text=True, timeout=MINUTES_S, check=False
+        )
+        assert done.returncode == 2
+        assert done.stderr.splitlines() == [
+            f"longdance: Another build is at work in {tmp_path / 'made'}: wait until it has ended."
+        ]
+        first.kill()
