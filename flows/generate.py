@@ -19,6 +19,7 @@ from flows.progress import Progress
 from flows.report.rollout_page import DrawnDance, write_page
 from flows.report.stored_clip import stored_member
 from flows.runners import TASK_OPTIONS
+from flows.server.outlive import show_in_prefect
 from model.drift.report import catalog_metrics, measure_drift, reference_clips, write_report
 from model.drift.table import report_table, why_empty
 from model.plans.plan import depth_per_frame
@@ -106,8 +107,9 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
         files["gif"] = str(gif)
     generated.record.finish()
     table = "\n\n".join([_markdown(*report_table(report)), *why_empty(report)])
-    create_markdown_artifact(key="drift", markdown=f"# {out.name}\n\n{table}\n", description=f"Drift of {out}")
-    create_link_artifact(Path(files["page"]).as_uri(), key="rollout-page", link_text=out.name)
+    told = f"# {out.name}\n\n{table}\n"
+    show_in_prefect(create_markdown_artifact, key="drift", markdown=told, description=f"Drift of {out}")
+    show_in_prefect(create_link_artifact, Path(files["page"]).as_uri(), key="rollout-page", link_text=out.name)
     get_run_logger().info("%s: %d frames; look at %s", out, request.frames, files["page"])
     return {**files, "rollout": generated.record.rollout, "metrics": report}
 

@@ -78,7 +78,10 @@ class Progress:
         from prefect import get_run_logger  # seconds of import; in a flow run it is there already
         from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-        artifact = cast(UUID, create_progress_artifact(0.0, description=f"{self.title}: {name}"))
+        from flows.server.outlive import show_in_prefect
+
+        about = f"{self.title}: {name}"
+        artifact = cast(UUID | None, show_in_prefect(create_progress_artifact, 0.0, description=about))
         bar = self.bars.add_task(name, total=None)
         logger, started = get_run_logger(), time.monotonic()
         first, told = -1, started
@@ -91,7 +94,8 @@ class Progress:
             if done < total and now - told < EVERY_S:
                 return
             told = now
-            update_progress_artifact(artifact, 100.0 * done / max(total, 1))
+            if artifact is not None:
+                show_in_prefect(update_progress_artifact, artifact, 100.0 * done / max(total, 1))
             rate = (done - first) / (now - started)
             left = f"{(total - done) / rate:.0f} s left" if rate else "no rate yet"
             logger.info("%s: %d of %d, %.3g a second, %s", name, done, total, rate, left)

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import multiprocessing
 import os
 import signal
 import tempfile
@@ -21,6 +22,8 @@ from data_catalog.base.disk import explain_disk_error
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.processes import mute_stderr_at_exit
 from flows.children import TRAINING, runs_module
+from flows.server.outlive import server_is_lost
+from flows.server.own_server import end_with
 
 TASK_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
 """Of every task: what it made lies in files of ours, and what failed fails again."""
@@ -37,7 +40,8 @@ class OneSentence(logging.Filter):
         """Whether a record is let through."""
         if record.exc_info:
             error = record.exc_info[1]
-            return not isinstance(error, LongdanceError) and (error is None or explain_disk_error(error) is None)
+            told = isinstance(error, LongdanceError) or server_is_lost(error)
+            return not told and (error is None or explain_disk_error(error) is None)
         return not record.getMessage().startswith("Finished in state Failed(")
 
 
@@ -94,6 +98,8 @@ def init_worker() -> None:
     """Set up a worker process: mediapipe's C++ does not talk, OpenCV does not start threads of its own."""
     mute_stderr_at_exit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the flow's process ends its workers
+    if flow := multiprocessing.parent_process():
+        end_with(flow.pid or 0)
     os.environ["GLOG_minloglevel"] = "2"  # noqa: SIM112 (its real name)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     import cv2

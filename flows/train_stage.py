@@ -19,6 +19,7 @@ from data_catalog.writes import merge_checkpoints, merge_latents, merge_tables
 from flows.children import TRAINING, child_events, launch_command
 from flows.progress import Progress
 from flows.runners import TASK_OPTIONS, on_sigterm
+from flows.server.outlive import show_in_prefect
 from model.config import Preset, StageName, TrainConfig, absolute_folders, train_config
 from model.errors import UnknownNameError
 
@@ -62,9 +63,8 @@ def train_run(
             if kind == "step":
                 grow(step, event["steps"])
             elif kind == "samples" and "path" in values:
-                create_link_artifact(
-                    Path(values["path"]).resolve().as_uri(), key="sample-windows", link_text=f"step {step}"
-                )
+                link = Path(values["path"]).resolve().as_uri()
+                show_in_prefect(create_link_artifact, link, key="sample-windows", link_text=f"step {step}")
             elif kind in ("notice", "warning"):
                 logger.log(logging.INFO if kind == "notice" else logging.WARNING, "%s", values.get("text", ""))
             elif kind in ("started", "checkpoint", "ended"):

@@ -56,8 +56,9 @@ def build(
     building(DataFolder.at(data)).check()
     prefect_settings()
     from flows.build_dataset import build_dataset
+    from flows.server.outlive import outlive
 
-    counters = build_dataset(raw, data, config)
+    counters = outlive(build_dataset, raw, data, config)
     show_build(data, counters, form)
 
 
@@ -179,7 +180,7 @@ def pose_model() -> None:
     """Get the pose model, if it is not there, and print its path."""
     from pipeline.analysis.pose_model import pose_model_path
 
-    click.echo(pose_model_path())
+    click.echo(pose_model_path(keep=True))
 
 
 COMMANDS = (build, synth, sql, verify, catalog, settings, pose_model)

@@ -104,9 +104,10 @@ def generate(
     prefect_settings()
     from flows.generate import drift_table
     from flows.generate import generate as generate_flow
+    from flows.server.outlive import outlive
 
     open_request(request)
-    made = generate_flow(request)
+    made = outlive(generate_flow, request)
     click.echo(drift_table(made["metrics"]), nl=False)
     click.echo(f"video {made['video']}; look at {made['page']}")
 

@@ -38,8 +38,9 @@ def score(
     scoring(DataFolder.at(data).root).check()
     prefect_settings()
     from flows.score_and_prune import score_only
+    from flows.server.outlive import outlive
 
-    count = score_only(data, run, config, "unseen" if unseen else "all", processes)
+    count = outlive(score_only, data, run, config, "unseen" if unseen else "all", processes)
     click.echo(f"{count} samples scored; ask: longdance sql 'FROM losses LIMIT 20' --data {quote(str(data))}")
 
 
@@ -92,8 +93,9 @@ def prune(
     scoring(DataFolder.at(request.data).root).check()
     prefect_settings()
     from flows.score_and_prune import score_and_prune
+    from flows.server.outlive import outlive
 
-    show_prune(request.data, score_and_prune(request), request.parent, form)
+    show_prune(request.data, outlive(score_and_prune, request), request.parent, form)
 
 
 def show_prune(root: Path, made: dict[str, Any], parent: str | None, form: str) -> None:
@@ -137,8 +139,9 @@ def experiment_of_prune(
     scoring(DataFolder.at(data).root).check()
     prefect_settings()
     from flows.experiment import experiment_prune
+    from flows.server.outlive import outlive
 
-    click.echo(experiment_prune(data, run, out, seeds, steps, fraction))
+    click.echo(outlive(experiment_prune, data, run, out, seeds, steps, fraction))
 
 
 @click.command(epilog="Example: longdance versions --data dance")

@@ -10,13 +10,14 @@ from prefect.artifacts import create_markdown_artifact
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from flows.report.version_diff import mass
+from flows.server.outlive import show_in_prefect
 
 COLUMNS = ["version", "samples", "clips", "sources", "hours", "motion"]
 
 
 def prune_artifact(markdown: str) -> None:
     """Show a prune in Prefect's UI."""
-    create_markdown_artifact(key="score-and-prune", markdown=markdown, description="Before and after")
+    show_in_prefect(create_markdown_artifact, key="score-and-prune", markdown=markdown, description="Before and after")
 
 
 def prune_rows(root: Path, versions: Sequence[str], parent: str | None) -> list[tuple[Any, ...]]:

