@@ -12,7 +12,7 @@ from typing import Any, get_args
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact
 
-from data_catalog.base.files import write_json
+from data_catalog.base.files import make_folder, write_json
 from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_checkpoints, merge_latents, merge_tables
@@ -98,7 +98,7 @@ def train_stage(
     """
     folder, run = DataFolder.built(data), run.expanduser().resolve()
     config = train_config(stage, preset, **absolute_folders(settings or {}))
-    run.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(run.parent)
     counted = encode_latents(folder.root, config, "cuda" if config.device == "cuda" else "cpu")
     get_run_logger().info("latents: %s", counted)
     return train_run(folder.root, run, config, processes, fork and fork.expanduser().resolve(), until)

@@ -27,6 +27,15 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and what is missing above it, durably: a file's own name is no use where its folder's is lost."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    fsync_path(path.parent)
+
+
 def publish(temp: Path, path: Path) -> None:
     """Give a finished temp file its name, durably."""
     fsync_path(temp)
@@ -41,7 +50,7 @@ def atomic(path: Path, temps: Path | None = None) -> Iterator[Path]:
     temps: a folder of ours on the same disk for it, where what a kill leaves is found by `remove_temps`: beside a
     file of a user's, others may be at work.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temp = temp_name(temps / path.name if temps else path)
     try:
         yield temp
@@ -55,7 +64,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temp folder; on success its files are fsynced and it is renamed to `path`, which must not
     exist; on an exception it is removed. What a killed process leaves, `remove_temp_folders` clears."""
     temp = temp_name(path)
-    temp.mkdir(parents=True)
+    make_folder(path.parent)
+    temp.mkdir()
     try:
         yield temp
         for file in sorted(temp.rglob("*")):

@@ -13,14 +13,16 @@ from data_catalog.connection import needs_rebuild, open_catalog
 from data_catalog.current import show_build
 from data_catalog.errors import CatalogDamagedError
 from data_catalog.rebuild import rebuild
+from data_catalog.transactions import transaction
 from data_catalog.views import set_thresholds
-from data_catalog.writes import merge_clips, merge_paths, merge_sources, register_shards, shown_path
+from data_catalog.writes import merge, merge_clips, merge_sources, register_shards, shown_path
 from flows.catalog.decisions import merge_recorded, recorded
 from flows.catalog.scoring_rows import restore_evidence
 from pipeline.batches.prepare_sources import LIMITED, BuildKeys, build_keys
 from pipeline.config import BuildConfig
 from pipeline.shards.tar import manifests
 
+_OF_PATH = ("source_id", "size", "mtime_ns", "inode")
 logger = logging.getLogger(__name__)
 
 
@@ -66,12 +68,16 @@ def record_paths(data: DataFolder, rows: list[Row]) -> None:
     there = {row["source_id"] for row in rows}
     kept = {path: row for path, row in known.items() if row["source_id"] not in there}
     kept |= {row["path"]: row | {"path": row["path"].hex()} for row in rows}
-    if kept == known:
-        return
-    write_json(data.paths_record, [kept[path] for path in sorted(kept)])
+    if kept != known:
+        write_json(data.paths_record, [kept[path] for path in sorted(kept)])
     with open_catalog(data.catalog) as con:
-        con.execute("DELETE FROM path_rows")
-        merge_paths(con, [row | {"path": path} for path, row in sorted(kept.items())])
+        stored = con.execute(f"SELECT path, {', '.join(_OF_PATH)} FROM path_rows").fetchall()
+        wanted = {(path, *(row[name] for name in _OF_PATH)) for path, row in kept.items()}
+        if wanted == {(bytes(path), *row) for path, *row in stored}:
+            return
+        with transaction(con):
+            con.execute("DELETE FROM path_rows")
+            merge(con, "paths", [row | {"path": path, "shown": shown_path(path)} for path, row in sorted(kept.items())])
 
 
 def stored_paths(data: DataFolder) -> list[Row]:

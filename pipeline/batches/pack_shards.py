@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from data_catalog.base.errors import KilledError, RejectedError
-from data_catalog.base.files import canonical_json, publish, read_json, temp_name, write_bytes, write_json
+from data_catalog.base.files import canonical_json, make_folder, publish, read_json, temp_name, write_bytes, write_json
 from data_catalog.base.paths import DataFolder
 from pipeline.analysis import sound_pass, source_pass
 from pipeline.analysis.cuts import shots
@@ -132,7 +132,7 @@ def _encode_clip(
 ) -> Counter[str]:
     """Encode v0 and the variants in one run; each sample's json is published last."""
     found = analysis.probe_at(int(clip.window.frames[0]), found)
-    data.work.mkdir(parents=True, exist_ok=True)
+    make_folder(data.work)
     temps = {sample.key: temp_name(sample.job.out) for sample in planned}
     try:
         jobs = [replace(sample.job, out=temps[sample.key]) for sample in planned]
