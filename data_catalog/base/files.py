@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_catalog.base.errors import LongdanceError
+
 TEMP_MARK = ".tmp-"
 
 
@@ -111,8 +113,33 @@ def is_sealed(record: Any) -> bool:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file."""
-    return json.loads(path.read_bytes())
+    """The value in a JSON file. Raises ValueError where it is none, or nested beyond all use."""
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def write_sealed(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Atomically write a record with its seal; returns both."""
+    write_json(path, sealed(record))
+    return sealed(record)
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """A record of ours; one without a seal was written by an older longdance.
+
+    Raises LongdanceError if it is not as it was written.
+    """
+    try:
+        record = read_json(path)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or ("seal" in record and not is_sealed(record)):
+        raise LongdanceError(
+            f"{path} is damaged: delete it and run `longdance build` again, which makes it and what follows from it."
+        )
+    return record
 
 
 def sha256_file(path: Path) -> str:
