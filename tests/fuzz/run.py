@@ -1,4 +1,4 @@
-"""`python -m tests.fuzz.run DOOR SECONDS SEED FOLDER`: feed one door for a while and print a line of JSON.
+"""`python -m tests.fuzz.run DOOR,DOOR SECONDS SEED FOLDER`: feed each door for a while and print a line of JSON.
 
 FOLDER holds `template`, a data set, `dancer.mp4` that it was made from, and `decoys`, which no door may open. Each
 mutant is written to FOLDER/last-DOOR first, so that one that ends the process is known.
@@ -97,4 +97,5 @@ def _hang(number: int, frame: FrameType | None) -> None:
 
 
 if __name__ == "__main__":
-    print(json.dumps(fuzz(sys.argv[1], float(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))))
+    for each in sys.argv[1].split(","):
+        print(json.dumps(fuzz(each, float(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))), flush=True)
