@@ -1,7 +1,7 @@
 """What a crowd of files, of readers or of hours costs: seconds and the most memory of each process.
 
     python bench/load.py OUT                        # all of it, in a new folder OUT
-    python bench/load.py OUT --only 3 --size 90x160
+    python bench/load.py OUT --only 3 --size 90x160 --pose-hz 0.2 --camera-hz 1     # where time is short
 
 1. `build` of a folder with one video, and of the same with junk beside it, of which one in a thousand looks like a
    video.
@@ -43,6 +43,8 @@ def main() -> None:
     parser.add_argument("--readers", type=int, default=50)
     parser.add_argument("--minutes", type=int, nargs=2, default=(10, 180))
     parser.add_argument("--size", default="1080x1920", help="of the long source")
+    parser.add_argument("--pose-hz", type=float, default=6.0, help="poses looked for in a second of the long source")
+    parser.add_argument("--camera-hz", type=float, default=30.0)
     parser.add_argument("--only", type=int, nargs="*", default=(1, 2, 3))
     options = parser.parse_args()
     options.out.mkdir(parents=True)
@@ -52,7 +54,7 @@ def main() -> None:
     if 2 in options.only:
         crowd(options.out / "crowd", options.sources, options.videos, options.readers)
     if 3 in options.only:
-        hours(options.out / "hours", options.minutes, options.size)
+        hours(options.out / "hours", options.minutes, options.size, (options.pose_hz, options.camera_hz))
     print(f"load {os.getloadavg()[0]:.1f} after")
 
 
@@ -199,7 +201,7 @@ class Readers:
         print(f"  failed requests: {len(self.failed)} {sorted(set(self.failed))}", flush=True)
 
 
-def hours(out: Path, minutes: tuple[int, int], size: str) -> None:
+def hours(out: Path, minutes: tuple[int, int], size: str, rates: tuple[float, float]) -> None:
     """A short and a long source: packets of ten seconds, copied over and over."""
     width, height = map(int, size.split("x"))
     rate = round(PHONE_BITS * width * height * 30)
@@ -211,11 +213,14 @@ def hours(out: Path, minutes: tuple[int, int], size: str) -> None:
         loop = ["-stream_loop", str(6 * long - 1), "-i", piece, "-c", "copy", "-y", path]
         subprocess.run([ffmpeg_exe(), "-loglevel", "error", *loop], check=True)
         started = time.monotonic()
-        command = [sys.executable, "-c", _PREPARE, path, out / f"data-{long}"]
+        command = [sys.executable, "-c", _PREPARE, path, out / f"data-{long}", *map(str, rates)]
         told = subprocess.run(command, capture_output=True, text=True)
         assert told.returncode == 0, told.stderr[-2000:]
         peaks.append(float(told.stdout.split()[-1]))
-        print(f"a source of {long} minutes, {size}, {path.stat().st_size / 2**20:.0f} MiB: ", end="")
+        print(
+            f"a source of {long} minutes, {size}, {rates[0]:g} poses a second, {path.stat().st_size / 2**20:.0f} MiB: ",
+            end="",
+        )
         print(f"{time.monotonic() - started:.1f} s; {told.stdout.strip()}", flush=True)
         path.unlink()
     print(f"  memory of the worker: {peaks[1] / peaks[0]:.2f}x for {minutes[1] / minutes[0]:.0f}x the minutes")
@@ -227,8 +232,9 @@ from pathlib import Path
 from data_catalog.base.paths import DataFolder
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.batches.prepare_sources import build_keys, prepare_sources
-from pipeline.config import BuildConfig
-path, data, config = Path(sys.argv[1]), DataFolder(Path(sys.argv[2])), BuildConfig()
+from pipeline.config import AnalysisConfig, BuildConfig
+path, data, (pose, camera) = Path(sys.argv[1]), DataFolder(Path(sys.argv[2])), map(float, sys.argv[3:])
+config = BuildConfig(analysis=AnalysisConfig(pose_hz=pose, camera_hz=camera))
 done = prepare_sources(data, [("0" * 64, bytes(path))], config, pose_model_path())
 [manifest] = [json.loads(p.read_text()) for p in data.clip_set(build_keys(config).clip_set).glob("*.json")]
 print(manifest["status"], manifest["reason"], done["frames_decoded"], "frames; MiB of the worker:",
