@@ -20,9 +20,7 @@ logger = logging.getLogger(__name__)
 
 def keep_and_merge(data: DataFolder, name: str, tables: Mapping[str, Sequence[Row]]) -> None:
     """Write rows down, durably, and merge them. name: of what they are about; what was kept under it is replaced."""
-    kept = {
-        table: [{column: _plain(value) for column, value in row.items()} for row in tables[table]] for table in tables
-    }
+    kept = {table: [_plain(row) for row in rows] for table, rows in tables.items()}
     write_sealed(data.kept_rows / f"{name}.json", {"tables": kept})
     with open_catalog(data.catalog) as con:
         merge_tables(con, tables)
