@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import sha256_file
+from data_catalog.base.files import sealed, sha256_file
 from pipeline.shards.tar import manifest_path
 from pipeline.shards.verify import verify_shards
 from tests.conftest import Built
@@ -34,7 +34,7 @@ def overwrite(path: Path, offset: int, data: bytes, mend_checksum: bool = False)
     if mend_checksum:
         manifest = json.loads(manifest_path(path).read_bytes())
         manifest["sha256"] = sha256_file(path)
-        manifest_path(path).write_text(json.dumps(manifest))
+        manifest_path(path).write_text(json.dumps(sealed(manifest)))
 
 
 def test_a_sound_data_set_has_no_problems(shards: Path) -> None:
