@@ -15,7 +15,7 @@ from prefect.futures import PrefectFuture, as_completed
 
 from data_catalog.base.at_work import building
 from data_catalog.base.errors import LongdanceError, RejectedError
-from data_catalog.base.files import remove_temps, write_json
+from data_catalog.base.files import make_folder, remove_temps, write_json
 from data_catalog.base.paths import DataFolder, names_in
 from data_catalog.connection import open_catalog
 from flows import artifacts
@@ -85,7 +85,7 @@ def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) ->
     folder, raw = DataFolder.at(data), raw.expanduser().absolute()
     files = require_videos(raw, folder.root)
     workers = config.workers or os.cpu_count() or 1
-    folder.root.mkdir(parents=True, exist_ok=True)
+    make_folder(folder.root)
     with building(folder).alone():
         return _run(raw, folder, files, config, workers)
 

@@ -11,9 +11,8 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from data_catalog.base.files import atomic
 from data_catalog.base.paths import RolloutFolder
-from data_catalog.connection import open_catalog
 from data_catalog.queries import format_rows
-from data_catalog.writes import merge_rollouts
+from flows.catalog.kept_rows import keep_and_merge
 from flows.generate_request import GenerateRequest, OpenedRequest, opened_request
 from flows.progress import Progress
 from flows.report.rollout_page import DrawnDance, write_page
@@ -99,8 +98,8 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
         drawn_dances(opened),
     )  # fmt: skip
     if opened.data is not None:
-        with open_catalog(opened.data.catalog) as con:
-            merge_rollouts(con, [rollout_row(generated, prepared, catalog_metrics(report))])
+        row = rollout_row(generated, prepared, catalog_metrics(report))
+        keep_and_merge(opened.data, f"rollout-{row['rollout']}", {"rollouts": [row]})
     if request.gif_mb:  # nothing else is lost where none fits, and a redo is not done twice
         gif = out.with_suffix(".gif")
         write_gif_within(gif, out, request.frames, prepared.request.fps, int(request.gif_mb * 1e6), generated.folder)

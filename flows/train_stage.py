@@ -12,10 +12,11 @@ from typing import Any, get_args
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact
 
-from data_catalog.base.files import write_json
+from data_catalog.base.files import make_folder, write_json
 from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.connection import open_catalog
-from data_catalog.writes import merge_checkpoints, merge_latents, merge_tables
+from data_catalog.writes import merge_latents
+from flows.catalog.kept_rows import keep_and_merge
 from flows.children import TRAINING, child_events, launch_command
 from flows.progress import Progress
 from flows.runners import TASK_OPTIONS, on_sigterm
@@ -100,7 +101,7 @@ def train_stage(
     config = train_config(stage, preset, **absolute_folders(settings or {}))
     fork = fork and fork.expanduser().resolve()
     config = fitting_config(folder.root, run, config, fork)
-    run.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(run.parent)
     counted = encode_latents(folder.root, config, "cuda" if config.device == "cuda" else "cpu")
     get_run_logger().info("latents: %s", counted)
     return train_run(folder.root, run, config, processes, fork, until)
@@ -156,6 +157,5 @@ def register_run(root: Path, run: Path, status: str, step: int | None = None) ->
 
     row = run_row(run, status, newest_step(RunFolder(run).checkpoints) if step is None else step)
     seen = [{"run": row["run"], "source_id": source} for source in sorted(seen_sources(run) or ())]
-    with open_catalog(DataFolder(root).catalog) as con:
-        merge_tables(con, {"runs": [row], "run_sources": seen})
-        merge_checkpoints(con, checkpoint_rows(run))
+    rows = {"runs": [row], "run_sources": seen, "checkpoints": checkpoint_rows(run)}
+    keep_and_merge(DataFolder(root), f"run-{row['run']}", rows)

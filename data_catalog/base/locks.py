@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from data_catalog.base.errors import LongdanceError
+from data_catalog.base.files import make_folder
 
 _PAUSE_S = 0.02
 _GLANCE_S = 0.5
@@ -60,7 +61,7 @@ def _opened(path: Path) -> Iterator[int]:
     if path.is_dir():
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     else:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         yield descriptor

@@ -67,7 +67,7 @@ def train(
     stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], vram_gib: float | None,
     version: str | None, fork: Path | None, until: int | None, processes: int, dry_run: bool,
 ) -> None:  # fmt: skip
-    """Train STAGE: starter, extrapolation, interpolation, any (all of these), or star (told a dance). Run it again to resume."""
+    """Train STAGE: starter, extrapolation, interpolation, any, or star (told a dance). Run it again to resume."""
     from flows.options import overrides
     from model.config import absolute_folders
 

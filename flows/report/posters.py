@@ -23,7 +23,7 @@ import ffmpeg
 import numpy as np
 
 from data_catalog.base.errors import KilledError, RejectedError
-from data_catalog.base.files import atomic, read_json
+from data_catalog.base.files import atomic, read_sealed
 from data_catalog.base.paths import DataFolder
 from flows.report.overlay import draw_pose
 from pipeline.analysis import source_pass
@@ -119,7 +119,7 @@ def _draw_from_source(
     done: Counter[str],
 ) -> None:  # fmt: skip
     names = build_keys(config)
-    analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
+    analysed = read_sealed(data.analysis(source_id, names.analysis).with_suffix(".json"))
     analysis = source_pass.load(data.analysis(source_id, names.analysis))
     pts = analysis.pts
     with ExitStack() as stack:

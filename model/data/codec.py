@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from data_catalog.base.files import canonical_json, read_json, write_json
+from data_catalog.base.files import atomic, canonical_json, read_json, write_json
 from model.errors import CodecError
 from model.sources import CODEC_FILE
 from pipeline.picture_size import PictureSize
@@ -148,9 +148,9 @@ class PatchCodec:
 
     def save(self, folder: Path) -> None:
         """See `Codec.save`."""
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {"mean": self.mean, "basis": self.basis, "scale": self.scale}
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "codec.safetensors")
+        with atomic(folder / "codec.safetensors") as temp:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temp)
         write_json(folder / CODEC_FILE, {**self._header(), "hash": self.hash})
 
 

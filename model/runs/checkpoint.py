@@ -24,6 +24,7 @@ from data_catalog.base.files import (
     atomic_folder,
     canonical_json,
     fsync_path,
+    make_folder,
     read_json,
     remove_temp_folders,
     sha256_file,
@@ -76,7 +77,7 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
 
     Raises CheckpointError if the disk is full or gives back other bytes; the older checkpoints are then untouched.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     remove_temp_folders(root)
     path = step_folder(root, state.progress["step"])
     if path.exists():
@@ -98,7 +99,9 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
         raise CheckpointError(f"The new checkpoint does not read back ({reason}), kept as {damaged}: check the disk.")
     with RunFolder(root.parent).checkpoint_history.open("ab") as history:
         history.write(canonical_json({"step": info.step, "sha256": info.sha256, "bytes": info.bytes}) + b"\n")
+        history.flush()
         os.fsync(history.fileno())
+    fsync_path(root.parent)
     _prune(root, keep)
     return info
 

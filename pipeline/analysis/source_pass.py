@@ -4,7 +4,10 @@ Shots, people, camera motion, blur, brightness, repeated frames. What it found i
 same bytes with the same config are never decoded for analysis again.
 """
 
+import struct
 import sys
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -12,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from data_catalog.base.errors import RejectedError
+from data_catalog.base.errors import LongdanceError, RejectedError
 from data_catalog.base.files import atomic
 from pipeline.analysis.blur import perceptual_blur
 from pipeline.analysis.camera import CameraTracker, background_mask
@@ -262,9 +265,27 @@ def save(analysis: Analysis, path: Path) -> None:
 
 
 def load(path: Path) -> Analysis:
-    """The arrays that `save` wrote."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return Analysis(**{field.name: arrays[field.name] for field in fields(Analysis)})
+    """The arrays that `save` wrote. Raises LongdanceError if they are damaged: the zip holds a checksum of each."""
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return Analysis(**{field.name: arrays[field.name] for field in fields(Analysis)})
+    except (
+        zipfile.BadZipFile,
+        zlib.error,
+        struct.error,
+        EOFError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        NotImplementedError,
+        RuntimeError,
+        SyntaxError,
+    ) as error:
+        raise LongdanceError(
+            f"{path} is damaged ({type(error).__name__}): delete it, its .json and the .json of the same name below "
+            "`clips`, and run `longdance build` again, which makes them."
+        ) from error
 
 
 def detections_of_shot(analysis: Analysis, start: int, end: int) -> Iterator[int]:
