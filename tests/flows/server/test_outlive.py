@@ -106,7 +106,7 @@ def test_a_scoring_ends_as_ever_when_the_server_is_restarted_in_its_middle(data,
         own.restart()
         end(process)
     with open_catalog(data / "catalog.duckdb", read_only=True) as con:
-        assert con.execute("SELECT count(DISTINCT sample_key) = (SELECT count(*) FROM samples) FROM losses").fetchall()
+        assert con.execute("SELECT count(DISTINCT sample_key) = (SELECT count(*) FROM samples) FROM losses").fetchall() == [(True,)]
 
 
 @pytest.mark.parametrize("restarted", [True, False])
