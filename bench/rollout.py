@@ -37,7 +37,8 @@ from model.data.latents import encode_dataset
 from model.drift.frechet import joint_motion_distance
 from model.drift.metrics import METRICS, TRUTH_METRICS
 from model.drift.report import RealClip, measure_drift, reference_clips
-from model.plans.plan import PLANS, depth_per_frame, make_plan
+from model.plans.plan import depth_per_frame, make_plan
+from model.plans.stages import WITHOUT_POSE
 from model.plans.view import plan_cost
 from model.rollout.config import SamplingConfig, sampling_config
 from model.rollout.generate import Prepared, Request, Start, generate_video, prepare
@@ -84,7 +85,7 @@ def compare_plans(run: Path, data: Path, out: Path, frames: int, sampling: Sampl
     finder, columns, overheads, strips = DancerFinder(pose_model_path()), {}, [], []
     first = prepare(Request((run,), "origin", frames, sampling))
     clip = next(reference_clips(data, 1, first.size, 0.0))
-    for plan in PLANS:
+    for plan in WITHOUT_POSE:
         prepared, ratios = prepare(Request((run,), plan, frames, sampling, overwrite=True)), []
         for _ in range(TURNS):
             rollout, seconds, clock = roll(prepared, clip, out / f"{plan}.mp4")
@@ -106,7 +107,9 @@ def compare_plans(run: Path, data: Path, out: Path, frames: int, sampling: Sampl
     print_table(columns)
     truth = np.stack([f for n, f in enumerate(clip.frames_FHWC[:frames]) if n % (frames // 9) == 0])
     write_png(out / "rollouts.png", picture_rows([truth, *strips]))
-    print(f"pictures: {out / 'rollouts.png'} (the real clip, then {', '.join(PLANS)}; every {frames // 9}th frame)")
+    print(
+        f"pictures: {out / 'rollouts.png'} (the real clip, then {', '.join(WITHOUT_POSE)}; every {frames // 9}th frame)"
+    )
     finder.close()
     return max(overheads) <= OVERHEAD
 
@@ -134,7 +137,7 @@ def print_table(columns: dict[str, dict[str, Any]]) -> None:
         f"{'joint motion distance':26s}" + "".join(f"{'-' if d is None else f'{d:.3g}':>{width}s}" for d in distances)
     )
     for name in ("psnr", "pose_error"):
-        for plan in PLANS:
+        for plan in WITHOUT_POSE:
             depths = columns[plan]["by_depth"][name]
             cells = (f"{depth}: {'-' if v is None else f'{v:.1f}'}" for depth, v in depths.items())
             print(f"{name} by depth, {plan}: {', '.join(cells)}")

@@ -94,7 +94,7 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
     if request.pngs:
         files["pngs"] = str(write_pngs(generated))
     write_page(
-        Path(files["page"]), out, request.plan, prepared.request.calls(), report, generated.record.identity,
+        Path(files["page"]), out, prepared.request.plan, prepared.request.calls(), report, generated.record.identity,
         drawn_dances(opened),
     )  # fmt: skip
     if opened.data is not None:

@@ -19,6 +19,8 @@ from model.errors import RolloutError
 from model.pose.retarget import checked_dance, paced
 from model.rollout.config import sampling_config
 from model.rollout.generate import Prepared, Request, check_dance, check_output, prepare
+from model.rollout.stage_networks import best_plan
+from model.runs.run import Run
 from pipeline.picture_size import PictureSize
 
 PlanName = Literal["origin", "streaming", "tree", "star"]
@@ -33,7 +35,7 @@ class GenerateRequest(Settings):
     clip: str | None = Field(None, description="a clip of `data` instead of a picture: its first frame")
     data: Path | None = Field(None, description="data set, for `clip`, for real clips to compare with, for a row")
     frames: int = Field(181, description="frames of the video")
-    plan: PlanName = Field("origin", description="which windows are made in which order")
+    plan: PlanName | None = Field(None, description="which windows are made in which order [the best that runs cover]")
     sampling: dict[str, Any] = Field(default_factory=dict, description="sampling settings that differ")
     pose: str | None = Field(None, description="the dance: a clip of `data`, a video, or a .npy of landmarks")
     dance: Literal["auto"] | None = Field(None, description="`auto`: a dance of `data` that fits the picture, by seed")
@@ -98,8 +100,9 @@ class OpenedRequest:
 
 def open_runs(request: GenerateRequest, rate: Fraction = FPS) -> Prepared:
     """The runs opened and checked against the plan and the settings. Raises ModelError's kinds."""
-    sampling = sampling_config(request.runs, request.sampling, request.plan)
-    return prepare(Request(request.runs, request.plan, request.frames, sampling, rate, request.redo, request.overwrite))
+    plan = request.plan or best_plan([Run.open(path) for path in request.runs], request.frames)
+    sampling = sampling_config(request.runs, request.sampling, plan)
+    return prepare(Request(request.runs, plan, request.frames, sampling, rate, request.redo, request.overwrite))
 
 
 _opened: dict[str, OpenedRequest] = {}

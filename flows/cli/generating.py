@@ -70,7 +70,7 @@ def sampling_values(
 @click.option("--clip", help="Clip of --data to begin with.")
 @click.option("--data", type=FOLDER, help="Data set of clips to compare with.")
 @click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
-@click.option("--plan", "name", help="origin, streaming, tree or star [by --pose].")
+@click.option("--plan", "name", help="origin, streaming, tree or star [best of runs].")
 @click.option("--pose", metavar="CLIP|VIDEO|FILE.npy", help="The dance: a clip, video or landmarks.")
 @click.option("--dance", type=click.Choice(["auto"]), help="A dance of --data that fits, by --seed.")
 @click.option("--speed", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="Of the dance.")
@@ -95,7 +95,7 @@ def generate(
 
     request = generate_request(
         runs=[run, *more_runs], sampling=sampling_values(seed, sampler, steps, temperature, settings),
-        plan=name or ("star" if others["pose"] or others["dance"] else "origin"), align=not no_align, **others,
+        plan=name, align=not no_align, **others,
     )  # fmt: skip
     if dry_run:
         click.echo(_checked(request))

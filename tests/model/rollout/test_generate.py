@@ -35,7 +35,7 @@ from model.rollout.generate import (
     rollout_row,
 )
 from model.rollout.refill import refilled
-from model.rollout.stage_networks import runs_by_stage
+from model.rollout.stage_networks import best_plan, runs_by_stage
 from model.runs.run import Run
 from model.training.train import train
 from pipeline.analysis.pose import JOINTS
@@ -91,6 +91,14 @@ def test_one_run_of_stage_any_serves_every_plan(
     frames = list(made.rollout.decoded())
     assert len(frames) == 20
     assert frames[0].shape == (32, 32, 3)
+
+
+def test_the_best_plan_that_the_runs_cover_is_taken_where_none_is_named(runs: dict[str, Path], tmp_path: Path) -> None:
+    three = [Run.open(runs[stage]) for stage in ("starter", "extrapolation", "interpolation")]
+    assert best_plan([Run.open(runs["any"])], 181) == "tree"
+    assert best_plan(three, 181) == "origin"  # the only one that they were trained on
+    with pytest.raises(RolloutError, match=r"15 extrapolation calls and no run was trained for them"):
+        best_plan([three[0], three[2]], 181)
 
 
 def test_what_the_runs_do_not_cover_is_refused_by_name(runs: dict[str, Path], tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from model.plans.stages import call_window
 from model.rollout.calibrate import calibrate
 from model.rollout.config import SamplingConfig, sampling_config
 from model.rollout.generate import Prepared, Request, Start, check_dance, generate_video, prepare
+from model.rollout.stage_networks import best_plan
+from model.runs.run import Run
 from model.training.train import train
 from pipeline.picture_size import PictureSize
 from tests.model.dataset import QUICK, micro_config
@@ -119,6 +121,10 @@ def test_a_dance_without_runs_that_know_any_and_such_runs_without_a_dance_are_re
 def test_runs_of_other_stages_do_not_serve_the_star(trained: Path) -> None:
     with pytest.raises(RolloutError, match=r"Plan 'star' has 3 star calls and no run was trained for them"):
         prepare(Request((trained,), "star", 25, SAMPLING))
+
+
+def test_a_star_run_is_a_reason_to_plan_a_star(run: Path) -> None:
+    assert best_plan([Run.open(run)], 25) == "star"
 
 
 def test_few_steps_and_no_noise_are_the_stars_defaults_and_settings_win() -> None:
