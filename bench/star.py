@@ -15,6 +15,7 @@ import argparse
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -135,6 +136,7 @@ def main() -> None:
         print(f"clip {number} of {len(clips)}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     finder.close()
     print("        " + "  ".join(f"{name:>12}" for name in COLUMNS))
+    warnings.simplefilter("ignore", RuntimeWarning)  # of columns that a video has no number for
     for name in rows[0]:
         print(f"{name:>7} " + "  ".join(f"{value:12.3f}" for value in np.nanmean([row[name] for row in rows], 0)))
     print("\n".join(verdicts(rows)))

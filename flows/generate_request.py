@@ -11,8 +11,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.settings import Settings, explain_settings
 from flows.dancing.driving_dance import DancePace, Driving, fitting_dance, one_person, put_on, read_driving
-from flows.starting_picture import Beginning, begin_with
-from model.data.landmarks import clip_landmarks
+from flows.starting_picture import Beginning, begin_with, cropped
+from model.data.landmarks import clip_landmarks, scaled_rows
 from model.data.samples import FPS, frame_rate, rate_of
 from model.drift.frechet import load_scripted
 from model.errors import RolloutError
@@ -138,7 +138,7 @@ def dancing(beginning: Beginning, request: GenerateRequest, driving: Driving | N
     if request.own_dance and request.clip is not None and request.data is not None:
         own = checked_dance(clip_landmarks(request.data, request.clip, size), request.clip)
         return with_dance(beginning, paced(own, request.frames))
-    start = start_pose(beginning, request, size)
+    start = start_pose(request, prepared)
     if driving is not None:
         danced = paced(driving.landmarks, pace.frames, pace.speed, pace.mirrored)
         put = put_on(start, driving.landmarks, pace, (size.height, size.width))
@@ -149,11 +149,21 @@ def dancing(beginning: Beginning, request: GenerateRequest, driving: Driving | N
     return with_dance(beginning, fitting_dance(start, request.data, seed, pace, (size.height, size.width)))
 
 
-def start_pose(beginning: Beginning, request: GenerateRequest, size: PictureSize) -> np.ndarray:
+LOOKED_AT = 512
+"""Pixels: the shorter side of the picture in which the pose is looked for, at least."""
+
+
+def start_pose(request: GenerateRequest, prepared: Prepared) -> np.ndarray:
     """(33, 4) landmarks of the picture's person, in its pixels: a clip's as they are stored, else as they are found."""
+    size = prepared.size
     if request.clip is not None and request.data is not None:
         return checked_dance(clip_landmarks(request.data, request.clip, size), request.clip)[0]
-    return one_person(beginning.start.picture_HWC)
+    assert request.image is not None
+    larger = max(1, -(-LOOKED_AT // min(size)))  # a detector sees little in pictures as small as networks make
+    looked_at = PictureSize(larger * size.width, larger * size.height)
+    data = None if request.data is None else DataFolder(request.data)
+    picture, _ = cropped(request.image, data, prepared, request.align, looked_at)
+    return scaled_rows(one_person(picture), 1 / larger)
 
 
 def with_dance(beginning: Beginning, dance: np.ndarray) -> Beginning:

@@ -29,6 +29,7 @@ from tests.pipeline.videos import ffmpeg
 from tests.power_loss.build_points import CONFIG, KEYS, StandingDancer, merge_here, prepare_here
 from tests.power_loss.model_points import Windows, state_at
 from tests.power_loss.point import World
+from tests.power_loss.record import IMPORTS_HERE
 
 LIMITS = LimitsConfig(wall_s=10)
 
@@ -302,4 +303,6 @@ DOORS: tuple[type[Door], ...] = (
 def in_a_child(names: Sequence[str], seconds: float, seed: int, folder: Path) -> subprocess.CompletedProcess[str]:
     """Fuzz some doors in a process of its own: a crash of it is a finding."""
     command = [sys.executable, "-m", "tests.fuzz.run", ",".join(names), str(seconds), str(seed), str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=len(names) * seconds + 300, check=False)
+    return subprocess.run(
+        command, env=IMPORTS_HERE, capture_output=True, text=True, timeout=len(names) * seconds + 300, check=False
+    )

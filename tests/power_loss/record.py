@@ -4,6 +4,7 @@ Writes through a shared mapping and calls that are not listed are not seen: who 
 the operations give, and finds them.
 """
 
+import os
 import re
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -28,6 +29,8 @@ _ON_FILES = (
     "sendfile",
     "fallocate",
 )
+IMPORTS_HERE = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+"""For children with `-m`: they do not look into the folder that they begin in, where flows told them not to."""
 _WHOLE = re.compile(r"(\d+) +(\w+)\((.*)\) += (-?\d+)(.*)")
 _BEGUN = re.compile(r"(\d+) +(\w+)\((.*?),? *<unfinished \.\.\.>")
 _ENDED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>,? *(.*)\) += (-?\d+)(.*)")
@@ -68,7 +71,7 @@ def record(command: Sequence[str], folder: Path, log: Path, **options: object) -
     traced = ["strace", "-f", "-y", "-xx", "-s", str(1 << 28), "--seccomp-bpf", "-e", f"trace={','.join(CALLS)}"]
     done = subprocess.run(
         [*traced, "-e", "signal=none", "-o", str(log), *command],
-        capture_output=True, text=True, check=False, **options,  # type: ignore[call-overload]
+        env=IMPORTS_HERE, capture_output=True, text=True, check=False, **options,  # type: ignore[call-overload]
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return list(_joined(_Reader(folder).operations(log)))

@@ -157,7 +157,7 @@ def test_differences_name_each_place() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"stage": "dance"}, "'stage' is 'dance'.*'starter', 'extrapolation', 'interpolation' or 'any'"),
+        ({"stage": "dance"}, "'stage' is 'dance'.*'starter', 'extrapolation', 'interpolation', 'any' or 'star'"),
         ({"preset": "huge"}, "Unknown preset 'huge': choose one of tiny, sd15"),
         ({"steps": 0}, "'steps' is 0.*greater than or equal to 1"),
         ({"stepps": 5}, "Unknown setting 'stepps'"),
