@@ -66,7 +66,8 @@ def best_plan(runs: Sequence[Run], frames: int) -> str:
 
 def _run_for(stage: str, by_stage: dict[str, Run], plan_name: str, calls: Sequence[Call]) -> Run:
     own = by_stage.get(stage)
-    versatile = next((run for name, run in by_stage.items() if get_stage(name).versatile), None)
+    able = (run for name, run in by_stage.items() if get_stage(name).versatile and stage in get_stage(name).serves)
+    versatile = next(able, None)
     if own is not None and (versatile is None or _trained_on(own, plan_name, calls)):
         if not _trained_on(own, plan_name, calls):
             named = ", ".join(stage_plans(stage, own.config.plans))

@@ -128,8 +128,8 @@ def test_what_cannot_dance_is_one_sentence(
     away[..., 0] += np.linspace(0, 900, 20)[:, None]
     np.save("away.npy", away)
     Image.new("RGB", (300, 300)).save("empty.png")
-    people = [drawn(seed, size=384)[0].draw(0)[:, 60:-60, ::-1] for seed in (3000, 3002)]
-    Image.fromarray(np.hstack(people)).resize((384, 384)).save("two.png")
+    people = [drawn(seed, size=384)[0].draw(0)[:, 96:-96, ::-1] for seed in (3000, 3002)]
+    Image.fromarray(np.ascontiguousarray(np.hstack(people))).save("two.png")
     Image.fromarray(np.ascontiguousarray(drawn(3010, size=384)[0].draw(0)[..., ::-1])).save("one.png")
     given = {"clip": clips[0], "data": data, "pose": clips[0], **changed}
     with pytest.raises(LongdanceError, match=sentence) as caught:

@@ -118,9 +118,11 @@ def test_a_dance_without_runs_that_know_any_and_such_runs_without_a_dance_are_re
     check_dance(prepared(run), start)
 
 
-def test_runs_of_other_stages_do_not_serve_the_star(trained: Path) -> None:
-    with pytest.raises(RolloutError, match=r"Plan 'star' has 3 star calls and no run was trained for them"):
-        prepare(Request((trained,), "star", 25, SAMPLING))
+def test_runs_of_other_stages_do_not_serve_the_star(trained: Path, dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path / "any", micro_config("any", **QUICK))
+    for run in (trained, tmp_path / "any"):
+        with pytest.raises(RolloutError, match=r"Plan 'star' has 3 star calls and no run was trained for them"):
+            prepare(Request((run,), "star", 25, SAMPLING))
 
 
 def test_a_star_run_is_a_reason_to_plan_a_star(run: Path) -> None:
