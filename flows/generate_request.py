@@ -138,7 +138,7 @@ def dancing(beginning: Beginning, request: GenerateRequest, driving: Driving | N
     if request.own_dance and request.clip is not None and request.data is not None:
         own = checked_dance(clip_landmarks(request.data, request.clip, size), request.clip)
         return with_dance(beginning, paced(own, request.frames))
-    start = start_pose(request, prepared)
+    start = start_pose(beginning, request, prepared)
     if driving is not None:
         danced = paced(driving.landmarks, pace.frames, pace.speed, pace.mirrored)
         put = put_on(start, driving.landmarks, pace, (size.height, size.width))
@@ -153,7 +153,7 @@ LOOKED_AT = 512
 """Pixels: the shorter side of the picture in which the pose is looked for, at least."""
 
 
-def start_pose(request: GenerateRequest, prepared: Prepared) -> np.ndarray:
+def start_pose(beginning: Beginning, request: GenerateRequest, prepared: Prepared) -> np.ndarray:
     """(33, 4) landmarks of the picture's person, in its pixels: a clip's as they are stored, else as they are found."""
     size = prepared.size
     if request.clip is not None and request.data is not None:
@@ -163,7 +163,7 @@ def start_pose(request: GenerateRequest, prepared: Prepared) -> np.ndarray:
     looked_at = PictureSize(larger * size.width, larger * size.height)
     data = None if request.data is None else DataFolder(request.data)
     picture, _ = cropped(request.image, data, prepared, request.align, looked_at)
-    return scaled_rows(one_person(picture), 1 / larger)
+    return scaled_rows(one_person(picture, beginning.start.picture_HWC), 1 / larger)
 
 
 def with_dance(beginning: Beginning, dance: np.ndarray) -> Beginning:

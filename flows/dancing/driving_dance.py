@@ -66,14 +66,19 @@ def _from_file(path: Path) -> np.ndarray:
         ) from error
 
 
-def one_person(picture_HWC: np.ndarray) -> np.ndarray:
-    """(33, 4) landmarks of the one person in a picture. Raises PoseError if there is nobody, or somebody else."""
+def one_person(picture_HWC: np.ndarray, *again: np.ndarray) -> np.ndarray:
+    """(33, 4) landmarks of the one person in a picture. Raises PoseError if there is nobody, or somebody else.
+
+    again: the same picture at other sizes: a detector that overlooks the second person in one may see both in another.
+    """
     with pose_finder(pose_model_path(), 2, AnalysisConfig().min_pose_confidence) as finder:
-        people = finder.find(np.ascontiguousarray(picture_HWC))
-    if len(people) != 1:
-        found = "nobody" if not len(people) else f"{len(people)} people"
-        raise PoseError(f"The picture shows {found}: give one that shows one whole person.")
-    return np.asarray(people[0], np.float64)
+        looks = [finder.find(np.ascontiguousarray(picture)) for picture in (picture_HWC, *again)]
+    most = max(len(people) for people in looks)
+    if most > 1 or not len(looks[0]):
+        raise PoseError(
+            f"The picture shows {f'{most} people' if most > 1 else 'nobody'}: give one that shows one whole person."
+        )
+    return np.asarray(looks[0][0], np.float64)
 
 
 def put_on(start: np.ndarray, dance: np.ndarray, pace: DancePace, shape: tuple[int, int]) -> np.ndarray:
