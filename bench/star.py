@@ -26,13 +26,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from model.data.codec import Codec
 from model.data.landmarks import clip_landmarks
 from model.data.samples import read_samples
-from model.drift.metrics import Measurer
+from model.drift.metrics import Measurer, picture_numbers
 from model.drift.report import real_clip
 from model.pose.paint import behind, warp_picture
 from model.pose.retarget import checked_dance
 from model.pose.warp import BACKGROUND, reference_of, warp_field
 from model.rollout.config import sampling_config
 from model.rollout.generate import Prepared, Request, Start, generate_video, prepare
+from model.runs.init_weights import network_of_run
+from model.runs.record import read_record
+from model.runs.run import Run
 from pipeline.analysis.pose_metrics import DancerFinder
 from pipeline.analysis.pose_model import pose_model_path
 
@@ -97,8 +100,6 @@ def of_clip(run: Path, data: Path, clip: str, steps: int, finder: DancerFinder) 
 
 def sharpness_of(frames: np.ndarray) -> float:
     """Mean absolute Laplacian of the brightness, as the drift table has it."""
-    from model.drift.metrics import picture_numbers
-
     return float(np.mean([picture_numbers(frame, frame)["sharpness"] for frame in frames]))
 
 
@@ -121,6 +122,15 @@ def verdicts(rows: Sequence[dict[str, list[float]]]) -> list[str]:
     ]
 
 
+def told_of(path: Path) -> str:
+    """What the network is that is measured."""
+    run = Run.open(path)
+    record, parameters = read_record(path), sum(p.numel() for p in network_of_run(path).parameters())
+    begun = f", from weights of step {record['parent']['step']}" if record["parent"] else ""
+    taught = record["identity"]["data"]["train_samples"]
+    return f"run: step {run.checkpoint.step}{begun}, {parameters:,} parameters, taught on {taught} clips"
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -135,6 +145,7 @@ def main() -> None:
         rows.append(of_clip(options.run, options.data, clip, options.steps, finder))
         print(f"clip {number} of {len(clips)}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     finder.close()
+    print(told_of(options.run))
     print("        " + "  ".join(f"{name:>12}" for name in COLUMNS))
     warnings.simplefilter("ignore", RuntimeWarning)  # of columns that a video has no number for
     for name in rows[0]:

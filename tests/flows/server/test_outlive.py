@@ -72,7 +72,7 @@ def end(process: subprocess.Popen[str]) -> str:
     assert process.returncode == 0, out + err
     assert "Traceback" not in err
     told = [line for line in err.splitlines() if not re.match(r"\w+: \d+ of \d+|W0000 ", line)]  # but for progress
-    assert len(told) <= 4, err
+    assert len(told) <= 3, err
     return err
 
 
