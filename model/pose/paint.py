@@ -35,7 +35,7 @@ def behind(picture_HWC: np.ndarray, reference: Reference) -> Behind:
         window, inside = reference.covers[number]
         hidden = hidden_HW[window]
         own = inside & (reference.shown_HW[window] == number) & reference.outline_HW[window] & ~hidden
-        if own.any():
+        if own.any():  # the outline may leave nothing of it
             whole = picture_HWC.copy()
             whole[window] = _filled(whole[window], hidden, own)
             parts[number] = whole

@@ -22,6 +22,9 @@ FRINGE = 0.02
 """How far around her parts a dancer is taken out of the background, in standing heights: clothes and hair. Where a
 part moves by less than that, its fringe moves with it: what is seen there is hers, or a wall that hardly moved."""
 _ENDS = [{*part.start, *part.end} for part in PARTS]
+GUESSED = frozenset(number for number, part in enumerate(PARTS) if part.name == "trunk" or part.name.endswith("thigh"))
+"""Parts so wide that limbs lie before them: what these hide is guessed. Which of a forearm and the trunk beside it is
+before the other a detector's depths are too noisy to say, and the rim alone is no forearm."""
 JOINED = np.array([[bool(a & b) for b in _ENDS] + [False] for a in _ENDS])
 """(parts, parts + 1): parts that share a joint show each other where they meet; the last column is background."""
 
@@ -42,7 +45,7 @@ class Reference:
     covers: dict[int, tuple[tuple[slice, slice], np.ndarray]]
     """Of each part that is known a window of the picture, and which of its pixels the part covers, seen or not."""
     hidden: dict[int, np.ndarray]
-    """Of each part that others hide in places, where they do, and a fringe around that: bool (H, W)."""
+    """Of each of GUESSED that others hide in places, where they do, and a fringe around that: bool (H, W)."""
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,9 @@ def _hidden(
 ) -> dict[int, np.ndarray]:
     found = {}
     for number, (window, inside) in covers.items():
-        under = inside & ~JOINED[number, shown_HW[window]]
-        if under.any():
-            whole = np.zeros(shown_HW.shape, np.uint8)
-            whole[window] = under
+        whole = np.zeros(shown_HW.shape, np.uint8)
+        whole[window] = inside & ~JOINED[number, shown_HW[window]]
+        if number in GUESSED and whole.any():
             found[number] = cv2.dilate(whole, kernel).astype(bool)
     return found
 

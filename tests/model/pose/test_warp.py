@@ -152,3 +152,24 @@ def test_an_arm_that_lay_before_the_trunk_does_not_stay_there_when_it_has_moved(
     assert field.unknown_HW[belly & arm].all()
     assert green.mean() < 0.02 * belly.mean()
     assert np.array_equal(warp_picture(body, behind(body, reference), warp_field(reference, folded)), body)
+
+
+def test_a_forearm_that_depth_puts_behind_the_trunk_beside_it_is_not_made_of_its_rim() -> None:
+    number = [part.name for part in PARTS].index("left forearm")
+    hanging = dancing_joints(1, SIZE, 0)[0].astype(float)
+    hanging[[13, 15, 17, 19, 21], 2] = 30  # a detector's depth: behind
+    for joint, drop in ((13, 0.1), (15, 0.25)):
+        hanging[joint, :2] = hanging[11, :2] + (3, drop * SIZE)  # beside her trunk, and a little within it
+    raised = hanging.copy()
+    for joint in (15, 17, 19, 21):
+        raised[joint, :2] = hanging[13, :2] + (50, 0)
+    picture = np.full((*SHAPE, 3), 255, np.uint8)
+    reference = reference_of(hanging, SHAPE)
+    window, inside = reference.covers[number]
+    under = inside & (reference.shown_HW[window] != number)
+    picture[window][under] = (30, 200, 30)  # the arm itself; the rim of its part is wall
+    field = warp_field(reference, raised)
+    arm = (field.part_HW == number) & field.unknown_HW
+    assert under.any()
+    warped = warp_picture(picture, behind(picture, reference), field)
+    assert (warped[arm][:, 0] < 140).mean() > 0.8
