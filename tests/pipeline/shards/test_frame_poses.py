@@ -8,8 +8,8 @@ import pytest
 from pipeline.analysis.pose import LEFT_WRIST, PoseFinder
 from pipeline.shards.frame_poses import SMOOTH_HZ, smoothed, without_outliers
 from pipeline.synthetic.synth import SynthVideo
+from tests.pipeline.frame_truth import Wrists, build_frames, overlap_of, true_masks, wrists_of
 from tests.pipeline.people import person
-from tests.pipeline.wrists import Wrists, wrists_of
 
 FPS = 30.0
 STILL = np.repeat(person(200.0, 400.0, 300.0)[None], 60, 0)
@@ -66,10 +66,24 @@ def check(wrists: list[Wrists], quickest: int) -> None:
     assert jitter[1] <= jitter[0]
 
 
-def test_quick_hands_are_where_every_frames_detection_sees_them(finder: PoseFinder, tmp_path: Path) -> None:
-    check([wrists_of(quick(0, 8112), tmp_path, finder)], 1)
+def check_masks(overlaps: list[float]) -> None:
+    """Of all drawn dances: masks are the drawn figure's."""
+    print(f"masks: intersection over union {np.mean(overlaps):.3f}, the least {min(overlaps):.3f}")
+    assert min(overlaps) >= 0.8
+
+
+def test_quick_hands_and_her_outline_are_where_every_frame_shows_them(finder: PoseFinder, tmp_path: Path) -> None:
+    clip = build_frames(quick(0, 8112), tmp_path, finder)
+    check([wrists_of(clip, finder)], 1)
+    check_masks([overlap_of(clip.masks, true_masks(clip))])
 
 
 @pytest.mark.soak
-def test_quick_hands_of_forty_dances(finder: PoseFinder, tmp_path: Path) -> None:
-    check([wrists_of(quick(number, 660100), tmp_path, finder) for number in range(40)], 4)
+def test_quick_hands_and_outlines_of_forty_dances(finder: PoseFinder, tmp_path: Path) -> None:
+    wrists, overlaps = [], []
+    for number in range(40):
+        clip = build_frames(quick(number, 660100), tmp_path, finder)
+        wrists.append(wrists_of(clip, finder))
+        overlaps.append(overlap_of(clip.masks, true_masks(clip)))
+    check(wrists, 4)
+    check_masks(overlaps)
