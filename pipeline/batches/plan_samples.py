@@ -16,7 +16,7 @@ from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at
 from pipeline.config import BuildConfig
 from pipeline.shards.augment import Recipe, draw, flipped, flipped_picture, moved_crop, retimed
 from pipeline.shards.encode_clip import VariantJob
-from pipeline.shards.frame_poses import FramePoses, find_poses
+from pipeline.shards.frame_poses import FramePoses, find_poses, with_neighbours
 from pipeline.shards.masks import masks_in_clip
 from pipeline.video.probe import Probe
 
@@ -71,8 +71,8 @@ def with_frame_poses(
     """
     assert clip.crop is not None
     found = analysis.probe_at(int(clip.window.frames[0]), found)
-    frames = np.unique(np.concatenate([sample.job.frames for sample in planned]))
     shot = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))[clip.window.shot]
+    frames = with_neighbours(np.unique(np.concatenate([sample.job.frames for sample in planned])), shot)
     dancer = dancer_of_shot(analysis, *shot, (found.height, found.width))
     expected, _ = landmarks_at(dancer, analysis.pts[frames], config.clips.max_gap_s)
     scale = min(1.0, max(config.crop.size.height, config.analysis.proxy_px) / clip.crop.height)

@@ -52,6 +52,14 @@ class FramePoses:
         return float(self.found[np.searchsorted(self.frames, frames)].mean())
 
 
+def with_neighbours(frames: np.ndarray, shot: tuple[int, int]) -> np.ndarray:
+    """The frames and as many before and after, within the shot, as the first and last are smoothed with."""
+    step = max(1, int(np.median(np.diff(frames))))
+    around = step * np.arange(1, WINDOW // 2 + 2)
+    wanted = np.concatenate([frames[0] - around[::-1], frames, frames[-1] + around])
+    return np.asarray(wanted[(wanted >= shot[0]) & (wanted < shot[1])])
+
+
 def find_poses(
     descriptor: int,
     probe: Probe,
@@ -134,7 +142,7 @@ def _region(near: np.ndarray, shape: tuple[int, int]) -> tuple[int, int, int, in
 
 def without_outliers(landmarks: np.ndarray) -> np.ndarray:
     """(n, 33, 4) landmarks, a joint that leaps away for a frame or two put where it is in the frames around."""
-    middle = median_filter(landmarks, size=(WINDOW, 1, 1), mode="nearest")
+    middle = median_filter(landmarks, size=(WINDOW, 1, 1), mode="mirror")  # an edge counts once
     limit = OUTLIER * np.median(body_length(landmarks))
     leaps = np.linalg.norm(landmarks[..., :2] - middle[..., :2], axis=-1) > limit
     return np.where(leaps[..., None], middle, landmarks)
