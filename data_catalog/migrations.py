@@ -137,13 +137,25 @@ def _filled(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(FILLED)
 
 
+EXPORTS = """
+CREATE TABLE export_rows (
+    export VARCHAR NOT NULL, target VARCHAR, folder VARCHAR, version VARCHAR, version_hash VARCHAR, samples BIGINT,
+    created TIMESTAMP);
+CREATE TABLE export_source_rows (export VARCHAR NOT NULL, source_id VARCHAR NOT NULL);
+"""
+
+
+def _exports(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(EXPORTS)
+
+
 def _views_alone(con: duckdb.DuckDBPyConnection) -> None:
     """No table changes: `migrate` makes the views, of which there are others now."""
 
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled,
-    _views_alone,
+    _views_alone, _exports,
 )  # fmt: skip
 
 

@@ -32,5 +32,7 @@ TABLES: dict[str, Table] = {
     "ledgers": Table("ledger_rows", ("fragment",)),
     "worth": Table("worth_rows", ("evidence", "sample_key")),
     "decisions": Table("decision_rows", ("clip_id", "decided"), frozen=("decision", "who", "why")),
+    "exports": Table("export_rows", ("export",)),
+    "export_sources": Table("export_source_rows", ("export", "source_id")),
     "rollouts": Table("rollout_rows", ("rollout",)),
 }

@@ -106,6 +106,11 @@ class DataFolder:
         return self.root / "versions"
 
     @property
+    def exports(self) -> Path:
+        """What was exported to other trainers and where to, a file each."""
+        return self.root / "exports"
+
+    @property
     def ledger(self) -> Path:
         """Losses of samples under runs: parquet fragments."""
         return self.root / "ledger"

@@ -1,0 +1,55 @@
+"""The webdataset target: a tar for each shard that the version draws from, with caption and mask as members.
+
+A tar is named by what is in it, so a version that grew by new shards adds tars and rewrites none.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+from pathlib import PurePosixPath as To
+from typing import Any
+
+from data_catalog.base.files import sha256_json
+from model.exports.config import ExportConfig
+from model.exports.items import ExportItem, mask_png
+from model.exports.store import Content, Stored
+
+
+def webdataset(items: Sequence[ExportItem], config: ExportConfig, folder: Path) -> dict[To, Content]:
+    """`train/*.tar` and `validation/*.tar`; members mp4, txt, json, npy (landmarks), and where there are any flac and
+    mask.png."""
+    groups: dict[tuple[str, Path], list[ExportItem]] = defaultdict(list)
+    for item in items:
+        groups[item.split, item.shard].append(item)
+    files: dict[To, Content] = {}
+    for (split, shard), group in sorted(groups.items()):
+        name = sha256_json([[item.key, item.sha256, item.flac is not None, _meta(item)] for item in group])
+        files[To(split, f"{shard.stem}-{name[:16]}.tar")] = Stored(f"{name}.tar", lambda group=group: _tar(group))  # type: ignore[misc]
+    return files
+
+
+def _meta(item: ExportItem) -> dict[str, Any]:
+    return {**item.meta, "caption": item.caption, "weight": item.weight, "clip_id": item.clip_id,
+            "source_id": item.source_id, "fps": str(item.fps), "frames": item.frames}  # fmt: skip
+
+
+def _members(item: ExportItem) -> dict[str, bytes]:
+    sound = {"flac": item.member(item.flac)} if item.flac else {}
+    mask = {"mask.png": mask_png(item)} if item.picture else {}
+    text = {"txt": item.caption.encode(), "json": json.dumps(_meta(item), sort_keys=True).encode()}
+    return {"mp4": item.member(item.mp4), **text, "npy": item.member(item.npy), **sound, **mask}
+
+
+def _tar(group: Sequence[ExportItem]) -> bytes:
+    from webdataset.writer import TarWriter
+
+    buffer = io.BytesIO()
+    with TarWriter(buffer, user="", group="", mode=0o644, mtime=0, encoder=False) as tar:
+        for item in group:
+            for kind, content in _members(item).items():
+                tar.write({"__key__": item.key, kind: content})
+    return buffer.getvalue()
