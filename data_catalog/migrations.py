@@ -138,10 +138,10 @@ def _filled(con: duckdb.DuckDBPyConnection) -> None:
 
 
 EXPORTS = """
-CREATE TABLE export_rows (
+CREATE TABLE IF NOT EXISTS export_rows (
     export VARCHAR NOT NULL, target VARCHAR, folder VARCHAR, version VARCHAR, version_hash VARCHAR, samples BIGINT,
     created TIMESTAMP);
-CREATE TABLE export_source_rows (export VARCHAR NOT NULL, source_id VARCHAR NOT NULL);
+CREATE TABLE IF NOT EXISTS export_source_rows (export VARCHAR NOT NULL, source_id VARCHAR NOT NULL);
 """
 
 

@@ -28,6 +28,7 @@ DOCS = (
     "training",
     "pruning",
     "generation",
+    "exporting",
     "queries",
     "operations",
     "settings",

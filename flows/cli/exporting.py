@@ -29,6 +29,8 @@ def export(context: click.Context, run: Path | None, out: Path | None, half: boo
 
     made = export_run(run.expanduser().resolve(), out.expanduser().resolve(), half)
     size = (out.expanduser().resolve() / WEIGHTS).stat().st_size
+    if made["lora"]:
+        click.echo(f"{out / 'lora'}: its LoRA factors, in peft's and in diffusers' keys")
     click.echo(f"{out}: {size / 1e6:.1f} MB, step {made['steps']}, sha256 {made['weights_sha256']}")
 
 

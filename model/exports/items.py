@@ -25,7 +25,7 @@ from pipeline.picture_size import PictureSize
 from pipeline.shards.tar import read_member
 
 Split = Literal["train", "validation"]
-Place = tuple[int, int]
+MemberPlace = tuple[int, int]
 """Offset and length in a shard."""
 
 
@@ -47,14 +47,14 @@ class ExportItem:
     shard: Path
     sha256: str
     """Of the mp4."""
-    mp4: Place
-    npy: Place
-    flac: Place | None
+    mp4: MemberPlace
+    npy: MemberPlace
+    flac: MemberPlace | None
     meta: dict[str, Any]
     """Its json as it is stored."""
     picture: tuple[Rectangle, ...] | None
 
-    def member(self, place: Place) -> bytes:
+    def member(self, place: MemberPlace) -> bytes:
         """One stored member. Raises DataError where the shard is cut short or gone."""
         try:
             return read_member(self.shard, *place)

@@ -9,6 +9,7 @@ import io
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from pathlib import PurePosixPath as To
 from typing import Any
@@ -20,15 +21,18 @@ from model.exports.store import Content, Stored
 
 
 def webdataset(items: Sequence[ExportItem], config: ExportConfig, folder: Path) -> dict[To, Content]:
-    """`train/*.tar` and `validation/*.tar`; members mp4, txt, json, npy (landmarks), and where there are any flac and
-    mask.png."""
+    """`train/*.tar` and `validation/*.tar`; members mp4, txt, json, npy (landmarks), and where there are any flac.
+
+    Where any sample has a mask, all have a mask.png: loaders take the members of the first sample for those of all.
+    """
+    masked = any(item.picture for item in items)
     groups: dict[tuple[str, Path], list[ExportItem]] = defaultdict(list)
     for item in items:
         groups[item.split, item.shard].append(item)
     files: dict[To, Content] = {}
     for (split, shard), group in sorted(groups.items()):
-        name = sha256_json([[item.key, item.sha256, item.flac is not None, _meta(item)] for item in group])
-        files[To(split, f"{shard.stem}-{name[:16]}.tar")] = Stored(f"{name}.tar", lambda group=group: _tar(group))  # type: ignore[misc]
+        name = sha256_json([[item.key, item.sha256, item.flac is not None, masked, _meta(item)] for item in group])
+        files[To(split, f"{shard.stem}-{name[:16]}.tar")] = Stored(f"{name}.tar", partial(_tar, group, masked))
     return files
 
 
@@ -37,19 +41,19 @@ def _meta(item: ExportItem) -> dict[str, Any]:
             "source_id": item.source_id, "fps": str(item.fps), "frames": item.frames}  # fmt: skip
 
 
-def _members(item: ExportItem) -> dict[str, bytes]:
+def _members(item: ExportItem, masked: bool) -> dict[str, bytes]:
     sound = {"flac": item.member(item.flac)} if item.flac else {}
-    mask = {"mask.png": mask_png(item)} if item.picture else {}
+    mask = {"mask.png": mask_png(item)} if masked else {}
     text = {"txt": item.caption.encode(), "json": json.dumps(_meta(item), sort_keys=True).encode()}
     return {"mp4": item.member(item.mp4), **text, "npy": item.member(item.npy), **sound, **mask}
 
 
-def _tar(group: Sequence[ExportItem]) -> bytes:
+def _tar(group: Sequence[ExportItem], masked: bool) -> bytes:
     from webdataset.writer import TarWriter
 
     buffer = io.BytesIO()
     with TarWriter(buffer, user="", group="", mode=0o644, mtime=0, encoder=False) as tar:
         for item in group:
-            for kind, content in _members(item).items():
+            for kind, content in _members(item, masked).items():
                 tar.write({"__key__": item.key, kind: content})
     return buffer.getvalue()
