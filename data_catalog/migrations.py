@@ -149,13 +149,26 @@ def _exports(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(EXPORTS)
 
 
+RIGHTS = """
+CREATE TABLE IF NOT EXISTS right_rows (
+    source_id VARCHAR NOT NULL, licence VARCHAR, consent VARCHAR, url VARCHAR, creator VARCHAR, note VARCHAR);
+-- seen_by: versions, runs, checkpoints, rollouts and exports that had it
+CREATE TABLE IF NOT EXISTS forgotten_rows (
+    source_id VARCHAR NOT NULL, why VARCHAR, forgotten TIMESTAMP, seen_by JSON);
+"""
+
+
+def _rights(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(RIGHTS)
+
+
 def _views_alone(con: duckdb.DuckDBPyConnection) -> None:
     """No table changes: `migrate` makes the views, of which there are others now."""
 
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled,
-    _views_alone, _exports,
+    _views_alone, _exports, _rights,
 )  # fmt: skip
 
 

@@ -18,7 +18,9 @@ _SPAN = "coalesce(source_id || '/' || first_frame || '/' || step || '/' || frame
 
 _PLAIN_VIEWS = f"""
 CREATE OR REPLACE VIEW paths AS SELECT * FROM path_rows;
-CREATE OR REPLACE VIEW sources AS SELECT * EXCLUDE (current) FROM source_rows WHERE current;
+CREATE OR REPLACE VIEW sources AS
+    SELECT * EXCLUDE (current) FROM source_rows LEFT JOIN right_rows USING (source_id) WHERE current;
+CREATE OR REPLACE VIEW forgotten AS SELECT * FROM forgotten_rows;
 CREATE OR REPLACE VIEW shards AS SELECT * EXCLUDE (current) FROM shard_rows WHERE current;
 CREATE OR REPLACE VIEW latents AS SELECT * FROM latent_rows;
 CREATE OR REPLACE VIEW versions AS SELECT * FROM version_rows;
@@ -166,4 +168,5 @@ FROM (
         SELECT {_SPAN} AS span, nullif(arg_max(decision, decided), 'clear') AS decision FROM decision_rows GROUP BY ALL
     ) USING (span)
     LEFT JOIN (SELECT source_id, path FROM source_rows) USING (source_id)
+    LEFT JOIN (SELECT source_id, licence, consent FROM right_rows) USING (source_id)
 )"""

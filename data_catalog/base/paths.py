@@ -106,6 +106,16 @@ class DataFolder:
         return self.root / "versions"
 
     @property
+    def rights(self) -> Path:
+        """Whose each source is, as `sources.csv` said."""
+        return self.root / "rights.json"
+
+    @property
+    def forgotten(self) -> Path:
+        """Sources that were taken back, a file each."""
+        return self.root / "forgotten"
+
+    @property
     def exports(self) -> Path:
         """What was exported to other trainers and where to, a file each."""
         return self.root / "exports"

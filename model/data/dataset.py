@@ -19,6 +19,7 @@ from model.data.counted import Cells, counted_mask
 from model.data.landmarks import LandmarkPlace, landmark_place, read_rows
 from model.data.latents import codec_folder, manifest_path, read_manifest
 from model.data.samples import Sample, holdout_sources, read_samples
+from model.data.successors import say_forgotten
 from model.data.text import prompts_of
 from model.data.versions import Version, read_version
 from model.errors import DataError
@@ -91,6 +92,8 @@ def choose_samples(data: Path, holdout: float, version: str | None = None) -> Ch
     """
     samples = read_samples(data)
     named = read_version(data, version) if version else None
+    if named:
+        say_forgotten(data, named.name)
     weights = _weights(named, samples)
     good = tuple(sample for sample in samples if sample.ok or sample.key in weights)
     if not good:

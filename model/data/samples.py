@@ -38,6 +38,8 @@ class Sample:
     """Where the source's picture lies in the clip, in its pixels, per frame or once; None: it is all of it."""
     decision: str | None = None
     """What a person marked the clip, `keep` or `drop`; None where the thresholds decide."""
+    licence: str | None = None
+    """What `sources.csv` says of its source; None where it says nothing."""
     json_place: tuple[int, int] = (0, 0)
     """Offset and length of its json in the shard."""
     npy_place: tuple[int, int] = (0, 0)
@@ -53,8 +55,8 @@ def read_samples(data: Path) -> list[Sample]:
     with open_catalog(DataFolder.built(data).catalog, read_only=True) as catalog:
         rows = catalog.execute(
             "SELECT s.sample_key, s.clip_id, c.source_id, s.shard, h.sha256, s.mp4_offset, s.mp4_length, "
-            "c.verdict = 'ok', NULL, s.mp4_sha256, s.picture, c.decision, s.json_offset, s.json_length, s.npy_offset, "
-            "s.npy_length FROM samples s JOIN clips c USING (clip_id) JOIN shards h ON h.shard = s.shard "
+            "c.verdict = 'ok', NULL, s.mp4_sha256, s.picture, c.decision, c.licence, s.json_offset, s.json_length, "
+            "s.npy_offset, s.npy_length FROM samples s JOIN clips c USING (clip_id) JOIN shards h ON h.shard = s.shard "
             "ORDER BY s.sample_key"
         ).fetchall()
         clips = dict(catalog.execute("SELECT clip_id, source_id FROM clips").fetchall())

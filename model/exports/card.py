@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -10,6 +12,7 @@ from typing import Any
 from model.exports.config import ExportConfig
 from model.exports.items import ExportItem
 from model.exports.targets import SPLITS
+from pipeline.batches.rights import FIELDS
 
 READS = {
     "diffusion-pipe": "`dataset = '{folder}/dataset.toml'` in the training's TOML{held}",
@@ -42,6 +45,18 @@ def facts(items: Sequence[ExportItem], config: ExportConfig, version: dict[str, 
     return {"target": config.to, "version": version, "settings": config.model_dump(mode="json"), "counts": counts}
 
 
+def attribution(items: Sequence[ExportItem]) -> bytes:
+    """ATTRIBUTION.csv: a line for each source, with what `sources.csv` said of it."""
+    counts = Counter(item.source_id for item in items)
+    rights = {item.source_id: item.rights for item in items}
+    out = io.StringIO()
+    rows = csv.writer(out, lineterminator="\n")
+    rows.writerow(["source_id", *FIELDS, "samples"])
+    for source in sorted(rights):
+        rows.writerow([source, *(rights[source].get(name, "") for name in FIELDS), counts[source]])
+    return out.getvalue().encode()
+
+
 def card(items: Sequence[ExportItem], said: dict[str, Any], folder: str) -> bytes:
     """README.md of the target's folder, with the head that the Hugging Face hub reads."""
     version, target = said["version"], said["target"]
@@ -51,6 +66,7 @@ def card(items: Sequence[ExportItem], said: dict[str, Any], folder: str) -> byte
         f"| {split} | " + " | ".join(str(count) for count in said["counts"][split].values()) + " |" for split in SPLITS
     ]
     sizes = Counter(f"{item.size}, {item.frames} frames at {float(item.fps):g} a second" for item in items)
+    licences = Counter(item.rights.get("licence", "unknown") for item in items)
     lines = [
         "---", "tags:", "- video", "- dance", "- longdance", "---", "",
         f"# Dance clips for {target}", "",
@@ -60,6 +76,9 @@ def card(items: Sequence[ExportItem], said: dict[str, Any], folder: str) -> byte
         *(f"* {count} of {size}" for size, count in sorted(sizes.items())), "",
         "A source is on one side only. `own_captions` counts samples whose clip has a caption of its own; the others",
         f"have the prompt {json.dumps(said['settings']['prompt'])}.", "",
+        "## Licences", "",
+        *(f"* {count} samples: {name}" for name, count in sorted(licences.items())), "",
+        "`ATTRIBUTION.csv` names every source with its creator, address and licence.", "",
         "## Settings", "", "```json", json.dumps(said["settings"], indent=1, sort_keys=True), "```", "",
     ]  # fmt: skip
     return "\n".join(lines).encode()

@@ -26,6 +26,8 @@ class ExportConfig(Settings):
     """Caption of a sample that has none of its own."""
     sound: bool = True
     """Give the sound along, where the target takes it."""
+    licences: tuple[str, ...] = ()
+    """Licences that a sample's source may have, in both splits; empty: those that the version's policy asks for."""
     model_fps: float = Field(16.0, gt=0, le=240)
     """Frame rate of the model that is to be trained: diffusion-pipe resamples to it before it cuts its buckets."""
 

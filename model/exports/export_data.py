@@ -10,7 +10,7 @@ from data_catalog.base.disk import disk_errors
 from data_catalog.base.files import sha256_json
 from model.data.dataset import ChosenSamples
 from model.errors import DataError
-from model.exports.card import card, facts
+from model.exports.card import attribution, card, facts
 from model.exports.config import ExportConfig
 from model.exports.items import ExportItem, export_items
 from model.exports.record import keep_record
@@ -32,6 +32,7 @@ def export_data(
     target = out / config.to
     files = layout(items, config, target)
     files[PurePosixPath("README.md")] = card(items, said, str(target))
+    files[PurePosixPath("ATTRIBUTION.csv")] = attribution(items)
     keep_record(data, out, said, items)  # before a file is out: what has seen a source is known, whatever happens
     with disk_errors(out, DataError, "it continues where it was"):
         new = folder.write(files, said, progress)

@@ -20,6 +20,7 @@ from model.data.landmarks import FIRST_SIZE
 from model.data.samples import FPS, Sample, rate_of
 from model.errors import DataError
 from model.exports.config import ExportConfig
+from pipeline.batches.rights import FIELDS, Rights
 from pipeline.clips.fill import Rectangle
 from pipeline.picture_size import PictureSize
 from pipeline.shards.tar import read_member
@@ -53,6 +54,8 @@ class ExportItem:
     meta: dict[str, Any]
     """Its json as it is stored."""
     picture: tuple[Rectangle, ...] | None
+    rights: Rights
+    """What `sources.csv` says of its source."""
 
     def member(self, place: MemberPlace) -> bytes:
         """One stored member. Raises DataError where the shard is cut short or gone."""
@@ -76,18 +79,30 @@ def export_items(data: Path, config: ExportConfig) -> tuple[list[ExportItem], Ch
     """
     chosen = choose_samples(data, config.holdout, config.version)
     kept = [sample for sample in chosen.good if sample.key in chosen.train | chosen.holdout]
+    licences = config.licences or policy_licences(chosen)
+    if licences:
+        kept = [sample for sample in kept if sample.licence in licences]
+        if not kept:
+            raise DataError(f"No sample of this version has the licence {' or '.join(licences)}: see sources.csv.")
     with open_catalog(DataFolder(data).catalog, read_only=True) as con:
         rows = con.execute(
-            "SELECT sample_key, coalesce(c.fps, $1), c.frames, flac_offset, flac_length "
-            "FROM samples JOIN clips c USING (clip_id)",
+            "SELECT sample_key, coalesce(c.fps, $1), c.frames, flac_offset, flac_length, "
+            "r.licence, r.consent, r.url, r.creator, r.note "
+            "FROM samples JOIN clips c USING (clip_id) LEFT JOIN sources r USING (source_id)",
             [float(FPS)],
         ).fetchall()
     known = {key: more for key, *more in rows}
     return [_item(data, sample, chosen, config, known[sample.key]) for sample in kept], chosen
 
 
+def policy_licences(chosen: ChosenSamples) -> tuple[str, ...]:
+    """The licences that a version's policy asked for; none where it took any."""
+    policy = chosen.version.policy.get("config", {}) if chosen.version else {}
+    return tuple(policy.get("licences", ()))
+
+
 def _item(data: Path, sample: Sample, chosen: ChosenSamples, config: ExportConfig, more: Sequence[Any]) -> ExportItem:
-    fps, frames, flac_offset, flac_length = more
+    fps, frames, flac_offset, flac_length, *rights = more
     shard = DataFolder(data).shards / sample.shard
     if sample.mp4_sha256 is None:
         raise DataError(f"Sample {sample.key} has no checksum on record: run `longdance catalog rebuild`.")
@@ -115,6 +130,7 @@ def _item(data: Path, sample: Sample, chosen: ChosenSamples, config: ExportConfi
         flac=(flac_offset, flac_length) if config.sound and flac_offset is not None else None,
         meta=meta,
         picture=sample.picture,
+        rights={name: text for name, text in zip(FIELDS, rights, strict=True) if text},
     )
 
 

@@ -144,6 +144,8 @@ def hf_row(item: ExportItem) -> dict[str, Any]:
         "width": item.size.width,
         "height": item.size.height,
         "weight": item.weight,
+        "licence": item.rights.get("licence", ""),
+        "creator": item.rights.get("creator", ""),
         # Where the picture lies in the clip; what lies outside was filled.
         "picture": [list(rectangle) for rectangle in item.picture or ((0, 0, item.size.width, item.size.height),)],
     }

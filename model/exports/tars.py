@@ -37,8 +37,8 @@ def webdataset(items: Sequence[ExportItem], config: ExportConfig, folder: Path) 
 
 
 def _meta(item: ExportItem) -> dict[str, Any]:
-    return {**item.meta, "caption": item.caption, "weight": item.weight, "clip_id": item.clip_id,
-            "source_id": item.source_id, "fps": str(item.fps), "frames": item.frames}  # fmt: skip
+    more = {"clip_id": item.clip_id, "source_id": item.source_id, "fps": str(item.fps), "frames": item.frames}
+    return {**item.meta, **more, "caption": item.caption, "weight": item.weight, "rights": item.rights}
 
 
 def _members(item: ExportItem, masked: bool) -> dict[str, bytes]:

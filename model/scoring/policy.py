@@ -70,6 +70,8 @@ class Policy(Settings):
     certainty: float = Field(0.0, ge=0, lt=1)
     """Least bootstrap probability of being in the chosen `fraction` (the worst, unless the policy keeps or is turned
     round), for a sample to be chosen."""
+    licences: tuple[str, ...] = ()
+    """Licences that a sample's source may have; all others go, and unknown ones. Empty: any."""
     weights: Literal["none", "rho"] = "none"
     """`rho`: samples that stay weigh 1 to 2 by the rank of their rho, for a training with `prioritise`."""
 
@@ -80,7 +82,7 @@ class Policy(Settings):
             raise ValueError("weights by rho are those of one stage, so leave 'combine' at 'each'")
         return value
 
-    @field_validator("strata", mode="before")
+    @field_validator("strata", "licences", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """`motion,source` as a command line gives it; `none` for no strata."""
