@@ -162,13 +162,24 @@ def _rights(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(RIGHTS)
 
 
+CAPTIONS = """
+CREATE TABLE IF NOT EXISTS caption_rows (
+    clip_id VARCHAR NOT NULL, caption_set VARCHAR NOT NULL, caption VARCHAR, model VARCHAR, prompt VARCHAR,
+    created TIMESTAMP);
+"""
+
+
+def _captions(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(CAPTIONS)
+
+
 def _views_alone(con: duckdb.DuckDBPyConnection) -> None:
     """No table changes: `migrate` makes the views, of which there are others now."""
 
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled,
-    _views_alone, _exports, _rights,
+    _views_alone, _exports, _rights, _captions,
 )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ CREATE OR REPLACE VIEW losses AS SELECT * FROM loss_rows;
 CREATE OR REPLACE VIEW ledgers AS SELECT * FROM ledger_rows;
 CREATE OR REPLACE VIEW worth AS SELECT * FROM worth_rows;
 CREATE OR REPLACE VIEW rollouts AS SELECT * FROM rollout_rows;
+CREATE OR REPLACE VIEW captions AS SELECT * FROM caption_rows;
 CREATE OR REPLACE VIEW exports AS SELECT * FROM export_rows;
 CREATE OR REPLACE VIEW export_sources AS SELECT * FROM export_source_rows;
 CREATE OR REPLACE VIEW decisions AS

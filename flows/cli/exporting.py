@@ -40,13 +40,14 @@ def export(context: click.Context, run: Path | None, out: Path | None, half: boo
 @click.option("--to", type=click.Choice(TARGETS), required=True, help="Whose loader is to read it.")
 @click.option("--version", help="Named set of samples [all good clips].")
 @click.option("--holdout", type=float, help="Share of the sources that becomes its validation [as in a training].")
+@click.option("--captions", help="Set of captions by `longdance caption`; captions.csv comes before it.")
 @click.option("--prompt", help="Caption of clips that have none [as in a training].")
 @click.option("--licence", "licences", multiple=True, help="Take sources of this licence alone; may be given again.")
 @click.option("--model-fps", type=float, help="Frame rate of the model to be trained, for diffusion-pipe [16].")
 @click.option("--silent", is_flag=True, help="Leave the sound out.")
 def export_data(
-    folder: Path, data: Path, to: str, version: str | None, holdout: float | None, prompt: str | None,
-    licences: tuple[str, ...], model_fps: float | None, silent: bool,
+    folder: Path, data: Path, to: str, version: str | None, holdout: float | None, captions: str | None,
+    prompt: str | None, licences: tuple[str, ...], model_fps: float | None, silent: bool,
 ) -> None:  # fmt: skip
     """Write a version's clips, captions, masks and sound as another trainer's loader reads them, with its config.
 
@@ -58,7 +59,10 @@ def export_data(
     from model.exports.config import export_config
     from model.exports.export_data import export_data as write
 
-    named = {"version": version, "holdout": holdout, "prompt": prompt, "model_fps": model_fps, "licences": licences}
+    named = {
+        "version": version, "holdout": holdout, "captions": captions, "prompt": prompt, "model_fps": model_fps,
+        "licences": licences,
+    }  # fmt: skip
     config = export_config(to=to, sound=not silent, **{name: one for name, one in named.items() if one is not None})
     built, out = DataFolder.built(data), folder.expanduser().resolve()
     with progress_bar("export") as say:

@@ -53,7 +53,7 @@ def remove_catalog(data: DataFolder) -> None:
 
 
 def remove_media(data: DataFolder, record: dict[str, Any]) -> None:
-    """Remove the source's shards, latents, analysis, sound, clips and pictures: manifests before what they vouch for."""
+    """Remove the source's shards, latents, analysis, sound, clips, pictures: manifests before what they vouch for."""
     source, clips, keys = record["source_id"], record["clips"], record["samples"]
     for manifest in latents_manifests(data.root):
         said = read_manifest(manifest)
@@ -67,6 +67,7 @@ def remove_media(data: DataFolder, record: dict[str, Any]) -> None:
     remove(*(data.root / "clips").glob(f"*/{source}.json"))
     for clip in clips:
         remove(*(data.root / "failures").glob(f"*/{clip}.json"))
+        remove(*data.caption_sets.glob(f"*/{clip}.json"), *data.measures.glob(f"*/*/{clip}.json"))
         remove(*(picture_path(files_of(data.report), kind, clip) for kind in KINDS))
     for key in keys:
         remove(*(data.staged(key, kind) for kind in ("json", "npy", "mp4", "flac")))

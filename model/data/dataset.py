@@ -83,14 +83,16 @@ class ChosenSamples:
     weights: dict[str, float]
 
 
-def choose_samples(data: Path, holdout: float, version: str | None = None) -> ChosenSamples:
+def choose_samples(
+    data: Path, holdout: float, version: str | None = None, captions: str | None = None
+) -> ChosenSamples:
     """Split a data set by source: all good clips, or the samples of a version to train on.
 
     The hold-out is that of the good clips, whatever the version: it is never pruned. Raises DataError when there is
     no data set, no good clip or nothing left to train on; VersionError for a version that does not exist or whose
     bytes have changed.
     """
-    samples = read_samples(data)
+    samples = read_samples(data, captions)
     named = read_version(data, version) if version else None
     if named:
         say_forgotten(data, named.name)
@@ -113,7 +115,7 @@ def load_data(
 
     Raises what it raises, and DataError if a sample has no latents of this codec.
     """
-    chosen = choose_samples(data, holdout, version)
+    chosen = choose_samples(data, holdout, version, encode.captions)
     folder = codec_folder(data, encode)
     if not (folder / CODEC_FILE).is_file():
         raise DataError(f"The data set {data} has no latents of this codec: run `longdance encode --data {data}`.")

@@ -12,6 +12,7 @@ from typing import Any
 
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
+from model.data.caption_sets import captions_of_set
 from model.data.captions import read_captions
 from model.errors import DataError
 from pipeline.clips.fill import Rectangle
@@ -46,8 +47,10 @@ class Sample:
     """The same of its landmarks."""
 
 
-def read_samples(data: Path) -> list[Sample]:
+def read_samples(data: Path, captions: str | None = None) -> list[Sample]:
     """Every sample of the data set in key order, bad clips included.
+
+    captions: a set by `longdance caption`, for clips that `captions.csv` says nothing of.
 
     Raises LongdanceError if there is no data set, DataError if it holds no sample, or `captions.csv` is not as it
     should be.
@@ -62,8 +65,8 @@ def read_samples(data: Path) -> list[Sample]:
         clips = dict(catalog.execute("SELECT clip_id, source_id FROM clips").fetchall())
     if not rows:
         raise DataError(f"The data set in {data} holds no samples: run `longdance build` on videos with dancers.")
-    captions = read_captions(DataFolder(data).captions, clips)
-    return [replace(sample, caption=captions.get(sample.clip_id)) for sample in (_sample(*row) for row in rows)]
+    texts = captions_of_set(data, captions) | read_captions(DataFolder(data).captions, clips)
+    return [replace(sample, caption=texts.get(sample.clip_id)) for sample in (_sample(*row) for row in rows)]
 
 
 def _sample(*row: Any) -> Sample:

@@ -22,6 +22,8 @@ class ExportConfig(Settings):
     """Named set of samples; without one, all good clips."""
     holdout: float = Field(TrainConfig.model_fields["holdout"].default, ge=0, lt=1)
     """Share of the sources that goes out as the target's validation, the same sources as in a training of ours."""
+    captions: str | None = None
+    """Set of captions by `longdance caption`; what stands in `captions.csv` comes before it."""
     prompt: str = EncodeConfig.model_fields["prompt"].default
     """Caption of a sample that has none of its own."""
     sound: bool = True

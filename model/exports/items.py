@@ -77,7 +77,7 @@ def export_items(data: Path, config: ExportConfig) -> tuple[list[ExportItem], Ch
 
     Raises LongdanceError (no data set, no such version, no sample left).
     """
-    chosen = choose_samples(data, config.holdout, config.version)
+    chosen = choose_samples(data, config.holdout, config.version, config.captions)
     kept = [sample for sample in chosen.good if sample.key in chosen.train | chosen.holdout]
     licences = config.licences or policy_licences(chosen)
     if licences:

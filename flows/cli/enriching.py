@@ -1,0 +1,60 @@
+"""What is said about clips by others' programs: caption."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from flows.cli.shared import data_option, dry_run_option
+
+
+@click.command(epilog="Example: longdance caption --data dance --endpoint http://127.0.0.1:8000/v1 --model qwen3-vl")
+@data_option
+@click.option("--endpoint", required=True, help="OpenAI-compatible address, up to and with /v1.")
+@click.option("--model", required=True, help="Name of a vision model that it serves.")
+@click.option("--version", help="Caption the clips of this version [all good clips].")
+@click.option("--name", help="Name of the set of captions [from model and question].")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="prompt, frames, parallel, retries, ...")
+@click.option("--price", type=(float, float), metavar="OUT BACK", help="Of a million tokens, for --dry-run.")
+@dry_run_option
+def caption(
+    data: Path, endpoint: str, model: str, version: str | None, name: str | None, settings: tuple[str, ...],
+    price: tuple[float, float] | None, dry_run: bool,
+) -> None:  # fmt: skip
+    """Let a vision model write a caption of each clip; run it again to resume. Train on them with
+    --set encode.captions=NAME.
+
+    The key is read from LONGDANCE_API_KEY (or OPENAI_API_KEY) and kept nowhere. captions.csv comes before any set.
+    """
+    from data_catalog.base.paths import DataFolder
+    from flows.catalog.caption_rows import merge_captions
+    from flows.options import overrides
+    from flows.progress import progress_bar
+    from model.captioning.caption import caption_clips, estimate
+    from model.captioning.config import caption_config
+    from model.captioning.endpoint import api_key
+
+    named = {"name": name} if name else {}
+    config = caption_config(**{**overrides(settings), "endpoint": endpoint, "model": model, **named})
+    built = DataFolder.built(data)
+    if dry_run:
+        counts = estimate(built.root, config, version)
+        asked = f"{counts['clips']} captions, with {counts['pictures']} pictures"
+        tokens = f"about {counts['tokens_out']} tokens out and at most {counts['tokens_back']} back"
+        click.echo(f"would ask for {asked}, into {config.set_name}\n{tokens}, by OpenAI's count")
+        if price:
+            cost = (counts["tokens_out"] * price[0] + counts["tokens_back"] * price[1]) / 1e6
+            click.echo(f"that costs about {cost:.2f} at {price[0]:g} and {price[1]:g} a million")
+        return
+    with progress_bar("caption") as say:
+        done = caption_clips(built.root, config, api_key(), version, say)
+    merge_captions(built, done.set_name)
+    for clip, why in sorted(done.failed.items()):
+        click.echo(f"{clip}: {why}", err=True)
+    click.echo(f"{done.set_name}: {done.made} captions made, {done.there} were there, {len(done.failed)} failed")
+    if done.failed:
+        click.echo("Run the same command again for those that failed.", err=True)
+        sys.exit(1)
+
+
+COMMANDS = (caption,)
