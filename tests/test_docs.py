@@ -28,6 +28,8 @@ DOCS = (
     "training",
     "pruning",
     "generation",
+    "captions",
+    "rights",
     "exporting",
     "queries",
     "operations",

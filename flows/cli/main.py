@@ -78,11 +78,7 @@ def main() -> None:
     longdance build RAW --data DATA         raw videos to training-ready shards
     longdance train STAGE --data DATA --run RUN   train starter, extrapolation, interpolation or any
     longdance generate --runs RUN... --image P.png --out F.mp4   a long video and its drift
-    longdance prune --run RUN --data DATA   a version without what teaches nothing
-    longdance sql "SELECT ..." --data DATA  ask the catalog
     longdance serve --data DATA             a page of it all, live; mark clips keep or drop (report: as a file)
-    longdance doctor                        what is installed, what is missing, how to fix it
-    longdance synth OUT --videos 8          draw synthetic dancers to try it on
     """
 
 

@@ -16,7 +16,7 @@ from flows.catalog.manifests import rebuild_from_record
 from flows.report.contact_sheet import write_contact_sheet
 from flows.rights.erase import remove_catalog, remove_media, remove_rows, write_remaining
 from flows.rights.plan import planned
-from model.data.successors import write_successor
+from model.data.successors import take_out, write_successor
 from model.scoring.forget_losses import forget_losses, forget_scores
 from pipeline.batches.forgotten import record_path
 
@@ -47,6 +47,8 @@ def _carry_out(data: DataFolder, record: dict[str, Any]) -> dict[str, Any]:
         forget_losses(data.root, drop, renamed)
         forget_scores(data.root, drop)
         remove_catalog(data)
+        for name in record["seen_by"]["versions"]:
+            take_out(data.root, name, record["source_id"], drop)
         remove_rows(data, record)
         remove_media(data, record)
         record = _told(data, record, stage="removed")

@@ -78,11 +78,13 @@ def caption_clips(
     folder = caption_path(data, config.set_name, "x").parent
     make_folder(folder)
     remove_temps(folder)
-    waiting, failed, done = _waiting(data, config, clips), {}, 0
+    waiting, done = _waiting(data, config, clips), 0
+    failed: dict[str, str] = {}
+    running: dict[Future[None], Sample] = {}
     endpoint = Endpoint(config, key)
     pool = ThreadPoolExecutor(config.parallel)
     try:
-        queue, running = iter(waiting), {}
+        queue = iter(waiting)
         while True:
             while len(running) < config.parallel and (sample := next(queue, None)) is not None:
                 running[pool.submit(_caption, data, sample, config, endpoint)] = sample

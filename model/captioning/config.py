@@ -15,7 +15,8 @@ from model.errors import ConfigError
 SET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 PROMPT = (
     "These are {frames} frames of one dance clip of {seconds} seconds, in order. Describe in one or two plain "
-    "sentences who dances, how the body moves from beginning to end, the clothes, the place and the light. Begin with the dancer."
+    "sentences who dances, how the body moves from beginning to end, the clothes, the place and the light. "
+    "Begin with the dancer."
 )
 
 

@@ -1,12 +1,12 @@
-"""Versions without samples that were taken back: the old one stays as it is, a successor holds what is left."""
+"""Versions without samples that were taken back: the old one keeps name and hash, a successor holds what is left."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from data_catalog.base.files import read_sealed
+from data_catalog.base.files import read_json, read_sealed, write_sealed
 from data_catalog.base.paths import DataFolder
-from model.data.versions import Version, read_version, version_names, write_version
+from model.data.versions import Version, read_version, version_names, version_path, write_version
 from model.errors import VersionError
 
 
@@ -41,6 +41,19 @@ def write_successor(data: Path, name: str, source_id: str, drop: frozenset[str])
     new = Version(successor_name(name, source_id), name, policy, kept)
     write_version(data, new)
     return new.name
+
+
+def take_out(data: Path, name: str, source_id: str, drop: frozenset[str]) -> None:
+    """Take samples out of a version's file, which keeps its hash and says how many it has lost."""
+    path = version_path(data, name)
+    try:
+        record = read_json(path)
+        kept = [sample for sample in record["samples"] if sample[0] not in drop]
+        lost = len(record["samples"]) - len(kept)
+    except (ValueError, KeyError, TypeError):
+        return  # damaged, and no reader takes it
+    if lost:
+        write_sealed(path, {**record, "samples": kept, "lost": {**record.get("lost", {}), source_id: lost}})
 
 
 def say_forgotten(data: Path, version: str) -> None:

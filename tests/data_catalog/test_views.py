@@ -31,6 +31,8 @@ PUBLIC = {
     "checkpoints": "run step path verified",
     "decisions": "clip_id decision who why decided newest",
     "rollouts": "path plan seed metrics",
+    "captions": "clip_id caption_set caption model prompt created",
+    "forgotten": "source_id why forgotten seen_by",
     "exports": "export target folder version version_hash samples created",
     "export_sources": "export source_id",
     "thresholds": "reason score op value rank",
