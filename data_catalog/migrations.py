@@ -173,13 +173,23 @@ def _captions(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(CAPTIONS)
 
 
+MEASURES = """
+CREATE TABLE IF NOT EXISTS measure_rows (
+    clip_id VARCHAR NOT NULL, scorer VARCHAR NOT NULL, column_name VARCHAR NOT NULL, value DOUBLE, version VARCHAR);
+"""
+
+
+def _measures(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(MEASURES)
+
+
 def _views_alone(con: duckdb.DuckDBPyConnection) -> None:
     """No table changes: `migrate` makes the views, of which there are others now."""
 
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled,
-    _views_alone, _exports, _rights, _captions,
+    _views_alone, _exports, _rights, _captions, _measures,
 )  # fmt: skip
 
 

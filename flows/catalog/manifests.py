@@ -18,6 +18,7 @@ from data_catalog.transactions import transaction
 from data_catalog.views import set_thresholds
 from data_catalog.writes import merge, merge_clips, merge_sources, register_shards, shown_path
 from flows.catalog.decisions import merge_recorded, recorded
+from flows.catalog.measure_rows import merge_measures
 from flows.catalog.rights_rows import merge_rights
 from flows.catalog.scoring_rows import restore_evidence
 from pipeline.batches.prepare_sources import LIMITED, BuildKeys, build_keys
@@ -153,6 +154,7 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> d
     rows_of_paths = [row | {"shown": shown_path(row["path"])} for row in paths]
     rebuild(data.catalog, {"paths": rows_of_paths, "decisions": recorded(data), **tables})
     merge_rights(data)
+    merge_measures(data)  # before the thresholds, which may name their columns
     mark_current(data, keys, config)
     restore_evidence(data.root)
     return {name: len(rows) for name, rows in tables.items()}

@@ -1,11 +1,16 @@
-"""What is said about clips by others' programs: caption."""
+"""What is said about clips by others' programs: caption, measure."""
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from flows.cli.shared import data_option, dry_run_option
+
+if TYPE_CHECKING:
+    from data_catalog.base.paths import DataFolder
+    from model.scorers.measure import ScorerCall
 
 
 @click.command(epilog="Example: longdance caption --data dance --endpoint http://127.0.0.1:8000/v1 --model qwen3-vl")
@@ -57,4 +62,65 @@ def caption(
         sys.exit(1)
 
 
-COMMANDS = (caption,)
+@click.command(epilog="Example: longdance measure taste --with learnt --data dance")
+@click.argument("name", required=False)
+@data_option
+@click.option(
+    "--with", "entrypoint", help="A program, FILE.py:FUNCTION, MODULE:FUNCTION, or learnt, embeddings, aesthetic."
+)
+@click.option("--all", "again", is_flag=True, help="Every scorer that the data set has, with what it was given last.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="A setting of the scorer's own.")
+@click.option("--batch", type=click.IntRange(0), help="Clips of one process; 0: all [256].")
+@click.option("--timeout", type=float, default=600.0, show_default=True, help="Seconds of one process.")
+def measure(
+    name: str | None, data: Path, entrypoint: str | None, again: bool, settings: tuple[str, ...], batch: int | None,
+    timeout: float,
+) -> None:  # fmt: skip
+    """Let a scorer of your own give every stored clip numbers: columns NAME... of `clips`, for the page, thresholds
+    (build --set thresholds.measured.NAME='<4.5') and policies. What is measured already is not measured again.
+    """
+    from data_catalog.base.errors import LongdanceError
+    from data_catalog.base.paths import DataFolder
+    from flows.options import overrides
+    from model.scorers.measure import checked_call, remembered_call
+    from model.scorers.store import scorers
+
+    built = DataFolder.built(data)
+    if again == (entrypoint is not None and name is not None):
+        raise click.UsageError("Give a scorer's name and --with ENTRYPOINT, or --all.")
+    if again:
+        calls = [remembered_call(one, record) for one, record in scorers(built.root).items()]
+    else:
+        calls = [checked_call(str(name), str(entrypoint), overrides(settings), batch, timeout)]
+    failed = 0
+    for call in calls:
+        try:
+            failed += not _measure_one(built, call)
+        except LongdanceError as error:
+            if not again:
+                raise
+            click.echo(f"{call.name}: {error}", err=True)
+            failed += 1
+    sys.exit(1 if failed else 0)
+
+
+def _measure_one(built: "DataFolder", call: "ScorerCall") -> bool:
+    """Run a scorer and bring its columns into the catalog; whether all went well."""
+    from flows.catalog.measure_rows import merge_measures
+    from flows.progress import progress_bar
+    from model.scorers.measure import measure as run_scorer
+
+    with progress_bar(call.name) as say:
+        done = run_scorer(built.root, call, say)
+    merge_measures(built, call.name)
+    for line in done.said.splitlines() if not done.wrong else []:
+        click.echo(line, err=True)
+    for sentence in done.wrong:
+        click.echo(f"{call.name}: the scorer {sentence}.", err=True)
+    click.echo(
+        f"{call.name}: {done.made} clips measured, {done.there} were; columns {', '.join(done.columns) or 'none'}"
+    )
+    return not done.wrong
+
+
+COMMANDS = (caption, measure)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_catalog.base.files import (
+    TEMP_MARK,
     canonical_json,
     fsync_path,
     read_json,
@@ -73,8 +74,16 @@ def remove_media(data: DataFolder, record: dict[str, Any]) -> None:
         remove(*(data.staged(key, kind) for kind in ("json", "npy", "mp4", "flac")))
     # Pictures of many clips at once are drawn again when they are asked for.
     remove(data.report, data.contact_sheet, *data.versions.glob("*.jpg"))
-    kept = (data.latents, data.ledger, data.scores, data.decisions, data.kept_rows, files_of(data.report))
-    remove_temps(*data.own_folders, *(folder for folder in kept if folder.is_dir()))
+
+
+def remove_half_written(data: DataFolder) -> None:
+    """Remove what killed processes left half-written: it may hold bytes of any source."""
+    more = (
+        data.latents, data.ledger, data.scores, data.versions, data.decisions, data.kept_rows, data.forgotten,
+        data.caption_sets, data.measures, data.exports, files_of(data.report),
+    )  # fmt: skip
+    remove_temps(*data.own_folders, *(folder for folder in more if folder.is_dir()))
+    remove(*data.root.glob(f"{TEMP_MARK}*"))
 
 
 def remove_rows(data: DataFolder, record: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from data_catalog.base.locks import in_turn
 from data_catalog.base.paths import DataFolder
 from flows.catalog.manifests import rebuild_from_record
 from flows.report.contact_sheet import write_contact_sheet
-from flows.rights.erase import remove_catalog, remove_media, remove_rows, write_remaining
+from flows.rights.erase import remove_catalog, remove_half_written, remove_media, remove_rows, write_remaining
 from flows.rights.plan import planned
 from model.data.successors import take_out, write_successor
 from model.scoring.forget_losses import forget_losses, forget_scores
@@ -30,6 +30,7 @@ def forget(data: DataFolder, named: str, why: str) -> dict[str, Any]:
     if not why.strip():
         raise LongdanceError("Taking a source back needs a reason: give one with --why.")
     with building(data).alone(), scoring(data.root).alone(), in_turn(data.encoding_lock):
+        remove_half_written(data)
         record, begun = planned(data, named, why)
         if not begun:
             write_sealed(record_path(data, record["source_id"]), record)

@@ -22,6 +22,7 @@ from model.errors import LedgerError, VersionError
 from model.runs.run import Run
 from model.scoring.irreducible import irreducible_losses
 from model.scoring.ledger import SCORE_VERSION
+from model.scoring.measured import clips_beyond
 from model.scoring.policy import Policy, ScoreConfig
 from model.scoring.scored_losses import LossCounts, ScoredSamples, current_latents, missing_losses, read_losses
 from model.scoring.selection import chooses_highest
@@ -238,4 +239,6 @@ def version_samples(
                 f"No good sample has the licence {' or '.join(policy.licences)}: see "
                 '`longdance sql "SELECT licence, count(*) FROM clips GROUP BY ALL"`, and write sources.csv.'
             )
+    beyond = clips_beyond(data, policy.measured)
+    held = [s for s in held if s.clip_id not in beyond]
     return [s for s in held if s.decision == "keep" or s.key in stays or s.key not in about]
