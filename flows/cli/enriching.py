@@ -82,7 +82,7 @@ def measure(
     from data_catalog.base.errors import LongdanceError
     from data_catalog.base.paths import DataFolder
     from flows.options import overrides
-    from model.scorers.measure import checked_call, remembered_call
+    from model.scorers.measure import checked_call, plain_settings, remembered_call
     from model.scorers.store import scorers
 
     built = DataFolder.built(data)
@@ -91,7 +91,7 @@ def measure(
     if again:
         calls = [remembered_call(one, record) for one, record in scorers(built.root).items()]
     else:
-        calls = [checked_call(str(name), str(entrypoint), overrides(settings), batch, timeout)]
+        calls = [checked_call(str(name), str(entrypoint), plain_settings(overrides(settings)), batch, timeout)]
     failed = 0
     for call in calls:
         try:

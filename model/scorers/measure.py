@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -59,6 +60,17 @@ def checked_call(
     if batch is None:
         batch = 0 if entrypoint in ALL_AT_ONCE else BATCH
     return ScorerCall(name, entrypoint, settings, batch, timeout_s)
+
+
+def plain_settings(given: dict[str, Any]) -> dict[str, Any]:
+    """Settings as they were typed, numbers as numbers."""
+    found = {}
+    for name, value in given.items():
+        try:
+            found[name] = json.loads(value) if isinstance(value, str) else value
+        except ValueError:
+            found[name] = value
+    return found
 
 
 def measure(data: Path, call: ScorerCall, progress: Callable[[int, int], None] = lambda done, total: None) -> Measured:
@@ -126,10 +138,8 @@ def _ended(child: subprocess.Popen[bytes], timeout_s: float, clips: int) -> str:
     except subprocess.TimeoutExpired:
         return f"took longer than {timeout_s:g} s for {clips} clips and was stopped: raise --timeout, or lower --batch"
     finally:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(child.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         child.wait()
     if code < 0:
         return f"was ended by signal {-code}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import stat
 import sys
@@ -151,7 +152,7 @@ def test_what_goes_wrong_is_a_sentence_and_what_is_right_is_kept(data, function)
     run(data, "by_clip", "other")
     done = run(data, function, timeout=2 if function == "hangs" else 60)
     assert done.made == kept
-    assert any(__import__("re").search(sentence, one) for one in done.wrong), done.wrong
+    assert any(re.search(sentence, one) for one in done.wrong), done.wrong
     assert all("\n" not in one and len(one) < 400 for one in done.wrong)
     assert column(data, "other")["s3c1"] == 3
     if kept:

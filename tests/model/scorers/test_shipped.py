@@ -117,24 +117,17 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("clip")
     small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     torch.manual_seed(0)
-    vocabulary = {
-        text: at for at, text in enumerate(["<|startoftext|>", "<|endoftext|>", *"abcdefghijklmnopqrstuvwxyz,</w>"])
-    }
-    text = {
-        **small,
-        "vocab_size": len(vocabulary) + 40,
-        "max_position_embeddings": 77,
-        "eos_token_id": 1,
-        "bos_token_id": 0,
-    }
-    CLIPModel(CLIPConfig(text, {**small, "image_size": 32, "patch_size": 8}, projection_dim=8)).save_pretrained(folder)
+    letters = "abcdefghijklmnopqrstuvwxyz,"
+    words = ["<|startoftext|>", "<|endoftext|>", *letters, *(f"{letter}</w>" for letter in letters)]
+    text = {**small, "vocab_size": len(words), "max_position_embeddings": 77, "eos_token_id": 1, "bos_token_id": 0}
+    vision = {**small, "image_size": 32, "patch_size": 8}
+    config = CLIPConfig(text_config=text, vision_config=vision, projection_dim=8)
+    CLIPModel(config).save_pretrained(folder)
     CLIPImageProcessor(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32}).save_pretrained(folder)
-    words = [*vocabulary, *(f"{letter}</w>" for letter in "abcdefghijklmnopqrstuvwxyz,")]
-    (folder / "vocab.json").write_text(json.dumps({word: at for at, word in enumerate(dict.fromkeys(words))}))
+    (folder / "vocab.json").write_text(json.dumps({word: at for at, word in enumerate(words)}))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    (folder / "tokenizer_config.json").write_text(
-        json.dumps({"tokenizer_class": "CLIPTokenizer", "model_max_length": 77})
-    )
+    about = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77}
+    (folder / "tokenizer_config.json").write_text(json.dumps(about))
     return folder
 
 
