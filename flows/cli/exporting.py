@@ -1,10 +1,10 @@
-"""What is taken elsewhere: export, of a run's weights and of a version's clips."""
+"""What is taken elsewhere: export, of a run's weights and of a version's clips; and how it compares: bench."""
 
 from pathlib import Path
 
 import click
 
-from flows.cli.shared import FOLDER, data_option
+from flows.cli.shared import FOLDER, FORMATS, data_option
 
 TARGETS = ("diffusion-pipe", "musubi", "finetrainers", "hf", "webdataset")
 
@@ -75,4 +75,47 @@ def export_data(
     )
 
 
-COMMANDS = (export,)
+@click.command(epilog="Example: longdance bench other-tool/videos --against dance")
+@click.argument("place", type=click.Path(path_type=Path, exists=True))
+@click.option("--against", type=FOLDER, required=True, help="Real ones: a folder of videos, or a data set.")
+@click.option("--most", type=click.IntRange(1), default=64, show_default=True, help="Videos of each side at most.")
+@click.option("--weights", multiple=True, metavar="NAME=FILE", help="TorchScript network for fvd or lpips.")
+@click.option("--format", "form", type=FORMATS, default="table", show_default=True, help="json: every video, too.")
+def bench(place: Path, against: Path, most: int, weights: tuple[str, ...], form: str) -> None:
+    """Measure videos of any tool, or a run's rollouts, beside real ones: drift, dynamics, distances, with the protocol.
+
+    PLACE is a folder of videos or of folders of pictures, or a run. Videos and real ones of one name are compared frame
+    by frame.
+    """
+    import json
+
+    from data_catalog.base.errors import LongdanceError
+    from data_catalog.queries import format_rows
+    from flows.progress import progress_bar
+    from model.bench.bench import COLUMNS
+    from model.bench.bench import bench as compare
+    from pipeline.analysis.pose_metrics import DancerFinder
+    from pipeline.analysis.pose_model import pose_model_path
+
+    networks = dict(text.partition("=")[::2] for text in weights)
+    if unknown := sorted(networks.keys() - {"fvd", "lpips"}):
+        raise LongdanceError(f"--weights {unknown[0]!r}: expected fvd=FILE or lpips=FILE.")
+    named = {name: Path(file).expanduser() for name, file in networks.items()}
+    finder = DancerFinder(pose_model_path())
+    try:
+        with progress_bar("bench") as say:
+            made = compare(place.expanduser().resolve(), against.expanduser().resolve(), finder, named, most, say)
+    finally:
+        finder.close()
+    if form == "json":
+        click.echo(json.dumps(made, indent=1))
+        return
+    rows = [tuple(float(f"{cell:.4g}") if isinstance(cell, float) else cell for cell in row) for row in made["rows"]]
+    click.echo(format_rows(list(COLUMNS), rows, form), nl=False)
+    for name, distance in made["between"].items():
+        said = "too few windows" if distance is None else f"{distance['value']:.4g}"
+        click.echo(f"{name}: {said}", err=form != "table")
+    click.echo("\n".join(made["protocol"]), err=form != "table")
+
+
+COMMANDS = (export, bench)
