@@ -31,6 +31,8 @@ DOCS = (
     "captions",
     "rights",
     "exporting",
+    "scorers",
+    "bench",
     "queries",
     "operations",
     "settings",

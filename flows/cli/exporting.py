@@ -76,7 +76,7 @@ def export_data(
 
 
 @click.command(epilog="Example: longdance bench other-tool/videos --against dance")
-@click.argument("place", type=click.Path(path_type=Path, exists=True))
+@click.argument("place", type=click.Path(path_type=Path))
 @click.option("--against", type=FOLDER, required=True, help="Real ones: a folder of videos, or a data set.")
 @click.option("--most", type=click.IntRange(1), default=64, show_default=True, help="Videos of each side at most.")
 @click.option("--weights", multiple=True, metavar="NAME=FILE", help="TorchScript network for fvd or lpips.")

@@ -160,24 +160,10 @@ def make_app(server: Server, port: int) -> ASGIApp:
         return _missing() if data is None else ranged(data, request.headers.get("range"), "video/mp4")
 
     async def decisions(request: Request) -> Response:
-        return await posted(request, server.mark)
+        return await _posted(request, server.token, server.mark)
 
     async def captions(request: Request) -> Response:
-        return await posted(request, server.caption)
-
-    async def posted(request: Request, act: Callable[[Any], dict[str, Any]]) -> Response:
-        if not secrets.compare_digest(request.headers.get("x-longdance-token", "").encode(), server.token.encode()):
-            return _error("A decision needs the token: open the address that `longdance serve` printed.", 403)
-        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-            return _error("A decision is sent as application/json.", 415)
-        if int(request.headers.get("content-length") or MAX_BODY_BYTES + 1) > MAX_BODY_BYTES:
-            return _error("A decision is at most 1 MiB, with its length stated.", 413)
-        try:
-            return JSONResponse(await run_in_threadpool(act, await request.json()))
-        except (ValueError, RecursionError):
-            return _error("The decision is not JSON that can be read.", 400)
-        except LongdanceError as error:
-            return _error(str(error), 400)
+        return await _posted(request, server.token, server.caption)
 
     async def broken(request: Request, error: Exception) -> Response:
         logger.error("%s %s: %s", request.method, request.url.path, error)
@@ -198,6 +184,22 @@ def make_app(server: Server, port: int) -> ASGIApp:
         ),
         port,
     )
+
+
+async def _posted(request: Request, token: str, act: Callable[[Any], dict[str, Any]]) -> Response:
+    """What a page writes: with the token, as JSON, of limited length."""
+    if not secrets.compare_digest(request.headers.get("x-longdance-token", "").encode(), token.encode()):
+        return _error("A decision needs the token: open the address that `longdance serve` printed.", 403)
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        return _error("A decision is sent as application/json.", 415)
+    if int(request.headers.get("content-length") or MAX_BODY_BYTES + 1) > MAX_BODY_BYTES:
+        return _error("A decision is at most 1 MiB, with its length stated.", 413)
+    try:
+        return JSONResponse(await run_in_threadpool(act, await request.json()))
+    except (ValueError, RecursionError):
+        return _error("The decision is not JSON that can be read.", 400)
+    except LongdanceError as error:
+        return _error(str(error), 400)
 
 
 def _missing() -> Response:

@@ -38,7 +38,7 @@ class ScorerCall:
 
 
 @dataclass(frozen=True)
-class Measured:
+class ScorerResult:
     """What a run did."""
 
     name: str
@@ -73,7 +73,9 @@ def plain_settings(given: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def measure(data: Path, call: ScorerCall, progress: Callable[[int, int], None] = lambda done, total: None) -> Measured:
+def measure(
+    data: Path, call: ScorerCall, progress: Callable[[int, int], None] = lambda done, total: None
+) -> ScorerResult:
     """Measure every stored clip that this version of the scorer has not measured yet.
 
     What goes wrong in a batch costs that batch, or the rows that are wrong: all others are kept. Raises ScorerError
@@ -108,7 +110,7 @@ def measure(data: Path, call: ScorerCall, progress: Callable[[int, int], None] =
         about = {"with": call.entrypoint, "settings": call.settings, "batch": call.batch, "timeout_s": call.timeout_s}
         write_scorer(data, call.name, {**about, "version": version})
     names = tuple(sorted(column_name(call.name, column) for column in columns))
-    return Measured(call.name, names, made, len(there), said, tuple(dict.fromkeys(wrong)))
+    return ScorerResult(call.name, names, made, len(there), said, tuple(dict.fromkeys(wrong)))
 
 
 def _run(data: Path, found: Entrypoint, call: ScorerCall, batch: Sequence[ClipToScore]) -> tuple[str, str, str]:

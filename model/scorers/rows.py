@@ -13,7 +13,7 @@ NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 
 
 @dataclass
-class Rows:
+class ScorerRows:
     """What could be read of an answer, and in a sentence each what could not."""
 
     values: dict[str, dict[str, float | None]] = field(default_factory=dict)
@@ -21,13 +21,13 @@ class Rows:
     wrong: list[str] = field(default_factory=list)
 
 
-def read_rows(text: str, wanted: Sequence[str]) -> Rows:
+def read_rows(text: str, wanted: Sequence[str]) -> ScorerRows:
     """The rows of an answer, a JSON object a line.
 
     A line that is no such row, names another clip or gives another type than a number is left out and counted; the
     columns are those of the first row.
     """
-    found, missing, not_numbers, bad = Rows(), set(wanted), 0, []
+    found, missing, not_numbers, bad = ScorerRows(), set(wanted), 0, []
     columns: list[str] | None = None
     for line in text.splitlines():
         row = _row(line)

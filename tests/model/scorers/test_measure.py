@@ -18,7 +18,7 @@ from data_catalog.views import set_thresholds
 from flows.catalog.measure_rows import merge_measures
 from model.data.samples import read_samples
 from model.errors import PolicyError, ScorerError
-from model.scorers.measure import Measured, checked_call, measure
+from model.scorers.measure import ScorerResult, checked_call, measure
 from model.scoring.policy import policy
 from model.scoring.score_table import version_samples
 from pipeline.config import ThresholdsConfig
@@ -85,7 +85,7 @@ def data(made: Path, tmp_path: Path) -> Path:
 
 def run(
     data: Path, function: str, name: str = "mine", batch: int | None = None, timeout: float = 60, **more: object
-) -> Measured:
+) -> ScorerResult:
     call = checked_call(name, f"{data.parent / 'mine.py'}:{function}", dict(more), batch, timeout)
     done = measure(data, call)
     merge_measures(DataFolder(data), name)
