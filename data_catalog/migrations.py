@@ -137,6 +137,11 @@ def _filled(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(FILLED)
 
 
+def _masks(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("ALTER TABLE sample_rows ADD COLUMN mask_offset BIGINT")  # NULL: a sample without masks
+    con.execute("ALTER TABLE sample_rows ADD COLUMN mask_length BIGINT")
+
+
 EXPORTS = """
 CREATE TABLE IF NOT EXISTS export_rows (
     export VARCHAR NOT NULL, target VARCHAR, folder VARCHAR, version VARCHAR, version_hash VARCHAR, samples BIGINT,
@@ -189,7 +194,7 @@ def _views_alone(con: duckdb.DuckDBPyConnection) -> None:
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled,
-    _views_alone, _exports, _rights, _captions, _measures,
+    _views_alone, _masks, _exports, _rights, _captions, _measures,
 )  # fmt: skip
 
 

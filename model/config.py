@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from data_catalog.base.settings import Settings, explain_settings
 from model.errors import ConfigError
 from model.init_codec import encode_of_init
+from model.presets import PRESETS, STAGE_PRESETS, Preset
 from model.sources import (
     CodecSource,
     EmbeddedCodec,
@@ -23,7 +24,6 @@ from model.sources import (
 from pipeline.picture_size import PictureSize
 
 StageName = Literal["starter", "extrapolation", "interpolation", "any", "star"]
-Preset = Literal["tiny", "sd15"]
 NetworkValue = Annotated[tuple[int, ...] | int | float | str | None, Field(union_mode="left_to_right")]
 """Text that is a number becomes one, so that a command line and a flow's parameter mean the same."""
 
@@ -160,6 +160,9 @@ class TrainConfig(Settings):
     """How noisy hints get in training: a name in `model.network.conditioning.HINT_NOISE`. None: the stage's own."""
     timestep_shift: float = Field(1.0, gt=0, le=100)
     """Above 1, timesteps are drawn towards much noise, where few sampler steps are: t to s t / (1 + (s - 1) t)."""
+    one_step: bool = False
+    """Teach the one step of a sampler that begins without noise: a regression of the frames, for windows whose hints
+    and poses leave little open. Generation then takes 1 step at temperature 0."""
     hint_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of windows that are trained without their hints: guidance over hints in generation needs some."""
     plans: tuple[Literal["origin", "streaming", "tree", "star"], ...] | None = None
@@ -222,33 +225,6 @@ class TrainConfig(Settings):
         return parse_init(self.init)
 
 
-PRESETS: dict[Preset, dict[str, Any]] = {
-    "tiny": {
-        "encode": {},
-        "train": "all",
-        "batch": 4,
-        "steps": 2000,
-        "learning_rate": 2e-3,
-        "betas": (0.9, 0.99),
-        "warmup": 50,
-        "schedule": "cosine",
-        "ema": 0.995,
-        "sample_steps": 5,
-        "sample_temperature": 0.5,  # more noise makes what is uncertain louder, not better
-        "device": "cpu",
-    },
-    "sd15": {
-        "encode": {"codec": "stable-diffusion-v1-5/stable-diffusion-inpainting", "picture": 512},
-        "init": "stable-diffusion-v1-5/stable-diffusion-inpainting",
-        "train": "new",
-        "mixed_precision": "bf16",
-        "ema_every": 10,
-        "ema_device": "cpu",
-        "device": "cuda",
-    },
-}
-
-
 def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConfig:
     """A stage's config: `settings` over the preset's values over the defaults. `encode` and `network` merge; the codec
     is the one that `init` brings, where `settings` name none.
@@ -257,7 +233,7 @@ def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConf
     """
     if preset not in PRESETS:
         raise ConfigError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
-    base, encode = PRESETS[preset], settings.get("encode", {})
+    base, encode = PRESETS[preset] | STAGE_PRESETS.get((preset, stage), {}), settings.get("encode", {})
     if not isinstance(encode, dict):
         raise ConfigError(f"Setting 'encode' is {encode!r}: write its parts, for example encode.picture=96.")
     init = settings.get("init", base.get("init", "scratch"))

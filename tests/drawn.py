@@ -8,6 +8,7 @@ from pathlib import Path
 from data_catalog.base.files import read_json, write_json
 from data_catalog.base.paths import DataFolder
 from flows.catalog.manifests import rebuild_catalog, record_paths
+from pipeline.analysis.pose import pose_finder
 from pipeline.batches.pack_shards import encode_clips, pack_shard
 from pipeline.batches.prepare_sources import build_keys, prepare_sources
 from pipeline.batches.sources import hash_source, walk
@@ -37,10 +38,11 @@ def build_drawn(raw: Path, root: Path, model: Path, config: BuildConfig = DRAWN,
     files = {hash_source(file): file for file in walk(raw)}
     prepare_sources(data, [(source, file.path) for source, file in files.items()], config, model)
     groups: list[list[str]] = []
-    for source, file in files.items():
-        clips = [clip["clip_id"] for clip in read_json(data.clips(source, names.clip_set))["clips"]]
-        encode_clips(data, source, file.path, clips, config)
-        groups.append(clips)
+    with pose_finder(model, config.analysis.max_people, config.analysis.min_pose_confidence) as finder:
+        for source, file in files.items():
+            clips = [clip["clip_id"] for clip in read_json(data.clips(source, names.clip_set))["clips"]]
+            encode_clips(data, source, file.path, clips, config, finder)
+            groups.append(clips)
     for clips in [list(chain.from_iterable(groups))] if together else groups:
         pack_shard(data, clips, config)
     write_json(data.build_record, {"raw": os.fspath(raw), "config": config.model_dump(mode="json")})

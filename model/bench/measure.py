@@ -92,7 +92,7 @@ def dynamic_degree(frames: Iterable[np.ndarray], fps: float) -> float | None:
     VBench takes RAFT's flow; this is DIS (Kroeger et al. 2016), so the two compare by rank rather than by number. None
     for a single frame.
     """
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     step = max(1, round(fps / FLOW_AT))
     before: np.ndarray | None = None
     speeds, shown = [], 0

@@ -51,6 +51,8 @@ class ExportItem:
     mp4: MemberPlace
     npy: MemberPlace
     flac: MemberPlace | None
+    dancer: MemberPlace | None
+    """The dancer's masks of every frame, as one picture (`pipeline.shards.masks`)."""
     meta: dict[str, Any]
     """Its json as it is stored."""
     picture: tuple[Rectangle, ...] | None
@@ -86,7 +88,7 @@ def export_items(data: Path, config: ExportConfig) -> tuple[list[ExportItem], Ch
             raise DataError(f"No sample of this version has the licence {' or '.join(licences)}: see sources.csv.")
     with open_catalog(DataFolder(data).catalog, read_only=True) as con:
         rows = con.execute(
-            "SELECT sample_key, coalesce(c.fps, $1), c.frames, flac_offset, flac_length, "
+            "SELECT sample_key, coalesce(c.fps, $1), c.frames, flac_offset, flac_length, mask_offset, mask_length, "
             "r.licence, r.consent, r.url, r.creator, r.note "
             "FROM samples JOIN clips c USING (clip_id) LEFT JOIN sources r USING (source_id)",
             [float(FPS)],
@@ -102,7 +104,7 @@ def policy_licences(chosen: ChosenSamples) -> tuple[str, ...]:
 
 
 def _item(data: Path, sample: Sample, chosen: ChosenSamples, config: ExportConfig, more: Sequence[Any]) -> ExportItem:
-    fps, frames, flac_offset, flac_length, *rights = more
+    fps, frames, flac_offset, flac_length, mask_offset, mask_length, *rights = more
     shard = DataFolder(data).shards / sample.shard
     if sample.mp4_sha256 is None:
         raise DataError(f"Sample {sample.key} has no checksum on record: run `longdance catalog rebuild`.")
@@ -128,6 +130,7 @@ def _item(data: Path, sample: Sample, chosen: ChosenSamples, config: ExportConfi
         mp4=(sample.mp4_offset, sample.mp4_length),
         npy=sample.npy_place,
         flac=(flac_offset, flac_length) if config.sound and flac_offset is not None else None,
+        dancer=None if mask_offset is None else (mask_offset, mask_length),
         meta=meta,
         picture=sample.picture,
         rights={name: text for name, text in zip(FIELDS, rights, strict=True) if text},

@@ -18,12 +18,15 @@ from data_catalog.base.files import sha256_json
 from model.exports.config import ExportConfig
 from model.exports.items import ExportItem, mask_png
 from model.exports.store import Content, Stored
+from pipeline.shards.tar import MASKS
 
 
 def webdataset(items: Sequence[ExportItem], config: ExportConfig, folder: Path) -> dict[To, Content]:
-    """`train/*.tar` and `validation/*.tar`; members mp4, txt, json, npy (landmarks), and where there are any flac.
+    """`train/*.tar` and `validation/*.tar`: mp4, txt, json, npy (landmarks); flac and mask.png (the dancer's, of every
+    frame) where a sample has them.
 
-    Where any sample has a mask, all have a mask.png: loaders take the members of the first sample for those of all.
+    Where any sample has a loss mask, all have a loss_mask.png: loaders take the members of the first sample for those
+    of all.
     """
     masked = any(item.picture for item in items)
     groups: dict[tuple[str, Path], list[ExportItem]] = defaultdict(list)
@@ -31,7 +34,12 @@ def webdataset(items: Sequence[ExportItem], config: ExportConfig, folder: Path) 
         groups[item.split, item.shard].append(item)
     files: dict[To, Content] = {}
     for (split, shard), group in sorted(groups.items()):
-        name = sha256_json([[item.key, item.sha256, item.flac is not None, masked, _meta(item)] for item in group])
+        name = sha256_json(
+            [
+                [item.key, item.sha256, item.flac is not None, item.dancer is not None, masked, _meta(item)]
+                for item in group
+            ]
+        )
         files[To(split, f"{shard.stem}-{name[:16]}.tar")] = Stored(f"{name}.tar", partial(_tar, group, masked))
     return files
 
@@ -43,9 +51,10 @@ def _meta(item: ExportItem) -> dict[str, Any]:
 
 def _members(item: ExportItem, masked: bool) -> dict[str, bytes]:
     sound = {"flac": item.member(item.flac)} if item.flac else {}
-    mask = {"mask.png": mask_png(item)} if masked else {}
+    mask = {"loss_mask.png": mask_png(item)} if masked else {}
+    dancer = {MASKS: item.member(item.dancer)} if item.dancer else {}
     text = {"txt": item.caption.encode(), "json": json.dumps(_meta(item), sort_keys=True).encode()}
-    return {"mp4": item.member(item.mp4), **text, "npy": item.member(item.npy), **sound, **mask}
+    return {"mp4": item.member(item.mp4), **text, "npy": item.member(item.npy), **sound, **mask, **dancer}
 
 
 def _tar(group: Sequence[ExportItem], masked: bool) -> bytes:

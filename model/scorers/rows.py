@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 _COLUMN = re.compile(r"[a-z][a-z0-9_]{0,40}")
 NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
@@ -53,7 +54,7 @@ def read_rows(text: str, wanted: Sequence[str]) -> ScorerRows:
     return found
 
 
-def _row(line: str) -> dict[str, object] | None:
+def _row(line: str) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -61,7 +62,7 @@ def _row(line: str) -> dict[str, object] | None:
     return row if isinstance(row, dict) else None
 
 
-def _problem(row: dict[str, object], columns: list[str] | None) -> str:
+def _problem(row: dict[str, Any], columns: list[str] | None) -> str:
     """What is wrong with the columns of a row; empty if nothing."""
     if not row:
         return "a row without a column"

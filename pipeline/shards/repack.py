@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.shards.tar import MEMBERS, SOUND, ShardSample, read_member, write_shard
+from pipeline.shards.tar import MASKS, MEMBERS, SOUND, ShardSample, column_of, read_member, write_shard
 
 _PLACES = ("shard", "sample_key", "bytes", "mp4_sha256")
 
@@ -35,9 +35,12 @@ def repack(folder: Path, manifest: dict[str, Any], drop: frozenset[str], name: s
     old = folder / manifest["shard"]
     samples = []
     for row in remaining(manifest, drop):
-        kinds = [kind for kind in (*MEMBERS, SOUND) if f"{kind}_offset" in row]
-        members = {kind: StoredMember(old, row[f"{kind}_offset"], row[f"{kind}_length"]) for kind in kinds}
-        places = {*_PLACES, *(f"{kind}_{part}" for kind in kinds for part in ("offset", "length"))}
+        columns = {kind: column_of(kind) for kind in (*MEMBERS, MASKS, SOUND)}
+        kinds = {kind: name for kind, name in columns.items() if row.get(f"{name}_offset") is not None}
+        members = {
+            kind: StoredMember(old, row[f"{name}_offset"], row[f"{name}_length"]) for kind, name in kinds.items()
+        }
+        places = {*_PLACES, *(f"{name}_{part}" for name in columns.values() for part in ("offset", "length"))}
         meta = {name: value for name, value in row.items() if name not in places}
         samples.append(ShardSample(row["sample_key"], meta, members))
     return write_shard(folder / name, samples, manifest["plan_key"])

@@ -20,7 +20,8 @@ from flows.catalog.manifests import (
     repair_catalog,
 )
 from pipeline.analysis import source_pass
-from pipeline.batches.pack_shards import _staged, encode_clips, pack_shard, sample_keys, unstage
+from pipeline.batches.pack_shards import _staged, encode_clips, pack_shard, unstage
+from pipeline.batches.plan_samples import sample_keys
 from pipeline.batches.prepare_sources import build_keys, prepare_source
 from pipeline.config import AnalysisConfig, BuildConfig, ClipConfig, CropConfig, VariantConfig
 from pipeline.shards.tar import manifests
@@ -46,6 +47,10 @@ class StandingDancer:
         height, width = rgb.shape[:2]
         return person(width / 2, 0.95 * height, 0.8 * height)[None].astype(np.float32)
 
+    def find_with_masks(self, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `PoseFinder.find_with_masks`."""
+        return self.find(rgb), np.ones((1, *rgb.shape[:2]), bool)
+
 
 def prepare_here(folder: Path, world: World) -> list[str]:
     """Analyse and tile the world's source; the ids of its clips."""
@@ -57,7 +62,7 @@ def prepare_here(folder: Path, world: World) -> list[str]:
 
 def encode_here(folder: Path, world: World, clip_ids: list[str]) -> None:
     """Stage the samples of some clips."""
-    counted = encode_clips(DataFolder(folder), world.source_id, bytes(world.video), clip_ids, CONFIG)
+    counted = encode_clips(DataFolder(folder), world.source_id, bytes(world.video), clip_ids, CONFIG, StandingDancer())  # type: ignore[arg-type]
     assert not counted["clips_failed"], "the clip could not be encoded"
 
 

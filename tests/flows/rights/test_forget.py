@@ -101,7 +101,7 @@ def traces(data: DataFolder, source: str) -> dict[str, list[bytes]]:
     for manifest in manifests(data.shards):
         for row in manifest["samples"]:
             if row["sample_key"] in {sample.key for sample in keys}:
-                for kind in ("mp4", "npy", "flac"):
+                for kind in ("mp4", "npy", "flac", "mask"):
                     whole = read_member(data.shards / manifest["shard"], row[f"{kind}_offset"], row[f"{kind}_length"])
                     middle = len(whole) // 2
                     found["members"] += [whole[middle : middle + 64], whole[-200:-136]]

@@ -87,7 +87,7 @@ def test_webdataset_reads_every_member_and_a_mask_for_all(data, tmp_path):
             assert sample["txt"].decode() == CAPTIONS.get(clip, "a person dancing")
             assert json.loads(sample["json"])["clip_id"] == clip
             assert np.load(io.BytesIO(sample["npy"])).shape == (FRAMES, 33, 4)
-            mask = np.asarray(Image.open(io.BytesIO(sample["mask.png"])))
+            mask = np.asarray(Image.open(io.BytesIO(sample["loss_mask.png"])))
             assert int((mask == 255).sum()) == (24 * 32 if int(clip[1]) % 2 else SIDE * SIDE)
 
 
@@ -97,7 +97,7 @@ def test_the_hugging_face_loader_reads_the_tars_too(data, tmp_path):
     folder = export(data, tmp_path, "webdataset")
     found = datasets.load_dataset("webdataset", data_dir=str(folder), cache_dir=str(tmp_path / "cache"))
     assert {split: len(rows) for split, rows in found.items()} == {"train": TRAIN, "validation": HELD}
-    assert {"mp4", "txt", "json", "npy", "mask.png"} <= set(found["train"].column_names)
+    assert {"mp4", "txt", "json", "npy", "loss_mask.png"} <= set(found["train"].column_names)
 
 
 def test_diffusion_pipes_files_are_as_its_example_says(data, tmp_path):
