@@ -38,7 +38,8 @@ def build_drawn(raw: Path, root: Path, model: Path, config: BuildConfig = DRAWN,
     files = {hash_source(file): file for file in walk(raw)}
     prepare_sources(data, [(source, file.path) for source, file in files.items()], config, model)
     groups: list[list[str]] = []
-    with pose_finder(model, config.analysis.max_people, config.analysis.min_pose_confidence) as finder:
+    people, confidence = config.analysis.max_people, config.analysis.min_pose_confidence
+    with pose_finder(model, people, confidence, masks=True) as finder:
         for source, file in files.items():
             clips = [clip["clip_id"] for clip in read_json(data.clips(source, names.clip_set))["clips"]]
             encode_clips(data, source, file.path, clips, config, finder)

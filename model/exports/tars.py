@@ -34,12 +34,7 @@ def webdataset(items: Sequence[ExportItem], config: ExportConfig, folder: Path) 
         groups[item.split, item.shard].append(item)
     files: dict[To, Content] = {}
     for (split, shard), group in sorted(groups.items()):
-        name = sha256_json(
-            [
-                [item.key, item.sha256, item.flac is not None, item.dancer is not None, masked, _meta(item)]
-                for item in group
-            ]
-        )
+        name = sha256_json([_named_by(item, masked) for item in group])
         files[To(split, f"{shard.stem}-{name[:16]}.tar")] = Stored(f"{name}.tar", partial(_tar, group, masked))
     return files
 
@@ -47,6 +42,11 @@ def webdataset(items: Sequence[ExportItem], config: ExportConfig, folder: Path) 
 def _meta(item: ExportItem) -> dict[str, Any]:
     more = {"clip_id": item.clip_id, "source_id": item.source_id, "fps": str(item.fps), "frames": item.frames}
     return {**item.meta, **more, "caption": item.caption, "weight": item.weight, "rights": item.rights}
+
+
+def _named_by(item: ExportItem, masked: bool) -> list[Any]:
+    """All that an item's members are made from."""
+    return [item.key, item.sha256, item.flac is not None, item.dancer is not None, masked, _meta(item)]
 
 
 def _members(item: ExportItem, masked: bool) -> dict[str, bytes]:
