@@ -16,12 +16,15 @@ from model.drift.metrics import METRICS, TRUTH_METRICS, Finder
 COLUMNS = ("metric", "unit", "videos", "their spread", "real", "real spread")
 UNITS = {
     "psnr": "dB", "ssim": "0 to 1", "lpips": "0 is the same", "pose_error": "px at 512", "fvd": "I3D features",
-    "joint_motion_distance": "real spreads", "dynamic_degree": "share", "beat_alignment": "0 to 1", "found": "share",
-    "visibility": "0 to 1", "proportions": "log ratio", "joint_motion": "body lengths/s", "picture_motion": "levels/s",
+    "joint_motion_distance": "real spreads", "dynamic_degree": "share", "flow": "px at 256", "beat_alignment": "0 to 1",
+    "found": "share",
+    "visibility": "0 to 1", "proportions": "log ratio",
+    "joint_motion": "body lengths/s", "picture_motion": "levels/s",
 }  # fmt: skip
 LEVELS = "8-bit levels"
 ORDER = (
-    *(f"drift_{name}" for name in DRIFTS), "dynamic_degree", *TRUTH_METRICS, "lpips", "beat_alignment", *METRICS,
+    *(f"drift_{name}" for name in DRIFTS),
+    "dynamic_degree", "flow", *TRUTH_METRICS, "lpips", "beat_alignment", *METRICS,
 )  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def measure_video(
         curves |= _stored_curves(report)
         means |= {name: one["mean"] for name, one in dict(report["metrics"]).items()}  # type: ignore[call-overload]
     values = means | {f"drift_{name}": framepack_drift(curves[name]) for name in DRIFTS}
-    values |= {"dynamic_degree": dynamic_degree(video.frames(), float(video.fps)), **beat_numbers(video, measured)}
+    values |= {**dynamics(video.frames(), float(video.fps)), **beat_numbers(video, measured)}
     known = {name: float(value) for name, value in values.items() if value is not None and math.isfinite(value)}
     return BenchFigures(video.name, measured.frames, video.fps, known, measured.landmarks, report is not None)
 
@@ -85,12 +85,12 @@ def framepack_drift(curve: Sequence[float]) -> float | None:
     return None if first is None or last is None else abs(first - last)
 
 
-def dynamic_degree(frames: Iterable[np.ndarray], fps: float) -> float | None:
-    """1 for a video that moves, else 0, by VBench's rule: at 8 frames a second, enough pairs of frames (a quarter of 16
-    for 16 frames, in proportion) whose fastest 5 % of pixels move by more than 6 pixels at 256 a side.
+def dynamics(frames: Iterable[np.ndarray], fps: float) -> dict[str, float]:
+    """`flow`: how far the fastest 5 % of pixels move, at 8 frames a second, in pixels at 256 a side, mean over pairs.
 
-    VBench takes RAFT's flow; this is DIS (Kroeger et al. 2016), so the two compare by rank rather than by number. None
-    for a single frame.
+    `dynamic_degree`: 1 where enough pairs (4 for 16 frames, in proportion) move by more than 6 such pixels, else 0:
+    VBench's rule. VBench takes RAFT's flow; this is DIS (Kroeger et al. 2016), so the two compare by rank rather than by
+    number. Nothing for a single frame.
     """
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     step = max(1, round(fps / FLOW_AT))
@@ -107,8 +107,9 @@ def dynamic_degree(frames: Iterable[np.ndarray], fps: float) -> float | None:
             speeds.append(float(np.partition(length, -top)[-top:].mean()) * 256 / min(grey.shape))
         before = grey
     if not speeds:
-        return None
-    return float(sum(speed > FLOW_THRESHOLD for speed in speeds) >= max(1, round(4 * shown / 16)))
+        return {}
+    moved = sum(speed > FLOW_THRESHOLD for speed in speeds)
+    return {"flow": float(np.mean(speeds)), "dynamic_degree": float(moved >= max(1, round(4 * shown / 16)))}
 
 
 def beat_numbers(video: BenchVideo, measured: Measured) -> dict[str, float | None]:
