@@ -89,7 +89,7 @@ def dynamics(frames: Iterable[np.ndarray], fps: float) -> dict[str, float]:
     """`flow`: how far the fastest 5 % of pixels move, at 8 frames a second, in pixels at 256 a side, mean over pairs.
 
     `dynamic_degree`: 1 where enough pairs (4 for 16 frames, in proportion) move by more than 6 such pixels, else 0:
-    VBench's rule. VBench takes RAFT's flow; this is DIS (Kroeger et al. 2016), so the two compare by rank rather than by
+    VBench's rule. VBench takes RAFT's flow; this is DIS (Kroeger et al. 2016), so the two compare by rank, not by
     number. Nothing for a single frame.
     """
     flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)

@@ -57,6 +57,9 @@ def checked_call(
     """A call whose name can be a column. Raises ScorerError."""
     if not NAME.fullmatch(name):
         raise ScorerError(f"The scorer's name {name!r} names a column: use lower-case letters, digits, underscores.")
+    module, _, function = entrypoint.rpartition(":")
+    if module.endswith(".py"):  # it is called again from other folders
+        entrypoint = f"{Path(module).expanduser().resolve()}:{function}"
     if batch is None:
         batch = 0 if entrypoint in ALL_AT_ONCE else BATCH
     return ScorerCall(name, entrypoint, settings, batch, timeout_s)
