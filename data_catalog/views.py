@@ -20,6 +20,7 @@ _PLAIN_VIEWS = f"""
 CREATE OR REPLACE VIEW paths AS SELECT * FROM path_rows;
 CREATE OR REPLACE VIEW sources AS
     SELECT * EXCLUDE (current) FROM source_rows LEFT JOIN right_rows USING (source_id) WHERE current;
+CREATE OR REPLACE VIEW rights AS SELECT * FROM right_rows;
 CREATE OR REPLACE VIEW forgotten AS SELECT * FROM forgotten_rows;
 CREATE OR REPLACE VIEW shards AS SELECT * EXCLUDE (current) FROM shard_rows WHERE current;
 CREATE OR REPLACE VIEW latents AS SELECT * FROM latent_rows;
