@@ -142,13 +142,59 @@ def _masks(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("ALTER TABLE sample_rows ADD COLUMN mask_length BIGINT")
 
 
+EXPORTS = """
+CREATE TABLE IF NOT EXISTS export_rows (
+    export VARCHAR NOT NULL, target VARCHAR, folder VARCHAR, version VARCHAR, version_hash VARCHAR, samples BIGINT,
+    created TIMESTAMP);
+CREATE TABLE IF NOT EXISTS export_source_rows (export VARCHAR NOT NULL, source_id VARCHAR NOT NULL);
+"""
+
+
+def _exports(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(EXPORTS)
+
+
+RIGHTS = """
+CREATE TABLE IF NOT EXISTS right_rows (
+    source_id VARCHAR NOT NULL, licence VARCHAR, consent VARCHAR, url VARCHAR, creator VARCHAR, note VARCHAR);
+-- seen_by: versions, runs, checkpoints, rollouts and exports that had it
+CREATE TABLE IF NOT EXISTS forgotten_rows (
+    source_id VARCHAR NOT NULL, why VARCHAR, forgotten TIMESTAMP, seen_by JSON);
+"""
+
+
+def _rights(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(RIGHTS)
+
+
+CAPTIONS = """
+CREATE TABLE IF NOT EXISTS caption_rows (
+    clip_id VARCHAR NOT NULL, caption_set VARCHAR NOT NULL, caption VARCHAR, model VARCHAR, prompt VARCHAR,
+    created TIMESTAMP);
+"""
+
+
+def _captions(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(CAPTIONS)
+
+
+MEASURES = """
+CREATE TABLE IF NOT EXISTS measure_rows (
+    clip_id VARCHAR NOT NULL, scorer VARCHAR NOT NULL, column_name VARCHAR NOT NULL, value DOUBLE, version VARCHAR);
+"""
+
+
+def _measures(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(MEASURES)
+
+
 def _views_alone(con: duckdb.DuckDBPyConnection) -> None:
     """No table changes: `migrate` makes the views, of which there are others now."""
 
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled,
-    _views_alone, _masks,
+    _views_alone, _masks, _exports, _rights, _captions, _measures,
 )  # fmt: skip
 
 

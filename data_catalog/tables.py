@@ -32,5 +32,11 @@ TABLES: dict[str, Table] = {
     "ledgers": Table("ledger_rows", ("fragment",)),
     "worth": Table("worth_rows", ("evidence", "sample_key")),
     "decisions": Table("decision_rows", ("clip_id", "decided"), frozen=("decision", "who", "why")),
+    "rights": Table("right_rows", ("source_id",)),
+    "forgotten": Table("forgotten_rows", ("source_id",)),
+    "measures": Table("measure_rows", ("clip_id", "column_name")),
+    "captions": Table("caption_rows", ("clip_id", "caption_set")),
+    "exports": Table("export_rows", ("export",)),
+    "export_sources": Table("export_source_rows", ("export", "source_id")),
     "rollouts": Table("rollout_rows", ("rollout",)),
 }

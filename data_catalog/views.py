@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -18,7 +18,10 @@ _SPAN = "coalesce(source_id || '/' || first_frame || '/' || step || '/' || frame
 
 _PLAIN_VIEWS = f"""
 CREATE OR REPLACE VIEW paths AS SELECT * FROM path_rows;
-CREATE OR REPLACE VIEW sources AS SELECT * EXCLUDE (current) FROM source_rows WHERE current;
+CREATE OR REPLACE VIEW sources AS
+    SELECT * EXCLUDE (current) FROM source_rows LEFT JOIN right_rows USING (source_id) WHERE current;
+CREATE OR REPLACE VIEW rights AS SELECT * FROM right_rows;
+CREATE OR REPLACE VIEW forgotten AS SELECT * FROM forgotten_rows;
 CREATE OR REPLACE VIEW shards AS SELECT * EXCLUDE (current) FROM shard_rows WHERE current;
 CREATE OR REPLACE VIEW latents AS SELECT * FROM latent_rows;
 CREATE OR REPLACE VIEW versions AS SELECT * FROM version_rows;
@@ -30,6 +33,10 @@ CREATE OR REPLACE VIEW losses AS SELECT * FROM loss_rows;
 CREATE OR REPLACE VIEW ledgers AS SELECT * FROM ledger_rows;
 CREATE OR REPLACE VIEW worth AS SELECT * FROM worth_rows;
 CREATE OR REPLACE VIEW rollouts AS SELECT * FROM rollout_rows;
+CREATE OR REPLACE VIEW measures AS SELECT * FROM measure_rows;
+CREATE OR REPLACE VIEW captions AS SELECT * FROM caption_rows;
+CREATE OR REPLACE VIEW exports AS SELECT * FROM export_rows;
+CREATE OR REPLACE VIEW export_sources AS SELECT * FROM export_source_rows;
 CREATE OR REPLACE VIEW decisions AS
     SELECT * EXCLUDE (span), decided = max(decided) OVER (PARTITION BY span) AS newest
     FROM (SELECT *, {_SPAN} AS span FROM decision_rows);
@@ -71,7 +78,7 @@ Threshold = tuple[str, str, str, float, int]
 def create_views(con: duckdb.DuckDBPyConnection) -> None:
     """Create or replace every public view; `clips` from the thresholds that are stored."""
     con.execute(_PLAIN_VIEWS)
-    con.execute(clips_view_sql(stored_thresholds(con)))
+    con.execute(clips_view_sql(stored_thresholds(con), measured_columns(con)))
     con.execute(_SAMPLES + _VERSION_CONTENTS)
 
 
@@ -99,7 +106,7 @@ def set_thresholds(con: duckdb.DuckDBPyConnection, rows: Iterable[Mapping[str, A
         con.execute("DELETE FROM threshold_rows")
         for threshold in checked:
             con.execute("INSERT INTO threshold_rows VALUES (?, ?, ?, ?, ?)", list(threshold))
-        con.execute(clips_view_sql(checked))
+        con.execute(clips_view_sql(checked, measured_columns(con)))
 
 
 def score_columns(con: duckdb.DuckDBPyConnection) -> list[str]:
@@ -107,7 +114,49 @@ def score_columns(con: duckdb.DuckDBPyConnection) -> list[str]:
     rows = con.execute(
         "SELECT column_name, data_type FROM duckdb_columns() WHERE table_name = 'clip_rows' ORDER BY column_index"
     ).fetchall()
-    return [name for name, kind in rows if kind in _NUMERIC]
+    return [*(name for name, kind in rows if kind in _NUMERIC), *measured_columns(con)]
+
+
+def measured_columns(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """The columns of `clips` that scorers of the user's own have given."""
+    return [name for (name,) in con.execute("SELECT DISTINCT column_name FROM measure_rows ORDER BY 1").fetchall()]
+
+
+def replace_measures(con: duckdb.DuckDBPyConnection, scorer: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Make `rows` (clip_id, column_name, value, version) all that a scorer says, and its columns columns of `clips`.
+
+    Raises ThresholdError for a column that is there already, or that a threshold needs and the rows no longer give.
+    """
+    with transaction(con):
+        con.execute("DELETE FROM measure_rows WHERE scorer = ?", [scorer])
+        taken = {
+            *score_columns(con),
+            *_columns_of(con, "clip_rows"),
+            "path",
+            "verdict",
+            "reason",
+            "reasons",
+            "decision",
+        }
+        names = {str(row["column_name"]) for row in rows}
+        for name in sorted(names):
+            if name in taken or not _REASON.fullmatch(name):
+                raise ThresholdError(
+                    f"The scorer {scorer!r} gives a column {name!r}, which `clips` has already: rename it."
+                )
+        if rows:
+            values = [[row["clip_id"], scorer, row["column_name"], row["value"], row["version"]] for row in rows]
+            con.executemany("INSERT INTO measure_rows VALUES (?, ?, ?, ?, ?)", values)
+        known = set(score_columns(con))
+        for _, score, *_ in stored_thresholds(con):
+            if score not in known:
+                raise ThresholdError(f"A threshold needs the column {score!r}, which {scorer!r} no longer gives.")
+        create_views(con)
+
+
+def _columns_of(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    rows = con.execute("SELECT column_name FROM duckdb_columns() WHERE table_name = ?", [table]).fetchall()
+    return [name for (name,) in rows]
 
 
 def _checked(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> Threshold:
@@ -128,7 +177,7 @@ def _checked(con: duckdb.DuckDBPyConnection, row: Mapping[str, Any]) -> Threshol
     return row["reason"], row["score"], row["op"], value, int(row["rank"])
 
 
-def clips_view_sql(thresholds: Iterable[Threshold]) -> str:
+def clips_view_sql(thresholds: Iterable[Threshold], measured: Sequence[str] = ()) -> str:
     """SQL of the view `clips`, from checked thresholds in rank order.
 
     What alignment or encoding said comes first, then what somebody decided about the clip (the newest
@@ -142,6 +191,10 @@ def clips_view_sql(thresholds: Iterable[Threshold]) -> str:
     first = "".join(f"\n            WHEN {test} THEN '{reason}'" for test, reason in cases)
     kept = "decision IS DISTINCT FROM 'keep'"
     listed = "".join(f",\n            CASE WHEN {kept} AND ({test}) THEN '{reason}' END" for test, reason in cases)
+    columns = "".join(f", max(value) FILTER (column_name = '{name}') AS {name}" for name in measured)
+    joined = (
+        f"LEFT JOIN (SELECT clip_id{columns} FROM measure_rows GROUP BY clip_id) USING (clip_id)" if measured else ""
+    )
     return f"""
 CREATE OR REPLACE VIEW clips AS
 SELECT clip_id, path, start_s, end_s, CASE WHEN reason IS NULL THEN 'ok' ELSE 'bad' END AS verdict, reason, framing,
@@ -160,8 +213,10 @@ FROM (
             CASE WHEN decision = 'drop' THEN 'marked_drop' END{listed}
         ], lambda reason: reason IS NOT NULL) AS reasons
     FROM (SELECT *, {_SPAN} AS span FROM clip_rows WHERE current)
+    {joined}
     LEFT JOIN (
         SELECT {_SPAN} AS span, nullif(arg_max(decision, decided), 'clear') AS decision FROM decision_rows GROUP BY ALL
     ) USING (span)
     LEFT JOIN (SELECT source_id, path FROM source_rows) USING (source_id)
+    LEFT JOIN (SELECT source_id, licence, consent FROM right_rows) USING (source_id)
 )"""

@@ -6,7 +6,7 @@ with what is missing, whatever happened to the last run or to Prefect.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +20,18 @@ from data_catalog.base.paths import DataFolder, names_in
 from data_catalog.connection import open_catalog
 from flows import artifacts
 from flows.catalog import manifests
+from flows.catalog.rights_rows import merge_rights
 from flows.catalog.wanted import wanted_clips
 from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import TASK_OPTIONS, open_runner
 from pipeline.analysis.pose import pose_finder
 from pipeline.analysis.pose_model import pose_model_path
+from pipeline.batches.forgotten import forgotten_sources
 from pipeline.batches.jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
 from pipeline.batches.pack_shards import encode_clips, pack_shard, unstage
 from pipeline.batches.prepare_sources import BuildKeys, build_keys, forget_limited, prepare_sources, record_rejected
+from pipeline.batches.rights import keep_rights
 from pipeline.batches.sources import SourceFile, hash_source, nameless_id, require_videos
 from pipeline.config import BuildConfig
 from pipeline.shards import tar
@@ -98,13 +101,17 @@ def _run(
 ) -> dict[str, int]:
     """The build, by the only process that writes into the folder."""
     logger = get_run_logger()
+    forgotten_sources(folder)  # one that is half forgotten is refused before the catalog is repaired
     names, counters = build_keys(config), Counter(temps_removed=remove_temps(*folder.own_folders))
     if reason := manifests.repair_catalog(folder, config, names):
         logger.info("The catalog was made from the manifests on disk: %s", reason)
     write_json(folder.build_record, {"raw": str(raw), "config": config.model_dump(mode="json")})
     with open_runner(workers) as runner, Progress("build " + folder.root.name) as progress:
         build = _Build(folder, config, names, workers, runner, progress, counters)
-        build.prepare(build.identify(files))
+        sources = build.identify(files)
+        keep_rights(folder, raw, build.ids)
+        merge_rights(folder)
+        build.prepare(sources)
         manifests.mark_current(folder, names, config)
         counters["shards_missing"] = manifests.forget_missing_shards(folder, names)
         with open_catalog(folder.catalog) as con:
@@ -135,6 +142,7 @@ class _Build:
     ) -> None:
         self.folder, self.config, self.names, self.workers = folder, config, names, workers
         self.runner, self.progress, self.counters = runner, progress, counters
+        self.ids: dict[bytes, str] = {}
 
     def submit(self, work: Any, **parameters: Any) -> PrefectFuture[Any]:
         return self.runner.submit(work, parameters)
@@ -167,17 +175,27 @@ class _Build:
                 if code:
                     record_rejected(self.folder, source_id, file.path, self.config, code, detail)
             self.counters["sources_hashed"] += len(found)
+        self.refuse_forgotten(ids)
         rows = [
             {"path": f.path, "source_id": ids[f], "size": f.size, "mtime_ns": f.mtime_ns, "inode": f.inode}
             for f in files
         ]
         manifests.record_paths(self.folder, rows)
+        self.ids = {file.path: str(source_id) for file, source_id in ids.items()}
         manifests.forget_nameless(self.folder, {str(source_id) for source_id in ids.values()}, self.names)
         first: dict[str, PreparedSource] = {}
         for file in files:  # the same bytes twice are one source, under its first name
             first.setdefault(str(ids[file]), (str(ids[file]), file.path, file.size))
         self.counters["duplicates"] = len(files) - len(first)
         return list(first.values())
+
+    def refuse_forgotten(self, ids: Mapping[SourceFile, str | None]) -> None:
+        """Reject what was taken back and lies in RAW again, under any settings, before it is decoded."""
+        gone = forgotten_sources(self.folder)
+        for file, source_id in ids.items():
+            if source_id in gone and not self.folder.clips(source_id, self.names.clip_set).is_file():
+                record_rejected(self.folder, source_id, file.path, self.config, "forgotten", gone[source_id])
+                self.counters["sources_forgotten"] += 1
 
     def prepare(self, sources: list[PreparedSource]) -> None:
         """Analyse and tile what has no clip manifest, then bring the catalog up to date."""

@@ -10,7 +10,7 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from data_catalog.base.files import atomic
-from data_catalog.base.paths import RolloutFolder
+from data_catalog.base.rollout_paths import RolloutFolder
 from data_catalog.queries import format_rows
 from flows.catalog.kept_rows import keep_and_merge
 from flows.generate_request import GenerateRequest, OpenedRequest, opened_request

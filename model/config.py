@@ -64,6 +64,8 @@ class EncodeConfig(Settings):
     otherwise the codec's own folder."""
     prompt: str = "a person dancing"
     """The prompt of every sample that has no caption of its own."""
+    captions: str | None = None
+    """Set of captions by `longdance caption`; what stands in `captions.csv` comes before it. None: that alone."""
 
     @model_validator(mode="after")
     def _fits(self) -> Self:

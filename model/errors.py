@@ -84,3 +84,7 @@ class LedgerError(ModelError):
 
 class VersionError(ModelError):
     """A version that does not exist, or whose samples have changed since it was made."""
+
+
+class ScorerError(ModelError):
+    """A scorer of the user's that cannot be run."""

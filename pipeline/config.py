@@ -1,9 +1,10 @@
 """Every default of the build, once: the command line, the flows and the README read them from here."""
 
+import re
 from fractions import Fraction
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from data_catalog.base.settings import Settings
 from pipeline.picture_size import PictureSize
@@ -160,6 +161,16 @@ class ShardConfig(Settings):
     keep_bad: bool = Field(False, description="store the clips whose verdict is bad, too")
 
 
+def read_rule(name: str, rule: str) -> tuple[str, float]:
+    """(`<` or `>`, the number) of a rule about a column. Raises ValueError."""
+    try:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or rule[:1] not in ("<", ">"):
+            raise ValueError
+        return rule[0], float(rule[1:])
+    except ValueError:
+        raise ValueError(f"{name}={rule} is no rule: write it as measured.aesthetic=<4.5") from None
+
+
 class ThresholdsConfig(Settings):
     """The verdict: SQL over scores. A change here decodes nothing."""
 
@@ -178,6 +189,18 @@ class ThresholdsConfig(Settings):
     dark: float = Field(0.08, description="least mean brightness (0 to 1)")
     duplicated: float = Field(0.3, description="share of frames that repeat the one before")
     motion_energy: float = Field(0.2, description="least mean joint speed, pixels a frame at 512")
+
+    measured: dict[str, str] = Field(
+        default_factory=dict,
+        description="by columns of scorers of your own, `measured.NAME=<4.5`: what is below, or with > above, is bad",
+    )
+
+    @field_validator("measured")
+    @classmethod
+    def _rules(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, rule in value.items():
+            read_rule(name, rule)
+        return value
 
     def rows(self) -> list[dict[str, object]]:
         """The catalog's threshold rows, in the order in which a reason is named."""
@@ -199,6 +222,7 @@ class ThresholdsConfig(Settings):
             ("frozen", "motion_energy", "<"),
         ]
         fields = {"out_of_crop_joints": "out_of_crop", "brightness": "dark"}
+        own = [(name, *read_rule(name, rule)) for name, rule in sorted(self.measured.items())]
         return [
             {
                 "reason": reason,
@@ -208,6 +232,9 @@ class ThresholdsConfig(Settings):
                 "rank": rank,
             }
             for rank, (reason, score, op) in enumerate(table)
+        ] + [
+            {"reason": name, "score": name, "op": op, "value": value, "rank": len(table) + place}
+            for place, (name, op, value) in enumerate(own)
         ]
 
 

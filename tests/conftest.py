@@ -17,6 +17,7 @@ from pipeline.batches.prepare_sources import build_keys, prepare_sources
 from pipeline.batches.sources import SourceFile, hash_source, walk
 from pipeline.config import AnalysisConfig, BuildConfig, ClipConfig, CropConfig, ShardConfig, VariantConfig
 from pipeline.synthetic.synth import SynthVideo, write_video
+from tests.drawn import build_drawn, draw_raw
 
 # The same examples every time: a property that fails is a bug to fix, not a gate that sometimes opens.
 settings.register_profile("gate", derandomize=True, deadline=None)
@@ -87,3 +88,10 @@ def build(root: Path, video: Path, config: BuildConfig, model: Path) -> Built:
 def built(tmp_path_factory: pytest.TempPathFactory, dancer: Path, pose_model: Path) -> Built:
     """Two clips of 25 frames at 128x128 with two variants each, in one shard. Only read it."""
     return build(tmp_path_factory.mktemp("built"), dancer, SMALL, pose_model)
+
+
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory, pose_model: Path) -> DataFolder:
+    """Three drawn dancers with music, one clip of 25 frames each with a variant, in a catalog. Only read it."""
+    root = tmp_path_factory.mktemp("drawn")
+    return build_drawn(draw_raw(root / "raw", (3, 4, 5)), root / "data", pose_model)

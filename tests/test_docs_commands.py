@@ -35,6 +35,9 @@ MENTIONED = {
     "longdance --version": "longdance --version",
     "longdance train ... --dry-run": "longdance train any --data ~/dance --run ~/runs/next --dry-run" + SMALL,
     "longdance export --run RUN --out FOLDER": "longdance export --run ~/runs/starter --out ~/weights",
+    'longdance sql "SELECT count(*) FROM clips WHERE filled > 0"': (
+        'longdance sql "SELECT count(*) FROM clips WHERE filled > 0" --data ~/dance'
+    ),
     "longdance diff V1 V2": f"longdance diff $({FOLD} | tail -1) lean --data ~/dance",
     'eval "$(_LONGDANCE_COMPLETE=bash_source longdance)"': 'eval "$(_LONGDANCE_COMPLETE=bash_source longdance)"',
     "python tools/demo.py --dry-run": f"cd {ROOT} && python tools/demo.py --dry-run",

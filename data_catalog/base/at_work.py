@@ -6,7 +6,8 @@ from pathlib import Path
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.locks import check_free, exclusive
-from data_catalog.base.paths import DataFolder, RolloutFolder, RunFolder
+from data_catalog.base.paths import DataFolder, RunFolder
+from data_catalog.base.rollout_paths import RolloutFolder
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,16 @@ class DataFolder:
         return self.root / "captions.csv"
 
     @property
+    def caption_sets(self) -> Path:
+        """Captions that a model wrote: a folder for each set, a file for each clip."""
+        return self.root / "captions"
+
+    @property
+    def measures(self) -> Path:
+        """What scorers of the user's own said of clips: a folder for each, a file for each clip."""
+        return self.root / "measures"
+
+    @property
     def codecs(self) -> Path:
         """Codecs that were fitted or loaded for this data set, a folder each."""
         return self.root / "codecs"
@@ -104,6 +114,21 @@ class DataFolder:
     def versions(self) -> Path:
         """Named sets of samples, a file each."""
         return self.root / "versions"
+
+    @property
+    def rights(self) -> Path:
+        """Whose each source is, as `sources.csv` said."""
+        return self.root / "rights.json"
+
+    @property
+    def forgotten(self) -> Path:
+        """Sources that were taken back, a file each."""
+        return self.root / "forgotten"
+
+    @property
+    def exports(self) -> Path:
+        """What was exported to other trainers and where to, a file each."""
+        return self.root / "exports"
 
     @property
     def ledger(self) -> Path:
@@ -219,48 +244,6 @@ class RunFolder:
     def evaluation(self) -> Path:
         """What an experiment measured of it."""
         return self.root / "evaluation.json"
-
-
-@dataclass(frozen=True)
-class RolloutFolder:
-    """What a generated video is made of."""
-
-    root: Path
-
-    @classmethod
-    def beside(cls, video: Path) -> Self:
-        """That of the video of this name."""
-        return cls(video.with_name(f"{video.stem}.rollout"))
-
-    @property
-    def record(self) -> Path:
-        """What the rollout is made of, and how far it is."""
-        return self.root / "rollout.json"
-
-    @property
-    def lock(self) -> Path:
-        """Held by the process that makes it."""
-        return self.root / "lock"
-
-    @property
-    def latents(self) -> Path:
-        """A file for each finished call."""
-        return self.root / "latents"
-
-    @property
-    def segments(self) -> Path:
-        """Parts of the video, encoded."""
-        return self.root / "segments"
-
-    @property
-    def metrics(self) -> Path:
-        """The drift report."""
-        return self.root / "metrics.json"
-
-    @property
-    def frames(self) -> Path:
-        """Every frame as a PNG, where they were asked for."""
-        return self.root / "frames"
 
 
 def files_of(page: Path) -> Path:

@@ -18,6 +18,8 @@ from data_catalog.transactions import transaction
 from data_catalog.views import set_thresholds
 from data_catalog.writes import merge, merge_clips, merge_sources, register_shards, shown_path
 from flows.catalog.decisions import merge_recorded, recorded
+from flows.catalog.measure_rows import merge_measures
+from flows.catalog.rights_rows import merge_rights
 from flows.catalog.scoring_rows import restore_evidence
 from pipeline.batches.prepare_sources import LIMITED, BuildKeys, build_keys
 from pipeline.config import BuildConfig
@@ -151,6 +153,8 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> d
     tables = {"sources": sources, "clips": clips, "shards": shards, "samples": samples}
     rows_of_paths = [row | {"shown": shown_path(row["path"])} for row in paths]
     rebuild(data.catalog, {"paths": rows_of_paths, "decisions": recorded(data), **tables})
+    merge_rights(data)
+    merge_measures(data)  # before the thresholds, which may name their columns
     mark_current(data, keys, config)
     restore_evidence(data.root)
     return {name: len(rows) for name, rows in tables.items()}

@@ -7,6 +7,8 @@ from pathlib import Path
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
+from flows.catalog.caption_rows import merge_captions
+from flows.catalog.export_rows import merge_exports
 from flows.catalog.kept_rows import restore_kept
 from model.errors import VersionError
 
@@ -41,6 +43,8 @@ def restore_evidence(root: Path) -> None:
     """Bring runs, rollouts, ledgers, scores of worth and versions from the disk into a catalog that was made again."""
     data = DataFolder(root)
     restore_kept(data)
+    merge_exports(data)
+    merge_captions(data)
     if not any(folder.is_dir() for folder in (data.ledger, data.scores, data.versions)):
         return
     from model.data.versions import version_names

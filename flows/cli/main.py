@@ -8,7 +8,7 @@ from typing import Any
 import click
 import psutil
 
-from flows.cli import data, generating, looking, pruning, training
+from flows.cli import data, enriching, exporting, generating, looking, pruning, rights, training
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -78,14 +78,10 @@ def main() -> None:
     longdance build RAW --data DATA         raw videos to training-ready shards
     longdance train STAGE --data DATA --run RUN   train starter, extrapolation, interpolation or any
     longdance generate --runs RUN... --image P.png --out F.mp4   a long video and its drift
-    longdance prune --run RUN --data DATA   a version without what teaches nothing
-    longdance sql "SELECT ..." --data DATA  ask the catalog
     longdance serve --data DATA             a page of it all, live; mark clips keep or drop (report: as a file)
-    longdance doctor                        what is installed, what is missing, how to fix it
-    longdance synth OUT --videos 8          draw synthetic dancers to try it on
     """
 
 
-for part in (data, training, pruning, generating, looking):
+for part in (data, training, pruning, generating, looking, exporting, enriching, rights):
     for command in part.COMMANDS:
         main.add_command(command)

@@ -128,17 +128,4 @@ def next_command(status: str, stage: str, data: Path, run: Path, preset: str = "
     return f"longdance generate --runs {others}{quote(str(run))} --image PICTURE.png --out dance.mp4"
 
 
-@click.command(epilog="Example: longdance export --run runs/any --out weights/any --half")
-@click.option("--run", type=FOLDER, required=True, help="A trained run.")
-@click.option("--out", type=FOLDER, required=True, help="A new folder.")
-@click.option("--half", is_flag=True, help="float16, half the size: enough to start a training from.")
-def export(run: Path, out: Path, half: bool) -> None:
-    """Write a run's averaged weights and codec, in diffusers' format, for `train --set init=OUT`."""
-    from model.runs.export import WEIGHTS, export_run
-
-    made = export_run(run.expanduser().resolve(), out.expanduser().resolve(), half)
-    size = (out.expanduser().resolve() / WEIGHTS).stat().st_size
-    click.echo(f"{out}: {size / 1e6:.1f} MB, step {made['steps']}, sha256 {made['weights_sha256']}")
-
-
-COMMANDS = (encode, train, export)
+COMMANDS = (encode, train)

@@ -17,6 +17,7 @@ from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.report_rows import TEXTS, clip_table, loss_columns, overview, version_marks
 from data_catalog.views import stored_thresholds
+from flows.catalog.own_captions import captions_for_page
 from flows.report.columns import coded, kind_of, number_column, packed
 from flows.report.curves import drift_curves, newest_picture, plain_values, training_curves
 from model.drift.table import report_table, why_empty
@@ -53,6 +54,7 @@ def page_data(data: DataFolder, mode: str, media: str, has: Callable[[pa.Table],
         "clips": clip_columns(clips, losses, index, has(clips)),
         "thresholds": [dict(zip(("reason", "score", "op", "value", "rank"), row)) for row in thresholds],
         "decisions": [row for row in rows["decisions"] if row["clip_id"] in set(ids)] if rows["decisions"] else [],
+        "captions": captions_for_page(data),
         "versions": [row | {"marks": _marks(marks[row["version"]], ids)} for row in map(_parsed, rows["versions"])],
         "runs": [run_entry(row, places.get(row["run"])) for row in map(_parsed, rows["runs"])],
         "checkpoints": rows["checkpoints"],

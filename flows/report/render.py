@@ -10,7 +10,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-SCRIPTS = ("elements", "clips", "curves", "charts", "filters", "gallery", "detail", "views", "runs", "start")
+SCRIPTS = ("elements", "clips", "curves", "charts", "filters", "gallery", "caption", "detail", "views", "runs", "start")
 STYLES = ("base", "overview", "charts", "tables", "gallery", "detail", "narrow")
 
 

@@ -32,6 +32,7 @@ from data_catalog.base.errors import LongdanceError
 from data_catalog.base.paths import DataFolder, files_of
 from data_catalog.connection import open_catalog
 from flows.catalog.decisions import check_text, decide, merge_recorded
+from flows.catalog.own_captions import write_own_caption
 from flows.report.loopback import HOST, Guard, listen, ranged
 from flows.report.page_data import FRAME, POSTER, PREVIEW, STORED, page_data
 from flows.report.pictures import build_config, copy_rollouts, jobs_for
@@ -122,6 +123,14 @@ class Server:
         stored = decide(self.data, body["clips"], str(body.get("decision")), self.who, why)
         return stored | {"stamp": self.stamp()}
 
+    def caption(self, body: Any) -> dict[str, Any]:
+        """Store a clip's own caption. Raises LongdanceError for one that does not fit."""
+        if not isinstance(body, dict) or not all(isinstance(body.get(name), str) for name in ("clip", "caption")):
+            raise LongdanceError("A caption is JSON like {clip: clip id, caption: text}.")
+        stored = write_own_caption(self.data, body["clip"], body["caption"])
+        self._page = ("", "")  # the catalog's stamp does not tell that the page is another
+        return stored
+
 
 def make_app(server: Server, port: int) -> ASGIApp:
     """The routes, behind the guard."""
@@ -151,18 +160,10 @@ def make_app(server: Server, port: int) -> ASGIApp:
         return _missing() if data is None else ranged(data, request.headers.get("range"), "video/mp4")
 
     async def decisions(request: Request) -> Response:
-        if not secrets.compare_digest(request.headers.get("x-longdance-token", "").encode(), server.token.encode()):
-            return _error("A decision needs the token: open the address that `longdance serve` printed.", 403)
-        if request.headers.get("content-type", "").partition(";")[0] != "application/json":
-            return _error("A decision is sent as application/json.", 415)
-        if int(request.headers.get("content-length") or MAX_BODY_BYTES + 1) > MAX_BODY_BYTES:
-            return _error("A decision is at most 1 MiB, with its length stated.", 413)
-        try:
-            return JSONResponse(await run_in_threadpool(server.mark, await request.json()))
-        except (ValueError, RecursionError):
-            return _error("The decision is not JSON that can be read.", 400)
-        except LongdanceError as error:
-            return _error(str(error), 400)
+        return await _posted(request, server.token, server.mark)
+
+    async def captions(request: Request) -> Response:
+        return await _posted(request, server.token, server.caption)
 
     async def broken(request: Request, error: Exception) -> Response:
         logger.error("%s %s: %s", request.method, request.url.path, error)
@@ -174,6 +175,7 @@ def make_app(server: Server, port: int) -> ASGIApp:
                 Route("/", home),
                 Route("/api/stamp", stamp),
                 Route("/api/decisions", decisions, methods=["POST"]),
+                Route("/api/captions", captions, methods=["POST"]),
                 Route("/media/rollouts/{name}", rollout),
                 Route("/media/videos/{prefix}/{name}", video),
                 Route("/media/{kind}/{prefix}/{name}", picture),
@@ -182,6 +184,22 @@ def make_app(server: Server, port: int) -> ASGIApp:
         ),
         port,
     )
+
+
+async def _posted(request: Request, token: str, act: Callable[[Any], dict[str, Any]]) -> Response:
+    """What a page writes: with the token, as JSON, of limited length."""
+    if not secrets.compare_digest(request.headers.get("x-longdance-token", "").encode(), token.encode()):
+        return _error("A decision needs the token: open the address that `longdance serve` printed.", 403)
+    if request.headers.get("content-type", "").partition(";")[0] != "application/json":
+        return _error("A decision is sent as application/json.", 415)
+    if int(request.headers.get("content-length") or MAX_BODY_BYTES + 1) > MAX_BODY_BYTES:
+        return _error("A decision is at most 1 MiB, with its length stated.", 413)
+    try:
+        return JSONResponse(await run_in_threadpool(act, await request.json()))
+    except (ValueError, RecursionError):
+        return _error("The decision is not JSON that can be read.", 400)
+    except LongdanceError as error:
+        return _error(str(error), 400)
 
 
 def _missing() -> Response:

@@ -20,6 +20,7 @@ from model.data.landmarks import LandmarkPlace, landmark_place, read_rows
 from model.data.latents import codec_folder, manifest_path, read_manifest
 from model.data.outlines import MaskPlace, mask_place, read_outlines
 from model.data.samples import Sample, holdout_sources, read_samples
+from model.data.successors import say_forgotten
 from model.data.text import prompts_of
 from model.data.versions import Version, read_version
 from model.errors import DataError
@@ -86,15 +87,19 @@ class ChosenSamples:
     weights: dict[str, float]
 
 
-def choose_samples(data: Path, holdout: float, version: str | None = None) -> ChosenSamples:
+def choose_samples(
+    data: Path, holdout: float, version: str | None = None, captions: str | None = None
+) -> ChosenSamples:
     """Split a data set by source: all good clips, or the samples of a version to train on.
 
     The hold-out is that of the good clips, whatever the version: it is never pruned. Raises DataError when there is
     no data set, no good clip or nothing left to train on; VersionError for a version that does not exist or whose
     bytes have changed.
     """
-    samples = read_samples(data)
+    samples = read_samples(data, captions)
     named = read_version(data, version) if version else None
+    if named:
+        say_forgotten(data, named.name)
     weights = _weights(named, samples)
     good = tuple(sample for sample in samples if sample.ok or sample.key in weights)
     if not good:
@@ -114,7 +119,7 @@ def load_data(
 
     Raises what it raises, and DataError if a sample has no latents of this codec.
     """
-    chosen = choose_samples(data, holdout, version)
+    chosen = choose_samples(data, holdout, version, encode.captions)
     folder = codec_folder(data, encode)
     if not (folder / CODEC_FILE).is_file():
         raise DataError(f"The data set {data} has no latents of this codec: run `longdance encode --data {data}`.")

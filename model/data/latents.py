@@ -28,6 +28,7 @@ from data_catalog.base.files import (
     read_json,
     sealed,
     sha256_file,
+    sha256_json,
     write_json,
 )
 from data_catalog.base.locks import in_turn
@@ -105,8 +106,9 @@ def size_of(frames_FHWC: np.ndarray) -> PictureSize:
 
 
 def codec_folder(data: Path, config: EncodeConfig) -> Path:
-    """Where the codec of this config is kept. The prompt and text encoder do not matter to it."""
-    return DataFolder(data).codecs / config.model_copy(update={"text": None, "prompt": ""}).hash[:16]
+    """Where the codec of this config is kept. The prompt, captions and text encoder do not matter to it."""
+    pictures = config.model_copy(update={"text": None, "prompt": ""}).model_dump(mode="json", exclude={"captions"})
+    return DataFolder(data).codecs / sha256_json(pictures)[:16]
 
 
 def prepare_codec(data: Path, config: EncodeConfig, samples: Sequence[Sample], device: str = "cpu") -> Codec:
@@ -166,7 +168,7 @@ def encode_dataset(
 
     Raises DataError (no data set, damaged shard, no room on the disk) and CodecError.
     """
-    samples = read_samples(data)
+    samples = read_samples(data, config.captions)
     codec = prepare_codec(data, config, samples, device)
     by_shard: dict[str, list[Sample]] = defaultdict(list)
     for sample in samples:

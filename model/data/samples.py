@@ -12,6 +12,7 @@ from typing import Any
 
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
+from model.data.caption_sets import captions_of_set
 from model.data.captions import read_captions
 from model.errors import DataError
 from pipeline.clips.fill import Rectangle
@@ -38,6 +39,8 @@ class Sample:
     """Where the source's picture lies in the clip, in its pixels, per frame or once; None: it is all of it."""
     decision: str | None = None
     """What a person marked the clip, `keep` or `drop`; None where the thresholds decide."""
+    licence: str | None = None
+    """What `sources.csv` says of its source; None where it says nothing."""
     json_place: tuple[int, int] = (0, 0)
     """Offset and length of its json in the shard."""
     npy_place: tuple[int, int] = (0, 0)
@@ -46,8 +49,10 @@ class Sample:
     """The same of its masks; None where it holds none."""
 
 
-def read_samples(data: Path) -> list[Sample]:
+def read_samples(data: Path, captions: str | None = None) -> list[Sample]:
     """Every sample of the data set in key order, bad clips included.
+
+    captions: a set by `longdance caption`, for clips that `captions.csv` says nothing of.
 
     Raises LongdanceError if there is no data set, DataError if it holds no sample, or `captions.csv` is not as it
     should be.
@@ -55,16 +60,16 @@ def read_samples(data: Path) -> list[Sample]:
     with open_catalog(DataFolder.built(data).catalog, read_only=True) as catalog:
         rows = catalog.execute(
             "SELECT s.sample_key, s.clip_id, c.source_id, s.shard, h.sha256, s.mp4_offset, s.mp4_length, "
-            "c.verdict = 'ok', NULL, s.mp4_sha256, s.picture, c.decision, s.json_offset, s.json_length, s.npy_offset, "
-            "s.npy_length, s.mask_offset, s.mask_length FROM samples s JOIN clips c USING (clip_id) "
+            "c.verdict = 'ok', NULL, s.mp4_sha256, s.picture, c.decision, c.licence, s.json_offset, s.json_length, "
+            "s.npy_offset, s.npy_length, s.mask_offset, s.mask_length FROM samples s JOIN clips c USING (clip_id) "
             "JOIN shards h ON h.shard = s.shard "
             "ORDER BY s.sample_key"
         ).fetchall()
         clips = dict(catalog.execute("SELECT clip_id, source_id FROM clips").fetchall())
     if not rows:
         raise DataError(f"The data set in {data} holds no samples: run `longdance build` on videos with dancers.")
-    captions = read_captions(DataFolder(data).captions, clips)
-    return [replace(sample, caption=captions.get(sample.clip_id)) for sample in (_sample(*row) for row in rows)]
+    texts = captions_of_set(data, captions) | read_captions(DataFolder(data).captions, clips)
+    return [replace(sample, caption=texts.get(sample.clip_id)) for sample in (_sample(*row) for row in rows)]
 
 
 def _sample(*row: Any) -> Sample:

@@ -9,12 +9,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from data_catalog.base.files import read_json, sha256_json, write_json
+from data_catalog.base.files import is_sealed, read_json, sha256_json, write_json
 from data_catalog.base.paths import DataFolder
 from model.data.samples import Sample
 from model.errors import VersionError
@@ -39,11 +39,15 @@ class Version:
     parent: str | None
     policy: Mapping[str, Any]
     samples: tuple[VersionSample, ...]
+    stated_hash: str | None = None
+    """Of a version that has lost samples since: its hash when it was made."""
 
     @property
     def hash(self) -> str:
         """Hex sha256 of the samples' keys, bytes and weights, and of the policy. Not of names: `runs` (their ids are
         drawn again by every machine) and the version's own."""
+        if self.stated_hash is not None:
+            return self.stated_hash
         samples = sorted([s.key, s.sha256, s.weight] for s in self.samples)
         policy = {name: value for name, value in self.policy.items() if name != "runs"}
         return sha256_json({"samples": samples, "policy": policy})
@@ -98,6 +102,8 @@ def read_version(data: Path, name: str) -> Version:
         samples = tuple(VersionSample(key, sha256, weight) for key, sha256, weight in record["samples"])
         version = Version(record["name"], record["parent"], record["policy"], samples)
         whole = version.hash == record["hash"]
+        if "lost" in record:
+            version, whole = replace(version, stated_hash=record["hash"]), is_sealed(record)
     except (ValueError, KeyError, TypeError, AttributeError):
         whole = False
     if not whole:

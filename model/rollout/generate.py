@@ -18,7 +18,8 @@ import torch
 
 from data_catalog.base.at_work import generating
 from data_catalog.base.disk import disk_errors
-from data_catalog.base.paths import RolloutFolder, RunFolder
+from data_catalog.base.paths import RunFolder
+from data_catalog.base.rollout_paths import RolloutFolder
 from model.data.codec import Codec, load_codec
 from model.data.samples import FPS
 from model.data.text import ZEROS_WIDTH, embed

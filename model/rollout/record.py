@@ -10,7 +10,7 @@ from shlex import quote
 from typing import Any
 
 from data_catalog.base.files import read_json, sha256_json, write_json
-from data_catalog.base.paths import RolloutFolder
+from data_catalog.base.rollout_paths import RolloutFolder
 from model.errors import RolloutError
 from model.rollout.steps import Stretch
 from model.runs.record import changes, differences

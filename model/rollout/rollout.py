@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from data_catalog.base.files import remove_temps, sha256_file, sha256_json, write_bytes
-from data_catalog.base.paths import RolloutFolder
+from data_catalog.base.rollout_paths import RolloutFolder
 from model.data.codec import Codec
 from model.data.warped_hints import pose_conditioning
 from model.network.conditioning import PoseConditioning

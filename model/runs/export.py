@@ -11,8 +11,10 @@ from data_catalog.base.files import atomic_folder, sha256_file, write_json
 from data_catalog.base.paths import RunFolder
 from model.data.codec import load_codec
 from model.errors import RunError
+from model.runs.checkpoint import load_checkpoint
 from model.runs.init_weights import network_of_run
 from model.runs.lineage import ORIGIN, seen_sources
+from model.runs.lora_files import write_lora
 from model.runs.record import read_record
 from model.runs.run import run_checkpoint
 
@@ -22,8 +24,9 @@ WEIGHTS = "diffusion_pytorch_model.safetensors"
 def export_run(run: Path, out: Path, half: bool = False) -> dict[str, Any]:
     """Write a run's averaged weights and codec into the new folder `out`; what was written, as plain JSON values.
 
-    A training starts from it by `init=OUT` and, with the embedded codec, `encode.codec=OUT`. With `half` the weights
-    are float16, which is enough to start from. Raises RunError where `out` is there already, or the run is not.
+    A run that learnt LoRA gives its factors in `out/lora`. A training starts from it by `init=OUT` and, with the
+    embedded codec, `encode.codec=OUT`. With `half` the weights are float16, which is enough to start from. Raises
+    RunError where `out` is there already, or the run is not.
     """
     info = run_checkpoint(run)
     if out.exists():
@@ -32,16 +35,19 @@ def export_run(run: Path, out: Path, half: bool = False) -> dict[str, Any]:
     for parameter in network.parameters():
         parameter.data = parameter.data.to(torch.float16 if half else torch.float32)
     identity = read_record(run)["identity"]
+    config = identity["config"]
     with atomic_folder(out) as temp:
         network.save_pretrained(temp, safe_serialization=True)
         load_codec(RunFolder(run).codec).save(temp)
+        state = load_checkpoint(info)
+        lora = write_lora({**state.tensors["weights"], **state.tensors["ema"]}, config["lora_rank"], temp)
         origin = {
-            "stage": identity["config"]["stage"],
+            "stage": config["stage"],
             "steps": info.step,
-            "seed": identity["config"]["seed"],
+            "seed": config["seed"],
             "data": identity["data"]["version"],
             "sources": None if (seen := seen_sources(run)) is None else sorted(seen),
             "weights_sha256": sha256_file(temp / WEIGHTS),
         }
         write_json(temp / ORIGIN, origin)
-    return origin
+    return {**origin, "lora": lora}

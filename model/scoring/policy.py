@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from data_catalog.base.settings import Settings, explain_settings
 from model.errors import PolicyError
+from pipeline.config import read_rule
 
 ScoreName = Literal["unlearnable", "rho", "high_loss", "learnt", "random", "flags"]
 Stratum = Literal["motion", "source"]
@@ -70,6 +71,10 @@ class Policy(Settings):
     certainty: float = Field(0.0, ge=0, lt=1)
     """Least bootstrap probability of being in the chosen `fraction` (the worst, unless the policy keeps or is turned
     round), for a sample to be chosen."""
+    measured: dict[str, str] = Field(default_factory=dict)
+    """Rules about columns of scorers of your own, `measured.NAME=<4.5`: clips below, or with > above, go."""
+    licences: tuple[str, ...] = ()
+    """Licences that a sample's source may have; all others go, and unknown ones. Empty: any."""
     weights: Literal["none", "rho"] = "none"
     """`rho`: samples that stay weigh 1 to 2 by the rank of their rho, for a training with `prioritise`."""
 
@@ -80,7 +85,14 @@ class Policy(Settings):
             raise ValueError("weights by rho are those of one stage, so leave 'combine' at 'each'")
         return value
 
-    @field_validator("strata", mode="before")
+    @field_validator("measured")
+    @classmethod
+    def _rules(cls, value: dict[str, str]) -> dict[str, str]:
+        for name, rule in value.items():
+            read_rule(name, rule)
+        return value
+
+    @field_validator("strata", "licences", mode="before")
     @classmethod
     def _listed(cls, value: Any) -> Any:
         """`motion,source` as a command line gives it; `none` for no strata."""

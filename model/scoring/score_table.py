@@ -18,10 +18,11 @@ from data_catalog.base.files import atomic, sha256_json
 from data_catalog.base.paths import DataFolder
 from model.data.samples import Sample
 from model.data.versions import read_version
-from model.errors import LedgerError
+from model.errors import LedgerError, VersionError
 from model.runs.run import Run
 from model.scoring.irreducible import irreducible_losses
 from model.scoring.ledger import SCORE_VERSION
+from model.scoring.measured import clips_beyond
 from model.scoring.policy import Policy, ScoreConfig
 from model.scoring.scored_losses import LossCounts, ScoredSamples, current_latents, missing_losses, read_losses
 from model.scoring.selection import chooses_highest
@@ -224,11 +225,20 @@ def version_samples(
 ) -> list[Sample]:
     """What a version holds: of the judged samples those that stay, and its parent's others (the hold-out's).
 
-    A person's word comes first: no clip that was dropped is in it, and none that was kept goes. Raises VersionError
-    for an unknown parent.
+    Licences come first, then a person's word: no clip that was dropped is in it, and none that was kept goes. Raises
+    VersionError for an unknown parent, or where no sample has such a licence.
     """
     about, picked = set(judged), set(chosen)
     stays = picked if policy.action == "keep" else about - picked
     base = {s.key for s in read_version(data, parent).samples} if parent else None
     held = [s for s in stored if (s.ok if base is None else s.key in base) and s.decision != "drop"]
+    if policy.licences:
+        held = [s for s in held if s.licence in policy.licences]
+        if not held:
+            raise VersionError(
+                f"No good sample has the licence {' or '.join(policy.licences)}: see "
+                '`longdance sql "SELECT licence, count(*) FROM clips GROUP BY ALL"`, and write sources.csv.'
+            )
+    beyond = clips_beyond(data, policy.measured)
+    held = [s for s in held if s.clip_id not in beyond]
     return [s for s in held if s.decision == "keep" or s.key in stays or s.key not in about]

@@ -3,12 +3,13 @@
 `webdataset` writes them onto atomic files and streams them; `read_member` takes a single member by its offset.
 """
 
+import hashlib
 import os
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from data_catalog.base.files import atomic, is_sealed, read_json, sha256_file, write_sealed
 
@@ -17,13 +18,21 @@ MASKS = "mask.png"  # a member of samples whose every frame was looked at
 SOUND = "flac"  # a member of samples that have sound
 
 
+class MemberBytes(Protocol):
+    """A member on disk: a file, or a part of another shard."""
+
+    def read_bytes(self) -> bytes:
+        """All of it."""
+        ...
+
+
 @dataclass(frozen=True)
 class ShardSample:
     """What goes into a shard: `meta` becomes the catalog's row; `files` the members on disk, in order."""
 
     key: str
     meta: dict[str, Any]
-    files: dict[str, Path]
+    files: Mapping[str, MemberBytes]
 
 
 def write_shard(path: Path, samples: list[ShardSample], plan_key: str) -> dict[str, Any]:
@@ -56,7 +65,8 @@ def _places(shard: Path) -> dict[str, tuple[int, int]]:
 
 def _row(sample: ShardSample, places: dict[str, tuple[int, int]]) -> dict[str, Any]:
     """A sample's key, its members' offsets and lengths, their sum, and the mp4's hash."""
-    row: dict[str, Any] = {"sample_key": sample.key, "mp4_sha256": sha256_file(sample.files["mp4"])}
+    sha256 = hashlib.sha256(sample.files["mp4"].read_bytes()).hexdigest()
+    row: dict[str, Any] = {"sample_key": sample.key, "mp4_sha256": sha256}
     for kind in sample.files:
         column = column_of(kind)
         row[f"{column}_offset"], row[f"{column}_length"] = places[f"{sample.key}.{kind}"]

@@ -31,6 +31,11 @@ PUBLIC = {
     "checkpoints": "run step path verified",
     "decisions": "clip_id decision who why decided newest",
     "rollouts": "path plan seed metrics",
+    "measures": "clip_id scorer column_name value version",
+    "captions": "clip_id caption_set caption model prompt created",
+    "forgotten": "source_id why forgotten seen_by",
+    "exports": "export target folder version version_hash samples created",
+    "export_sources": "export source_id",
     "thresholds": "reason score op value rank",
     "paths": "path shown source_id size mtime_ns inode",
 }

@@ -63,6 +63,12 @@ def test_every_merge_can_be_repeated(path: Path) -> None:
             merge_rollouts(con, [{"rollout": "x", "path": "x.mp4", "seed": 1, "metrics": {"psnr": 20.0}}])
             merge_tables(con, {"ledgers": [{"fragment": "f", "run": "r"}]})
             merge_tables(con, {"run_sources": [{"run": "r", "source_id": "source-0"}]})
+            merge_tables(con, {"exports": [{"export": "e", "target": "hf"}]})
+            merge_tables(con, {"export_sources": [{"export": "e", "source_id": "source-0"}]})
+            merge_tables(con, {"rights": [{"source_id": "source-0", "licence": "CC0"}]})
+            merge_tables(con, {"forgotten": [{"source_id": "source-1", "why": "asked", "seen_by": {}}]})
+            merge_tables(con, {"captions": [{"clip_id": "clip-0", "caption_set": "eyes", "caption": "she turns"}]})
+            merge_tables(con, {"measures": [{"clip_id": "clip-0", "column_name": "mine", "scorer": "mine"}]})
             merge_tables(con, {"worth": [{"evidence": "e", "sample_key": "clip-0-v0", "rho": 0.5}]})
             merge_decisions(con, [{"clip_id": "clip-0", "decided": datetime(2026, 11, 1), "decision": "keep"}])
     with open_catalog(path, read_only=True) as con:

@@ -5,7 +5,8 @@ from typing import Any
 
 import torch
 
-from data_catalog.base.paths import DataFolder, RolloutFolder, RunFolder
+from data_catalog.base.paths import DataFolder, RunFolder
+from data_catalog.base.rollout_paths import RolloutFolder
 from data_catalog.connection import open_catalog
 from flows.catalog.manifests import repair_catalog
 from flows.catalog.scoring_rows import merge_version_files

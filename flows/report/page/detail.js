@@ -183,7 +183,7 @@ function detailBody(dialog, at) {
     el(
       "div",
       { class: "two" },
-      el("div", {}, player, decisionPanel(clip, again)),
+      el("div", {}, player, decisionPanel(clip, again), captionPanel(clip, again)),
       el(
         "div",
         {},
@@ -220,7 +220,10 @@ function makeDetail() {
     }
   };
   dialog.addEventListener("keydown", (event) => {
-    if (["INPUT", "SELECT", "VIDEO"].includes(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) {
+    if (
+      ["INPUT", "SELECT", "VIDEO", "TEXTAREA"].includes(event.target.tagName) || event.ctrlKey || event.metaKey ||
+      event.altKey
+    ) {
       return;
     }
     if (event.key === "ArrowRight") step(1);

@@ -8,7 +8,8 @@ import pytest
 
 from data_catalog.base import paths
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.paths import DataFolder, RolloutFolder, RunFolder
+from data_catalog.base.paths import DataFolder, RunFolder
+from data_catalog.base.rollout_paths import RolloutFolder
 
 ROOT = Path(paths.__file__).parents[2]
 ROOMS = ("data_catalog", "pipeline", "model", "flows")

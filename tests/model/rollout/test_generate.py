@@ -15,7 +15,8 @@ import torch
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, sealed, write_json
-from data_catalog.base.paths import RolloutFolder, RunFolder
+from data_catalog.base.paths import RunFolder
+from data_catalog.base.rollout_paths import RolloutFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_rollouts
 from model.data.latents import encode_dataset
