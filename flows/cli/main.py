@@ -8,7 +8,7 @@ from typing import Any
 import click
 import psutil
 
-from flows.cli import data, generating, looking, pruning, training
+from flows.cli import choreographing, data, generating, looking, pruning, training
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -86,6 +86,6 @@ def main() -> None:
     """
 
 
-for part in (data, training, pruning, generating, looking):
+for part in (data, training, pruning, generating, choreographing, looking):
     for command in part.COMMANDS:
         main.add_command(command)
