@@ -16,7 +16,7 @@ from model.choreography.dances import StoredDance
 from model.choreography.measures import FROZEN, steadiness
 from model.choreography.network import ChoreographerNetwork, Conditions
 from model.choreography.objective import sample_window
-from model.choreography.rig import Body, body_of_pose, to_landmarks, to_numbers
+from model.choreography.rig import DancerBody, body_of_pose, to_landmarks, to_numbers
 from model.pose.retarget import EASE_FRAMES, MAX_OUTSIDE
 from model.seeding import numpy_generator, torch_generator
 from pipeline.analysis.pose import MAIN
@@ -116,7 +116,7 @@ def _conditions(
 
 
 def _danced(
-    keys: np.ndarray, grid: BeatGrid, order: DanceOrder, body: Body, first: np.ndarray, fps: float
+    keys: np.ndarray, grid: BeatGrid, order: DanceOrder, body: DancerBody, first: np.ndarray, fps: float
 ) -> StoredDance:
     """The frames of key poses: on her body, in the picture, feet planted, beginning as she stands."""
     numbers = at_frames(keys, grid, order.frames, fps)
@@ -129,7 +129,7 @@ def _danced(
     return StoredDance(landmarks, order.fps, order.beats, (order.size.width, order.size.height))
 
 
-def _within(numbers: np.ndarray, body: Body, size: PictureSize) -> np.ndarray:
+def _within(numbers: np.ndarray, body: DancerBody, size: PictureSize) -> np.ndarray:
     """The pelvis's path (frames, 2) moved as far as every main joint needs to stay in the picture, smoothly."""
     points = to_landmarks(numbers, body)[:, MAIN, :2]
     slack = np.array([MAX_OUTSIDE, MAX_OUTSIDE]) * size.height / 2
@@ -140,7 +140,7 @@ def _within(numbers: np.ndarray, body: Body, size: PictureSize) -> np.ndarray:
     return np.asarray(numbers[:, :2] + gaussian_filter1d(push, 8, axis=0) / body.height)
 
 
-def _worth(dance: StoredDance, body: Body) -> float:
+def _worth(dance: StoredDance, body: DancerBody) -> float:
     """What the best of several is chosen by: in the picture, not frozen."""
     found = steadiness(dance, body)
     return -10 * found.outside - 5 * max(0.0, 3 * FROZEN - found.least)

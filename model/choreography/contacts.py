@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter1d
 
-from model.choreography.rig import Body
+from model.choreography.rig import DancerBody
 
 FEET = (((27, 29, 31), 25), ((28, 30, 32), 26))
 """Ankle, heel and toes of each foot, and the knee above it."""
@@ -17,13 +17,13 @@ SHORTEST_S, EASE_S = 0.1, 0.1
 """Seconds that a stand lasts at least, and in which a foot eases into and out of it."""
 
 
-def standing(landmarks: np.ndarray, fps: float, body: Body) -> np.ndarray:
+def standing(landmarks: np.ndarray, fps: float, body: DancerBody) -> np.ndarray:
     """(frames, 2) bool: whether the left and the right foot stand on the floor."""
     found = [_stands(landmarks[:, list(foot), :2].mean(1), fps, body) for foot, _ in FEET]
     return np.stack(found, 1)
 
 
-def planted(landmarks: np.ndarray, fps: float, body: Body) -> np.ndarray:
+def planted(landmarks: np.ndarray, fps: float, body: DancerBody) -> np.ndarray:
     """The same landmarks with every standing foot kept in its place, its knee going half the way with it."""
     moved, stands = landmarks.copy(), standing(landmarks, fps, body)
     for side, (foot, knee) in enumerate(FEET):
@@ -39,7 +39,7 @@ def runs(flags: np.ndarray) -> list[tuple[int, int]]:
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
-def _stands(place: np.ndarray, fps: float, body: Body) -> np.ndarray:
+def _stands(place: np.ndarray, fps: float, body: DancerBody) -> np.ndarray:
     smooth = gaussian_filter1d(place, fps / 30, axis=0)
     speed = np.linalg.norm(np.gradient(smooth, axis=0), axis=-1) * fps / body.height
     flags = (speed < SLOW) & (place[:, 1] > body.floor - NEAR * body.height)

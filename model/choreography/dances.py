@@ -39,7 +39,7 @@ class StoredDance:
 
 
 @dataclass(frozen=True)
-class Dance:
+class LearntDance:
     """A clip on the grid of its beats."""
 
     key: str
@@ -60,7 +60,7 @@ class Dance:
 class Dances:
     """One side of a data set."""
 
-    samples: tuple[Dance, ...]
+    samples: tuple[LearntDance, ...]
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def stored_dance(data: Path, sample: Sample) -> StoredDance:
     return StoredDance(landmarks, Fraction(meta.get("fps", 30)), beats, (width, height))
 
 
-def dance_of(stored: StoredDance, key: str, source_id: str, keys_per_beat: int) -> Dance | None:
+def dance_of(stored: StoredDance, key: str, source_id: str, keys_per_beat: int) -> LearntDance | None:
     """A clip on its grid; None where it is shorter than two beats."""
     seconds = (len(stored.landmarks) - 1) / float(stored.fps)
     grid = beat_grid(stored.beats, seconds, keys_per_beat)
@@ -103,13 +103,13 @@ def dance_of(stored: StoredDance, key: str, source_id: str, keys_per_beat: int) 
         return None
     body = body_of_dance(stored.landmarks, stored.size[0])
     numbers = at_keys(to_numbers(stored.landmarks, body), float(stored.fps), grid)[inside]
-    return Dance(key, source_id, numbers, grid.phases[inside], grid.tempo, grid.heard, body.bones / body.height)
+    return LearntDance(key, source_id, numbers, grid.phases[inside], grid.tempo, grid.heard, body.bones / body.height)
 
 
 def load_dances(data: Path, keys_per_beat: int, holdout: float, version: str | None = None) -> DanceData:
     """Every good clip (v0) of a data set. Raises DataError, and what `choose_samples` raises."""
     chosen = choose_samples(data, holdout, version)
-    sides: dict[str, list[Dance]] = {"train": [], "holdout": []}
+    sides: dict[str, list[LearntDance]] = {"train": [], "holdout": []}
     rows, seen = [], set()
     for sample in chosen.good:
         side = "train" if sample.key in chosen.train else "holdout" if sample.key in chosen.holdout else None

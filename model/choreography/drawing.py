@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from data_catalog.base.files import make_folder
-from model.choreography.rig import Body, to_landmarks
+from model.choreography.rig import DancerBody, to_landmarks
 from model.pictures import picture_rows, write_gif, write_png
 from pipeline.analysis.pose import MAIN
 
@@ -38,7 +38,7 @@ def drawn_pose(landmarks: np.ndarray, side: int = SIDE) -> np.ndarray:
 def write_dance_pictures(base: Path, dances: Sequence[np.ndarray], usual_bones: np.ndarray) -> None:
     """`base`.png, a row of every other key pose for each dance (K, SIZE), and `base`.gif of the second."""
     height = 0.7 * SIDE
-    body = Body(height, usual_bones * height, SIDE / 2, 0.88 * SIDE)
+    body = DancerBody(height, usual_bones * height, SIDE / 2, 0.88 * SIDE)
     rows = [np.stack([drawn_pose(pose) for pose in to_landmarks(dance, body)]) for dance in dances]
     make_folder(base.parent)
     write_png(base.with_suffix(".png"), picture_rows([row[::2] for row in rows]))

@@ -12,7 +12,7 @@ import numpy as np
 
 from model.choreography.contacts import FEET, standing
 from model.choreography.dances import StoredDance
-from model.choreography.rig import BONES, Body, body_of_dance, to_numbers
+from model.choreography.rig import BONES, DancerBody, body_of_dance, to_numbers
 from model.drift.frechet import frechet_distance
 from pipeline.analysis.pose import MAIN
 from pipeline.clips.beats import beat_alignment, kinematic_beats
@@ -43,7 +43,7 @@ class Steadiness:
     """Physical foot contact."""
 
 
-def steadiness(dance: StoredDance, body: Body) -> Steadiness:
+def steadiness(dance: StoredDance, body: DancerBody) -> Steadiness:
     """Of one dance."""
     landmarks, fps = dance.landmarks, float(dance.fps)
     speed = joint_speed(landmarks, fps, body)
@@ -60,13 +60,13 @@ def steadiness(dance: StoredDance, body: Body) -> Steadiness:
     )  # fmt: skip
 
 
-def joint_speed(landmarks: np.ndarray, fps: float, body: Body) -> np.ndarray:
+def joint_speed(landmarks: np.ndarray, fps: float, body: DancerBody) -> np.ndarray:
     """(frames - 1,) mean speed of the main joints, standing heights a second."""
     steps = np.linalg.norm(np.diff(landmarks[:, MAIN, :2], axis=0), axis=-1)
     return np.asarray(steps.mean(1) * fps / body.height)
 
 
-def foot_skate(landmarks: np.ndarray, fps: float, body: Body) -> float:
+def foot_skate(landmarks: np.ndarray, fps: float, body: DancerBody) -> float:
     """Mean sideways speed of feet while they stand (`contacts.standing`), standing heights a second; 0 if none does."""
     stands = standing(landmarks, fps, body)
     speeds = []
@@ -77,7 +77,7 @@ def foot_skate(landmarks: np.ndarray, fps: float, body: Body) -> float:
     return float(found.mean()) if len(found) else 0.0
 
 
-def physical_foot_contact(landmarks: np.ndarray, fps: float, body: Body) -> float:
+def physical_foot_contact(landmarks: np.ndarray, fps: float, body: DancerBody) -> float:
     """EDGE's physical foot contact score in the picture's plane, times 1,000; the smaller, the better.
 
     Tseng et al. 2023, "EDGE: Editable Dance Generation From Music", section 4.2: the mean over frames of
@@ -95,23 +95,25 @@ def physical_foot_contact(landmarks: np.ndarray, fps: float, body: Body) -> floa
     return float(1000 * (force * left * right).mean() / force.max())
 
 
-def kinetic_features(dance: StoredDance, body: Body) -> np.ndarray:
+def kinetic_features(dance: StoredDance, body: DancerBody) -> np.ndarray:
     """(windows, 26): root mean square speed of each main joint, sideways and up and down, standing heights a second.
 
     After the kinetic features of Onuma et al. 2008 ("FMDistance"), in 2-D and without their squares, which let the
     fastest frame decide.
     """
-    return np.stack([np.sqrt(np.square(np.diff(part, axis=0) * RATE).mean(0)).ravel() for part in _parts(dance, body)])
+    return np.stack(
+        [np.sqrt(np.square(np.diff(part, axis=0) * RATE).mean(0)).ravel() for part in parts_of(dance, body)]
+    )
 
 
-def geometric_features(dance: StoredDance, body: Body) -> np.ndarray:
+def geometric_features(dance: StoredDance, body: DancerBody) -> np.ndarray:
     """(windows, 52): mean and spread of where the main joints are from the pelvis, standing heights.
 
     In the place of Mueller et al. 2005's relations ("Efficient content-based retrieval of motion capture data"), which
     want 3-D.
     """
     found = []
-    for part in _parts(dance, body):
+    for part in parts_of(dance, body):
         limbs = part - part[:, HIP_ROWS].mean(1, keepdims=True)
         found.append(np.concatenate([limbs.mean(0).ravel(), limbs.std(0).ravel()]))
     return np.stack(found)
@@ -120,7 +122,7 @@ def geometric_features(dance: StoredDance, body: Body) -> np.ndarray:
 HIP_ROWS = [MAIN.index(joint) for joint in (23, 24)]
 
 
-def _parts(dance: StoredDance, body: Body) -> list[np.ndarray]:
+def parts_of(dance: StoredDance, body: DancerBody) -> list[np.ndarray]:
     """Windows (poses, 13, 2) of the main joints at RATE, one after the other; at least one."""
     times = np.arange(len(dance.landmarks)) / float(dance.fps)
     count = max(2, int(times[-1] * RATE) + 1)
@@ -158,6 +160,6 @@ def nearest(made: np.ndarray, real: np.ndarray) -> np.ndarray:
     return np.asarray(np.linalg.norm(made[:, None] - real[None], axis=-1).min(1))
 
 
-def body_of(dance: StoredDance) -> Body:
+def body_of(dance: StoredDance) -> DancerBody:
     """A dance's own body."""
     return body_of_dance(dance.landmarks, dance.size[0])

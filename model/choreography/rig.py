@@ -36,7 +36,7 @@ _SHORTEST, _LONGEST = 0.85, 1.3
 
 
 @dataclass(frozen=True)
-class Body:
+class DancerBody:
     """A person in a picture, in its pixels."""
 
     height: float
@@ -49,15 +49,15 @@ class Body:
     """y of the lower ankle where she stands."""
 
 
-def body_of_dance(landmarks: np.ndarray, width: float) -> Body:
+def body_of_dance(landmarks: np.ndarray, width: float) -> DancerBody:
     """Of (frames, 33, 4) landmarks without gaps, in a picture of that width."""
     lengths = np.percentile(_lengths(landmarks), LONGEST, axis=0)
     height = float(np.median([standing_height(frame) for frame in landmarks]))
     floor = float(np.percentile(landmarks[:, ANKLES, 1].max(1), FLOOR))
-    return Body(height, np.maximum(lengths, lengths[_TWIN]), width / 2, floor)
+    return DancerBody(height, np.maximum(lengths, lengths[_TWIN]), width / 2, floor)
 
 
-def body_of_pose(landmarks: np.ndarray, width: float, usual: np.ndarray) -> Body:
+def body_of_pose(landmarks: np.ndarray, width: float, usual: np.ndarray) -> DancerBody:
     """Of one pose (33, 4), in a picture of that width; joints that it does not show are guessed.
 
     Args:
@@ -74,10 +74,10 @@ def body_of_pose(landmarks: np.ndarray, width: float, usual: np.ndarray) -> Body
     seen = np.nan_to_num(_lengths(landmarks[None])[0])
     both = np.maximum(seen, seen[_TWIN])
     bones = np.maximum(np.clip(both, _SHORTEST * usual * height, _LONGEST * usual * height), both)
-    return Body(height, bones, width / 2, float(landmarks[list(ANKLES), 1].max()))
+    return DancerBody(height, bones, width / 2, float(landmarks[list(ANKLES), 1].max()))
 
 
-def to_numbers(landmarks: np.ndarray, body: Body) -> np.ndarray:
+def to_numbers(landmarks: np.ndarray, body: DancerBody) -> np.ndarray:
     """(frames, SIZE) of (frames, 33, 4) landmarks of that body."""
     whole = _whole(landmarks)
     vectors = (whole[:, _JOINT, :3] - whole[:, _PARENT, :3]) / body.bones[:, None]
@@ -85,7 +85,7 @@ def to_numbers(landmarks: np.ndarray, body: Body) -> np.ndarray:
     return np.concatenate([place, vectors.reshape(len(landmarks), -1), landmarks[..., 3]], 1)
 
 
-def to_landmarks(numbers: np.ndarray, body: Body) -> np.ndarray:
+def to_landmarks(numbers: np.ndarray, body: DancerBody) -> np.ndarray:
     """(frames, 33, 4) of (frames, SIZE), on that body: no bone is longer in the picture than its own."""
     frames = len(numbers)
     vectors = numbers[:, 2 : 2 + 3 * len(BONES)].reshape(frames, len(BONES), 3)

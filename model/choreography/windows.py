@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model.choreography.config import ChoreographerConfig
-from model.choreography.dances import Dance
+from model.choreography.dances import LearntDance
 from model.choreography.network import ChoreographerNetwork, Conditions
 from model.choreography.rig import mirrored
 from model.seeding import numpy_generator, sample_index
@@ -36,7 +36,7 @@ class DanceWindows:
     """Maps positions to batches: a pure function of the seed."""
 
     def __init__(
-        self, dances: Sequence[Dance], network: ChoreographerNetwork, config: ChoreographerConfig, purpose: str
+        self, dances: Sequence[LearntDance], network: ChoreographerNetwork, config: ChoreographerConfig, purpose: str
     ) -> None:
         self._dances, self._config, self._purpose = dances, config, purpose
         self._poses = [[network.to_components(side) for side in (d.numbers, mirrored(d.numbers))] for d in dances]

@@ -39,8 +39,7 @@ from model.runs.checkpoint import (
 from model.runs.open_run import open_or_start_run
 from model.runs.record import read_record, run_identity, threads_of
 from model.training.metrics_log import OnTrainEvent, TrainEvent
-from model.training.task import Task
-from model.training.tasks import load_run_data, make_task, parse_run_config
+from model.training.task import Task, load_run_data, make_task, parse_run_config
 from model.training.trainer import Trainer
 
 EXIT_STOPPED = 143
