@@ -1,7 +1,8 @@
 """The choreographer's loss, one number per window, and how a window is sampled: diffusion that says the clean poses.
 
-Noise is mixed by angle: x = cos(a) clean + sin(a) noise, a from 0 to a right angle (Salimans & Ho 2022, appendix D);
-the network is trained to say the clean poses (Tevet et al. 2022, "Human Motion Diffusion Model", section 3).
+Noise is mixed by angle: x = cos(a) clean + sin(a) noise, a from 0 to a right angle. The network says the velocity
+v = cos(a) noise - sin(a) clean (Salimans & Ho 2022, section 4 and appendix D), from which the clean poses are
+cos(a) x - sin(a) v: with little noise it has little to say, and a small one need not learn to repeat its input.
 """
 
 from __future__ import annotations
@@ -23,16 +24,23 @@ def mixed(clean: Tensor, noise: Tensor, level: Tensor) -> Tensor:
     return angle.cos() * clean + angle.sin() * noise
 
 
+def clean_of(model: nn.Module, noisy: Tensor, level_B: Tensor, given: Conditions) -> Tensor:
+    """The clean poses (B, K, C) by the network's velocity."""
+    angle = (level_B * RIGHT)[:, None, None]
+    return torch.as_tensor(angle.cos() * noisy - angle.sin() * model(noisy, level_B, given))
+
+
 def losses(model: nn.Module, batch: DanceBatch, spread: Tensor, velocity_weight: float) -> Tensor:
-    """(B,) mean squared error of the key poses that are made, and of their changes.
+    """(B,) mean squared error of the velocity of the key poses that are made, and of its changes between them.
 
     spread: (C,) how far a unit of each component moves a body: what is hardly seen weighs little.
     """
     known = batch.given.known_BK[..., None]
     noisy = torch.where(known, batch.history_BKC, mixed(batch.clean_BKC, batch.noise_BKC, batch.level_B))
-    said = model(noisy, batch.level_B, batch.given)
+    angle = (batch.level_B * RIGHT)[:, None, None]
+    velocity = angle.cos() * batch.noise_BKC - angle.sin() * batch.clean_BKC
     weights = spread / spread.mean()
-    error = (said - batch.clean_BKC) * (~known & batch.counted_BK[..., None])
+    error = (model(noisy, batch.level_B, batch.given) - velocity) * (~known & batch.counted_BK[..., None])
     made = (~batch.given.known_BK & batch.counted_BK).sum(1).clamp(min=1)
     size = (error.square() * weights).mean(-1).sum(1) / made
     change = (error[:, 1:] - error[:, :-1]).square().mul(weights).mean(-1).sum(1) / made
@@ -50,7 +58,7 @@ def sample_window(model: nn.Module, history_BKC: Tensor, given: Conditions, step
     levels = torch.linspace(1, 0, steps + 1)
     for step in range(steps):
         level, following = levels[step].expand(len(poses)), levels[step + 1]
-        clean = model(torch.where(known, history_BKC, poses), level, given)
+        clean = clean_of(model, torch.where(known, history_BKC, poses), level, given)
         poses = _less_noisy(poses, clean, float(levels[step]), float(following), noise[step + 1])
     return torch.where(known, history_BKC, poses)
 

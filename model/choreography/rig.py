@@ -27,6 +27,7 @@ _JOINT, _PARENT = (np.array(side) for side in zip(*BONES, strict=True))
 _MIRRORED = [*MIRROR, PELVIS, NECK]
 _TWIN = np.array([_JOINT.tolist().index(_MIRRORED[joint]) for joint in _JOINT])
 """Which bone is a bone's on the other side."""
+_PAIRS = ((1, 2), (3, 4))
 FLOOR = 90
 """Percentile of the lower ankle's height in the picture that is the floor."""
 SIZE = 2 + 3 * len(BONES) + JOINTS
@@ -88,7 +89,10 @@ def to_numbers(landmarks: np.ndarray, body: DancerBody) -> np.ndarray:
 def to_landmarks(numbers: np.ndarray, body: DancerBody) -> np.ndarray:
     """(frames, 33, 4) of (frames, SIZE), on that body: no bone is longer in the picture than its own."""
     frames = len(numbers)
-    vectors = numbers[:, 2 : 2 + 3 * len(BONES)].reshape(frames, len(BONES), 3)
+    vectors = numbers[:, 2 : 2 + 3 * len(BONES)].reshape(frames, len(BONES), 3).copy()
+    for left, right in _PAIRS:  # hips lie about the pelvis, shoulders about the neck
+        vectors[:, left] = (vectors[:, left] - vectors[:, right]) / 2
+        vectors[:, right] = -vectors[:, left]
     seen = np.linalg.norm(vectors[..., :2], axis=-1, keepdims=True)
     vectors = vectors / np.maximum(seen, 1) * body.bones[:, None]
     whole = np.zeros((frames, JOINTS + 2, 3))

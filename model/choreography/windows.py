@@ -70,8 +70,7 @@ class DanceWindows:
         short = window - len(part)
         clean = torch.cat([part, part[-1:].expand(short, -1)]) if short else part
         generator = numpy_generator(config.seed, f"{self._purpose}-noise", position)
-        noise = torch.from_numpy(generator.standard_normal(clean.shape).astype(np.float32))
-        disturbed = torch.from_numpy(generator.standard_normal(clean.shape).astype(np.float32))
+        noise, disturbed = torch.from_numpy(generator.standard_normal((2, *clean.shape), np.float32))
         keys = config.network.keys_per_beat
         history = 1 if generator.random() < config.start_share else int(generator.integers(1, window // 2 + 1))
         ahead = dance.phases[0] + start + np.arange(window)
