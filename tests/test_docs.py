@@ -28,6 +28,7 @@ DOCS = (
     "training",
     "pruning",
     "generation",
+    "choreography",
     "queries",
     "operations",
     "settings",
