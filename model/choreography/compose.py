@@ -53,7 +53,7 @@ def compose(network: ChoreographerNetwork, order: DanceOrder, config: DanceConfi
     chosen: tuple[float, StoredDance] | None = None
     for keys in _key_poses(network, first, grid, order.style, config):
         dance = _danced(keys, grid, order, body, first[0], fps)
-        worth = _worth(dance, body)
+        worth = _worth(dance, body, network)
         if chosen is None or worth > chosen[0]:
             chosen = worth, dance
     assert chosen is not None
@@ -140,10 +140,12 @@ def _within(numbers: np.ndarray, body: DancerBody, size: PictureSize) -> np.ndar
     return np.asarray(numbers[:, :2] + gaussian_filter1d(push, 8, axis=0) / body.height)
 
 
-def _worth(dance: StoredDance, body: DancerBody) -> float:
-    """What the best of several is chosen by: in the picture, not frozen."""
+def _worth(dance: StoredDance, body: DancerBody, network: ChoreographerNetwork) -> float:
+    """What the best of several is chosen by: in the picture, never frozen, as fast as dances are."""
     found = steadiness(dance, body)
-    return -10 * found.outside - 5 * max(0.0, 3 * FROZEN - found.least)
+    slow, fast = float(network.speeds[10]), float(network.speeds[90])
+    beyond = max(0.0, slow - found.speed, found.speed - fast) / max(slow, 1e-6)
+    return -10 * found.outside - 5 * max(0.0, 3 * FROZEN - found.least) - 3 * beyond
 
 
 def styled(order: DanceOrder, style: np.ndarray) -> DanceOrder:

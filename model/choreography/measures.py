@@ -12,7 +12,7 @@ import numpy as np
 
 from model.choreography.contacts import FEET, standing
 from model.choreography.dances import StoredDance
-from model.choreography.rig import BONES, DancerBody, body_of_dance, to_numbers
+from model.choreography.rig import BONES, DancerBody, body_of_dance, joint_speed, to_numbers
 from model.drift.frechet import frechet_distance
 from pipeline.analysis.pose import MAIN
 from pipeline.clips.beats import beat_alignment, kinematic_beats
@@ -58,12 +58,6 @@ def steadiness(dance: StoredDance, body: DancerBody) -> Steadiness:
         float(speed.mean()), share, float(outside), longest - 1, foot_skate(landmarks, fps, body),
         physical_foot_contact(landmarks, fps, body),
     )  # fmt: skip
-
-
-def joint_speed(landmarks: np.ndarray, fps: float, body: DancerBody) -> np.ndarray:
-    """(frames - 1,) mean speed of the main joints, standing heights a second."""
-    steps = np.linalg.norm(np.diff(landmarks[:, MAIN, :2], axis=0), axis=-1)
-    return np.asarray(steps.mean(1) * fps / body.height)
 
 
 def foot_skate(landmarks: np.ndarray, fps: float, body: DancerBody) -> float:

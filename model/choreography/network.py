@@ -7,7 +7,7 @@ dances, so that a checkpoint is whole.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,7 @@ class ChoreographerNetwork(nn.Module):
     spread: Tensor
     usual_bones: Tensor
     tempi: Tensor
+    speeds: Tensor
 
     def __init__(self, config: DancerNetworkConfig) -> None:
         super().__init__()
@@ -58,6 +59,7 @@ class ChoreographerNetwork(nn.Module):
         self.register_buffer("spread", torch.ones(parts))  # standing heights that a unit of each component moves
         self.register_buffer("usual_bones", torch.zeros(len(BONES)))
         self.register_buffer("tempi", torch.zeros(101))  # percentiles, beats a minute
+        self.register_buffer("speeds", torch.zeros(101))  # percentiles, standing heights a second
         self.pose_in = nn.Linear(parts + 1, width)
         self.phase = nn.Embedding(config.keys_per_beat + 1, width)
         self.place = nn.Parameter(torch.randn(config.window, width) * 0.02)
@@ -89,8 +91,11 @@ class ChoreographerNetwork(nn.Module):
         """The poses again."""
         return np.asarray((components_KC @ self.basis + self.mean).double().numpy())
 
-    def fit(self, dances: list[np.ndarray], usual_bones: np.ndarray, tempi: tuple[float, ...]) -> None:
-        """Find the components of (K, SIZE) dances, their mirror images among them."""
+    def fit(self, dances: list[np.ndarray], usual_bones: np.ndarray, facts: tuple[Sequence[float], ...]) -> None:
+        """Find the components of (K, SIZE) dances, their mirror images among them.
+
+        facts: the dances' tempi and speeds.
+        """
         weights = weights_of(usual_bones)
         poses = np.concatenate([side for dance in dances for side in (dance, mirrored(dance))])
         mean = poses.mean(0)
@@ -103,7 +108,8 @@ class ChoreographerNetwork(nn.Module):
         self.inverse.copy_(torch.from_numpy((rows / spread[:, None] * weights).T))
         self.spread.copy_(torch.from_numpy(spread))
         self.usual_bones.copy_(torch.from_numpy(usual_bones))
-        self.tempi.copy_(torch.from_numpy(np.percentile(tempi, np.arange(101))))
+        for kept, values in zip((self.tempi, self.speeds), facts, strict=True):
+            kept.copy_(torch.from_numpy(np.percentile(values, np.arange(101))))
 
 
 def network_of(config: Mapping[str, Any]) -> ChoreographerNetwork:

@@ -103,6 +103,12 @@ def to_landmarks(numbers: np.ndarray, body: DancerBody) -> np.ndarray:
     return np.concatenate([whole[:, :JOINTS], visibility], -1)
 
 
+def joint_speed(landmarks: np.ndarray, fps: float, body: DancerBody) -> np.ndarray:
+    """(frames - 1,) mean speed of the main joints, standing heights a second."""
+    steps = np.linalg.norm(np.diff(landmarks[:, MAIN, :2], axis=0), axis=-1)
+    return np.asarray(steps.mean(1) * fps / body.height)
+
+
 def mirrored(numbers: np.ndarray) -> np.ndarray:
     """The same poses with left and right exchanged."""
     frames = len(numbers)

@@ -47,7 +47,7 @@ def test_a_clip_s_pose_dances_to_a_song_to_its_end(
     run: Path, data: Path, clip: str, song: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "dance.npy"
-    given = ["--run", str(run), "--clip", clip, "--data", str(data), "--music", str(song), "--style", clip]
+    given = ["--run", str(run), "--clip", clip, "--data", str(data), "--music", str(song)]
     done = CliRunner().invoke(main, ["choreograph", *given, "--fps", "30", "--set", "steps=3", "--out", str(out)])
     assert done.exit_code == 0, done.output
     assert "beat_alignment=" in done.output
@@ -69,6 +69,7 @@ def test_a_clip_s_pose_dances_to_a_song_to_its_end(
         (["--pose-start", "lost.npy"], "cannot be read"),
         (["--clip", "CLIP", "--data", "DATA", "--style", "other"], "has no stored clip 'other' to dance like"),
         (["--clip", "CLIP", "--data", "DATA", "--music", "none.mp3"], "cannot be opened"),
+        (["--clip", "CLIP", "--data", "DATA", "--style", "CLIP"], "is shorter than two beats: name another style"),
         (["--clip", "CLIP", "--data", "DATA", "--set", "candidates=0"], "Setting 'candidates' is '0'"),
         (["--clip", "CLIP", "--data", "DATA", "--size", "big"], "write WIDTHxHEIGHT"),
     ],
