@@ -12,10 +12,8 @@ from model.config import TrainConfig
 from model.data.dataset import SplitData
 from model.data.loader import WindowBatch, training_windows_of, window_loader
 from model.data.text import TextTable
-from model.network.conditioning import get_hint_noise
 from model.network.objective import Objective, draw, dropped_hints
 from model.network.unet import VideoUNet
-from model.plans.stages import get_stage
 from model.runs.init_weights import configure_parameters, splits_weights
 from model.training.ema import Ema
 from model.training.examine import Examiner
@@ -33,8 +31,7 @@ class VideoTask:
         self.holds_out = bool(split.holdout.samples)
         self._config, self._split, self._text_of, self._run_dir = config, split, text_of, run_dir
         self._device = torch.device("cpu")
-        hint_noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
-        self._objective = Objective(network.config.prediction_type, hint_noise)
+        self._objective = Objective.of(config, network.config.prediction_type)
         self._dataset = training_windows_of(config, split)
 
     def configure(self, device: torch.device) -> dict[str, torch.nn.Parameter]:

@@ -14,7 +14,8 @@ from data_catalog.base.paths import DataFolder
 from pipeline.analysis import source_pass
 from pipeline.analysis.pose import PoseFinder
 from pipeline.analysis.source_pass import Analysis, analyse
-from pipeline.batches.pack_shards import encode_clips, sample_keys
+from pipeline.batches.pack_shards import encode_clips
+from pipeline.batches.plan_samples import sample_keys
 from pipeline.batches.prepare_sources import build_keys, clips_of, prepare_source
 from pipeline.clips.make_clips import Clip
 from pipeline.config import CropConfig, VariantConfig, VideoConfig
@@ -52,7 +53,7 @@ def prepared(path: Path, data: DataFolder, finder: PoseFinder) -> tuple[dict[str
     manifest = read_json(data.clips(source_id, build_keys(CONFIG).clip_set))
     assert manifest["status"] == "ok", manifest["detail"]
     clips = list(clips_of(data, source_id, manifest, CONFIG))
-    encode_clips(data, source_id, bytes(path), [clip.clip_id for clip in clips if clip.crop], CONFIG)
+    encode_clips(data, source_id, bytes(path), [clip.clip_id for clip in clips if clip.crop], CONFIG, finder)
     return manifest, source_pass.load(data.analysis(source_id, build_keys(CONFIG).analysis)), clips
 
 
