@@ -16,6 +16,7 @@ from model.choreography.dances import StoredDance
 from model.choreography.measures import FROZEN, steadiness
 from model.choreography.network import ChoreographerNetwork, Conditions
 from model.choreography.objective import sample_window
+from model.choreography.prior import DancePrior
 from model.choreography.rig import DancerBody, body_of_pose, to_landmarks, to_numbers
 from model.pose.retarget import EASE_FRAMES, MAX_OUTSIDE
 from model.seeding import numpy_generator, torch_generator
@@ -72,7 +73,7 @@ def _key_poses(
     network: ChoreographerNetwork, first: np.ndarray, grid: BeatGrid, style: np.ndarray | None, config: DanceConfig
 ) -> np.ndarray:
     """(candidates, keys, SIZE): made window by window, each going on from the last beats of the one before."""
-    window, count = network.config.window, config.candidates
+    window, count, prior = network.config.window, config.candidates, DancePrior(network.covariance)
     known = min(config.history_beats * network.config.keys_per_beat, window - 1)
     made = network.to_components(first)[None].expand(count, -1, -1)
     number, keys = 0, len(grid.seconds)
@@ -85,7 +86,7 @@ def _key_poses(
         noise = torch.randn(config.steps + 1, count, window, made.shape[-1], generator=generator) * config.temperature
         padded = torch.zeros(count, window, made.shape[-1])
         padded[:, : history.shape[1]] = history
-        poses = sample_window(network, padded, given, config.steps, noise)
+        poses = sample_window(network, prior, padded, given, config.steps, noise)
         new = poses[:, history.shape[1] :]
         made = torch.cat([history, new], 1)
         parts.append(np.stack([network.to_numbers(row) for row in new]))

@@ -1,4 +1,4 @@
-"""The choreographer's network: a small transformer that says what the key poses of a window are, noise taken off.
+"""The choreographer's network: a small transformer that takes noise off the key poses of a window.
 
 It sees poses as principal components, whitened; the components are part of the network, fitted once on the training's
 dances, so that a checkpoint is whole.
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from model.choreography.config import DancerNetworkConfig
+from model.choreography.prior import autocovariance
 from model.choreography.rig import BONES, SIZE, mirrored, weights_of
 from model.errors import RunError
 from pipeline.analysis.pose import JOINTS
@@ -47,6 +48,7 @@ class ChoreographerNetwork(nn.Module):
     inverse: Tensor
     spread: Tensor
     usual_bones: Tensor
+    covariance: Tensor
     tempi: Tensor
     speeds: Tensor
 
@@ -58,6 +60,7 @@ class ChoreographerNetwork(nn.Module):
         self.register_buffer("inverse", torch.zeros(SIZE, parts))
         self.register_buffer("spread", torch.ones(parts))  # standing heights that a unit of each component moves
         self.register_buffer("usual_bones", torch.zeros(len(BONES)))
+        self.register_buffer("covariance", torch.zeros(parts, config.window))  # of each component, keys apart
         self.register_buffer("tempi", torch.zeros(101))  # percentiles, beats a minute
         self.register_buffer("speeds", torch.zeros(101))  # percentiles, standing heights a second
         self.pose_in = nn.Linear(parts + 1, width)
@@ -74,7 +77,7 @@ class ChoreographerNetwork(nn.Module):
         nn.init.zeros_(self.pose_out.weight)
 
     def forward(self, noisy_BKC: Tensor, level_B: Tensor, given: Conditions) -> Tensor:
-        """The clean poses (B, K, components). `level`: the noise's share of the variance's root, 0 to 1."""
+        """The velocity (B, K, components) of poses with noise of a level (B,) from 0 to 1."""
         known = given.known_BK[..., None].to(noisy_BKC.dtype)
         phase = torch.where(given.heard_B[:, None], given.phase_BK, self.config.keys_per_beat)
         tempo = torch.stack([(given.tempo_B - 110) / 30, torch.ones_like(given.tempo_B)], 1) * given.heard_B[:, None]
@@ -108,6 +111,8 @@ class ChoreographerNetwork(nn.Module):
         self.inverse.copy_(torch.from_numpy((rows / spread[:, None] * weights).T))
         self.spread.copy_(torch.from_numpy(spread))
         self.usual_bones.copy_(torch.from_numpy(usual_bones))
+        told = [self.to_components(side) for dance in dances for side in (dance, mirrored(dance))]
+        self.covariance.copy_(autocovariance(told, self.config.window))
         for kept, values in zip((self.tempi, self.speeds), facts, strict=True):
             kept.copy_(torch.from_numpy(np.percentile(values, np.arange(101))))
 

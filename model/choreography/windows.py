@@ -12,6 +12,7 @@ from torch import Tensor
 from model.choreography.config import ChoreographerConfig
 from model.choreography.dances import LearntDance
 from model.choreography.network import ChoreographerNetwork, Conditions
+from model.choreography.prior import DancePrior
 from model.choreography.rig import mirrored
 from model.seeding import numpy_generator, sample_index
 
@@ -22,6 +23,8 @@ class DanceBatch:
 
     positions: tuple[int, ...]
     clean_BKC: Tensor  # noqa: N815
+    expected_BKC: Tensor  # noqa: N815
+    """What the history alone lets expect (`prior.DancePrior`)."""
     counted_BK: Tensor  # noqa: N815
     """bool: false beyond the end of a dance that is shorter than a window."""
     noise_BKC: Tensor  # noqa: N815
@@ -39,6 +42,7 @@ class DanceWindows:
         self, dances: Sequence[LearntDance], network: ChoreographerNetwork, config: ChoreographerConfig, purpose: str
     ) -> None:
         self._dances, self._config, self._purpose = dances, config, purpose
+        self._prior = DancePrior(network.covariance)
         self._poses = [[network.to_components(side) for side in (d.numbers, mirrored(d.numbers))] for d in dances]
 
     def place(self, position: int) -> tuple[int, int, bool]:
@@ -60,7 +64,9 @@ class DanceWindows:
             torch.stack(column) for column in zip(*rows, strict=True)
         )
         given = Conditions(phase, tempo, heard, style, styled, known)
-        return DanceBatch(tuple(positions), clean, counted, noise, level, given, history)
+        counts = known.sum(1).tolist()
+        expected, coloured = self._prior.mean(history, counts), self._prior.coloured(noise, counts)
+        return DanceBatch(tuple(positions), clean, expected, counted, coloured, level, given, history)
 
     def _row(self, position: int) -> tuple[Tensor, ...]:
         config, window = self._config, self._config.network.window
