@@ -82,7 +82,6 @@ def main() -> None:
     longdance sql "SELECT ..." --data DATA  ask the catalog
     longdance serve --data DATA             a page of it all, live; mark clips keep or drop (report: as a file)
     longdance doctor                        what is installed, what is missing, how to fix it
-    longdance synth OUT --videos 8          draw synthetic dancers to try it on
     """
 
 

@@ -201,7 +201,7 @@ class Trainer:
         losses, norm, first = [], torch.zeros(()), self.samples_seen
         for _ in range(config.accumulate):
             with accelerator.accumulate(self._model):
-                loss_B = self._task.losses(self._model, next(batches))
+                loss_B = self._losses(next(batches))
                 accelerator.backward(loss_B.mean())
                 if accelerator.sync_gradients:
                     norm = accelerator.clip_grad_norm_(self._trained.values(), config.clip)
@@ -212,6 +212,10 @@ class Trainer:
         self.samples_seen += config.batch
         self._ema.update(self.step)
         self._report(self._in_order(losses), first, rate, float(norm), pace)
+
+    def _losses(self, batch: Any) -> torch.Tensor:
+        """One loss per sample of the batch, (B,)."""
+        return self._task.losses(self._model, batch)
 
     def _in_order(self, losses: list[torch.Tensor]) -> list[float]:
         """All processes' losses of this step in the order of the samples' positions."""
