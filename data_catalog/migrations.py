@@ -137,13 +137,18 @@ def _filled(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(FILLED)
 
 
+def _masks(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("ALTER TABLE sample_rows ADD COLUMN mask_offset BIGINT")  # NULL: a sample without masks
+    con.execute("ALTER TABLE sample_rows ADD COLUMN mask_length BIGINT")
+
+
 def _views_alone(con: duckdb.DuckDBPyConnection) -> None:
     """No table changes: `migrate` makes the views, of which there are others now."""
 
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled,
-    _views_alone,
+    _views_alone, _masks,
 )  # fmt: skip
 
 

@@ -22,9 +22,10 @@ from flows.progress import Progress
 from flows.runners import TASK_OPTIONS, on_sigterm
 from flows.server.outlive import show_in_prefect
 from model.choreography.config import choreographer_config
-from model.config import Preset, StageName, TrainConfig, absolute_folders, train_config
+from model.config import StageName, TrainConfig, absolute_folders, train_config
 from model.errors import ConfigError, UnknownNameError
 from model.loop_config import CHOREOGRAPHER, LoopConfig
+from model.presets import Preset
 
 LearntStage = StageName | Literal["choreographer"]
 STOPPED = 143  # 128 + SIGTERM, after a checkpoint
