@@ -83,7 +83,7 @@ class DanceConfig(Settings):
     """Sampler steps of a window."""
     history_beats: int = Field(2, ge=1, le=16)
     """Beats that a window takes over from the one before."""
-    temperature: float = Field(1.2, ge=0, le=2)
+    temperature: float = Field(1.4, ge=0, le=2)
     """Scale of the noise: above 1, since a network that has learnt for minutes says less than it should."""
     tempo: float | None = Field(None, ge=30, le=300)
     """Beats a minute where there is no music. None: one of the tempi that were learnt, by seed."""
