@@ -177,8 +177,9 @@ def newly_dancing(beginning: Beginning, request: GenerateRequest, prepared: Prep
     assert request.choreographer is not None
     seed = prepared.request.sampling.seed
     wanted = NewDance(request.choreographer, request.frames, request.music, settings={"seed": seed})
-    danced = new_dance(wanted, start_pose(beginning, request, prepared), prepared.size, prepared.request.fps)
-    return with_dance(beginning, danced.dance.landmarks), danced.song
+    start, outline = start_pose(beginning, request, prepared)
+    danced = new_dance(wanted, start, prepared.size, prepared.request.fps)
+    return with_dance(beginning, danced.dance.landmarks, outline), danced.song
 
 
 LOOKED_AT = 512

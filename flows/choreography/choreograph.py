@@ -80,7 +80,7 @@ def start_of(request: ChoreographRequest) -> np.ndarray:
     if request.image is not None:
         picture = read_picture(request.image)
         aligned = aligned_picture(picture, str(request.image), pose_model_path(), CropConfig(), request.size)[0]
-        return one_person(aligned)
+        return one_person(aligned).landmarks
     if request.clip is not None:
         if request.wanted.data is None:
             raise RolloutError(f"Clip {request.clip!r} belongs to a data set: name it with --data.")
