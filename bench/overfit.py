@@ -36,11 +36,12 @@ from model.data.text import TextTable
 from model.network.conditioning import get_hint_noise
 from model.network.objective import Objective
 from model.network.unet import VideoUNet
+from model.pictures import picture_rows, write_gif, write_png
 from model.plans.stages import Window, get_stage
 from model.runs.checkpoint import load_checkpoint, newest_checkpoint
 from model.runs.init_weights import initial_network, network_of_run
 from model.sampling.sample_window import CallSettings
-from model.training.metrics_log import TrainEvent, picture_rows, write_gif, write_png
+from model.training.metrics_log import TrainEvent
 from model.training.train import train
 from model.training.validation import (
     BankWindow,

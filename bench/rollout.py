@@ -37,13 +37,14 @@ from model.data.latents import encode_dataset
 from model.drift.frechet import joint_motion_distance
 from model.drift.metrics import METRICS, TRUTH_METRICS
 from model.drift.report import RealClip, measure_drift, reference_clips
+from model.pictures import picture_rows, write_png
 from model.plans.plan import depth_per_frame, make_plan
 from model.plans.stages import WITHOUT_POSE
 from model.plans.view import plan_cost
 from model.rollout.config import SamplingConfig, sampling_config
 from model.rollout.generate import Prepared, Request, Start, generate_video, prepare
 from model.rollout.rollout import Rollout
-from model.training.metrics_log import TrainEvent, picture_rows, write_png
+from model.training.metrics_log import TrainEvent
 from model.training.train import train
 from pipeline.analysis.pose_metrics import DancerFinder
 from pipeline.analysis.pose_model import pose_model_path

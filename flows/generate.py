@@ -26,6 +26,7 @@ from model.rollout.generate import Generated, Prepared, Start, at_work, generate
 from model.rollout.rollout import RolloutEvent
 from pipeline.analysis.pose_metrics import DancerFinder
 from pipeline.analysis.pose_model import pose_model_path
+from pipeline.clips.song import RATE as SONG_RATE
 from pipeline.shards.cut_sound import read_flac
 from pipeline.shards.tar import SOUND
 from pipeline.video.add_sound import add_sound
@@ -90,7 +91,7 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
     """
     request, prepared, out = opened.request, opened.prepared, generated.video
     files: dict[str, Any] = {"video": str(out), "page": str(out.with_suffix(".html"))}
-    _add_clip_sound(generated, opened)
+    _add_song_or_clip_sound(generated, opened)
     if request.pngs:
         files["pngs"] = str(write_pngs(generated))
     write_page(
@@ -124,9 +125,14 @@ def drawn_dances(opened: OpenedRequest) -> list[DrawnDance]:
     return [put_on] if own is None else [own, put_on]
 
 
-def _add_clip_sound(generated: Generated, opened: OpenedRequest) -> None:
-    """Let the video play the sound of the clip that it begins with, as far as that goes and while both keep time."""
+def _add_song_or_clip_sound(generated: Generated, opened: OpenedRequest) -> None:
+    """Let the video play the song that is danced to, or the sound of the clip that it begins with, as far as that goes
+    and while both keep time."""
     request = opened.request
+    if opened.song is not None:
+        with atomic(generated.video, generated.folder) as temp, generated.video.open("rb") as silent:
+            add_sound(silent, opened.song.sound, SONG_RATE, temp)
+        return
     if opened.data is None or request.clip is None or request.fps is not None:
         return
     sound = stored_member(opened.data, request.clip, SOUND)

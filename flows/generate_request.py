@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.settings import Settings, explain_settings
 from flows.dancing.driving_dance import DancePace, Driving, fitting_dance, one_person, put_on, read_driving
+from flows.dancing.new_dance import NewDance, new_dance
 from flows.starting_picture import Beginning, begin_with, cropped
 from model.data.landmarks import clip_landmarks, scaled_rows
 from model.data.outlines import clip_outline, outline_at
@@ -22,6 +23,7 @@ from model.rollout.config import sampling_config
 from model.rollout.generate import Prepared, Request, check_dance, check_output, prepare
 from model.rollout.stage_networks import best_plan
 from model.runs.run import Run
+from pipeline.clips.song import Song
 from pipeline.picture_size import PictureSize
 
 PlanName = Literal["origin", "streaming", "tree", "star"]
@@ -39,7 +41,12 @@ class GenerateRequest(Settings):
     plan: PlanName | None = Field(None, description="which windows are made in which order [the best that runs cover]")
     sampling: dict[str, Any] = Field(default_factory=dict, description="sampling settings that differ")
     pose: str | None = Field(None, description="the dance: a clip of `data`, a video, or a .npy of landmarks")
-    dance: Literal["auto"] | None = Field(None, description="`auto`: a dance of `data` that fits the picture, by seed")
+    dance: Literal["auto", "new"] | None = Field(
+        None,
+        description="`auto`: a dance of `data` that fits the picture, by seed; `new`: one that `choreographer` makes",
+    )
+    choreographer: Path | None = Field(None, description="a run of stage `choreographer`, which makes a new dance")
+    music: Path | None = Field(None, description="a song: a new dance is danced to it, and the video plays it")
     speed: float = Field(1.0, ge=0.1, le=10, description="of the dance")
     mirrored: bool = Field(False, description="exchange the dance's left and right")
     align: bool = Field(True, description="false takes the picture's middle as it is")
@@ -53,11 +60,20 @@ class GenerateRequest(Settings):
 
     @model_validator(mode="after")
     def _one_dance(self) -> Self:
-        if self.pose is not None and self.dance is not None:
-            raise ValueError("both a dance (--pose) and --dance are given: give one")
+        if self.pose is not None and (self.dance is not None or self.music is not None):
+            raise ValueError("both a dance (--pose) and a new one (--dance, --music) are given: give one")
+        if self.music is not None and self.dance == "auto":
+            raise ValueError("a dance of the data set (--dance auto) keeps no time with --music: give --dance new")
+        if self.is_new != (self.choreographer is not None):
+            raise ValueError("a new dance (--dance new, --music) and its --choreographer RUN go together: give both")
         return self
 
-    @field_validator("runs", "out", "image", "data", "fvd", "lpips", mode="after")
+    @property
+    def is_new(self) -> bool:
+        """Whether the dance is to be made."""
+        return self.dance == "new" or self.music is not None
+
+    @field_validator("runs", "out", "image", "data", "fvd", "lpips", "choreographer", "music", mode="after")
     @classmethod
     def _absolute(cls, value: Any) -> Any:
         if isinstance(value, tuple):
@@ -97,6 +113,8 @@ class OpenedRequest:
     prepared: Prepared
     beginning: Beginning
     data: DataFolder | None
+    song: Song | None = None
+    """What a new dance is danced to."""
 
 
 def open_runs(request: GenerateRequest, rate: Fraction = FPS) -> Prepared:
@@ -120,11 +138,14 @@ def open_request(request: GenerateRequest) -> OpenedRequest:
     for name, path in request.weights.items():
         load_scripted(path, name.upper())
     beginning = begin_with(request.image, request.clip, data, prepared, request.align)
-    if driving is not None or request.dance is not None:
+    song = None
+    if request.is_new:
+        beginning, song = newly_dancing(beginning, request, prepared)
+    elif driving is not None or request.dance is not None:
         beginning = dancing(beginning, request, driving, prepared)
     check_dance(prepared, beginning.start)
     check_output(prepared, beginning.start, request.out, request.beside)
-    _opened[request.hash] = opened = OpenedRequest(request, prepared, beginning, data)
+    _opened[request.hash] = opened = OpenedRequest(request, prepared, beginning, data, song)
     return opened
 
 
@@ -149,6 +170,16 @@ def dancing(beginning: Beginning, request: GenerateRequest, driving: Driving | N
         raise RolloutError("--dance auto takes a dance of a data set: name it with --data.")
     seed = prepared.request.sampling.seed
     return with_dance(beginning, fitting_dance(start, request.data, seed, pace, (size.height, size.width)), outline)
+
+
+def newly_dancing(beginning: Beginning, request: GenerateRequest, prepared: Prepared) -> tuple[Beginning, Song | None]:
+    """The beginning with a dance that is made for its person, and the song that it is danced to."""
+    assert request.choreographer is not None
+    seed = prepared.request.sampling.seed
+    wanted = NewDance(request.choreographer, request.frames, request.music, settings={"seed": seed})
+    start, outline = start_pose(beginning, request, prepared)
+    danced = new_dance(wanted, start, prepared.size, prepared.request.fps)
+    return with_dance(beginning, danced.dance.landmarks, outline), danced.song
 
 
 LOOKED_AT = 512

@@ -122,6 +122,7 @@ def _shown(default: Any) -> str:
 
 def settings_of(command: str) -> list[tuple[str, str, str]]:
     """(name, default, meaning) of everything that `--set` of a command takes."""
+    from model.choreography.config import ChoreographerConfig, DanceConfig
     from model.config import EncodeConfig, TrainConfig
     from model.rollout.config import SamplingConfig
     from model.scoring.policy import Policy, ScoreConfig
@@ -131,6 +132,8 @@ def settings_of(command: str) -> list[tuple[str, str, str]]:
         "build": [("", BuildConfig)],
         "encode": [("encode.", EncodeConfig)],
         "train": [("", TrainConfig)],
+        "train choreographer": [("", ChoreographerConfig)],
+        "choreograph": [("", DanceConfig)],
         "score": [("", ScoreConfig)],
         "prune": [("policy.", Policy), ("scoring.", ScoreConfig)],
         "generate": [("", SamplingConfig)],

@@ -7,7 +7,7 @@ reports by JSON lines; checkpoints make it exact to run again, whatever was kill
 import logging
 import tempfile
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact
@@ -21,10 +21,13 @@ from flows.children import TRAINING, child_events, launch_command
 from flows.progress import Progress
 from flows.runners import TASK_OPTIONS, on_sigterm
 from flows.server.outlive import show_in_prefect
+from model.choreography.config import choreographer_config
 from model.config import StageName, TrainConfig, absolute_folders, train_config
-from model.errors import UnknownNameError
+from model.errors import ConfigError, UnknownNameError
+from model.loop_config import CHOREOGRAPHER, LoopConfig
 from model.presets import Preset
 
+LearntStage = StageName | Literal["choreographer"]
 STOPPED = 143  # 128 + SIGTERM, after a checkpoint
 
 
@@ -45,7 +48,7 @@ def encode_latents(root: Path, config: TrainConfig, device: str) -> dict[str, in
 
 @task(name="train", task_run_name="train {run.name}", **TASK_OPTIONS)
 def train_run(
-    root: Path, run: Path, config: TrainConfig, processes: int, fork: Path | None, until: int | None = None
+    root: Path, run: Path, config: LoopConfig, processes: int, fork: Path | None, until: int | None = None
 ) -> dict[str, Any]:
     """Train until the run is finished or told to stop; the catalog follows its checkpoints."""
     logger = get_run_logger()
@@ -77,7 +80,7 @@ def train_run(
 
 @flow(name="train-stage", flow_run_name="train {stage} {run.name}", persist_result=False)
 def train_stage(
-    stage: StageName,
+    stage: LearntStage,
     data: Path,
     run: Path,
     preset: Preset = "tiny",
@@ -86,7 +89,7 @@ def train_stage(
     fork: Path | None = None,
     until: int | None = None,
 ) -> dict[str, Any]:
-    """Train one stage of the video model; run it again to resume.
+    """Train one stage of the video model, or a choreographer; run it again to resume.
 
     Args:
         stage: What to train.
@@ -99,10 +102,12 @@ def train_stage(
         until: Stop at this step, with a checkpoint; the same run continues from there.
     """
     folder, run = DataFolder.built(data), run.expanduser().resolve()
-    config = train_config(stage, preset, **absolute_folders(settings or {}))
     fork = fork and fork.expanduser().resolve()
-    config = fitting_config(folder.root, run, config, fork)
     make_folder(run.parent)
+    if stage == CHOREOGRAPHER:
+        return train_run(folder.root, run, choreographer_config(**(settings or {})), processes, fork, until)
+    config = train_config(stage, preset, **absolute_folders(settings or {}))
+    config = fitting_config(folder.root, run, config, fork)
     counted = encode_latents(folder.root, config, "cuda" if config.device == "cuda" else "cpu")
     get_run_logger().info("latents: %s", counted)
     return train_run(folder.root, run, config, processes, fork, until)
@@ -132,14 +137,18 @@ def check_stage(stage: str, preset: str, settings: dict[str, Any]) -> None:
     Raises:
         UnknownNameError, ConfigError: in one sentence.
     """
-    stages = get_args(StageName)
-    if stage not in stages:
-        raise UnknownNameError("stage", stage, stages)
+    if stage == CHOREOGRAPHER:
+        if preset != "tiny":
+            raise ConfigError(f"A choreographer has one size and --preset is {preset!r}: leave it out.")
+        choreographer_config(**settings)
+        return
+    if stage not in (stages := get_args(StageName)):
+        raise UnknownNameError("stage", stage, (*stages, CHOREOGRAPHER))
     train_config(stage, preset, **settings)
 
 
 def training_command(
-    root: Path, run: Path, config: TrainConfig, processes: int, fork: Path | None, until: int | None, scratch: Path
+    root: Path, run: Path, config: LoopConfig, processes: int, fork: Path | None, until: int | None, scratch: Path
 ) -> list[str]:
     """The training process, alone or under `accelerate launch`; its config is written into a scratch folder."""
     path = scratch / "config.json"

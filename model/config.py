@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from data_catalog.base.settings import Settings, explain_settings
 from model.errors import ConfigError
 from model.init_codec import encode_of_init
+from model.loop_config import LoopConfig
 from model.presets import PRESETS, Preset
 from model.sources import (
     CodecSource,
@@ -30,7 +31,6 @@ NetworkValue = Annotated[tuple[int, ...] | int | float | str | None, Field(union
 
 SD15_MULTIPLE = 64
 """Pixels: 8 of a latent, which its network halves three times."""
-Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 def _picture(given: Any) -> int | str:
@@ -91,7 +91,7 @@ class EncodeConfig(Settings):
         return parse_text(self.text, self.codec_source)
 
 
-class TrainConfig(Settings):
+class TrainConfig(LoopConfig):
     """One training of one stage. Immutable once the run has begun."""
 
     stage: StageName
@@ -109,49 +109,8 @@ class TrainConfig(Settings):
     """What learns: the temporal layers and conditioning alone, everything, or those and LoRA on the 2-D layers."""
     lora_rank: int = Field(16, ge=1, le=1024)
     """Rank of the LoRA matrices, where `train` is `lora`."""
-
-    steps: int = Field(100_000, ge=1)
-    """Optimizer steps of the whole run."""
-    batch: int = Field(1, ge=1)
-    """Samples per optimizer step, over all processes and accumulated parts."""
-    accumulate: int = Field(1, ge=1)
-    """Parts that a batch is split into, one after the other, to save memory."""
-    version: str | None = Field(None, min_length=1)
-    """The named set of samples that is trained on. None: all good clips."""
     prioritise: bool = False
     """Draw samples in proportion to their weights in the version, instead of all equally often."""
-    seed: int = Field(0, ge=0, le=2**63 - 1)
-    """Seed of sample order, windows, noise and first weights."""
-    workers: int = Field(0, ge=0)
-    """Threads per training process that read latents ahead. 0 reads them when they are needed, which costs a few
-    thousandths of a step; 2 hide a disk that is slow and larger than the memory."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes a GPU where there is one."""
-    mixed_precision: Literal["no", "bf16", "fp16"] = "no"
-    """What the network computes in; `fp16` needs a GPU."""
-    vram_gib: float = Field(24.0, gt=0)
-    """Enforced cap on CUDA memory, per process."""
-
-    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
-    """AdamW, in full precision or with 8-bit moments."""
-    learning_rate: float = Field(1e-4, gt=0)
-    """Of AdamW, after the warm-up."""
-    betas: tuple[Decay, Decay] = (0.9, 0.999)
-    """Decay of AdamW's two moments."""
-    weight_decay: float = Field(0.01, ge=0)
-    """Of AdamW."""
-    warmup: int = Field(500, ge=0)
-    """Steps over which the learning rate rises linearly from 0."""
-    schedule: Literal["constant", "cosine"] = "constant"
-    """The learning rate after the warm-up: constant, or falling to 0 at the last step as half a cosine."""
-    clip: float = Field(1.0, gt=0)
-    """Largest norm of the gradient."""
-    ema: float = Field(0.9999, ge=0, lt=1)
-    """Decay per step of the moving average of the weights, once it has warmed up."""
-    ema_every: int = Field(1, ge=1)
-    """Steps between its updates."""
-    ema_device: Literal["training", "cpu"] = "training"
-    """Where it is kept: beside the weights, or in the computer's memory."""
     prediction: Literal["epsilon", "v_prediction"] | None = None
     """What the network says. None: as its preset or checkpoint does."""
     dropout: float = Field(0.0, ge=0, lt=1)
@@ -178,25 +137,8 @@ class TrainConfig(Settings):
     """Noise on joints of frames to be made, in standing heights: for dances that are found less well than these."""
     pose_missing: float = Field(0.0, ge=0, lt=1)
     """Share of joints that are unknown in a window's frames to be made."""
-
-    checkpoint_every: int = Field(1000, ge=1)
-    """Steps between checkpoints."""
-    keep: int = Field(2, ge=2)
-    """Checkpoints that are kept."""
-    validate_every: int = Field(1000, ge=1)
-    """Steps between validations; the last step is validated, too."""
-    validation_windows: int = Field(16, ge=1)
-    """Held-out windows of a validation."""
-    sample_every: int = Field(1000, ge=1)
-    """Steps between pictures of sampled windows; there are some of the last step, too."""
-    sample_windows: int = Field(2, ge=1)
-    """Windows that are sampled for a picture."""
-    sample_steps: int = Field(20, ge=1)
-    """Sampler steps of those pictures."""
     sample_temperature: float = Field(1.0, ge=0)
     """Scale of the noise that the samples begin with."""
-    holdout: float = Field(0.05, ge=0, lt=1)
-    """Share of the sources that is never trained on."""
 
     @field_validator("plans", mode="before")
     @classmethod
@@ -215,8 +157,6 @@ class TrainConfig(Settings):
     def _fits(self) -> Self:
         if self.stage == "star" and not self.pose:
             raise ValueError("stage star makes frames from one picture and their poses: leave out pose=false")
-        if self.batch % self.accumulate:
-            raise ValueError(f"batch {self.batch} cannot be split into {self.accumulate} accumulated parts")
         return self
 
     @property

@@ -33,6 +33,7 @@ DOCS = (
     "exporting",
     "scorers",
     "bench",
+    "choreography",
     "queries",
     "operations",
     "settings",

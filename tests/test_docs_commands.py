@@ -15,10 +15,13 @@ import av
 import pytest
 from PIL import Image
 
+from pipeline.synthetic.music import draw_music, random_music, write_music
 from tests.test_docs import COMMANDS, PAGES, ROOT, shell_lines
 
 SMALL = " --set encode.picture=48 --set encode.fit_frames=16"
 SHORTER = {
+    "longdance train choreographer": " --set steps=20 --set holdout=0.4",
+    "longdance choreograph": " --set steps=3",
     "longdance train": f"{SMALL} --set steps=4 --set batch=2 --set holdout=0.4",
     "longdance encode": SMALL,
     "longdance prune": " --set policy.motion_strata=2 --set fit.steps=2",
@@ -152,6 +155,7 @@ def test_all_commands_of_the_pages_run_in_order_in_a_clean_home(tmp_path):
     drawn = shell("longdance synth ~/videos --videos 6 --seed 3", tmp_path)
     assert drawn.returncode == 0, drawn.stderr
     first_picture(tmp_path / "videos" / "synth_3_0000.mp4", tmp_path / "me.png")
+    write_music(tmp_path / "song.wav", draw_music(random_music(1), 8))
     clip = ""
     for line in COMMANDS:
         started = time.monotonic()

@@ -6,6 +6,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+from flows.cli.shared import SETTLED  # noqa: E402
 from flows.options import settings_of  # noqa: E402
 
 INTRO = """# Settings
@@ -14,13 +15,12 @@ INTRO = """# Settings
 settings COMMAND` prints the same tables. A mistyped name is refused with the nearest one. A setting that was renamed is
 still taken under its old name, with a notice.
 """
-COMMANDS = ("build", "encode", "train", "score", "prune", "generate")
 
 
 def page() -> str:
     """The whole page, a table for each command."""
     parts = [INTRO]
-    for command in COMMANDS:
+    for command in SETTLED:
         parts += [f"## `longdance {command}`\n", "| setting | default | meaning |\n|---|---|---|"]
         parts[-1] += "".join(
             f"\n| `{name}` | {default} | {meaning.replace('|', chr(92) + '|')} |"

@@ -10,7 +10,7 @@ import click
 
 from data_catalog.base.at_work import building
 from data_catalog.base.paths import DataFolder
-from flows.cli.shared import FOLDER, FORMATS, THERE, data_option, exit_on_sigint, prefect_settings
+from flows.cli.shared import FOLDER, FORMATS, SETTLED, THERE, data_option, exit_on_sigint, prefect_settings
 
 
 @click.command(epilog="Example: longdance build ~/videos --data ~/dance --variants 1 --set crop.margin=0.05")
@@ -163,9 +163,7 @@ def rebuild(data: Path) -> None:
 
 
 @click.command(epilog="Example: longdance settings train")
-@click.argument(
-    "command", type=click.Choice(["build", "encode", "train", "score", "prune", "generate"]), default="build"
-)
+@click.argument("command", type=click.Choice(SETTLED), default="build")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 def settings(command: str, form: str) -> None:
     """Every setting that `--set NAME=VALUE` of COMMAND takes [build], its default and its meaning."""

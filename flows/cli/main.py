@@ -8,7 +8,7 @@ from typing import Any
 import click
 import psutil
 
-from flows.cli import data, enriching, exporting, generating, looking, pruning, rights, training
+from flows.cli import choreographing, data, enriching, exporting, generating, looking, pruning, rights, training
 
 CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
@@ -82,6 +82,6 @@ def main() -> None:
     """
 
 
-for part in (data, training, pruning, generating, looking, exporting, enriching, rights):
+for part in (data, training, pruning, generating, choreographing, looking, exporting, enriching, rights):
     for command in part.COMMANDS:
         main.add_command(command)

@@ -13,6 +13,8 @@ FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 THERE = click.Path(path_type=Path, dir_okay=False, exists=True)
 FORMATS = click.Choice(["table", "json", "csv"])
+SETTLED = ("build", "encode", "train", "train choreographer", "score", "prune", "generate", "choreograph")
+"""Commands that take `--set`."""
 
 
 def prefect_settings() -> None:

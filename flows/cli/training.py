@@ -46,8 +46,9 @@ def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) ->
 def _stages(context: click.Context, parameter: click.Parameter, typed: str) -> list[str]:
     """For the shell's completion."""
     from model.config import StageName
+    from model.loop_config import CHOREOGRAPHER
 
-    return [name for name in get_args(StageName) if name.startswith(typed)]
+    return [name for name in (*get_args(StageName), CHOREOGRAPHER) if name.startswith(typed)]
 
 
 @click.command(epilog="Example: longdance train starter --data dance --run runs/starter --preset tiny --set steps=2000")
@@ -67,12 +68,17 @@ def train(
     stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], vram_gib: float | None,
     version: str | None, fork: Path | None, until: int | None, processes: int, dry_run: bool,
 ) -> None:  # fmt: skip
-    """Train STAGE: starter, extrapolation, interpolation, any, or star (told a dance). Run it again to resume."""
+    """Train STAGE: starter, extrapolation, interpolation, any, star (told a dance) or choreographer (makes one)."""
     from flows.options import overrides
     from model.config import absolute_folders
 
     named = {"version": version, "vram_gib": vram_gib}
     values = absolute_folders(overrides(settings)) | {name: value for name, value in named.items() if value is not None}
+    if dry_run and stage == "choreographer":
+        from model.choreography.config import choreographer_config
+
+        click.echo(choreographer_config(**values).model_dump_json(indent=1))
+        return
     if dry_run:
         from model.config import train_config
         from model.runs.open_run import check_fork
@@ -89,12 +95,11 @@ def train(
     training(run.expanduser().resolve()).check()
     prefect_settings()
     from flows.server.outlive import outlive
-    from flows.train_stage import check_stage, train_stage
-    from model.config import StageName
+    from flows.train_stage import LearntStage, check_stage, train_stage
     from model.presets import Preset
 
     check_stage(stage, preset, values)
-    named_run = (cast(StageName, stage), data, run, cast(Preset, preset))
+    named_run = (cast(LearntStage, stage), data, run, cast(Preset, preset))
     ended = outlive(train_stage, *named_run, values, processes, fork, until)
     click.echo(f"{ended['status']} at step {ended['step']}; {where_to_look(run)}")
     click.echo(f"next: {next_command(ended['status'], stage, data, run, preset)}")
@@ -122,6 +127,8 @@ def next_command(status: str, stage: str, data: Path, run: Path, preset: str = "
         begins = f"--set {quote(f'init=run:{run.expanduser().resolve()}')}"
         begins = begins if preset == "tiny" else f"--preset {preset} {begins}"
         return f"longdance train {follows} --data {quote(str(data))} --run {quote(str(child))} {begins}"
+    if stage == "choreographer":
+        return f"longdance choreograph --run {quote(str(run))} --image PICTURE.png --frames 724 --out dance.npy"
     if stage == "star":
         return f"longdance generate --runs {quote(str(run))} --image PICTURE.png --pose DANCE.mp4 --out dance.mp4"
     others = "STARTER_RUN EXTRAPOLATION_RUN " if stage == "interpolation" else ""

@@ -26,7 +26,7 @@ EMBEDDED_BYTES = 24 << 20
 """A larger video is linked, not put into the page."""
 MOST_POSES = 2000
 """Of a longer dance every n-th is drawn."""
-SCRIPTS = ("elements", "curves", "rollout")
+SCRIPTS = ("elements", "curves", "skeleton", "rollout")
 STYLES = ("base", "charts", "tables", "rollout")
 
 

@@ -135,7 +135,7 @@ def check_dance(prepared: Prepared, start: Start) -> None:
         if run.config.pose and start.dance is None:
             raise RolloutError(
                 f"Run {run.path} makes {stage} calls from a picture and a dance, and no dance was given: name one with "
-                "--pose, or take one of the data set's with --dance auto."
+                "--pose, take one of the data set's with --dance auto, or let one be made with --dance new."
             )
         if start.dance is not None and not run.config.pose:
             raise RolloutError(

@@ -10,8 +10,8 @@ from typing import Any
 from data_catalog.base.files import remove_temps
 from data_catalog.base.paths import RunFolder
 from model.data.codec import load_codec
-from model.data.dataset import SplitData
 from model.errors import RunError
+from model.loop_config import CHOREOGRAPHER
 from model.presets import PRESETS
 from model.runs.checkpoint import (
     CheckpointInfo,
@@ -25,6 +25,7 @@ from model.runs.init_weights import check_codec_of_export, check_codec_of_run
 from model.runs.lineage import inherited_sources, write_sources
 from model.runs.record import identity_changes, open_run, read_record
 from model.runs.run import run_checkpoint
+from model.runs.run_data import RunData
 from model.sources import CODEC_FILE, OtherRun, Pretrained, Scratch, parse_init
 
 
@@ -32,7 +33,7 @@ def open_or_start_run(
     run_dir: Path,
     identity: dict[str, Any],
     fork: Path | None,
-    split: SplitData,
+    split: RunData,
     say: Callable[..., None],
     data: Path,
 ) -> None:
@@ -42,7 +43,7 @@ def open_or_start_run(
     or the parent is none for this config.
     """
     remove_temps(run_dir)
-    parent, init = None, parse_init(identity["config"]["init"])
+    parent, init = None, parse_init(identity["config"].get("init", str(Scratch())))
     if _has_no_checkpoint(run_dir) and _identity_changed(run_dir, identity):
         say("notice", 0, text="Nothing of this run was kept under its earlier settings: it starts over.")
         RunFolder(run_dir).record.unlink()
@@ -65,19 +66,25 @@ def open_or_start_run(
             parent = _parent(init.path, run_checkpoint(init.path), "weights", split)
         elif isinstance(init, Pretrained):
             check_codec_of_export(Path(init.name), split.codec)
-        load_codec(split.codec_folder).save(RunFolder(run_dir).codec)
+        _keep_codec(run_dir, split)
         own = {sample.source_id for sample in split.train.samples}
         write_sources(run_dir, own, inherited_sources(init, fork))
     open_run(run_dir, identity, parent, data)
     if not (RunFolder(run_dir).codec / CODEC_FILE).is_file():  # lost since; its hash is part of what the run is
-        load_codec(split.codec_folder).save(RunFolder(run_dir).codec)
+        _keep_codec(run_dir, split)
     if not split.holdout.samples:
         holdout = identity["config"]["holdout"]
         why = "the data set has one source; add another video" if holdout else "setting 'holdout' is 0"
         say("warning", 0, text=f"Nothing is held out ({why}), so validation does not run.")
 
 
-def _parent(run_dir: Path, info: CheckpointInfo, kind: str, split: SplitData) -> dict[str, Any]:
+def _keep_codec(run_dir: Path, split: RunData) -> None:
+    """Put the codec of its latents into the run's folder; landmarks have none."""
+    if split.codec_folder is not None:
+        load_codec(split.codec_folder).save(RunFolder(run_dir).codec)
+
+
+def _parent(run_dir: Path, info: CheckpointInfo, kind: str, split: RunData) -> dict[str, Any]:
     """What a run's record keeps of the run that it begins with, at the checkpoint `info`."""
     check_codec_of_run(run_dir, split.codec)
     run_id = read_record(run_dir)["run_id"]
@@ -92,7 +99,7 @@ def _has_no_checkpoint(run_dir: Path) -> bool:
 
 def _identity_changed(run_dir: Path, identity: dict[str, Any]) -> bool:
     """Whether a run's settings, or the weights of the run that it begins from, are others than those on record."""
-    record, init = read_record(run_dir), parse_init(identity["config"]["init"])
+    record, init = read_record(run_dir), parse_init(identity["config"].get("init", str(Scratch())))
     if identity_changes(record["identity"], identity):
         return True
     parent = record["parent"]
@@ -118,14 +125,21 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
     """Raise RunError if the network, Adam or position of the parent's checkpoint is of no use to a child so set, or
     the child's record would tell of settings that do nothing."""
     before = read_record(fork)["identity"]["config"]
+    if before["stage"] != config["stage"] and CHOREOGRAPHER in (before["stage"], config["stage"]):
+        raise RunError(
+            f"{fork} is a run of stage {before['stage']!r}, and {config['stage']!r} is to be trained: a choreographer "
+            "and a video network have nothing in common, so fork a run of the same kind."
+        )
     if before["network"] != config["network"]:
         raise RunError(
             f"A fork continues with its parent's network ({before['network'] or 'as the preset has it'}), setting "
             f"'network' is {config['network'] or 'as the preset has it'}: give it as the parent had it."
         )
-    predicts = network_config(info)["prediction_type"]
+    predicts = network_config(info).get("prediction_type")
     _check_ignored_settings(fork, config, {**before, "prediction": predicts})
-    changed = [name for name in ("train", "lora_rank", "optimizer", "mixed_precision") if before[name] != config[name]]
+    changed = [
+        name for name in ("train", "lora_rank", "optimizer", "mixed_precision") if before.get(name) != config.get(name)
+    ]
     if changed:
         said = "; ".join(f"{name}: {before[name]!r} before, {config[name]!r} now" for name in changed)
         raise RunError(
@@ -140,14 +154,20 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
 
 def _check_ignored_settings(fork: Path, config: dict[str, Any], parents: dict[str, Any]) -> None:
     """Raise RunError for a setting that a fork's record would hold and its training ignore."""
-    defaults = {"preset": (), "prediction": (None,), "init": (str(Scratch()), PRESETS[config["preset"]].get("init"))}
+    defaults = {"preset": (), "prediction": (None,), "init": (str(Scratch()), preset_init(config))}
     for name, unset in defaults.items():
-        if config[name] not in (parents[name], *unset):
+        if name in config and config[name] not in (parents[name], *unset):
             raise RunError(
                 f"A fork begins with its parent's network and weights, and setting {name!r} is {config[name]!r}, which "
                 f"would do nothing (the parent has {parents[name]!r}): leave it out, or start from the parent's "
                 f"weights alone with init 'run:{fork}'."
             )
+
+
+def preset_init(config: dict[str, Any]) -> str | None:
+    """The first weights that a config's preset begins with, if it has one and that says so."""
+    preset = PRESETS.get(config.get("preset", ""), {})
+    return preset.get("init")
 
 
 def _copy_checkpoint(info: CheckpointInfo, root: Path, keep: int) -> None:

@@ -16,17 +16,17 @@ import torch
 
 from data_catalog.base.files import is_sealed, read_json, sealed, sha256_json, write_json
 from data_catalog.base.paths import RunFolder
-from model.config import TrainConfig
-from model.data.dataset import SplitData
 from model.errors import RunError
+from model.loop_config import LoopConfig
 from model.runs.checkpoint import inspect_checkpoint, list_checkpoints, step_of
 from model.runs.code_identity import code_changes, code_of
+from model.runs.run_data import RunData
 
 _LIBRARIES = ("torch", "diffusers", "accelerate", "transformers", "numpy", "safetensors")
 TRAINING = "model.training.train"
 
 
-def run_identity(config: TrainConfig, data: SplitData, processes: int, device: str) -> dict[str, Any]:
+def run_identity(config: LoopConfig, data: RunData, processes: int, device: str) -> dict[str, Any]:
     """All that must stay the same while a run continues, as plain JSON values."""
     return {
         "config": config.model_dump(mode="json"),

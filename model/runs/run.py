@@ -9,6 +9,7 @@ from typing import Any
 from data_catalog.base.paths import RunFolder
 from model.config import EncodeConfig, TrainConfig, parse_config
 from model.errors import RunError
+from model.loop_config import CHOREOGRAPHER
 from model.network.diffusion import PredictionType
 from model.runs.checkpoint import CheckpointInfo, network_config, newest_checkpoint
 from model.runs.record import read_record
@@ -32,6 +33,8 @@ class Run:
         """The run in a folder. Raises RunError, CheckpointError."""
         checkpoint, record = run_checkpoint(path), read_record(path)
         identity = record["identity"]
+        if identity["config"]["stage"] == CHOREOGRAPHER:
+            raise RunError(f"Run {path} is a choreographer and makes no pictures: give it as --choreographer.")
         return cls(
             path=path,
             run_id=record["run_id"],

@@ -16,8 +16,8 @@ from model.data.dataset import SplitData
 from model.data.poses import pose_reader
 from model.network.objective import Objective
 from model.network.unet import VideoUNet
+from model.pictures import picture_rows, write_gif, write_png
 from model.training.ema import Ema
-from model.training.metrics_log import picture_rows, write_gif, write_png
 from model.training.validation import (
     BankWindow,
     TextOf,

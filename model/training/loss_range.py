@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from model.config import TrainConfig
+from model.loop_config import LoopConfig
 
 NOTHING_LEARNT = 1.0
 """The loss of a network that says zero: what it should say has a variance of about 1."""
@@ -31,7 +31,7 @@ class LossRange:
         return self.first is not None and self.mean is not None and self.mean > TIMES * max(self.first, NOTHING_LEARNT)
 
 
-def diverged_sentence(loss: float, step: int, config: TrainConfig, run: Path, kept: Path | None) -> str:
+def diverged_sentence(loss: float, step: int, config: LoopConfig, run: Path, kept: Path | None) -> str:
     """What to do about a loss that is no number; `kept` is the newest checkpoint from before it left its range."""
     cure = f"lower the learning rate ({config.learning_rate:g})"
     if config.mixed_precision == "fp16":

@@ -27,26 +27,20 @@ from data_catalog.base.disk import disk_errors
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.paths import RunFolder
 from data_catalog.base.processes import mute_stderr_at_exit
-from model.config import TrainConfig, parse_config
-from model.data.dataset import SplitData, load_data
-from model.data.text import TextTable, text_width
-from model.errors import ChannelCountError, ConfigError, DeviceError, RunError
-from model.network.unet import VideoUNet
+from model.errors import ConfigError, DeviceError, RunError
+from model.loop_config import LoopConfig
 from model.runs.checkpoint import (
     CheckpointInfo,
-    TrainingState,
     inspect_checkpoint,
     load_checkpoint,
     newest_checkpoint,
     step_folder,
 )
-from model.runs.init_weights import initial_network
 from model.runs.open_run import open_or_start_run
 from model.runs.record import read_record, run_identity, threads_of
-from model.training.memory import explain_out_of_memory, plan_memory
 from model.training.metrics_log import OnTrainEvent, TrainEvent
+from model.training.task import Task, load_run_data, make_task, parse_run_config
 from model.training.trainer import Trainer
-from pipeline.picture_size import PictureSize
 
 EXIT_STOPPED = 143
 """Exit status where steps are left, with a checkpoint: 128 + 15, as a shell would say of SIGTERM."""
@@ -67,7 +61,7 @@ class RunResult:
 def train(
     data: Path,
     run_dir: Path,
-    config: TrainConfig,
+    config: LoopConfig,
     progress: OnTrainEvent | None = None,
     fork: Path | None = None,
     until: int | None = None,
@@ -89,7 +83,7 @@ def train(
         gradient_accumulation_steps=config.accumulate,
     )
     say = _event_emitter(progress if accelerator.is_main_process else None, config.steps)
-    split = load_data(data, config.encode, config.holdout, config.version, config.pose)
+    split = load_run_data(data, config)
     identity = run_identity(config, split, accelerator.num_processes, device)
     lock = training(run_dir).alone() if accelerator.is_main_process else nullcontext()
     no_room = disk_errors(run_dir, RunError, "it resumes from its newest checkpoint")
@@ -101,9 +95,9 @@ def train(
         with threads_of(record):
             info = _agreed_checkpoint(accelerator, run_dir, say)
             state = load_checkpoint(info) if info else None
-            network, text_of = _network(config, split, state)
-            with _memory_explained(config, split, network, text_of):
-                trainer = Trainer(accelerator, config, split, network, text_of, run_dir, say)
+            task = make_task(config, split, state, run_dir)
+            with _memory_explained(task):
+                trainer = Trainer(accelerator, config, task, run_dir, say)
                 try:
                     trainer.restore(state)
                     say("started", trainer.step, run_id=record["run_id"], parameters=trainer.parameter_counts())
@@ -117,14 +111,12 @@ def train(
 
 
 @contextmanager
-def _memory_explained(config: TrainConfig, split: SplitData, network: VideoUNet, text_of: TextTable) -> Iterator[None]:
+def _memory_explained(task: Task) -> Iterator[None]:
     """Raise DeviceError if the GPU's memory is not enough: what takes it, and what would free some."""
     try:
         yield
     except torch.OutOfMemoryError as error:
-        _, height, width = split.train.shape
-        plan = plan_memory(config, network.config, PictureSize(width, height), len(text_of(split.prompts[0])))
-        raise DeviceError(explain_out_of_memory(config, plan)) from error
+        raise DeviceError(task.out_of_memory()) from error
 
 
 def resolve_device(wanted: str) -> str:
@@ -150,23 +142,6 @@ def _agreed_checkpoint(accelerator: Accelerator, run_dir: Path, say: Callable[..
         raise DeviceError(f"Process {accelerator.process_index} reads another checkpoint than the first: {reason}.")
     say("notice", step, text=f"Going on from checkpoint {info.path.name}.")
     return info
-
-
-def _network(config: TrainConfig, split: SplitData, state: TrainingState | None) -> tuple[VideoUNet, TextTable]:
-    """The network as saved, or as it begins, and the embeddings of the data set's prompts."""
-    channels = split.train.shape[0]
-    if state is None:
-        width = text_width(split.latents, config.encode, split.prompts)
-        network = initial_network(config, channels, width)
-    else:
-        network = VideoUNet.from_config(state.network)
-    if network.latent_channels != channels:
-        raise ChannelCountError(
-            f"The latents of this data set have {channels} channels and the network takes {network.latent_channels}: "
-            "encode the data set with the codec that the network was trained with."
-        )
-    width = network.unet.config.cross_attention_dim
-    return network, TextTable(split.latents, config.encode, split.prompts, width)
 
 
 def _event_emitter(progress: OnTrainEvent | None, steps: int) -> Callable[..., None]:
@@ -211,9 +186,9 @@ def _print_event() -> OnTrainEvent:
     return show
 
 
-def _read_config(path: Path) -> TrainConfig:
+def _read_config(path: Path) -> LoopConfig:
     try:
-        return parse_config(json.loads(path.read_bytes()))
+        return parse_run_config(json.loads(path.read_bytes()))
     except json.JSONDecodeError as error:
         raise ConfigError(f"{path} is not JSON: {error}.") from error
 

@@ -12,13 +12,9 @@ import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 
 from data_catalog.base.paths import RunFolder
-from model.config import TrainConfig
-from model.data.dataset import SplitData
-from model.data.loader import BatchPlan, WindowBatch, training_windows_of, window_loader
-from model.data.text import TextTable
+from model.data.loader import BatchPlan
 from model.errors import CheckpointError, RunError
-from model.network.objective import Objective, draw, dropped_hints
-from model.network.unet import VideoUNet
+from model.loop_config import LoopConfig
 from model.runs.checkpoint import (
     Tensors,
     TrainingState,
@@ -27,12 +23,11 @@ from model.runs.checkpoint import (
     set_aside_diverged,
     unpack_optimizer,
 )
-from model.runs.init_weights import configure_parameters
-from model.training.examine import Examiner
 from model.training.loss_range import LossRange, diverged_sentence
 from model.training.memory import cap_memory
 from model.training.metrics_log import MetricsLog, Pace
 from model.training.optimizer import learning_rate_at, make_ema, make_optimizer
+from model.training.task import Task
 
 
 class Trainer:
@@ -41,28 +36,24 @@ class Trainer:
     def __init__(
         self,
         accelerator: Accelerator,
-        config: TrainConfig,
-        split: SplitData,
-        network: VideoUNet,
-        text_of: TextTable,
+        config: LoopConfig,
+        task: Task,
         run_dir: Path,
         say: Callable[..., None],
     ) -> None:
-        self._accelerator, self._config, self._split = accelerator, config, split
-        self._folder, self._say, self._text_of = RunFolder(run_dir), say, text_of
+        self._accelerator, self._config, self._task = accelerator, config, task
+        self._folder, self._say = RunFolder(run_dir), say
         self._device = accelerator.device
         cap_memory(self._device, config.vram_gib)
-        self._trained = configure_parameters(network, config, self._device)
-        self._network = network.to(self._device)
+        self._trained = task.configure(self._device)
+        self._network = task.network.to(self._device)
         self._names: dict[torch.Tensor, str] = {parameter: name for name, parameter in self._trained.items()}
-        optimizer = make_optimizer(config, list(self._trained.values()))
+        optimizer = make_optimizer(config, list(self._trained.values()), task.splits_weights)
         # The optimizer's state is in its place, and "placing" it would turn all of it into the weights' type.
-        self._model, self._optimizer = accelerator.prepare(network, optimizer, device_placement=[True, False])
+        self._model, self._optimizer = accelerator.prepare(task.network, optimizer, device_placement=[True, False])
         self._ema = make_ema(config, self._trained, optimizer)
-        self._objective = Objective.of(config, network.config.prediction_type)
         self._plan = BatchPlan(config.batch, config.accumulate, accelerator.num_processes)
-        self._dataset = training_windows_of(config, split)
-        self._examiner = Examiner(config, split, network, self._ema, self._objective, text_of, self._device, run_dir)
+        self._examiner = task.examination(self._ema)
         self._metrics: MetricsLog | None = None
         self._board: Any = None
         self.step, self.samples_seen = 0, 0
@@ -100,7 +91,7 @@ class Trainer:
                 "diverged": self._loss_range.left,
                 "metrics_bytes": self._metrics.sync() if self._metrics else 0,
             },
-            network={key: value for key, value in self._network.config.items() if not key.startswith("_")},
+            network=dict(self._task.network_config()),
         )
 
     def restore(self, state: TrainingState | None) -> None:
@@ -163,7 +154,7 @@ class Trainer:
             self._validate(stop)
         self._sample_if_due()
         positions = self._plan.positions(self._accelerator.process_index, self.samples_seen, config.steps - self.step)
-        batches = window_loader(self._dataset, positions, config.workers, self._device.type == "cuda")
+        batches = self._task.batches(positions)
         pace, saved = Pace(), self.step
         end = config.steps if until is None else min(until, config.steps)
         while self.step < end:
@@ -201,7 +192,7 @@ class Trainer:
         flag = torch.tensor([float(stop)], device=self._device)
         return bool(self._accelerator.reduce(flag, "sum").item() > 0)
 
-    def _train_step(self, batches: Iterator[WindowBatch], pace: Pace) -> None:
+    def _train_step(self, batches: Iterator[Any], pace: Pace) -> None:
         accelerator, config = self._accelerator, self._config
         rate = learning_rate_at(self.step, config)
         for group in self._optimizer.param_groups:
@@ -222,20 +213,9 @@ class Trainer:
         self._ema.update(self.step)
         self._report(self._in_order(losses), first, rate, float(norm), pace)
 
-    def _losses(self, batch: WindowBatch) -> torch.Tensor:
+    def _losses(self, batch: Any) -> torch.Tensor:
         """One loss per sample of the batch, (B,)."""
-        frames, shape = batch.latents_BFCHW.shape[1], tuple(batch.latents_BFCHW.shape[2:])
-        draws = draw(self._config.seed, "training", batch.positions, shape, frames).to(self._device)
-        draws = draws.shifted(self._config.timestep_shift)
-        latents = batch.latents_BFCHW.to(self._device, non_blocking=True).float()
-        samples = self._split.train.samples
-        text = torch.stack([self._text_of(samples[sample].prompt) for sample in batch.samples])
-        dropped = None
-        if self._config.hint_dropout:
-            dropped = dropped_hints(self._config.seed, batch.positions, self._config.hint_dropout)
-        counted = None if batch.counted_BFHW is None else batch.counted_BFHW.to(self._device)
-        text, pose = text.to(self._device), batch.pose
-        return self._objective.losses(self._model, latents, batch.windows, draws, text, dropped, counted, pose)
+        return self._task.losses(self._model, batch)
 
     def _in_order(self, losses: list[torch.Tensor]) -> list[float]:
         """All processes' losses of this step in the order of the samples' positions."""
@@ -252,7 +232,6 @@ class Trainer:
         self._loss_range.add(loss)
         if not self._metrics:
             return
-        seen = [self._dataset.window(position) for position in range(first, first + len(losses))]
         norm_or_none = norm if math.isfinite(norm) else None
         self._metrics.write(
             {
@@ -263,8 +242,7 @@ class Trainer:
                 "learning_rate": rate,
                 "grad_norm": norm_or_none,
                 "losses": losses,
-                "samples": [self._split.train.samples[sample].key for sample, _ in seen],
-                "windows": [[list(window.hints), list(window.targets)] for _, window in seen],
+                **self._task.seen(range(first, first + len(losses))),
             }
         )
         speed = pace.tick()
@@ -275,7 +253,7 @@ class Trainer:
 
     def _validate(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Examine the network; asked to `stop`, leave it, and nothing is noted. Before step 1 it can be made up for."""
-        if not self._metrics or not self._split.holdout.samples:
+        if not self._metrics or not self._task.holds_out:
             return
         bins = self._examiner.bin_losses(stop)
         if bins is None:

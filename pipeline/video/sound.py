@@ -10,6 +10,7 @@ import numpy as np
 from data_catalog.base.errors import RejectedError
 from pipeline.config import LimitsConfig
 from pipeline.video.ffmpeg import CODECS as VIDEO_CODECS
+from pipeline.video.ffmpeg import FORMATS as VIDEO_FORMATS
 from pipeline.video.ffmpeg import Child, hardened_input
 
 CODECS = (
@@ -17,6 +18,8 @@ CODECS = (
     "adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_f32le,pcm_u8,"
     "pcm_alaw,pcm_mulaw"
 )
+FORMATS = f"{VIDEO_FORMATS},wav,mp3,flac,aac,aiff"
+"""Songs come in files of their own."""
 START = re.compile(rb"^\[info\]   Duration: [^\n]*, start: (-?\d+\.\d+)", re.M)
 NO_TRACK = b"does not contain any stream"
 NOT_OPENED = re.compile(rb"\[dec:(\w+) @ [^\n]*Error while opening decoder")
@@ -37,7 +40,7 @@ def clock_shift(descriptor: int, limits: LimitsConfig) -> float:
 
 def _start(descriptor: int, codecs: str, limits: LimitsConfig) -> float:
     """The moment that a pass with these codecs counts from, on the container's own clock; 0 where it has none."""
-    source = hardened_input(descriptor, limits, codec_whitelist=codecs)
+    source = hardened_input(descriptor, limits, codec_whitelist=codecs, format_whitelist=FORMATS)
     output = ffmpeg.output(source, "pipe:1", format="null", c="copy", t=0)
     child = Child(
         output, (descriptor,), limits, stdout=False, level="level+info", watch=lambda line: START.match(line) is None
@@ -76,7 +79,8 @@ def decode_sound(
         f"aresample={rate}:async=1:min_comp=0.00001:min_hard_comp={GAP_S}:first_pts=0:rematrix_maxval=1,"
         f"aformat=sample_fmts=flt:channel_layouts={'stereo' if channels == 2 else 'mono'},atrim=end={stop_s:.6f}"
     )
-    source = hardened_input(descriptor, limits, codec_whitelist=CODECS, itsoffset=f"{shift_s:.6f}")
+    allowed = {"codec_whitelist": CODECS, "format_whitelist": FORMATS}
+    source = hardened_input(descriptor, limits, itsoffset=f"{shift_s:.6f}", **allowed)
     output = ffmpeg.output(source, "pipe:1", af=filters, format="f32le", vn=None, sn=None, dn=None)
     refused = _RefusedCodecs()
     child = Child(output, (descriptor,), limits, stdout=True, watch=refused)

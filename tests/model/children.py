@@ -10,16 +10,16 @@ from typing import Any
 
 import torch
 
-from model.config import parse_config
 from model.errors import ModelError
 from model.training.metrics_log import TrainEvent
+from model.training.task import parse_run_config
 from model.training.train import train
 
 
 def train_here(data: Path, run_dir: Path, config: dict[str, Any], fork: Path | None = None) -> None:
     """Train on one thread, as the parent does."""
     torch.set_num_threads(1)
-    train(data, run_dir, parse_config(config), fork=fork)
+    train(data, run_dir, parse_run_config(config), fork=fork)
 
 
 def train_and_die(data: Path, run_dir: Path, config: dict[str, Any], at: int) -> None:
@@ -68,7 +68,7 @@ def train_on_filling_disk(data: Path, run_dir: Path, config: dict[str, Any], mom
     if moment == "begin":
         limit(100)
     try:
-        train(data, run_dir, parse_config(config), fill)
+        train(data, run_dir, parse_run_config(config), fill)
     except ModelError as error:
         resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
         (run_dir.parent / "error.txt").write_text(str(error))

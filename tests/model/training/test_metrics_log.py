@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from model.training.metrics_log import MetricsLog, picture_rows, write_gif, write_png
+from model.pictures import picture_rows, write_gif, write_png
+from model.training.metrics_log import MetricsLog
 
 
 def test_lines_beyond_the_checkpoint_are_written_again(tmp_path: Path) -> None:

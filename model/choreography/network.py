@@ -1,0 +1,140 @@
+"""The choreographer's network: a small transformer that takes noise off the key poses of a window.
+
+It sees poses as principal components, whitened; the components are part of the network, fitted once on the training's
+dances, so that a checkpoint is whole.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from model.choreography.config import DancerNetworkConfig
+from model.choreography.prior import autocovariance
+from model.choreography.rig import BONES, SIZE, mirrored, weights_of
+from model.errors import RunError
+from pipeline.analysis.pose import JOINTS
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What is known of B windows of K key poses beside the poses."""
+
+    phase_BK: Tensor  # noqa: N815
+    """Place within the beat, from 0."""
+    tempo_B: Tensor  # noqa: N815
+    """Beats a minute."""
+    heard_B: Tensor  # noqa: N815
+    """bool: whether there is music; without, the place and the tempo are not told."""
+    style_BS: Tensor  # noqa: N815
+    """Mean and spread of a dance's components, (B, 2 * components)."""
+    styled_B: Tensor  # noqa: N815
+    """bool: whether a style is told."""
+    known_BK: Tensor  # noqa: N815
+    """bool: which key poses are given, not made."""
+
+
+class ChoreographerNetwork(nn.Module):
+    """Poses in and out are (B, K, components), of unit variance."""
+
+    mean: Tensor
+    basis: Tensor
+    inverse: Tensor
+    spread: Tensor
+    usual_bones: Tensor
+    covariance: Tensor
+    tempi: Tensor
+    speeds: Tensor
+
+    def __init__(self, config: DancerNetworkConfig) -> None:
+        super().__init__()
+        self.config, parts, width = config, config.components, config.width
+        self.register_buffer("mean", torch.zeros(SIZE))
+        self.register_buffer("basis", torch.zeros(parts, SIZE))  # rows: a unit of each component, in numbers
+        self.register_buffer("inverse", torch.zeros(SIZE, parts))
+        self.register_buffer("spread", torch.ones(parts))  # standing heights that a unit of each component moves
+        self.register_buffer("usual_bones", torch.zeros(len(BONES)))
+        self.register_buffer("covariance", torch.zeros(parts, config.window))  # of each component, keys apart
+        self.register_buffer("tempi", torch.zeros(101))  # percentiles, beats a minute
+        self.register_buffer("speeds", torch.zeros(101))  # percentiles, standing heights a second
+        self.pose_in = nn.Linear(parts + 1, width)
+        self.phase = nn.Embedding(config.keys_per_beat + 1, width)
+        self.place = nn.Parameter(torch.randn(config.window, width) * 0.02)
+        self.level = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
+        self.tempo = nn.Sequential(nn.Linear(2, width), nn.SiLU(), nn.Linear(width, width))
+        self.style = nn.Sequential(nn.Linear(2 * parts + 1, width), nn.SiLU(), nn.Linear(width, width))
+        layer = nn.TransformerEncoderLayer(
+            width, config.heads, 3 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.body = nn.TransformerEncoder(layer, config.layers, nn.LayerNorm(width), enable_nested_tensor=False)
+        self.pose_out = nn.Linear(width, parts)
+        nn.init.zeros_(self.pose_out.weight)
+
+    def forward(self, noisy_BKC: Tensor, level_B: Tensor, given: Conditions) -> Tensor:
+        """The velocity (B, K, components) of poses with noise of a level (B,) from 0 to 1."""
+        known = given.known_BK[..., None].to(noisy_BKC.dtype)
+        phase = torch.where(given.heard_B[:, None], given.phase_BK, self.config.keys_per_beat)
+        tempo = torch.stack([(given.tempo_B - 110) / 30, torch.ones_like(given.tempo_B)], 1) * given.heard_B[:, None]
+        style = torch.cat([given.style_BS, torch.ones_like(given.style_BS[:, :1])], 1) * given.styled_B[:, None]
+        whole = self.level(_waves(level_B)) + self.tempo(tempo) + self.style(style)
+        tokens = self.pose_in(torch.cat([noisy_BKC, known], -1)) + self.phase(phase) + self.place + whole[:, None]
+        return torch.as_tensor(self.pose_out(self.body(tokens)))
+
+    def to_components(self, numbers: np.ndarray) -> Tensor:
+        """(K, components) float32 of (K, SIZE) poses."""
+        return (torch.from_numpy(numbers).float() - self.mean) @ self.inverse
+
+    def to_numbers(self, components_KC: Tensor) -> np.ndarray:
+        """The poses again."""
+        return np.asarray((components_KC @ self.basis + self.mean).double().numpy())
+
+    def fit(self, dances: list[np.ndarray], usual_bones: np.ndarray, facts: tuple[Sequence[float], ...]) -> None:
+        """Find the components of (K, SIZE) dances, their mirror images among them.
+
+        facts: the dances' tempi and speeds.
+        """
+        weights = weights_of(usual_bones)
+        poses = np.concatenate([side for dance in dances for side in (dance, mirrored(dance))])
+        mean = poses.mean(0)
+        _, sizes, rows = np.linalg.svd((poses - mean) * weights, full_matrices=False)
+        parts = self.config.components
+        spread = np.maximum(sizes[:parts] / math.sqrt(len(poses)), 1e-6)
+        rows = rows[:parts]
+        self.mean.copy_(torch.from_numpy(mean))
+        self.basis.copy_(torch.from_numpy(rows * spread[:, None] / weights))
+        self.inverse.copy_(torch.from_numpy((rows / spread[:, None] * weights).T))
+        self.spread.copy_(torch.from_numpy(spread))
+        self.usual_bones.copy_(torch.from_numpy(usual_bones))
+        told = [self.to_components(side) for dance in dances for side in (dance, mirrored(dance))]
+        self.covariance.copy_(autocovariance(told, self.config.window))
+        for kept, values in zip((self.tempi, self.speeds), facts, strict=True):
+            kept.copy_(torch.from_numpy(np.percentile(values, np.arange(101))))
+
+
+def network_of(config: Mapping[str, Any]) -> ChoreographerNetwork:
+    """A network from what a checkpoint holds of it. Raises RunError: for another layout of landmarks."""
+    if config.get("joints") != JOINTS or "numbers" not in config or config["numbers"] != SIZE:
+        raise RunError(
+            f"The run was trained on another layout of landmarks ({config.get('joints')} joints, this longdance has "
+            f"{JOINTS}): train a choreographer on this data set."
+        )
+    sizes = {name: value for name, value in config.items() if name not in ("joints", "numbers")}
+    return ChoreographerNetwork(DancerNetworkConfig.model_validate(sizes))
+
+
+def network_record(network: ChoreographerNetwork) -> dict[str, Any]:
+    """What `network_of` takes."""
+    return {**network.config.model_dump(), "joints": JOINTS, "numbers": SIZE}
+
+
+def _waves(level_B: Tensor) -> Tensor:
+    """(B, 64) sines and cosines of a level between 0 and 1."""
+    frequencies = torch.exp(torch.linspace(0, math.log(100), 32, device=level_B.device))
+    angles = level_B[:, None] * frequencies * math.pi / 2
+    return torch.cat([angles.sin(), angles.cos()], 1)
