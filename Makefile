@@ -1,10 +1,12 @@
 # Two commands do everything on a fresh machine: `make demo` and `make test`.
 PYTHON ?= python3
 BIN := .venv/bin
+PAGE := flows/report/page
 READY := .venv/.ready
 DEMO ?= demo
 VIDEOS ?= 8
 SEED ?= 1
+export DENO_NO_UPDATE_CHECK := 1
 .PHONY: demo showcase test soak lint format bench clean
 
 $(READY): constraints.txt pyproject.toml
@@ -34,10 +36,13 @@ lint: $(READY)
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python tools/house.py
+	$(BIN)/deno fmt --check --quiet
+	cat $(PAGE)/*.js | $(BIN)/deno lint --quiet -
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/deno fmt --quiet
 
 bench: $(READY)
 	$(BIN)/python bench/build.py

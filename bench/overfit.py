@@ -26,6 +26,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from bench.clips import make_clips
+from data_catalog.base.paths import RunFolder
 from model.config import TrainConfig, train_config
 from model.data.codec import Codec, load_codec
 from model.data.dataset import DataIndex, LatentReader, SplitData, load_data
@@ -183,7 +184,7 @@ def report(out: Path, data: Path, config: TrainConfig) -> bool:
     write_png(out / "windows.png", picture_rows(rows))
     write_gif(out / "window.gif", np.concatenate(rows[:2], axis=2), fps=2)
     print(f"pictures: {out / 'windows.png'} (truth above generated; hints 4 columns, then 4, 8, 12 ahead)")
-    info = newest_checkpoint(out / "run" / "checkpoints")
+    info = newest_checkpoint(RunFolder(out / "run").checkpoints)
     assert info is not None
     print(f"samples seen: {load_checkpoint(info).progress['samples_seen']}")
     moving, whole = scores["all, moving"], scores["all, whole"]

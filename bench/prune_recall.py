@@ -27,11 +27,12 @@ from model.config import train_config
 from model.data.latents import encode_dataset
 from model.data.samples import read_samples
 from model.data.versions import fold_version, write_version
+from model.runs.run import Run
 from model.scoring.policy import Policy, ScoreConfig, policy
 from model.scoring.rounds import score_in_rounds
 from model.scoring.score import ScoreJob, score
 from model.scoring.score_table import ScoreTable
-from model.scoring.scored_losses import RunRef, ScoredSamples, require_holdout, scored_samples
+from model.scoring.scored_losses import ScoredSamples, require_holdout, scored_samples
 from model.scoring.selection import decide, judged_table
 from model.training.metrics_log import TrainEvent
 from model.training.train import train
@@ -78,8 +79,8 @@ def judge_all(
     data: Path, target: Path, folds: list[Path], config: ScoreConfig, chosen: Policy
 ) -> tuple[ScoreTable, ScoreTable, ScoredSamples]:
     """(evidence at the default K, evidence with more losses near the cut, what was judged)."""
-    ref = RunRef.of(target)
-    others, samples = [RunRef.of(fold) for fold in folds], scored_samples(data, ref.config, None)
+    ref = Run.open(target)
+    others, samples = [Run.open(fold) for fold in folds], scored_samples(data, ref.config, None)
 
     def measure(k: int, keys: Sequence[str] | None) -> None:
         how = {"data": data, "config": config.model_copy(update={"k": k}), "keys": keys}

@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from bench.catalog import fill
-from data_catalog.base.paths import DataFolder
+from data_catalog.base.paths import DataFolder, files_of
 from data_catalog.connection import open_catalog
 from flows.report.posters import SIDE, picture_path
 from flows.report.report import write_report
@@ -94,7 +94,7 @@ def main() -> int:
         fill(data.catalog, options.clips, 3 * options.clips)
         with open_catalog(data.catalog, read_only=True) as con:
             ids = [row[0] for row in con.execute("SELECT clip_id FROM clips").fetchall()]
-        draw_posters(data.root / "report_files", ids)
+        draw_posters(files_of(data.report), ids)
         begin = time.perf_counter()
         page, _ = write_report(data, None, False, 1, lambda done, total: None)
         written, size = time.perf_counter() - begin, page.stat().st_size

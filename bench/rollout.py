@@ -31,6 +31,7 @@ from bench.clips import make_clips
 from bench.clock import Clock
 from bench.overfit import steps_in
 from bench.rollout_gpu import roll_random_weights
+from data_catalog.base.paths import RunFolder
 from model.config import train_config
 from model.data.latents import encode_dataset
 from model.drift.frechet import pose_motion_distance
@@ -215,7 +216,7 @@ def main() -> None:
     if not data.is_dir():
         make_clips(data, clips=options.clips)
     run = options.run or options.out / "run"
-    if not (run / "checkpoints").is_dir():
+    if not RunFolder(run).checkpoints.is_dir():
         shutil.rmtree(options.out / "probe", ignore_errors=True)
         run = train_any(options.out, data, options.minutes, {})
     from flows.options import overrides

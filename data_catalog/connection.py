@@ -13,11 +13,12 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import duckdb
 
+from data_catalog.base.locks import exclusive
 from data_catalog.errors import (
     CatalogDamagedError,
     CatalogError,
@@ -26,7 +27,7 @@ from data_catalog.errors import (
     CatalogVersionError,
 )
 from data_catalog.migrations import MIGRATIONS, migrate, require_known, schema_version
-from data_catalog.quarantine import folder_lock, is_damage, quarantine, read_mark, set_mark, wal_path
+from data_catalog.quarantine import is_damage, quarantine, read_mark, set_mark, wal_path
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.05
 _HELD = ("Could not set lock on file", "different configuration than existing connections")
@@ -114,7 +115,7 @@ def _closing(
         if not is_damage(error):
             raise CatalogError(f"The catalog {path} refused a statement: {error}") from error
         if mend:
-            with folder_lock(path.parent, deadline):
+            with _alone(path.parent, deadline):
                 quarantine(path, error)
         raise _damaged(path, error) from error
     finally:
@@ -156,7 +157,7 @@ def _open_writer(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
     except duckdb.Error as error:
         if not is_damage(error):
             raise _refused(path, error) from error
-    with folder_lock(path.parent, deadline):
+    with _alone(path.parent, deadline):
         while True:  # each turn moves a damaged file away, so it ends
             if not path.exists():
                 _create(path)
@@ -166,6 +167,12 @@ def _open_writer(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
                 if not is_damage(error):
                     raise _refused(path, error) from error
                 quarantine(path, error)
+
+
+def _alone(folder: Path, deadline: float) -> AbstractContextManager[None]:
+    """Hold the folder against other processes that create or mend its catalog; leaves no file."""
+    busy = CatalogLockedError(f"Another process creates or mends the catalog in {folder}: try again when it has ended.")
+    return exclusive(folder, busy, deadline - time.monotonic())
 
 
 def _connect_migrated(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:

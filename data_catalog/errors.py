@@ -1,7 +1,9 @@
 """What can go wrong in the catalog. Each error carries one plain sentence for the user."""
 
+from data_catalog.base.errors import LongdanceError
 
-class CatalogError(Exception):
+
+class CatalogError(LongdanceError):
     """Base of all errors of this package."""
 
 

@@ -107,8 +107,24 @@ def _run_sources(con: duckdb.DuckDBPyConnection) -> None:
     con.execute("CREATE TABLE run_source_rows (run VARCHAR NOT NULL, source_id VARCHAR NOT NULL)")
 
 
+SOUND = """
+ALTER TABLE source_rows ADD COLUMN sound BOOLEAN;  -- NULL: nobody listened
+ALTER TABLE source_rows ADD COLUMN sound_reason VARCHAR;  -- why there is none
+ALTER TABLE clip_rows ADD COLUMN sound BOOLEAN;
+ALTER TABLE clip_rows ADD COLUMN tempo DOUBLE;
+ALTER TABLE clip_rows ADD COLUMN beats INTEGER;
+ALTER TABLE clip_rows ADD COLUMN beat_alignment DOUBLE;
+ALTER TABLE sample_rows ADD COLUMN flac_offset BIGINT;  -- NULL: a sample without sound
+ALTER TABLE sample_rows ADD COLUMN flac_length BIGINT;
+"""
+
+
+def _sound(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(SOUND)
+
+
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
-    _first_tables, _ledger_tables, _decisions, _run_sources,
+    _first_tables, _ledger_tables, _decisions, _run_sources, _sound,
 )  # fmt: skip
 
 

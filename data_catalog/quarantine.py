@@ -5,14 +5,10 @@ data. The mark is a file beside the catalog, written before anything is moved: w
 dies, either nothing was lost or the mark is there.
 """
 
-import fcntl
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from data_catalog.errors import CatalogLockedError
+from data_catalog.base.files import fsync_path
 
 _DAMAGED_WAL = "Failure while replaying WAL"
 _DAMAGED_FILE = (
@@ -51,7 +47,7 @@ def quarantine(path: Path, error: Exception) -> list[Path]:
         aside = _free_name(file)
         file.rename(aside)
         moved.append(aside)
-    fsync_folder(path.parent)
+    fsync_path(path.parent)
     return moved
 
 
@@ -68,7 +64,7 @@ def set_mark(path: Path, sentence: str) -> None:
         file.write(sentence + "\n")
         file.flush()
         os.fsync(file.fileno())
-    fsync_folder(path.parent)
+    fsync_path(path.parent)
 
 
 def read_mark(path: Path) -> str | None:
@@ -82,36 +78,4 @@ def read_mark(path: Path) -> str | None:
 def clear_mark(path: Path) -> None:
     """Take the mark away once the rebuilt rows are on disk."""
     mark_path(path).unlink(missing_ok=True)
-    fsync_folder(path.parent)
-
-
-def fsync_folder(folder: Path) -> None:
-    """Make renames in a folder durable."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-@contextmanager
-def folder_lock(folder: Path, deadline: float) -> Iterator[None]:
-    """Hold the folder against other processes that create or mend its catalog; leaves no file.
-
-    `deadline` is on the clock of time.monotonic. Raises CatalogLockedError.
-    """
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        while True:
-            try:
-                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    raise CatalogLockedError(
-                        f"Another process creates or mends the catalog in {folder}: try again when it has ended."
-                    ) from None
-                time.sleep(0.02)
-        yield
-    finally:
-        os.close(fd)
+    fsync_path(path.parent)

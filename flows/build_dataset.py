@@ -15,7 +15,8 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
 
 from data_catalog.base.errors import LongdanceError, RejectedError
-from data_catalog.base.files import exclusive, remove_temps, write_json
+from data_catalog.base.files import remove_temps, write_json
+from data_catalog.base.locks import exclusive
 from data_catalog.base.paths import DataFolder, names_in
 from data_catalog.connection import open_catalog
 from flows import artifacts
@@ -86,7 +87,8 @@ def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) ->
     files = require_videos(raw, folder.root)
     workers = config.workers or os.cpu_count() or 1
     folder.root.mkdir(parents=True, exist_ok=True)
-    with exclusive(folder.root / ".lock", f"Another build is at work in {folder.root}: wait until it has ended."):
+    busy = LongdanceError(f"Another build is at work in {folder.root}: wait until it has ended.")
+    with exclusive(folder.lock, busy):
         return _run(raw, folder, files, config, workers)
 
 

@@ -8,6 +8,7 @@ from prefect.artifacts import create_markdown_artifact
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, write_bytes, write_json
+from data_catalog.base.paths import RunFolder
 from flows.build_dataset import OPTIONS
 from flows.folds import COMPARED
 from flows.score_and_prune import prune, score_stage, train_to_end
@@ -21,10 +22,10 @@ def evaluate(root: Path, run: Path, windows: int, generated: int) -> dict[str, A
     """A run's losses and picture quality on the hold-out, kept beside it."""
     from dataclasses import asdict
 
+    from model.runs.run import Run
     from model.scoring.experiment import evaluate_run
-    from model.scoring.scored_losses import RunRef
 
-    kept, checkpoint = run / "evaluation.json", RunRef.of(run).checkpoint
+    kept, checkpoint = RunFolder(run).evaluation, Run.open(run).checkpoint.sha256
     settings = {"checkpoint": checkpoint, "windows": windows, "generated": generated}
     if kept.is_file():
         before = read_json(kept)
@@ -73,13 +74,13 @@ def experiment_prune(
         fit: Settings of the cross-fit models that differ from the run's.
     """
     from model.config import train_config
+    from model.runs.run import Run
     from model.scoring.experiment import Evaluation, experiment_table, verdict
-    from model.scoring.scored_losses import RunRef
 
     root, run, out = built(data).root, run.expanduser().resolve(), out.expanduser().resolve()
-    target = RunRef.of(run)
+    target = Run.open(run)
     config = target.config
-    settings = {"run": target.run_id, "checkpoint": target.checkpoint, "data": str(root), "steps": steps}
+    settings = {"run": target.run_id, "checkpoint": target.checkpoint.sha256, "data": str(root), "steps": steps}
     keep_settings(out, {**settings, "fraction": fraction, "fit": fit or {}})
     asked = PruneRequest(data=root, runs=(run,), policy=policy(score="rho", fraction=fraction), fit=fit or {})
     evidence = score_stage(asked, run)

@@ -3,12 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_catalog.base.files import sha256_json
 from flows.options import absolute_folders
 from model.config import TrainConfig
 from model.scoring.policy import Policy
+
+if TYPE_CHECKING:
+    from model.data.versions import Version
+    from model.runs.run import Run
 
 FOLDS = 2
 COMPARED = ("random", "high_loss", "rho")
@@ -19,8 +23,7 @@ COMPARED = ("random", "high_loss", "rho")
 class Fold:
     """One of them, which may not have begun."""
 
-    version: Any
-    """Its `model.data.versions.Version`."""
+    version: "Version"
     config: TrainConfig
     run: Path
 
@@ -32,8 +35,8 @@ def needs_folds(policy: Policy) -> bool:
     return policy.score in NEEDS_IRREDUCIBLE or policy.weights == "rho"
 
 
-def fold_of(root: Path, target: Any, fold: int, settings: Mapping[str, Any]) -> Fold:
-    """What is trained on one fold of the sources, for the run `target` (a `RunRef`): half its steps.
+def fold_of(root: Path, target: "Run", fold: int, settings: Mapping[str, Any]) -> Fold:
+    """What is trained on one fold of the sources, for the run `target`: half its steps.
 
     Where the target began from another run, so with the weights that this one saw all sources in, a fold begins where
     that one did, with half the steps of both. Raises DataError (nothing is held out), VersionError (no source in the

@@ -11,6 +11,7 @@ from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from data_catalog.base.files import atomic
+from data_catalog.base.paths import RolloutFolder
 from data_catalog.connection import open_catalog
 from data_catalog.queries import format_rows
 from data_catalog.writes import merge_rollouts
@@ -18,12 +19,17 @@ from flows.build_dataset import OPTIONS
 from flows.generate_request import GenerateRequest, OpenedRequest, opened_request
 from flows.progress import Progress
 from flows.report.rollout_page import write_page
-from model.drift.report import catalog_metrics, measure_drift, reference_clips, report_table, write_report
+from flows.report.stored_clip import stored_member
+from model.drift.report import catalog_metrics, measure_drift, reference_clips, write_report
+from model.drift.table import report_table
 from model.plans.plan import depth_per_frame
 from model.rollout.generate import Generated, Prepared, at_work, generate_video, rollout_row
 from model.rollout.rollout import RolloutEvent
 from pipeline.analysis.pose_metrics import DancerFinder
 from pipeline.analysis.pose_model import pose_model_path
+from pipeline.shards.cut_sound import read_flac
+from pipeline.shards.tar import SOUND
+from pipeline.video.add_sound import add_sound
 from pipeline.video.writer import write_gif_within
 
 REFERENCES = 3
@@ -59,7 +65,7 @@ def measure_rollout(generated: Generated, opened: OpenedRequest) -> dict[str, An
     finally:
         finder.close()
     report = drift.report()
-    write_report(generated.folder / "metrics.json", report)
+    write_report(RolloutFolder(generated.folder).metrics, report)
     return report
 
 
@@ -84,6 +90,7 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
     """
     request, prepared, out = opened.request, opened.prepared, generated.video
     files: dict[str, Any] = {"video": str(out), "page": str(out.with_suffix(".html"))}
+    _add_clip_sound(generated, opened)
     if request.pngs:
         files["pngs"] = str(write_pngs(generated))
     write_page(Path(files["page"]), out, request.plan, prepared.request.calls(), report, generated.record.identity)
@@ -102,11 +109,22 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
     return {**files, "rollout": generated.record.rollout, "metrics": report}
 
 
+def _add_clip_sound(generated: Generated, opened: OpenedRequest) -> None:
+    """Let the video play the sound of the clip that it begins with, as far as that goes and while both keep time."""
+    request = opened.request
+    if opened.data is None or request.clip is None or request.fps is not None:
+        return
+    sound = stored_member(opened.data, request.clip, SOUND)
+    if sound is not None:
+        with atomic(generated.video, generated.folder) as temp, generated.video.open("rb") as silent:
+            add_sound(silent, *read_flac(sound), temp)
+
+
 def write_pngs(generated: Generated) -> Path:
     """Every frame as a PNG in a folder of the rollout's."""
     from PIL import Image
 
-    folder = generated.folder / "frames"
+    folder = RolloutFolder(generated.folder).frames
     for number, frame in enumerate(generated.rollout.decoded()):
         with atomic(folder / f"{number:05d}.png") as temp:
             Image.fromarray(frame).save(temp, format="PNG")

@@ -1,4 +1,4 @@
-"""Progress in both places where people look: rich bars on a terminal, an artifact in Prefect's UI."""
+"""Progress where people look: bars on a terminal, silence in a pipe; a flow's steps are in Prefect's UI as well."""
 
 import sys
 import time
@@ -8,13 +8,27 @@ from types import TracebackType
 from typing import cast
 from uuid import UUID
 
-from prefect import get_run_logger
-from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from rich import progress as rich
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.progress import Progress as RichProgress
 
 EVERY_S = 10.0  # between two log lines or artifact updates of one step
+
+
+def terminal_bars(transient: bool = False) -> rich.Progress:
+    """Bars on standard error where that is a terminal; `transient` ones are gone when they are done."""
+    columns = (
+        rich.TextColumn("{task.description:>9}"), rich.BarColumn(), rich.MofNCompleteColumn(), rich.TimeElapsedColumn(),
+        rich.TimeRemainingColumn(),
+    )  # fmt: skip
+    return rich.Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=transient)
+
+
+@contextmanager
+def progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
+    """One bar for what runs outside Prefect: yield a function that takes how much is done, and of how much."""
+    with terminal_bars(transient=True) as bars:
+        bar = bars.add_task(name, total=None)
+        yield lambda done, total: bars.update(bar, completed=done, total=total)
 
 
 class Progress:
@@ -23,11 +37,7 @@ class Progress:
     def __init__(self, title: str) -> None:
         self.title = title
         self.seconds: dict[str, float] = {}
-        self.bars = RichProgress(
-            TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True), disable=not sys.stderr.isatty(),
-        )  # fmt: skip
+        self.bars = terminal_bars()
 
     def __enter__(self) -> "Progress":
         self.bars.start()
@@ -58,6 +68,9 @@ class Progress:
     @contextmanager
     def growing(self, name: str) -> Iterator[Callable[[int, int], None]]:
         """Yield a function that takes how much is done, and of how much, from time to time."""
+        from prefect import get_run_logger  # seconds of import; in a flow run it is there already
+        from prefect.artifacts import create_progress_artifact, update_progress_artifact
+
         artifact = cast(UUID, create_progress_artifact(0.0, description=f"{self.title}: {name}"))
         bar = self.bars.add_task(name, total=None)
         logger, started = get_run_logger(), time.monotonic()

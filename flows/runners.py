@@ -6,8 +6,10 @@ import logging
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -16,8 +18,9 @@ from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
+from data_catalog.base.disk import explain_disk_error
 from data_catalog.base.errors import LongdanceError
-from data_catalog.errors import CatalogError
+from flows.children import TRAINING, runs_module
 
 RUNNERS = ("processes", "ray", "dask")
 
@@ -33,7 +36,8 @@ class OneSentence(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a record is let through."""
         if record.exc_info:
-            return not isinstance(record.exc_info[1], LongdanceError | CatalogError)
+            error = record.exc_info[1]
+            return not isinstance(error, LongdanceError) and (error is None or explain_disk_error(error) is None)
         return not record.getMessage().startswith("Finished in state Failed(")
 
 
@@ -66,7 +70,7 @@ def raise_on_sigint() -> None:
 
     def stop(number: int, frame: FrameType | None) -> None:
         children = psutil.Process().children(recursive=True)
-        training = [child for child in children if _trains(child)]
+        training = [child for child in children if runs_module(child, TRAINING)]
         if training:
             os.write(2, b"\nStopping: the training ends its step and writes a checkpoint, which can take a while.\n")
         for child in training:
@@ -84,13 +88,6 @@ def raise_on_sigint() -> None:
         os._exit(130)
 
     signal.signal(signal.SIGINT, stop)
-
-
-def _trains(process: psutil.Process) -> bool:
-    try:
-        return "model.training.train" in process.cmdline()
-    except psutil.Error:  # it has just ended
-        return False
 
 
 def init_worker() -> None:
@@ -115,7 +112,7 @@ def open_runner(workers: int) -> Iterator[TaskRunner[Any]]:
         LongdanceError: an unknown runner, or one whose package is not installed.
     """
     name = os.environ.get("LONGDANCE_RUNNER", "processes")
-    with _shared_server(), _make(name, workers) as runner:
+    with _shared_server(), tempfile.TemporaryDirectory() as empty, _make(name, workers, Path(empty)) as runner:
         yield runner
 
 
@@ -128,14 +125,16 @@ def _shared_server() -> Iterator[None]:
         yield
 
 
-def _make(name: str, workers: int) -> TaskRunner[Any]:
+def _make(name: str, workers: int, empty: Path) -> TaskRunner[Any]:
     if name == "processes":
         return ProcessPoolTaskRunner(max_workers=workers, initializer=init_worker)
     try:
         if name == "ray":
             from prefect_ray import RayTaskRunner
 
-            return RayTaskRunner(address=os.environ.get("RAY_ADDRESS"))
+            # Without a directory of its own Ray puts this one, whatever is in it, first on its workers' path.
+            own = {"runtime_env": {"working_dir": str(empty)}}
+            return RayTaskRunner(address=os.environ.get("RAY_ADDRESS"), init_kwargs=own)
         if name == "dask":
             from prefect_dask import DaskTaskRunner
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from prefect import flow, get_run_logger
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.paths import DataFolder
+from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
 from flows.catalog.decisions import merge_recorded
@@ -25,6 +25,8 @@ from model.scoring.policy import ScoreConfig
 from model.scoring.request import PruneRequest
 
 if TYPE_CHECKING:
+    from model.config import TrainConfig
+    from model.runs.run import Run
     from model.scoring.score_table import ScoreTable
 
 LEAKS = """
@@ -76,20 +78,21 @@ def score_and_prune(request: PruneRequest) -> dict[str, Any]:
 
 def score_stage(request: PruneRequest, run: Path) -> "ScoreTable":
     """Score one run and what its irreducible losses come from, with more losses near the cut."""
+    from model.runs.run import Run
     from model.scoring.irreducible import check_irreducible
     from model.scoring.rounds import score_in_rounds
-    from model.scoring.scored_losses import RunRef, require_holdout, scored_samples
+    from model.scoring.scored_losses import require_holdout, scored_samples
     from model.scoring.selection import check_early
 
     root, policy, scoring, parent = request.data, request.policy, request.scoring, request.parent
-    target = RunRef.of(run)
+    target = Run.open(run)
     samples = scored_samples(root, target.config, parent)
     check_early(root, policy, samples.keys, target.config.stage)
     others: list[Path] = list(request.irreducible)
     if not others and needs_folds(policy):
         require_holdout(root, target.config)
         others = [fit_fold(root, target, fold, request.fit) for fold in range(FOLDS)]
-    folds = [RunRef.of(other) for other in others]
+    folds = [Run.open(other) for other in others]
     check_irreducible(target, folds, samples)
     for other in others:
         register_sources(root, other)
@@ -113,11 +116,11 @@ def check_name(root: Path, name: str | None) -> None:
 
 def check_stages(runs: Sequence[Path]) -> None:
     """Raise LongdanceError if two runs are of one stage: their samples' scores could not be told apart."""
-    from model.scoring.scored_losses import RunRef
+    from model.runs.run import Run
 
     stages: dict[str, Path] = {}
     for run in runs:
-        other = stages.setdefault(RunRef.of(run).config.stage, run)
+        other = stages.setdefault(Run.open(run).config.stage, run)
         if other != run or runs.count(run) > 1:
             raise LongdanceError(f"Runs {other} and {run} are of one stage: name one run a stage.")
 
@@ -134,7 +137,7 @@ def score_jobs(
     return [{**same, "run": run}, *({**same, "run": other, "select": "unseen"} for other in others)]
 
 
-def fit_fold(root: Path, target: Any, fold: int, settings: dict[str, Any]) -> Path:
+def fit_fold(root: Path, target: "Run", fold: int, settings: dict[str, Any]) -> Path:
     """Train the target's config on one fold of the sources, a normal run beside it; its folder."""
     from model.data.versions import write_version
 
@@ -145,14 +148,14 @@ def fit_fold(root: Path, target: Any, fold: int, settings: dict[str, Any]) -> Pa
     return one.run
 
 
-def train_to_end(root: Path, run: Path, config: Any, fork: Path | None) -> None:
+def train_to_end(root: Path, run: Path, config: "TrainConfig", fork: Path | None) -> None:
     """Train, unless exactly that is done already. Raises LongdanceError if it was stopped."""
     from model.runs.checkpoint import newest_checkpoint
     from model.runs.record import differences, read_record
 
-    if (run / "run.json").is_file():
+    if RunFolder(run).record.is_file():
         was = read_record(run)["identity"]["config"]
-        info = newest_checkpoint(run / "checkpoints")
+        info = newest_checkpoint(RunFolder(run).checkpoints)
         if info and info.step >= config.steps and not differences(was, config.model_dump(mode="json")):
             register_run(root, run, "finished", config.steps)
             return
@@ -164,9 +167,9 @@ def train_to_end(root: Path, run: Path, config: Any, fork: Path | None) -> None:
 def register_sources(root: Path, run: Path) -> None:
     """Bring what a run's weights have seen into the catalog. Raises RunError where that is not on record."""
     from model.runs.lineage import read_sources
-    from model.scoring.scored_losses import RunRef
+    from model.runs.run import Run
 
-    run_id = RunRef.of(run).run_id
+    run_id = Run.open(run).run_id
     rows = [{"run": run_id, "source_id": source} for source in sorted(read_sources(run))]
     with open_catalog(DataFolder(root).catalog) as con:
         merge_tables(con, {"run_sources": rows})
@@ -236,9 +239,9 @@ def prune(request: PruneRequest, evidence: Sequence["ScoreTable"], of: int = 1) 
 def train_on(root: Path, run: Path, version: str, steps: int | None) -> str:
     """Fork a run onto a version and train it; the new run's folder."""
     from model.config import train_config
-    from model.scoring.scored_losses import RunRef
+    from model.runs.run import Run
 
-    config = RunRef.of(run).config
+    config = Run.open(run).config
     was = config.model_dump(mode="json", exclude={"stage", "preset"})
     settings = {**was, "version": version, "steps": config.steps + (steps or config.steps)}
     child = run.with_name(f"{run.name}-{version}")

@@ -4,13 +4,7 @@ Training runs in a process of its own (`python -m model.training.train`, or `acc
 reports by JSON lines; checkpoints make it exact to run again, whatever was killed.
 """
 
-import json
-import signal
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,11 +13,12 @@ from prefect.artifacts import create_link_artifact
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import write_json
-from data_catalog.base.paths import DataFolder
+from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_checkpoints, merge_latents, merge_tables
 from flows.build_dataset import OPTIONS
 from flows.catalog import manifests
+from flows.children import TRAINING, child_events, launch_command
 from flows.options import absolute_folders
 from flows.progress import Progress
 from flows.runners import on_sigterm
@@ -58,13 +53,13 @@ def train_run(
     with (
         tempfile.TemporaryDirectory() as scratch,
         on_sigterm(lambda: register_run(root, run, "stopped")),
-        _child(root, run, config, processes, fork, until, Path(scratch)) as child,
+        child_events(
+            training_command(root, run, config, processes, fork, until, Path(scratch)), "Training", (0, STOPPED)
+        ) as events,
         Progress(f"train {run.name}") as progress,
         progress.growing("train") as grow,
     ):
-        assert child.stdout is not None
-        for line in child.stdout:
-            event = _event(line)
+        for event in events:
             kind, step = event.get("kind"), event.get("step", 0)
             values = event.get("values", {})
             if kind == "step":
@@ -143,27 +138,16 @@ def check_stage(stage: str, preset: str, settings: dict[str, Any]) -> None:
     train_config(stage, preset, **settings)
 
 
-def launch_command(
-    root: Path, run: Path, config: Path, processes: int, fork: Path | None, until: int | None = None
+def training_command(
+    root: Path, run: Path, config: TrainConfig, processes: int, fork: Path | None, until: int | None, scratch: Path
 ) -> list[str]:
-    """The training process, alone or under `accelerate launch`."""
-    program = ["-m", "model.training.train", "--config", str(config), "--data", str(root), "--run", str(run)]
-    program += ["--fork", str(fork)] if fork else []
-    program += ["--until", str(until)] if until is not None else []
-    if processes == 1:
-        return [sys.executable, *program]
-    launcher = [sys.executable, "-m", "accelerate.commands.launch", "--num_processes", str(processes)]
-    return [
-        *launcher,
-        "--multi_gpu",
-        "--num_machines",
-        "1",
-        "--mixed_precision",
-        "no",
-        "--dynamo_backend",
-        "no",
-        *program,
-    ]
+    """The training process, alone or under `accelerate launch`; its config is written into a scratch folder."""
+    path = scratch / "config.json"
+    write_json(path, config.model_dump(mode="json"))
+    arguments = ["--config", str(path), "--data", str(root), "--run", str(run)]
+    arguments += ["--fork", str(fork)] if fork else []
+    arguments += ["--until", str(until)] if until is not None else []
+    return launch_command(TRAINING, arguments, processes)
 
 
 def register_run(root: Path, run: Path, status: str, step: int | None = None) -> None:
@@ -172,46 +156,8 @@ def register_run(root: Path, run: Path, status: str, step: int | None = None) ->
     from model.runs.lineage import seen_sources
     from model.runs.record import checkpoint_rows, run_row
 
-    row = run_row(run, status, newest_step(run / "checkpoints") if step is None else step)
+    row = run_row(run, status, newest_step(RunFolder(run).checkpoints) if step is None else step)
     seen = [{"run": row["run"], "source_id": source} for source in sorted(seen_sources(run) or ())]
     with open_catalog(DataFolder(root).catalog) as con:
         merge_tables(con, {"runs": [row], "run_sources": seen})
         merge_checkpoints(con, checkpoint_rows(run))
-
-
-@contextmanager
-def _child(
-    root: Path, run: Path, config: TrainConfig, processes: int, fork: Path | None, until: int | None, scratch: Path
-) -> Iterator[subprocess.Popen[str]]:
-    """The training process. A SIGTERM or Ctrl-C that ends the flow makes it write a checkpoint and end.
-
-    Raises:
-        LongdanceError: its own last words, if it did not end well.
-    """
-    write_json(scratch / "config.json", config.model_dump(mode="json"))
-    command = launch_command(root, run, scratch / "config.json", processes, fork, until)
-    with (scratch / "stderr").open("w+") as errors:
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as child:
-            try:
-                yield child
-            except BaseException:
-                child.send_signal(signal.SIGTERM)
-                raise
-        if child.returncode not in (0, STOPPED):
-            errors.seek(0)
-            raise LongdanceError(_sentence(errors.read(), child.returncode))
-
-
-def _event(line: str) -> dict[str, Any]:
-    """A line of the child's as an event; what is no event is somebody's print and is passed over."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) else {}
-
-
-def _sentence(errors: str, code: int) -> str:
-    lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    said = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
-    return said[-1] if said else f"Training ended with exit code {code}: {' '.join(lines[-3:])}"

@@ -1,7 +1,8 @@
 """Every default of the build, once: the command line, the flows and the README read them from here."""
 
+from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -93,6 +94,15 @@ class VideoConfig(Settings):
     max_kbit: int = Field(12000, ge=100, description="rate cap, so that a shard's size is bounded")
 
 
+class SoundConfig(Settings):
+    """The stored sound, and what is heard in it."""
+
+    keep: bool = Field(True, description="store each clip's sound, and find its beats")
+    rate: int = Field(48000, ge=8000, le=96000, description="samples a second: 48000 is a whole number a frame")
+    channels: int = Field(1, ge=1, le=2, description="1: mono, 2: stereo at twice the size")
+    loudness: float | None = Field(None, ge=-40, le=-5, description="LUFS that every sample is brought to, like -14")
+
+
 class ShardConfig(Settings):
     """Webdataset tars."""
 
@@ -159,7 +169,13 @@ class BuildConfig(Settings):
     crop: CropConfig = CropConfig()
     variants: VariantConfig = VariantConfig()
     video: VideoConfig = VideoConfig()
+    sound: SoundConfig = SoundConfig()
     shards: ShardConfig = ShardConfig()
     thresholds: ThresholdsConfig = ThresholdsConfig()
     analysis: AnalysisConfig = AnalysisConfig()
     limits: LimitsConfig = LimitsConfig()
+
+
+def recorded_config(values: Mapping[str, Any]) -> BuildConfig:
+    """The config of a build on record. One from before there was sound kept none."""
+    return BuildConfig.model_validate({"sound": {"keep": False}, **values})

@@ -91,7 +91,7 @@ def test_a_command_of_a_page_is_one_that_longdance_takes(command):
 
 def test_the_deployments_that_the_pages_run_are_in_prefect_yaml():
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    offered = {f"{d['entrypoint'].split(':')[1].replace('_', '-')}/{d['name']}" for d in deployments}
+    offered = {f"{d['entrypoint'].split('.')[-1].replace('_', '-')}/{d['name']}" for d in deployments}
     assert set(re.findall(r"prefect deployment run (\S+/\S+)", TEXT)) <= offered
 
 

@@ -3,12 +3,16 @@
 usage: python tools/same_bytes.py BEFORE AFTER [--work FOLDER]
 
 Compared are shards, latents, checkpoints, versions, ledgers and generated videos, of the same seeds. Records that name
-code (run.json, rollout.json) differ by design and are left out. Exit status 1 where anything differs.
+code (run.json, rollout.json) differ by design and are left out; so do the ids of runs, which are drawn at random, and
+which versions and ledgers name: of these the samples, losses and scores are compared. Exit status 1 where anything
+differs.
 """
 
 import argparse
 import hashlib
+import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -48,7 +52,25 @@ def make(commit: str, work: Path) -> dict[str, str]:
     finally:
         subprocess.run(["git", "worktree", "remove", "--force", str(code)], cwd=ROOT, check=True)
     files = sorted({path for pattern in KEPT for path in out.glob(pattern) if path.is_file()})
-    return {str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {_without_run(str(path.relative_to(out))): hashlib.sha256(_content(path)).hexdigest() for path in files}
+
+
+def _without_run(name: str) -> str:
+    """A file's name without the id of a run in it: `data/ledger/RUN-CHECKPOINT/...`."""
+    return re.sub(r"^(data/ledger/)[0-9a-f]+-", r"\1", name)
+
+
+def _content(path: Path) -> bytes:
+    """A file's bytes; of a version its samples, and of a table all columns but those that name runs."""
+    if path.suffix == ".json":
+        return json.dumps(json.loads(path.read_bytes())["samples"]).encode()
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(path)
+        kept = [name for name in table.column_names if name not in ("run", "irreducible_runs", "evidence")]
+        return repr(table.select(kept).to_pylist()).encode()
+    return path.read_bytes()
 
 
 def _draw_picture(path: Path) -> None:

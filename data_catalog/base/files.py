@@ -1,8 +1,6 @@
 """Files and folders that are either whole or not there: temp name, fsync, rename, fsync the folder."""
 
 import contextlib
-import errno
-import fcntl
 import hashlib
 import json
 import os
@@ -12,30 +10,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from data_catalog.base.errors import LongdanceError
-
 TEMP_MARK = ".tmp-"
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def temp_name(path: Path) -> Path:
     """A name beside `path` that no other process uses and that `remove_temps` recognises."""
     return path.with_name(f"{TEMP_MARK}{uuid.uuid4().hex[:12]}{path.suffix}")
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether an error says that no room is left.
-
-    Libraries that write in Rust, safetensors among them, tell the system's error number in their text alone.
-    """
-    told = any(f"{word} {number}" in str(error) for number in _FULL for word in ("Errno", "os error"))
-    return told or (isinstance(error, OSError) and error.errno in _FULL)
-
-
-def free_gib(path: Path) -> float:
-    """Room on the disk that holds `path`, or will."""
-    nearest = next(folder for folder in (path, *path.parents) if folder.is_dir())
-    return shutil.disk_usage(nearest).free / 2**30
 
 
 def fsync_path(path: Path) -> None:
@@ -155,28 +135,3 @@ def remove_temp_folders(root: Path) -> None:
     for path in root.glob(f"{TEMP_MARK}*"):
         if path.is_dir():
             shutil.rmtree(path)
-
-
-@contextlib.contextmanager
-def exclusive(path: Path, refusal: str) -> Iterator[None]:
-    """Hold a lock that ends with this process, however it ends.
-
-    Raises:
-        LongdanceError: `refusal`, another process holds it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise LongdanceError(refusal) from error
-        yield
-
-
-@contextlib.contextmanager
-def in_turn(path: Path) -> Iterator[None]:
-    """Wait for a lock that ends with its process, and hold it: who comes second finds the work of the first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,4 +1,7 @@
-"""Where everything lies in a data folder. Files are immutable; the catalog can be made again from them."""
+"""Where everything lies: in a data set's folder, in a run's, in a rollout's. Nobody else spells these names.
+
+Files are immutable; the catalog can be made again from them.
+"""
 
 import os
 from dataclasses import dataclass
@@ -17,6 +20,11 @@ class DataFolder:
         return self.root / "catalog.duckdb"
 
     @property
+    def lock(self) -> Path:
+        """Held by the one build that is at work here."""
+        return self.root / ".lock"
+
+    @property
     def shards(self) -> Path:
         """Webdataset tars with a manifest beside each."""
         return self.root / "shards"
@@ -29,7 +37,7 @@ class DataFolder:
     @property
     def own_folders(self) -> tuple[Path, ...]:
         """Every folder that a build writes into; anything else below `root` is somebody else's."""
-        return self.shards, self.work, *(self.root / name for name in ("analysis", "clips", "failures"))
+        return self.shards, self.work, *(self.root / name for name in ("analysis", "sound", "clips", "failures"))
 
     @property
     def build_record(self) -> Path:
@@ -52,8 +60,48 @@ class DataFolder:
         return self.root / "decisions"
 
     @property
+    def captions(self) -> Path:
+        """A prompt for each clip that a person wrote one for."""
+        return self.root / "captions.csv"
+
+    @property
+    def codecs(self) -> Path:
+        """Codecs that were fitted or loaded for this data set, a folder each."""
+        return self.root / "codecs"
+
+    @property
+    def encoding_lock(self) -> Path:
+        """Held for a codec or a shard's latents: two trainings that begin together encode once."""
+        return self.codecs / ".lock"
+
+    @property
+    def latents(self) -> Path:
+        """Latents of every shard, a folder for each codec."""
+        return self.root / "latents"
+
+    @property
+    def versions(self) -> Path:
+        """Named sets of samples, a file each."""
+        return self.root / "versions"
+
+    @property
+    def ledger(self) -> Path:
+        """Losses of samples under runs: parquet fragments."""
+        return self.root / "ledger"
+
+    @property
+    def ledger_lock(self) -> Path:
+        """Held by the one process that scores."""
+        return self.ledger / ".lock"
+
+    @property
+    def scores(self) -> Path:
+        """What each sample is worth, a parquet file for each prune."""
+        return self.root / "worth"
+
+    @property
     def report(self) -> Path:
-        """The page that shows the data set; its pictures lie in `report_files` beside it."""
+        """The page that shows the data set; its pictures lie beside it, in `files_of` it."""
         return self.root / "report.html"
 
     @property
@@ -64,6 +112,10 @@ class DataFolder:
     def analysis(self, source_id: str, key: str) -> Path:
         """What the analysis pass found (npz); its manifest has the suffix .json."""
         return self.root / "analysis" / key / source_id[:2] / f"{source_id}.npz"
+
+    def sound(self, source_id: str, key: str) -> Path:
+        """What was heard in a source."""
+        return self.root / "sound" / key / source_id[:2] / f"{source_id}.json"
 
     def clip_set(self, name: str) -> Path:
         """Folder of the clip manifests of one config, a file per source."""
@@ -77,9 +129,122 @@ class DataFolder:
         """Why a clip could not be encoded."""
         return self.root / "failures" / sample_set / f"{clip_id}.json"
 
+    def latents_of(self, codec: str) -> Path:
+        """Folder of the latents of one codec, by its hash."""
+        return self.latents / codec[:16]
+
     def staged(self, sample_key: str, kind: str) -> Path:
         """A member of a sample that waits for its shard; the json is written last."""
         return self.work / f"{sample_key}.{kind}"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A training run on disk."""
+
+    root: Path
+
+    @property
+    def record(self) -> Path:
+        """What the run is made of; written once."""
+        return self.root / "run.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that trains it."""
+        return self.root / "lock"
+
+    @property
+    def codec(self) -> Path:
+        """The codec of the latents that it is trained on."""
+        return self.root / "codec"
+
+    @property
+    def sources(self) -> Path:
+        """Which sources its weights have seen."""
+        return self.root / "sources.json"
+
+    @property
+    def checkpoints(self) -> Path:
+        """A folder for each step that is kept."""
+        return self.root / "checkpoints"
+
+    @property
+    def checkpoint_history(self) -> Path:
+        """A line for each checkpoint that was ever finished: that all are gone is then told from none yet."""
+        return self.root / "checkpoints.jsonl"
+
+    @property
+    def metrics(self) -> Path:
+        """Numbers of the training, a JSON line each."""
+        return self.root / "metrics.jsonl"
+
+    @property
+    def samples(self) -> Path:
+        """Pictures of what the network makes of held-out windows."""
+        return self.root / "samples"
+
+    @property
+    def tensorboard(self) -> Path:
+        """The numbers again, for tensorboard."""
+        return self.root / "tensorboard"
+
+    @property
+    def sampling(self) -> Path:
+        """Sampling defaults that a calibration found."""
+        return self.root / "sampling.json"
+
+    @property
+    def evaluation(self) -> Path:
+        """What an experiment measured of it."""
+        return self.root / "evaluation.json"
+
+
+@dataclass(frozen=True)
+class RolloutFolder:
+    """What a generated video is made of."""
+
+    root: Path
+
+    @classmethod
+    def beside(cls, video: Path) -> "RolloutFolder":
+        """That of the video of this name."""
+        return cls(video.with_name(f"{video.stem}.rollout"))
+
+    @property
+    def record(self) -> Path:
+        """What the rollout is made of, and how far it is."""
+        return self.root / "rollout.json"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that makes it."""
+        return self.root / "lock"
+
+    @property
+    def latents(self) -> Path:
+        """A file for each finished call."""
+        return self.root / "latents"
+
+    @property
+    def segments(self) -> Path:
+        """Parts of the video, encoded."""
+        return self.root / "segments"
+
+    @property
+    def metrics(self) -> Path:
+        """The drift report."""
+        return self.root / "metrics.json"
+
+    @property
+    def frames(self) -> Path:
+        """Every frame as a PNG, where they were asked for."""
+        return self.root / "frames"
+
+
+def files_of(page: Path) -> Path:
+    """Folder of the pictures of a page: `report_files` beside `report.html`, as browsers save pages."""
+    return page.with_name(f"{page.stem}_files")
 
 
 def names_in(folder: Path, suffix: str) -> set[str]:

@@ -20,7 +20,7 @@ from data_catalog.writes import merge_clips, merge_paths, merge_sources, registe
 from flows.catalog.decisions import merge_recorded, recorded
 from flows.catalog.scoring_rows import restore_evidence
 from pipeline.batches.prepare_sources import LIMITED, BuildKeys, build_keys
-from pipeline.config import BuildConfig
+from pipeline.config import BuildConfig, recorded_config
 from pipeline.shards.tar import manifests
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def source_row(manifest: Row, path: bytes, size: int, keys: BuildKeys) -> Row:
     """A row of `sources` from a clip manifest."""
     probe = manifest["probe"] or {}
     same = ("source_id", "status", "reason", "detail")
-    measured = ("fps", "frames", "duration_s", "variable_rate", "shots")
+    measured = ("fps", "frames", "duration_s", "variable_rate", "shots", "sound", "sound_reason")
     return (
         {name: manifest[name] for name in same}
         | {name: probe.get(name) for name in ("width", "height", "codec", "pix_fmt", "rotation", "fps", "duration_s")}
@@ -241,5 +241,5 @@ def rebuild_from_record(data: DataFolder) -> dict[str, int]:
         raise LongdanceError(
             f"{str(data.root)!r} holds no data set: run `longdance build RAW --data {data.root}` first."
         )
-    config = BuildConfig.model_validate(read_json(data.build_record)["config"])
+    config = recorded_config(read_json(data.build_record)["config"])
     return rebuild_catalog(data, config, build_keys(config))

@@ -4,10 +4,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from data_catalog.base.errors import LongdanceError
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
+from model.errors import VersionError
 
 logger = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ def merge_version_files(root: Path, names: Sequence[str]) -> None:
 
 def restore_evidence(root: Path) -> None:
     """Bring ledgers, scores of worth and versions from the disk into a catalog that was made anew."""
-    if not any((root / name).is_dir() for name in ("ledger", "worth", "versions")):
+    data = DataFolder(root)
+    if not any(folder.is_dir() for folder in (data.ledger, data.scores, data.versions)):
         return
     from model.data.versions import version_names
     from model.scoring.score_table import stored_score_tables
@@ -47,7 +48,7 @@ def restore_evidence(root: Path) -> None:
     for name in version_names(root):
         try:
             merge_version_files(root, [name])
-        except LongdanceError as error:  # one damaged file costs no other
+        except VersionError as error:  # one damaged file costs no other
             logger.warning("%s", error)
     for table in stored_score_tables(root, lambda said: logger.warning("%s", said)):
         with open_catalog(DataFolder(root).catalog) as con:

@@ -6,14 +6,16 @@ from pathlib import Path
 from data_catalog.base.files import read_json
 from flows.folds import FOLDS, fold_of, needs_folds
 from model.config import EncodeConfig
+from model.data.codec import CODEC_FILE
 from model.data.dataset import choose_samples
 from model.data.latents import codec_folder, manifest_path
 from model.data.samples import read_samples, stored_frames
 from model.data.versions import version_path
 from model.runs.lineage import read_sources
+from model.runs.run import Run
 from model.scoring.policy import ScoreConfig
 from model.scoring.request import PruneRequest
-from model.scoring.scored_losses import RunRef, scored_samples
+from model.scoring.scored_losses import scored_samples
 from model.scoring.selection import check_early
 from model.training.memory import GIB
 from model.training.shapes import latent_shape
@@ -24,7 +26,7 @@ AGAIN = "what is there already is not done again"
 def encode_lines(root: Path, encode: EncodeConfig) -> list[str]:
     """The config, the samples, and the disk that their latents take. Raises DataError, CodecError."""
     shards = {sample.shard: sample.shard_sha256 for sample in read_samples(root)}
-    codec, there = codec_folder(root, encode) / "codec.json", 0
+    codec, there = codec_folder(root, encode) / CODEC_FILE, 0
     if codec.is_file():
         kept = read_json(codec)["hash"]
         there = sum(manifest_path(root, kept, shard, sha256).is_file() for shard, sha256 in shards.items())
@@ -39,13 +41,13 @@ def encode_lines(root: Path, encode: EncodeConfig) -> list[str]:
 
 def score_lines(root: Path, run: Path, config: ScoreConfig, unseen: bool) -> list[str]:
     """The config, and how many losses of how many samples. Raises what scoring raises for a run that does not fit."""
-    target = RunRef.of(run)
+    target = Run.open(run)
     count, what = len(_scored(root, target, unseen)), f"score {run.name} ({target.config.stage})"
     said = f"{what}: {count:,} samples x {config.k} losses = {count * config.k:,}; {AGAIN}"
     return [config.model_dump_json(indent=1), said]
 
 
-def _scored(root: Path, target: RunRef, unseen: bool) -> set[str]:
+def _scored(root: Path, target: Run, unseen: bool) -> set[str]:
     """The samples whose losses are measured."""
     good = choose_samples(root, target.config.holdout)
     seen = read_sources(target.path) if unseen else frozenset()
@@ -58,21 +60,21 @@ def prune_lines(request: PruneRequest) -> list[str]:
         version_path(request.data, request.name)
     lines: list[str] = []
     for run in request.runs:
-        lines += _stage_lines(request, RunRef.of(run))
+        lines += _stage_lines(request, Run.open(run))
     if request.then_train:
         steps = request.then_steps
         lines += [
-            f"train on from {run.name}: {steps or RunRef.of(run).config.steps:,} steps on its version"
+            f"train on from {run.name}: {steps or Run.open(run).config.steps:,} steps on its version"
             for run in request.runs
         ]
     return lines
 
 
-def _stage_lines(request: PruneRequest, target: RunRef) -> list[str]:
+def _stage_lines(request: PruneRequest, target: Run) -> list[str]:
     root, policy, score = request.data, request.policy, request.scoring
     samples, lines = scored_samples(root, target.config, request.parent), []
     check_early(root, policy, samples.keys, target.config.stage)
-    others = len([RunRef.of(other) for other in request.irreducible])
+    others = len([Run.open(other) for other in request.irreducible])
     if not request.irreducible and needs_folds(policy):
         others = FOLDS
         for fold in (fold_of(root, target, number, request.fit) for number in range(FOLDS)):

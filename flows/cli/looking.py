@@ -17,10 +17,10 @@ from flows.cli.shared import FOLDER, FORMATS, data_option
 def report(data: Path, out: Path | None, pictures: bool, workers: int) -> None:
     """Write an HTML page of the whole data set; its pictures lie in a folder beside it. Run it again to go on."""
     from data_catalog.base.paths import DataFolder
-    from flows.progress_line import progress_line
+    from flows.progress import progress_bar
     from flows.report.report import write_report
 
-    with progress_line("pictures") as say:
+    with progress_bar("pictures") as say:
         page, done = write_report(DataFolder(data.expanduser().resolve()), out, pictures, workers, say)
     failed = done.pop("failed", 0)
     if done:

@@ -1,6 +1,5 @@
 """`longdance`: its help, and how an error reads. The commands lie beside it in flows/cli."""
 
-import errno
 import os
 from typing import Any
 
@@ -33,14 +32,13 @@ class Group(click.Group):
 
 def explain(error: BaseException) -> str | None:
     """The sentence for an error that the user can mend, or None for a fault of our own."""
+    from data_catalog.base.disk import explain_disk_error
     from data_catalog.base.errors import LongdanceError
-    from data_catalog.base.files import is_disk_full
-    from data_catalog.errors import CatalogError
 
-    if isinstance(error, LongdanceError | CatalogError):
+    if isinstance(error, LongdanceError):
         return str(error)
-    if isinstance(error, OSError) and (is_disk_full(error) or error.errno == errno.EROFS):
-        return f"The disk is full or cannot be written ({error}): make room and run the same command again."
+    if sentence := explain_disk_error(error):
+        return sentence
     if isinstance(error, PermissionError | NotADirectoryError) and error.filename:
         return f"{error.filename} cannot be used ({error.strerror}): name another place, or change its rights."
     if type(error).__module__.startswith("httpx") or "Failed to reach API" in str(error):

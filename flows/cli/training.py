@@ -69,8 +69,8 @@ def train(
     values = absolute_folders(overrides(settings)) | {name: value for name, value in named.items() if value is not None}
     if dry_run:
         from model.config import train_config
-        from model.runs.init_weights import run_checkpoint
         from model.runs.open_run import check_fork
+        from model.runs.run import run_checkpoint
         from model.training.dry_run import dry_run as what_it_takes
 
         config = train_config(stage, preset, **values)

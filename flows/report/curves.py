@@ -10,6 +10,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from data_catalog.base.paths import RunFolder
+from model.drift.metrics import METRICS, TRUTH_METRICS
+from model.drift.table import in_order
+
 MAX_POINTS = 400  # of one curve: a page is narrower than a run is long
 PICTURE_WIDTH = 1200
 
@@ -21,7 +25,7 @@ def training_curves(run_dir: Path) -> dict[str, Curve]:
 
     Empty where the file is gone. Lines that are no record, as a killed process may leave, are passed over.
     """
-    path = run_dir / "metrics.jsonl"
+    path = RunFolder(run_dir).metrics
     try:
         stat = path.stat()
     except OSError:
@@ -80,7 +84,7 @@ def thinned(points: Sequence[tuple[float, float]]) -> Curve:
 
 def newest_picture(run_dir: Path) -> bytes | None:
     """The newest of a run's sample pictures as a JPEG, or None."""
-    paths = sorted((run_dir / "samples").glob("*.png"))
+    paths = sorted(RunFolder(run_dir).samples.glob("*.png"))
     picture = cv2.imread(str(paths[-1])) if paths else None
     if picture is None:
         return None
@@ -90,36 +94,25 @@ def newest_picture(run_dir: Path) -> bytes | None:
     return bytes(cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])
 
 
-DRIFT = ("metric", "mean", "first tenth", "last tenth", "per 100 frames", "real clips", "their 95 % band")
-_SIDES = ("generated", "real")
-
-
-def drift_curves(metrics: Any) -> dict[str, dict[str, Curve]]:
-    """Curves over the frames by metric, of the video (`generated`) and of the clip beside it (`real`), from a rollout's
-    metrics as `model.drift.report` writes them."""
-    found: dict[str, dict[str, Curve]] = {}
-    for side, report in zip(_SIDES, (metrics, _part(metrics, "reference"))):
-        for name, values in _part(report, "curves").items():
-            found.setdefault(name, {})[side] = _over_frames(values, report.get("frames"))
-    return found
-
-
-def drift_rows(metrics: Any) -> list[list[Any]]:
-    """A row of DRIFT for each metric of a rollout."""
-    rows = []
-    real = _part(_part(metrics, "reference"), "metrics")
-    for name, said in _part(metrics, "metrics").items():
-        clips = real.get(name) or {}
-        low, high = clips.get("band") or (None, None)
-        band = None if low is None else f"{low:.3g} to {high:.3g}"
-        rows.append([name, said["mean"], said["tenths"][0], said["tenths"][-1], said["slope"], clips.get("mean"), band])
-    return rows
-
-
-def _part(report: Any, name: str) -> Mapping[str, Any]:
-    """A part of a report; empty where it has none."""
-    part = report.get(name) if isinstance(report, Mapping) else None
-    return part if isinstance(part, Mapping) else {}
+def drift_curves(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
+    """For each metric of a rollout's report (`model.drift.report.Drift`) its curve over the frames, that of the clip
+    beside it, and the real clips' band: {name, meaning, series: [{name, x, y}], band}."""
+    made, real = report or {}, (report or {}).get("reference") or {}
+    curves, beside = made.get("curves") or {}, real.get("curves") or {}
+    bands = {name: row.get("band") for name, row in (real.get("metrics") or {}).items()}
+    return [
+        {
+            "name": name,
+            "meaning": (METRICS | TRUTH_METRICS).get(name, ""),
+            "series": [
+                {"name": side, **_over_frames(values[name], whole.get("frames"))}
+                for side, values, whole in (("generated", curves, made), ("real", beside, real))
+                if name in values
+            ],
+            "band": bands.get(name),
+        }
+        for name in in_order(curves)
+    ]
 
 
 def _over_frames(values: Sequence[Any], frames: int | None) -> Curve:

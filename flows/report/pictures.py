@@ -17,7 +17,7 @@ from data_catalog.base.processes import defer_sigint, worker_pool
 from data_catalog.connection import open_catalog
 from flows.report.page_data import MEDIA, STORED, rollout_video
 from flows.report.posters import Wanted, draw_pictures, missing
-from pipeline.config import BuildConfig
+from pipeline.config import BuildConfig, recorded_config
 
 Job = tuple[str, bytes | None, list[Wanted]]  # source id, its file if it is there, clips
 PER_JOB = 16  # clips: a source of hours is worked on by several processes
@@ -25,14 +25,16 @@ PER_JOB = 16  # clips: a source of hours is worked on by several processes
 
 def build_config(data: DataFolder) -> BuildConfig:
     """The config of the data set's last build; the defaults where no build is on record."""
-    record = read_json(data.build_record)["config"] if data.build_record.is_file() else {}
-    return BuildConfig.model_validate(record)
+    if not data.build_record.is_file():
+        return BuildConfig()
+    return recorded_config(read_json(data.build_record)["config"])
 
 
 def wanted_clips(con: duckdb.DuckDBPyConnection, clip_id: str | None = None) -> list[Job]:
     """Clips by source, each with the place of its stored video; a source that changed on disk counts as gone."""
     rows = con.execute(
-        """SELECT c.source_id, p.path, p.size, p.mtime_ns, c.clip_id, s.shard, s.mp4_offset, s.mp4_length
+        """SELECT c.source_id, p.path, p.size, p.mtime_ns, c.clip_id, s.shard, s.mp4_offset, s.mp4_length,
+                  s.flac_offset, s.flac_length
            FROM clips c
            LEFT JOIN (SELECT source_id, min(path) AS path, arg_min(size, path) AS size,
                              arg_min(mtime_ns, path) AS mtime_ns FROM paths GROUP BY ALL) p USING (source_id)
@@ -41,11 +43,12 @@ def wanted_clips(con: duckdb.DuckDBPyConnection, clip_id: str | None = None) -> 
         [clip_id],
     ).fetchall()
     sources: dict[str, Job] = {}
-    for source_id, path, size, mtime_ns, clip, shard, offset, length in rows:
+    for source_id, path, size, mtime_ns, clip, shard, offset, length, sound_offset, sound_length in rows:
         if source_id not in sources:
             there = path is not None and _same_file(bytes(path), size, mtime_ns)
             sources[source_id] = (source_id, bytes(path) if there else None, [])
-        sources[source_id][2].append(Wanted(clip, (shard, offset, length) if shard else None))
+        sound = None if sound_offset is None else (shard, sound_offset, sound_length)
+        sources[source_id][2].append(Wanted(clip, (shard, offset, length) if shard else None, sound))
     return list(sources.values())
 
 

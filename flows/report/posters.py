@@ -30,15 +30,18 @@ from pipeline.analysis import source_pass
 from pipeline.batches.prepare_sources import build_keys, clips_of
 from pipeline.clips.make_clips import Clip
 from pipeline.config import BuildConfig
+from pipeline.shards.cut_sound import read_flac
 from pipeline.shards.encode_clip import corner_expressions, selection
 from pipeline.shards.tar import read_member
-from pipeline.video.ffmpeg import decode, open_source, source_input
+from pipeline.video.add_sound import add_sound
+from pipeline.video.ffmpeg import decode, open_source
 from pipeline.video.filters import sized, upright
 from pipeline.video.probe import Probe
 
 SIDE = 256  # pixels of a poster and of a preview
 LONGEST = 640  # pixels of a source's frame
 EVERY = 2  # a preview takes every second frame
+PREVIEW_BITS = 48_000  # of its sound a second
 KINDS = ("posters", "previews", "frames")
 SUFFIX = {"posters": ".jpg", "previews": ".mp4", "frames": ".jpg"}
 logger = logging.getLogger(__name__)
@@ -46,10 +49,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Wanted:
-    """A clip to be pictured; `stored` is where its video lies: (shard, offset, length)."""
+    """A clip to be pictured; `stored` is where its video lies and `sound` where its sound: (shard, offset, length)."""
 
     clip_id: str
     stored: tuple[str, int, int] | None = None
+    sound: tuple[str, int, int] | None = None
 
 
 def picture_path(out: Path, kind: str, clip_id: str) -> Path:
@@ -88,7 +92,8 @@ def draw_pictures(
                     poster = _stored_poster(data.shards, *clip.stored)
                     _write_jpeg(picture_path(out, "posters", clip.clip_id), _bgr(poster))
                 else:
-                    _write_preview(out, clip.clip_id, *_stored_frames(data.shards, *clip.stored))
+                    frames, rate = _stored_frames(data.shards, *clip.stored)
+                    _write_preview(out, clip.clip_id, frames, rate, _stored_sound(data.shards, clip))
                 done.update(lacking)
     rest = {c.clip_id: missing(out, c.clip_id, set(kinds) & {"frames"} if c.stored else kinds) for c in wanted}
     if path is not None and any(rest.values()):
@@ -112,12 +117,14 @@ def _draw_from_source(
 ) -> None:  # fmt: skip
     names = build_keys(config)
     analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
-    pts, found = source_pass.load(data.analysis(source_id, names.analysis)).pts, Probe(**analysed["probe"])
+    analysis = source_pass.load(data.analysis(source_id, names.analysis))
+    pts = analysis.pts
     with ExitStack() as stack:
         descriptor = open_source(path)
         stack.callback(os.close, descriptor)
         for clip in clips_of(data, source_id, analysed, config, set(wanted)):
             kinds = wanted[clip.clip_id]
+            found = analysis.probe_at(int(clip.window.frames[0]), Probe(**analysed["probe"]))
             with _log_and_count(done, clip.clip_id):
                 if "frames" in kinds:
                     _write_frame(picture_path(out, "frames", clip.clip_id), clip, descriptor, found, pts, config)
@@ -142,6 +149,14 @@ def _stored_frames(shards: Path, shard: str, offset: int, length: int) -> tuple[
 
     video.seek(0)
     return frames(), rate / EVERY
+
+
+def _stored_sound(shards: Path, clip: Wanted) -> tuple[np.ndarray, int] | None:
+    """(int16 (samples, channels), rate) of a stored clip; None where it has no sound."""
+    if clip.sound is None:
+        return None
+    shard, offset, length = clip.sound
+    return read_flac(read_member(shards / shard, offset, length))
 
 
 def _stored_poster(shards: Path, shard: str, offset: int, length: int) -> av.VideoFrame:
@@ -184,7 +199,7 @@ def _seek(
     """The upright picture from a frame on, and the number of the first frame that then comes."""
     first = frame if found.seekable else 0
     seek = {"ss": f"{(pts[first] + pts[first - 1]) / 2:.6f}"} if first > 0 else {}
-    return upright(source_input(descriptor, config.limits, **seek), found), first
+    return upright(descriptor, found, config.limits, seek, counted=True), first
 
 
 def _write_frame(path: Path, clip: Clip, descriptor: int, found: Probe, pts: np.ndarray, config: BuildConfig) -> None:
@@ -211,13 +226,21 @@ def fitted(width: int, height: int, longest: int) -> tuple[int, int]:
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
 
 
-def _write_preview(out: Path, clip_id: str, frames: Iterator[av.VideoFrame], rate: Fraction) -> None:
-    """The frames as a small H.264 file, and the middle one as the poster."""
+def _write_preview(
+    out: Path,
+    clip_id: str,
+    frames: Iterator[av.VideoFrame],
+    rate: Fraction,
+    sound: tuple[np.ndarray, int] | None = None,
+) -> None:
+    """The frames as a small H.264 file, with a clip's sound, and the middle one as the poster."""
     shown: list[av.VideoFrame] = list(frames)
     if not shown:
         raise RejectedError("damaged", "No frame could be decoded.")
     with atomic(picture_path(out, "previews", clip_id)) as temp:
         _encode(temp, shown, rate)
+        if sound is not None:
+            add_sound(io.BytesIO(temp.read_bytes()), *sound, temp, PREVIEW_BITS)
     _write_jpeg(picture_path(out, "posters", clip_id), _bgr(shown[len(shown) // 2]))
 
 

@@ -1,38 +1,47 @@
-"""The page from its data: one HTML file with its style, its script and its data inside."""
+"""Pages from their data: one HTML file with its style, its script and its data inside."""
 
 import base64
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
-SCRIPTS = ("base.js", "charts.js", "gallery.js", "detail.js", "views.js", "start.js")
+SCRIPTS = ("elements", "clips", "curves", "charts", "filters", "gallery", "detail", "views", "runs", "start")
+STYLES = ("base", "overview", "charts", "tables", "gallery", "detail", "narrow")
 
 
 def render(value: dict[str, Any]) -> str:
-    """The page. Its policy lets it run its own script alone and fetch nothing from elsewhere.
+    """The page of a data set."""
+    return render_page("report", SCRIPTS, STYLES, value, value["mode"], title=value["title"])
+
+
+def render_page(
+    template: str, scripts: Sequence[str], styles: Sequence[str], data: Any, mode: str, **values: Any
+) -> str:
+    """A page from names of files in `page/`. Its policy lets it run its own script alone and fetch nothing from
+    elsewhere; `mode` is `file` or `serve`, `values` are the template's own.
 
     The data stand in the page as JSON whose <, > and & are escaped: no text in it can end the script element.
     """
     folder = files("flows.report") / "page"
-    script = "(() => {\n'use strict';\n" + "".join((folder / name).read_text() for name in SCRIPTS) + "})();"
-    style = (folder / "report.css").read_text()
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
-    template = environment.from_string((folder / "report.html.jinja").read_text())
-    return template.render(
-        title=value["title"],
-        policy=policy(script, style, value["mode"]),
+    script = "(() => {\n'use strict';\n" + "".join((folder / f"{name}.js").read_text() for name in scripts) + "})();"
+    style = "".join((folder / f"{name}.css").read_text() for name in styles)
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, undefined=jinja2.StrictUndefined)
+    return environment.from_string((folder / f"{template}.html.jinja").read_text()).render(
+        policy=policy(script, style, mode),
         style=Markup(style),
         script=Markup(script),
-        data=Markup(embedded(value)),
+        data=Markup(embedded(data)),
+        **values,
     )
 
 
 def policy(script: str, style: str, mode: str) -> str:
-    """The Content-Security-Policy of the page."""
+    """The Content-Security-Policy of a page."""
     own = "'self'" if mode == "serve" else "'self' file:"
     return "; ".join(
         [
@@ -40,7 +49,7 @@ def policy(script: str, style: str, mode: str) -> str:
             f"script-src '{_digest(script)}'",
             f"style-src '{_digest(style)}'",
             f"img-src {own} data:",
-            f"media-src {own}",
+            f"media-src {own} data:",
             "connect-src 'self'" if mode == "serve" else "connect-src 'none'",
             "base-uri 'none'",
             "form-action 'none'",

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import write_bytes
-from data_catalog.base.paths import DataFolder
+from data_catalog.base.paths import DataFolder, files_of
 from flows.report.page_data import page_data
 from flows.report.pictures import copy_rollouts, draw_all, picture_jobs, pictured
 from flows.report.render import render
@@ -29,8 +29,8 @@ def write_report(
     require_built(data)
     page = (out or data.report).expanduser().absolute()
     if page.is_dir():
-        raise LongdanceError(f"--out {str(page)!r} is a folder: name a file, for example {page / 'report.html'}.")
-    media = page.with_name(page.stem + "_files")
+        raise LongdanceError(f"--out {str(page)!r} is a folder: name a file, for example {page / data.report.name}.")
+    media = files_of(page)
     jobs = picture_jobs(data, media) if pictures else []
     done = draw_all(data, media, jobs, workers, say)
     base = quote(media.name) + "/"

@@ -6,6 +6,7 @@ Another user of the same machine can read, not write: the token is in the printe
 """
 
 import contextlib
+import functools
 import getpass
 import logging
 import os
@@ -27,19 +28,19 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.paths import DataFolder
+from data_catalog.base.paths import DataFolder, files_of
 from data_catalog.connection import open_catalog
-from data_catalog.errors import CatalogError
 from flows.catalog.decisions import check_text, decide, merge_recorded
 from flows.report.loopback import HOST, Guard, listen, ranged
 from flows.report.page_data import FRAME, POSTER, PREVIEW, STORED, page_data
 from flows.report.pictures import build_config, copy_rollouts, jobs_for
 from flows.report.posters import KINDS, draw_pictures, picture_path
 from flows.report.render import render
-from pipeline.shards.tar import read_member
+from flows.report.stored_clip import stored_video
 
 MAX_BODY_BYTES = 1 << 20
 DRAWING = 2  # clips that are pictured at the same time
+KEPT = 8  # videos, a megabyte each
 TYPES = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".webm": "video/webm", ".gif": "image/gif"}
 logger = logging.getLogger(__name__)
 
@@ -49,11 +50,12 @@ class Server:
 
     def __init__(self, data: DataFolder, token: str, who: str) -> None:
         self.data, self.token, self.who = data, token, who
-        self.media = data.report.with_name(data.report.stem + "_files")
+        self.media = files_of(data.report)
         self._page: tuple[str, str] = ("", "")
         self._page_lock = threading.Lock()
         self._clip_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._drawing = threading.Semaphore(DRAWING)
+        self._videos = functools.lru_cache(KEPT)(lambda clip_id, stamp: stored_video(data, clip_id))
 
     def stamp(self) -> str:
         """Changes whenever the catalog does."""
@@ -99,16 +101,8 @@ class Server:
         return path if path.is_file() else None
 
     def video(self, clip_id: str) -> bytes | None:
-        """A stored clip's own bytes out of its shard."""
-        with open_catalog(self.data.catalog, read_only=True) as con:
-            rows = con.execute(
-                "SELECT shard, mp4_offset, mp4_length FROM samples WHERE clip_id = ? AND variant = 0", [clip_id]
-            ).fetchall()
-        for shard, offset, length in rows:
-            path = self.data.shards / shard
-            if path.resolve().parent == self.data.shards.resolve() and path.is_file():
-                return read_member(path, offset, length)
-        return None
+        """A stored clip with its sound; asked for in parts, so the last ones are kept."""
+        return self._videos(clip_id, self.stamp())
 
     def mark(self, body: Any) -> dict[str, Any]:
         """Store a decision. Raises LongdanceError for one that does not fit."""
@@ -160,12 +154,12 @@ def make_app(server: Server, port: int) -> ASGIApp:
             return JSONResponse(await run_in_threadpool(server.mark, await request.json()))
         except (ValueError, RecursionError):
             return _error("The decision is no JSON that can be read.", 400)
-        except (LongdanceError, CatalogError) as error:
+        except LongdanceError as error:
             return _error(str(error), 400)
 
     async def broken(request: Request, error: Exception) -> Response:
         logger.error("%s %s: %s", request.method, request.url.path, error)
-        return _error(str(error) if isinstance(error, LongdanceError | CatalogError) else "A fault of longdance.", 500)
+        return _error(str(error) if isinstance(error, LongdanceError) else "A fault of longdance.", 500)
 
     return Guard(
         Starlette(
@@ -177,7 +171,7 @@ def make_app(server: Server, port: int) -> ASGIApp:
                 Route("/media/videos/{prefix}/{name}", video),
                 Route("/media/{kind}/{prefix}/{name}", picture),
             ],
-            exception_handlers={Exception: broken, CatalogError: broken, LongdanceError: broken},
+            exception_handlers={Exception: broken, LongdanceError: broken},
         ),
         port,
     )

@@ -44,7 +44,7 @@ def diff(root: Path, first: str, second: str) -> tuple[list[Row], Path | None, f
     names = ("what", "samples", "clips", "sources", "hours", "motion_energy")
     sheet = None
     if gone:
-        sheet = DataFolder(root).root / "versions" / f"{first}--{second}.jpg"
+        sheet = DataFolder(root).versions / f"{first}--{second}.jpg"
         tiles = [(DataFolder(root).shards / shard, dict(zip(_PLACES, places))) for shard, *places in gone]
         write_sheet(sheet, tiles)
     lost = 1 - after["motion"] / before["motion"] if before["motion"] else 0.0

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from data_catalog.base.files import sha256_json
+from data_catalog.base.paths import DataFolder
 from model.config import EncodeConfig
-from model.data.codec import codec_hash
+from model.data.codec import CODEC_FILE, codec_hash
 from model.data.latents import codec_folder, manifest_path, read_manifest
 from model.data.samples import Sample, holdout_sources, read_samples
 from model.data.text import prompts_of
@@ -102,7 +103,7 @@ def load_data(data: Path, encode: EncodeConfig, holdout: float, version: str | N
     """
     chosen = choose_samples(data, holdout, version)
     folder = codec_folder(data, encode)
-    if not (folder / "codec.json").is_file():
+    if not (folder / CODEC_FILE).is_file():
         raise DataError(f"The data set {data} has no latents of this codec: run `longdance encode --data {data}`.")
     codec = codec_hash(folder)
     entries, rows, shape = _locate(data, codec, chosen.good, encode.prompt)
@@ -114,7 +115,7 @@ def load_data(data: Path, encode: EncodeConfig, holdout: float, version: str | N
         version=sha256_json([rows, chosen.version.hash]) if chosen.version else sha256_json(rows),
         codec=codec,
         codec_folder=folder,
-        latents=data / "latents" / codec[:16],
+        latents=DataFolder(data).latents_of(codec),
         prompts=tuple(prompts_of(encode, [sample.caption for sample in chosen.samples])),
     )
 

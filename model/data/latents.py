@@ -20,18 +20,18 @@ from typing import Any
 import av
 import numpy as np
 
+from data_catalog.base.disk import disk_errors
 from data_catalog.base.files import (
     atomic,
     atomic_folder,
-    free_gib,
-    in_turn,
-    is_disk_full,
     is_sealed,
     read_json,
     sealed,
     sha256_file,
     write_json,
 )
+from data_catalog.base.locks import in_turn
+from data_catalog.base.paths import DataFolder
 from model.config import EncodeConfig
 from model.data.codec import Codec, KLCodec, fit_patch_codec, load_codec, resize_frames
 from model.data.samples import Sample, read_samples
@@ -40,7 +40,6 @@ from model.errors import CodecError, DataError
 from pipeline.shards.tar import read_member
 
 OnProgress = Callable[[int, int], None]
-LOCK = "codecs/.lock"  # two trainings that begin together encode once
 """Called with (done, total)."""
 
 
@@ -67,7 +66,7 @@ def decode_video(mp4: bytes, picture: int) -> np.ndarray:
 def read_video(data: Path, sample: Sample, picture: int) -> np.ndarray:
     """A sample's frames as uint8 RGB (F, picture, picture, 3). Raises DataError if its shard is cut short."""
     try:
-        mp4 = read_member(data / "shards" / sample.shard, sample.mp4_offset, sample.mp4_length)
+        mp4 = read_member(DataFolder(data).shards / sample.shard, sample.mp4_offset, sample.mp4_length)
     except (EOFError, FileNotFoundError) as error:
         raise DataError(
             f"Sample {sample.key} cannot be read ({error}): rebuild its shard with `longdance build`."
@@ -77,14 +76,14 @@ def read_video(data: Path, sample: Sample, picture: int) -> np.ndarray:
 
 def codec_folder(data: Path, config: EncodeConfig) -> Path:
     """Where the codec of this config is kept. The prompt and text encoder do not matter to it."""
-    return data / "codecs" / config.model_copy(update={"text": None, "prompt": ""}).hash[:16]
+    return DataFolder(data).codecs / config.model_copy(update={"text": None, "prompt": ""}).hash[:16]
 
 
 def prepare_codec(data: Path, config: EncodeConfig, samples: Sequence[Sample], device: str = "cpu") -> Codec:
     """The data set's codec for this config: loaded, or made once and kept (a PCA stays as samples are added)."""
     folder = codec_folder(data, config)
     if not folder.is_dir():
-        with in_turn(data / LOCK):
+        with in_turn(DataFolder(data).encoding_lock):
             if not folder.is_dir():
                 _make_codec(folder, data, config, samples, device)
     return load_codec(folder, device)
@@ -126,7 +125,7 @@ def _fit_frames(data: Path, config: EncodeConfig, samples: Sequence[Sample]) -> 
 
 def manifest_path(data: Path, codec_hash: str, shard: str, shard_sha256: str) -> Path:
     """The manifest of one shard's latents."""
-    return data / "latents" / codec_hash[:16] / f"{Path(shard).stem}-{shard_sha256[:16]}.json"
+    return DataFolder(data).latents_of(codec_hash) / f"{Path(shard).stem}-{shard_sha256[:16]}.json"
 
 
 def encode_dataset(
@@ -145,7 +144,7 @@ def encode_dataset(
     for shard, members in sorted(by_shard.items()):
         path = manifest_path(data, codec.hash, shard, members[0].shard_sha256)
         if not _is_complete(path):
-            with in_turn(data / LOCK):
+            with in_turn(DataFolder(data).encoding_lock):
                 if not _is_complete(path):
                     encode_shard(data, shard, members, codec)
                     encoded += 1
@@ -153,7 +152,7 @@ def encode_dataset(
         done += len(members)
         if progress:
             progress(done, len(samples))
-    folder = data / "latents" / codec.hash[:16]
+    folder = DataFolder(data).latents_of(codec.hash)
     write_text(folder, config, prompts_of(config, [sample.caption for sample in samples]), device)
     skipped = len(manifests) - encoded
     return EncodeResult(codec.hash, folder, tuple(manifests), len(samples), encoded, skipped)
@@ -177,22 +176,15 @@ def encode_shard(data: Path, shard: str, samples: Sequence[Sample], codec: Codec
     """Encode one shard's samples in the order in which they lie, and return the manifest that was written."""
     manifest = manifest_path(data, codec.hash, shard, samples[0].shard_sha256)
     digest, offset, entries = hashlib.sha256(), 0, []
-    try:
-        with atomic(manifest.with_suffix(".f16")) as temp, temp.open("wb") as file:
-            for sample in sorted(samples, key=lambda sample: sample.mp4_offset):
-                frames = read_video(data, sample, codec.picture)
-                content = codec.encode(frames).numpy().astype("<f2").tobytes()
-                file.write(content)
-                digest.update(content)
-                entries.append({"key": sample.key, "offset": offset, "frames": len(frames)})
-                offset += len(content)
-    except OSError as error:
-        if not is_disk_full(error):
-            raise
-        raise DataError(
-            f"The disk of {data} is full ({free_gib(data):.2f} GiB free) while latents of {shard} were written: "
-            "make room and run the same command again."
-        ) from error
+    no_room = disk_errors(data, DataError, f"it goes on with the latents of {shard}")
+    with no_room, atomic(manifest.with_suffix(".f16")) as temp, temp.open("wb") as file:
+        for sample in sorted(samples, key=lambda sample: sample.mp4_offset):
+            frames = read_video(data, sample, codec.picture)
+            content = codec.encode(frames).numpy().astype("<f2").tobytes()
+            file.write(content)
+            digest.update(content)
+            entries.append({"key": sample.key, "offset": offset, "frames": len(frames)})
+            offset += len(content)
     side = codec.picture // codec.factor
     record = {
         "codec": codec.hash,
@@ -230,7 +222,7 @@ def latent_rows(manifest: Path) -> list[dict[str, Any]]:
 
 def latents_manifests(data: Path) -> list[Path]:
     """The manifests of all latents of a data set, of every codec."""
-    return sorted((data / "latents").glob("*/*.json"))
+    return sorted(DataFolder(data).latents.glob("*/*.json"))
 
 
 def verify_latents(manifest: Path) -> bool:

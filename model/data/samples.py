@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
-from model.data.captions import NAME, read_captions
+from model.data.captions import read_captions
 from model.errors import DataError
 
 
@@ -34,7 +35,7 @@ class Sample:
 def read_samples(data: Path) -> list[Sample]:
     """Every sample of the data set in key order, bad clips included. Raises DataError if there is none, or if
     `captions.csv` is not as it should be."""
-    path = data / "catalog.duckdb"
+    path = DataFolder(data).catalog
     if not path.is_file():
         raise DataError(f"There is no data set in {data} (no catalog.duckdb): run `longdance build` first.")
     with open_catalog(path, read_only=True) as catalog:
@@ -46,20 +47,20 @@ def read_samples(data: Path) -> list[Sample]:
         clips = dict(catalog.execute("SELECT clip_id, source_id FROM clips").fetchall())
     if not rows:
         raise DataError(f"The data set in {data} holds no samples: run `longdance build` on videos with dancers.")
-    captions = read_captions(data / NAME, clips)
+    captions = read_captions(DataFolder(data).captions, clips)
     return [replace(sample, caption=captions.get(sample.clip_id)) for sample in (Sample(*row) for row in rows)]
 
 
 def stored_frames(data: Path) -> int:
     """Frames of all stored samples of a built data set, bad clips included."""
-    with open_catalog(data / "catalog.duckdb", read_only=True) as catalog:
+    with open_catalog(DataFolder(data).catalog, read_only=True) as catalog:
         counted = catalog.execute("SELECT sum(frames) FROM samples JOIN clips USING (clip_id)").fetchone()
     return int(counted[0] or 0) if counted else 0
 
 
 def frame_rate(data: Path, clip_id: str | None = None) -> Fraction | None:
     """Frames a second of a stored clip, or of most stored ones; None where that is not known."""
-    with open_catalog(data / "catalog.duckdb", read_only=True) as catalog:
+    with open_catalog(DataFolder(data).catalog, read_only=True) as catalog:
         row = catalog.execute(
             "SELECT fps FROM samples JOIN clips USING (clip_id) WHERE fps > 0 AND coalesce(clip_id = $1, true) "
             "GROUP BY fps ORDER BY count(*) DESC, fps LIMIT 1",

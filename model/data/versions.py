@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from data_catalog.base.files import read_json, sha256_json, write_json
+from data_catalog.base.paths import DataFolder
 from model.data.samples import Sample
 from model.errors import VersionError
 
@@ -66,7 +67,7 @@ def version_path(data: Path, name: str) -> Path:
     """Where a version lies. Raises VersionError for a name that is no plain file name."""
     if not _NAME.fullmatch(name):
         raise VersionError(f"The version name {name!r} is not one: use letters, digits, dots, dashes and underscores.")
-    return data / "versions" / f"{name}.json"
+    return DataFolder(data).versions / f"{name}.json"
 
 
 def write_version(data: Path, version: Version) -> Path:
@@ -106,7 +107,7 @@ def read_version(data: Path, name: str) -> Version:
 
 def version_names(data: Path) -> list[str]:
     """The data set's versions by name."""
-    return sorted(path.stem for path in (data / "versions").glob("*.json") if not path.name.startswith("."))
+    return sorted(path.stem for path in DataFolder(data).versions.glob("*.json") if not path.name.startswith("."))
 
 
 def version_of(name: str, parent: str | None, policy: Mapping[str, Any], samples: Iterable[Sample]) -> Version:

@@ -15,7 +15,7 @@ from model.data.codec import Codec
 from model.data.latents import read_video
 from model.data.samples import Sample, holdout_sources, read_samples
 from model.drift.frechet import fvd, lpips, pose_motion_distance
-from model.drift.metrics import METRICS, TRUTH_METRICS, Finder, Measured, Measurer, by_depth, summary
+from model.drift.metrics import METRICS, Finder, Measured, Measurer, by_depth, summary
 from model.errors import DataError
 
 CURVE_POINTS = 200
@@ -167,28 +167,3 @@ def _learned(
 def write_report(path: Path, report: Mapping[str, Any]) -> None:
     """The report as JSON beside the video."""
     write_json(path, report)
-
-
-def report_table(report: Mapping[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
-    """Column names and a row per metric: mean, first and last tenth, slope, and the real clips' mean and band."""
-    columns = ["metric", "mean", "first tenth", "last tenth", "per 100 frames", "real clips", "their 95 % band"]
-    reference = report.get("reference", {}).get("metrics", {})
-    rows = []
-    for name in (*METRICS, *TRUTH_METRICS, "lpips"):
-        if name not in report["metrics"]:
-            continue
-        numbers, real = report["metrics"][name], reference.get(name, {})
-        band = real.get("band")
-        rows.append(
-            (
-                name,
-                *(_short(x) for x in (numbers["mean"], numbers["tenths"][0], numbers["tenths"][-1], numbers["slope"])),
-                _short(real.get("mean")),
-                f"{_short(band[0])} to {_short(band[1])}" if band else "",
-            )
-        )
-    return columns, rows
-
-
-def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.3g}")

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from data_catalog.base.files import write_json
+from data_catalog.base.paths import RunFolder
 from model.data.codec import Codec, load_codec
 from model.data.dataset import DataIndex, LatentReader, load_data
 from model.data.text import TextTable
@@ -26,9 +27,10 @@ from model.network.diffusion import PredictionType
 from model.network.objective import Network
 from model.plans.plan import Call, make_plan
 from model.plans.stages import CALL_STAGES, call_window
-from model.rollout.config import DEFAULTS_FILE, SamplingConfig, run_defaults
-from model.rollout.stage_networks import NetworkPool, Run, open_run_for_serving
+from model.rollout.config import SamplingConfig, run_defaults
+from model.rollout.stage_networks import NetworkPool
 from model.runs.record import read_record
+from model.runs.run import Run
 from model.sampling.guidance import Scales, TextPair
 from model.sampling.sample_window import CallNoise, CallSettings, make_window
 from model.training.train import resolve_device
@@ -171,7 +173,7 @@ def calibrate(
     First noise without guidance, then guidance at the best noise (for a run that was trained without hints now
     and then). A starter's only hint is frame 0, which is never noised. Raises RunError, DataError.
     """
-    run = open_run_for_serving(path)
+    run = Run.open(path)
     sampling = settings or SamplingConfig()
     bench, keys, held_out = _bench(run, data or _data_of(path), clips, sampling)
     defaults, reason = {**run_defaults(path), "temperature": sampling.temperature}, {}
@@ -194,7 +196,7 @@ def calibrate(
         "held_out": held_out,
         "sampling": sampling.model_dump(include={"sampler", "steps", "seed", "temperature"}),
     }
-    write_json(path / DEFAULTS_FILE, record)
+    write_json(RunFolder(path).sampling, record)
     return record
 
 
@@ -224,7 +226,7 @@ def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[
     network, prediction = NetworkPool(dict.fromkeys(CALL_STAGES, run), device, dtype)("starter")
     table = TextTable(split.latents, run.encode, split.prompts, network.unet.config.cross_attention_dim)
     prompt = table(index.samples[chosen[0]].prompt)[None].to(device)
-    codec = load_codec(run.path / "codec", str(device))
+    codec = load_codec(RunFolder(run.path).codec, str(device))
     bench = CalibrationSetup(network, prediction, codec, TextPair(prompt, prompt), latents, sampling, device)
     return bench, [index.samples[place].key for place in chosen], index is split.holdout
 

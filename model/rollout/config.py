@@ -9,11 +9,9 @@ from typing import Any, Literal
 from pydantic import Field, ValidationError
 
 from data_catalog.base.files import read_json
+from data_catalog.base.paths import RunFolder
 from data_catalog.base.settings import Settings, explain_settings
 from model.errors import ConfigError
-
-DEFAULTS_FILE = "sampling.json"
-"""Beside a run's `run.json`, which is immutable: what `longdance calibrate` found best for its stage."""
 
 
 class HintNoiseLevels(Settings):
@@ -64,7 +62,7 @@ class SamplingConfig(Settings):
 
 def run_defaults(run: Path) -> dict[str, Any]:
     """What was calibrated for a run: nested values of SamplingConfig; nothing if it never was. Raises ConfigError."""
-    path = run / DEFAULTS_FILE
+    path = RunFolder(run).sampling
     if not path.is_file():
         return {}
     try:

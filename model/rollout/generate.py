@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from data_catalog.base.files import exclusive, free_gib, is_disk_full, read_json
+from data_catalog.base.disk import disk_errors
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.locks import exclusive
+from data_catalog.base.paths import RolloutFolder, RunFolder
 from model.data.codec import Codec, load_codec
 from model.data.text import ZEROS_WIDTH, embed
 from model.errors import RolloutError
@@ -24,9 +27,11 @@ from model.plans.plan import Call, make_plan
 from model.rollout.config import SamplingConfig
 from model.rollout.record import RolloutRecord, check_record, open_record
 from model.rollout.rollout import OnRolloutEvent, Rollout, RolloutModels, picture_hash
-from model.rollout.stage_networks import NetworkPool, Run, check_settings, open_run_for_serving, runs_by_stage
+from model.rollout.stage_networks import NetworkPool, check_settings, runs_by_stage
 from model.rollout.steps import parse_stretch
+from model.runs.checkpoint import network_config
 from model.runs.code_identity import code_hash
+from model.runs.run import Run
 from model.sampling.guidance import TextPair
 from model.training.memory import cap_memory
 from model.training.train import resolve_device
@@ -34,7 +39,7 @@ from model.training.train import resolve_device
 FPS = Fraction(30)
 """Frames a second where nothing says what the runs were trained on."""
 _REFUSED = (
-    errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM, errno.EROFS,
+    errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM,
     errno.ENAMETOOLONG,
 )  # fmt: skip
 
@@ -81,11 +86,6 @@ class Prepared:
         return self.codec.picture
 
 
-def rollout_folder(out: Path) -> Path:
-    """Where a video's latents, segments and numbers are kept: beside it."""
-    return out.with_name(f"{out.stem}.rollout")
-
-
 def prepare(request: Request) -> Prepared:
     """Open the runs and check them against the plan and the settings, before anything long begins.
 
@@ -94,13 +94,13 @@ def prepare(request: Request) -> Prepared:
     calls = request.calls()
     if request.redo is not None:
         parse_stretch(request.redo, request.frames)
-    serving = runs_by_stage([open_run_for_serving(path) for path in request.runs], request.plan, calls)
+    serving = runs_by_stage([Run.open(path) for path in request.runs], request.plan, calls)
     for stage, run in serving.items():
         check_settings(run, stage, request.sampling)
     device = torch.device(resolve_device(request.sampling.device))
     cap_memory(device, request.sampling.vram_gib)
     run = next(iter(serving.values()))
-    return Prepared(request, serving, load_codec(run.path / "codec", str(device)), device)
+    return Prepared(request, serving, load_codec(RunFolder(run.path).codec, str(device)), device)
 
 
 def generate_video(
@@ -111,9 +111,9 @@ def generate_video(
     It goes on until `Generated.record.finish()`, after which the same redo means another one; `at_work` around both
     keeps other processes away. Raises RolloutError: `out` belongs to another rollout, or cannot be written.
     """
-    request, folder = prepared.request, rollout_folder(out)
+    request, folder = prepared.request, RolloutFolder.beside(out).root
     redo = parse_stretch(request.redo, request.frames) if request.redo else None
-    with _disk_explained(out):
+    with _writing_explained(out):
         record = open_record(folder, rollout_identity(prepared, picture_HWC), redo, request.overwrite)
         dtype = _dtype(request.sampling, prepared.device)
         cast = RolloutModels(
@@ -134,16 +134,16 @@ def at_work(out: Path) -> Iterator[None]:
 
     Raises LongdanceError if one does already, RolloutError where the lock cannot be written.
     """
-    busy = f"Another process is at work on {out}: wait for it, or stop it first."
+    busy = LongdanceError(f"Another process is at work on {out}: wait for it, or stop it first.")
     with ExitStack() as stack:
-        with _disk_explained(out):  # of the lock alone: what is done in the block has errors of its own
-            stack.enter_context(exclusive(rollout_folder(out) / "lock", busy))
+        with _writing_explained(out):  # of the lock alone: what is done in the block has errors of its own
+            stack.enter_context(exclusive(RolloutFolder.beside(out).lock, busy))
         yield
 
 
 def check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path, beside: Sequence[Path] = ()) -> None:
     """Raise RolloutError, before anything is done, where `out`, or what is made `beside` it, may not be written."""
-    with _disk_explained(out):
+    with _writing_explained(out):
         _check_output(prepared, picture_HWC, out, beside)
 
 
@@ -154,12 +154,12 @@ def _check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path, beside
     nearest = next(folder for folder in out.parents if folder.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)):
         raise RolloutError(f"{out} cannot be written ({nearest} takes no files): name an --out in a folder that does.")
-    known = (rollout_folder(out) / "rollout.json").is_file()
+    known = RolloutFolder.beside(out).record.is_file()
     for path in () if known or request.overwrite else (out, *beside):
         if path.exists():
             raise RolloutError(f"{path} is there and was not made here: name another --out, or add --overwrite.")
     redo = parse_stretch(request.redo, request.frames) if request.redo else None
-    check_record(rollout_folder(out), rollout_identity(prepared, picture_HWC), redo, request.overwrite)
+    check_record(RolloutFolder.beside(out).root, rollout_identity(prepared, picture_HWC), redo, request.overwrite)
 
 
 def rollout_identity(prepared: Prepared, picture_HWC: np.ndarray) -> dict[str, Any]:
@@ -193,7 +193,7 @@ def _text(prepared: Prepared) -> TextPair:
 
 
 def _text_width(serving: Mapping[str, Run]) -> int:
-    network = read_json(next(iter(serving.values())).checkpoint.path / "network.json")
+    network = network_config(next(iter(serving.values())).checkpoint)
     return int(network["unet2d"].get("cross_attention_dim", ZEROS_WIDTH))
 
 
@@ -203,20 +203,17 @@ def _dtype(sampling: SamplingConfig, device: torch.device) -> torch.dtype:
 
 
 @contextmanager
-def _disk_explained(out: Path) -> Iterator[None]:
+def _writing_explained(out: Path) -> Iterator[None]:
+    """Raise RolloutError where `out` cannot be written: it is in the way of itself, or its disk takes no more."""
     try:
-        yield
+        with disk_errors(out.parent, RolloutError, "it goes on at the next window"):
+            yield
     except OSError as error:
-        if error.errno in _REFUSED:
-            raise RolloutError(
-                f"{error.filename2 or error.filename or out} cannot be written ({error.strerror}): move what is in "
-                "the way, or name another --out."
-            ) from error
-        if not is_disk_full(error):
+        if error.errno not in _REFUSED:
             raise
         raise RolloutError(
-            f"The disk of {out.parent} is full ({free_gib(out.parent):.2f} GiB free): make room and run the same "
-            "command again, it goes on at the next window."
+            f"{error.filename2 or error.filename or out} cannot be written ({error.strerror}): move what is in the "
+            "way, or name another --out."
         ) from error
 
 

@@ -10,6 +10,7 @@ from shlex import quote
 from typing import Any
 
 from data_catalog.base.files import read_json, sha256_json, write_json
+from data_catalog.base.paths import RolloutFolder
 from model.errors import RolloutError
 from model.rollout.steps import Stretch
 from model.runs.record import changes, differences
@@ -49,7 +50,7 @@ def check_record(
     Raises RolloutError, with every difference, if the folder holds another rollout and `overwrite` is not set; and
     for a redo of a rollout that is not finished.
     """
-    path = folder / "rollout.json"
+    path = RolloutFolder(folder).record
     record = None
     if path.is_file() and not overwrite:
         record = _read(path)
@@ -95,11 +96,11 @@ def open_record(
 ) -> RolloutRecord:
     """Begin a rollout in `folder`, or go on with it; a redo that was killed goes on, too. Raises as `check_record`."""
     record = check_record(folder, identity, redo, overwrite)
-    path = folder / "rollout.json"
+    path = RolloutFolder(folder).record
     if record is None:
         path.unlink(missing_ok=True)
-        for part in ("latents", "segments"):
-            shutil.rmtree(folder / part, ignore_errors=True)
+        for part in (RolloutFolder(folder).latents, RolloutFolder(folder).segments):
+            shutil.rmtree(part, ignore_errors=True)
         record = RolloutRecord(path, identity, datetime.now(UTC).isoformat(timespec="seconds"), [], 0)
         record._write()
     if redo is not None and record.finished > len(record.redos):

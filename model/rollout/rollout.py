@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from data_catalog.base.files import remove_temps, sha256_file, sha256_json, write_bytes
+from data_catalog.base.paths import RolloutFolder
 from model.data.codec import Codec
 from model.network.diffusion import PredictionType
 from model.network.objective import Network
@@ -88,9 +89,9 @@ class Rollout:
         fps: Fraction = Fraction(30),
         redos: Sequence[Stretch] = (),
     ) -> None:
-        self._folder, self._plan, self.frames, self._cast = folder, plan, frames, cast
+        self._folder, self._plan, self.frames, self._cast = RolloutFolder(folder), plan, frames, cast
         self._sampling, self._fps, self._redos = sampling, fps, redos
-        self.store = RolloutStore(folder / "latents")
+        self.store = RolloutStore(self._folder.latents)
 
     def run(
         self, picture_HWC: np.ndarray, video: Path, progress: OnRolloutEvent | None = None, replaces_whole: bool = False
@@ -100,7 +101,7 @@ class Rollout:
         The video is written again whenever more frames are final; with `replaces_whole`, once, when all are.
         Raises OSError where the disk is full: run it again, it goes on.
         """
-        remove_temps(self._folder)
+        remove_temps(self._folder.root)
         given = self._give(picture_HWC)
         steps = steps_of(self._plan, self._redos, self._identity, given.key)
         final = {0: given, **final_steps(steps)}
@@ -196,7 +197,7 @@ class _Writer:
         rollout = self._rollout
         keys = [self._final[frame].key for frame in frames]
         name = sha256_json([keys, rollout._cast.codec.hash, str(rollout._fps)])[:16]
-        path = rollout._folder / "segments" / f"segment-{frames[0] // SEGMENT:05d}-{name}.mp4"
+        path = rollout._folder.segments / f"segment-{frames[0] // SEGMENT:05d}-{name}.mp4"
         if not _whole(path):
             encode_segment(path, rollout.decode(frames, self._final), rollout._fps)
             write_bytes(_checksum(path), sha256_file(path).encode())
@@ -205,7 +206,7 @@ class _Writer:
     def prune(self) -> None:
         """Remove segments that are no longer part of the video."""
         kept = {path for segment in self._segments for path in (segment, _checksum(segment))}
-        for path in (self._rollout._folder / "segments").glob("segment-*"):
+        for path in self._rollout._folder.segments.glob("segment-*"):
             if path not in kept:
                 path.unlink()
 

@@ -3,56 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import torch
 
-from model.config import EncodeConfig, TrainConfig, parse_config
 from model.errors import ConfigError, RolloutError
 from model.network.diffusion import PredictionType
 from model.network.unet import VideoUNet
 from model.plans.plan import Call
 from model.plans.stages import Window, call_window, stage_plans, training_windows
 from model.rollout.config import SamplingConfig
-from model.runs.checkpoint import CheckpointInfo
-from model.runs.init_weights import network_of_run, run_checkpoint
-from model.runs.record import read_record
-
-
-@dataclass(frozen=True)
-class Run:
-    """What generation needs to know of a trained run."""
-
-    path: Path
-    run_id: str
-    config: TrainConfig
-    codec: str
-    checkpoint: CheckpointInfo
-
-    @property
-    def encode(self) -> EncodeConfig:
-        """How the run's frames and prompts became what it was trained on."""
-        return self.config.encode
-
-    def record(self) -> dict[str, Any]:
-        """Names the run and its weights."""
-        return {
-            "run": self.run_id,
-            "path": str(self.path),
-            "stage": self.config.stage,
-            "step": self.checkpoint.step,
-            "checkpoint": self.checkpoint.sha256,
-        }
-
-
-def open_run_for_serving(path: Path) -> Run:
-    """A run with its newest whole checkpoint. Raises RunError, CheckpointError."""
-    checkpoint = run_checkpoint(path)
-    record = read_record(path)
-    identity = record["identity"]
-    return Run(path, record["run_id"], parse_config(identity["config"]), identity["data"]["codec"], checkpoint)
+from model.runs.init_weights import network_of_run
+from model.runs.run import Run
 
 
 def window_shape(window: Window) -> tuple[object, ...]:

@@ -19,24 +19,20 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from data_catalog.base.disk import disk_errors
 from data_catalog.base.files import (
     atomic_folder,
     canonical_json,
-    free_gib,
     fsync_path,
-    is_disk_full,
     read_json,
     remove_temp_folders,
     sha256_file,
     sha256_from_disk,
 )
+from data_catalog.base.paths import RunFolder
 from model.errors import CheckpointError
 
 _log = logging.getLogger(__name__)
-
-HISTORY = "checkpoints.jsonl"
-"""Beside the checkpoints' folder, a line for each that was ever finished: that all are gone is then told from none
-yet, even if the folder is gone."""
 
 Tensors = dict[str, torch.Tensor]
 
@@ -87,28 +83,24 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
         if info := inspect_checkpoint(path)[0]:
             return info
         set_aside(path)
+    resumes = f"it goes on from {'the checkpoint before' if list_checkpoints(root) else 'the start'}"
     try:
-        with atomic_folder(path) as temp:
+        with disk_errors(root, CheckpointError, resumes), atomic_folder(path) as temp:
             _write_parts(temp, state)
     except (OSError, SafetensorError) as error:
-        raise CheckpointError(_write_failure(root, error)) from error
+        raise CheckpointError(
+            f"A checkpoint could not be written to {root} ({error}): mend that and run the same command again, "
+            f"{resumes}."
+        ) from error
     info, reason = inspect_checkpoint(path, from_disk=True)
     if info is None:
         damaged = set_aside(path)
         raise CheckpointError(f"The new checkpoint does not read back ({reason}), kept as {damaged}: check the disk.")
-    with (root.parent / HISTORY).open("ab") as history:
+    with RunFolder(root.parent).checkpoint_history.open("ab") as history:
         history.write(canonical_json({"step": info.step, "sha256": info.sha256, "bytes": info.bytes}) + b"\n")
         os.fsync(history.fileno())
     _prune(root, keep)
     return info
-
-
-def _write_failure(root: Path, error: Exception) -> str:
-    cause = f"the disk is full, {free_gib(root):.2f} GiB free" if is_disk_full(error) else str(error)
-    return (
-        f"A checkpoint could not be written to {root} ({cause}): make room and run the same command again, "
-        f"it goes on from {'the checkpoint before' if list_checkpoints(root) else 'the start'}."
-    )
 
 
 def _write_parts(folder: Path, state: TrainingState) -> None:
@@ -200,7 +192,7 @@ def newest_checkpoint(root: Path, say: Callable[[str], None] = _log.warning) -> 
         damaged.append(f"{path.name}: {reason}")
         say(f"Checkpoint {path} is damaged ({reason}): falling back to the one before it.")
     damaged += [path.name for path in root.glob("damaged-*")]
-    if damaged or (root.parent / HISTORY).exists():
+    if damaged or RunFolder(root.parent).checkpoint_history.exists():
         found = "; ".join(damaged) or "all are gone"
         raise CheckpointError(
             f"No checkpoint in {root} is whole ({found}): restore one from a backup, or start a new run."
@@ -208,10 +200,15 @@ def newest_checkpoint(root: Path, say: Callable[[str], None] = _log.warning) -> 
     return None
 
 
+def network_config(info: CheckpointInfo) -> dict[str, Any]:
+    """The config of the network in a checkpoint, as `from_config` takes it."""
+    return dict(read_json(info.path / "network.json"))
+
+
 def load_checkpoint(info: CheckpointInfo) -> TrainingState:
     """Read a verified checkpoint. Tensors come as they were saved, on the CPU."""
     parts = {path.stem: load_file(path) for path in sorted(info.path.glob("*.safetensors"))}
-    return TrainingState(parts, read_json(info.path / "progress.json"), read_json(info.path / "network.json"))
+    return TrainingState(parts, read_json(info.path / "progress.json"), network_config(info))
 
 
 def pack_optimizer(optimizer: torch.optim.Optimizer, names: Mapping[torch.Tensor, str]) -> tuple[Tensors, dict]:

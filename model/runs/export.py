@@ -8,11 +8,13 @@ from typing import Any
 import torch
 
 from data_catalog.base.files import atomic_folder, sha256_file, write_json
+from data_catalog.base.paths import RunFolder
 from model.data.codec import load_codec
 from model.errors import RunError
-from model.runs.init_weights import network_of_run, run_checkpoint
+from model.runs.init_weights import network_of_run
 from model.runs.lineage import ORIGIN, seen_sources
 from model.runs.record import read_record
+from model.runs.run import run_checkpoint
 
 WEIGHTS = "diffusion_pytorch_model.safetensors"
 
@@ -32,7 +34,7 @@ def export_run(run: Path, out: Path, half: bool = False) -> dict[str, Any]:
     identity = read_record(run)["identity"]
     with atomic_folder(out) as temp:
         network.save_pretrained(temp, safe_serialization=True)
-        load_codec(run / "codec").save(temp)
+        load_codec(RunFolder(run).codec).save(temp)
         origin = {
             "stage": identity["config"]["stage"],
             "steps": info.step,

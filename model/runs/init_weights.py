@@ -9,14 +9,15 @@ import torch
 from pydantic import ValidationError
 
 from data_catalog.base.settings import explain_settings
-from model.config import TrainConfig, parse_config
+from model.config import TrainConfig
 from model.data.codec import CODEC_FILE, load_codec
-from model.errors import CodecError, ConfigError, ModelError, RunError, WeightsError
+from model.errors import CodecError, ConfigError, ModelError, WeightsError
 from model.network.lora import add_lora, is_lora, merge_lora
 from model.network.memory_efficient import make_lean
 from model.network.unet import NETWORK_PRESETS, UNetPreset, VideoUNet
-from model.runs.checkpoint import CheckpointInfo, load_checkpoint, newest_checkpoint
+from model.runs.checkpoint import load_checkpoint
 from model.runs.record import read_record
+from model.runs.run import Run
 
 
 def initial_network(config: TrainConfig, latent_channels: int, text_width: int) -> VideoUNet:
@@ -93,23 +94,13 @@ def _from_scratch(config: TrainConfig, latent_channels: int, text_width: int) ->
         raise ConfigError(f"Setting 'network' is {config.network}, which makes no network: {error}.") from error
 
 
-def run_checkpoint(run_dir: Path) -> CheckpointInfo:
-    """The newest whole checkpoint of a run. Raises RunError if there is no such run or it has none yet."""
-    if not (run_dir / "run.json").is_file():
-        raise RunError(f"{run_dir} is no run (it has no run.json): name the folder that `longdance train` made.")
-    info = newest_checkpoint(run_dir / "checkpoints")
-    if info is None:
-        raise RunError(f"Run {run_dir} has no checkpoint yet: let it train first.")
-    return info
-
-
 def network_of_run(run_dir: Path) -> VideoUNet:
     """A run's network with its averaged weights, LoRA merged, on the CPU. Raises RunError, CheckpointError."""
-    state = load_checkpoint(run_checkpoint(run_dir))
-    config = parse_config(read_record(run_dir)["identity"]["config"])
+    run = Run.open(run_dir)
+    state = load_checkpoint(run.checkpoint)
     network = VideoUNet.from_config(state.network)
-    if config.train == "lora":
-        add_lora(network, config.lora_rank)
+    if run.config.train == "lora":
+        add_lora(network, run.config.lora_rank)
     network.load_state_dict({**state.tensors["weights"], **state.tensors["ema"]})
     merge_lora(network)
     return network

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from data_catalog.base.files import read_json, write_json
+from data_catalog.base.paths import RunFolder
 from model.config import TrainConfig, parse_config
 from model.errors import RunError
 from model.runs.record import read_record
 
-SOURCES = "sources.json"
 ORIGIN = "origin.json"
 """What an exported folder says of the run that it was."""
 
@@ -34,12 +34,12 @@ def inherited_sources(init: str, fork: Path | None) -> frozenset[str] | None:
 
 def write_sources(run_dir: Path, own: Iterable[str], inherited: frozenset[str] | None) -> None:
     """Note what the run sees in all, before it begins; null where that cannot be known."""
-    write_json(run_dir / SOURCES, None if inherited is None else sorted({*own, *inherited}))
+    write_json(RunFolder(run_dir).sources, None if inherited is None else sorted({*own, *inherited}))
 
 
 def seen_sources(run_dir: Path) -> frozenset[str] | None:
     """Ids of the sources that a run's weights have seen; None where that is not on record."""
-    path = run_dir / SOURCES
+    path = RunFolder(run_dir).sources
     return _noted(path) if path.is_file() else None
 
 
@@ -78,7 +78,7 @@ def flatten_init_chain(config: TrainConfig) -> dict[str, Any]:
     chain = [config]
     while (init := chain[-1].init).startswith("run:"):
         folder = Path(init.removeprefix("run:"))
-        if not (folder / "run.json").is_file():
+        if not RunFolder(folder).record.is_file():
             raise RunError(
                 f"{folder}, which the weights began from, is gone, so nothing can be trained as they were on other "
                 "sources: put it back, or say what to begin from by --set fit.init=scratch."

@@ -7,22 +7,24 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from data_catalog.base.files import read_json, remove_temps
+from data_catalog.base.files import remove_temps
+from data_catalog.base.paths import RunFolder
 from model.config import PRESETS
 from model.data.codec import CODEC_FILE, load_codec
 from model.data.dataset import SplitData
 from model.errors import RunError
 from model.runs.checkpoint import (
-    HISTORY,
     CheckpointInfo,
     list_checkpoints,
     load_checkpoint,
+    network_config,
     save_checkpoint,
     step_folder,
 )
-from model.runs.init_weights import check_codec_of_export, check_codec_of_run, run_checkpoint
+from model.runs.init_weights import check_codec_of_export, check_codec_of_run
 from model.runs.lineage import inherited_sources, write_sources
 from model.runs.record import identity_changes, open_run, read_record
+from model.runs.run import run_checkpoint
 
 
 def open_or_start_run(
@@ -42,8 +44,8 @@ def open_or_start_run(
     parent, init = None, identity["config"]["init"]
     if _has_no_checkpoint(run_dir) and _identity_changed(run_dir, identity):
         say("notice", 0, text="Nothing of this run was kept under its earlier settings: it begins anew.")
-        (run_dir / "run.json").unlink()
-    if (run_dir / "run.json").is_file():
+        RunFolder(run_dir).record.unlink()
+    if RunFolder(run_dir).record.is_file():
         _check_forked(run_dir, fork)
     elif _foreign_checkpoints(run_dir, fork):
         raise RunError(
@@ -54,19 +56,21 @@ def open_or_start_run(
             info = run_checkpoint(fork)
             parent = _parent(fork, info, "fork", split)
             check_fork(fork, info, identity["config"])
-            shutil.rmtree(step_folder(run_dir / "checkpoints", info.step), ignore_errors=True)  # a killed start's
-            _copy_checkpoint(info, run_dir / "checkpoints", identity["config"]["keep"])
+            shutil.rmtree(
+                step_folder(RunFolder(run_dir).checkpoints, info.step), ignore_errors=True
+            )  # a killed start's
+            _copy_checkpoint(info, RunFolder(run_dir).checkpoints, identity["config"]["keep"])
         elif init.startswith("run:"):
             first = Path(init.removeprefix("run:"))
             parent = _parent(first, run_checkpoint(first), "weights", split)
         else:
             check_codec_of_export(Path(init), split.codec)
-        load_codec(split.codec_folder).save(run_dir / "codec")
+        load_codec(split.codec_folder).save(RunFolder(run_dir).codec)
         own = {sample.source_id for sample in split.train.samples}
         write_sources(run_dir, own, inherited_sources(init, fork))
     open_run(run_dir, identity, parent, data)
-    if not (run_dir / "codec" / CODEC_FILE).is_file():  # lost since; its hash is part of what the run is
-        load_codec(split.codec_folder).save(run_dir / "codec")
+    if not (RunFolder(run_dir).codec / CODEC_FILE).is_file():  # lost since; its hash is part of what the run is
+        load_codec(split.codec_folder).save(RunFolder(run_dir).codec)
     if not split.holdout.samples:
         say("notice", 0, text="No source is held out, so there is no validation: it needs two sources or more.")
 
@@ -80,8 +84,8 @@ def _parent(run_dir: Path, info: CheckpointInfo, kind: str, split: SplitData) ->
 
 def _has_no_checkpoint(run_dir: Path) -> bool:
     """Whether a run was begun and has no checkpoint, nor ever had one: a mistyped setting, mostly."""
-    kept = list_checkpoints(run_dir / "checkpoints") or (run_dir / HISTORY).exists()
-    return (run_dir / "run.json").is_file() and not kept
+    kept = list_checkpoints(RunFolder(run_dir).checkpoints) or RunFolder(run_dir).checkpoint_history.exists()
+    return RunFolder(run_dir).record.is_file() and not kept
 
 
 def _identity_changed(run_dir: Path, identity: dict[str, Any]) -> bool:
@@ -97,8 +101,8 @@ def _identity_changed(run_dir: Path, identity: dict[str, Any]) -> bool:
 
 def _foreign_checkpoints(run_dir: Path, fork: Path | None) -> list[Path]:
     """Checkpoints in a folder without run.json, but for the parent's, which a fork that was killed had copied."""
-    copied = step_folder(run_dir / "checkpoints", run_checkpoint(fork).step) if fork else None
-    return [path for path in list_checkpoints(run_dir / "checkpoints") if path != copied]
+    copied = step_folder(RunFolder(run_dir).checkpoints, run_checkpoint(fork).step) if fork else None
+    return [path for path in list_checkpoints(RunFolder(run_dir).checkpoints) if path != copied]
 
 
 def _check_forked(run_dir: Path, fork: Path | None) -> None:
@@ -117,7 +121,7 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
             f"A fork goes on with its parent's network ({before['network'] or 'as the preset has it'}), setting "
             f"'network' is {config['network'] or 'as the preset has it'}: give it as the parent had it."
         )
-    predicts = read_json(info.path / "network.json")["prediction_type"]
+    predicts = network_config(info)["prediction_type"]
     _check_ignored_settings(fork, config, {**before, "prediction": predicts})
     changed = [name for name in ("train", "lora_rank", "optimizer", "mixed_precision") if before[name] != config[name]]
     if changed:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import importlib.metadata
 import json
 import platform
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from typing import Any
 import torch
 
 from data_catalog.base.files import is_sealed, read_json, sealed, sha256_json, write_json
+from data_catalog.base.locks import exclusive
+from data_catalog.base.paths import RunFolder
 from model.config import TrainConfig
 from model.data.dataset import SplitData
 from model.errors import RunError
@@ -72,7 +73,7 @@ def open_run(
 
     Raises RunError with every difference spelled out.
     """
-    path = run_dir / "run.json"
+    path = RunFolder(run_dir).record
     if path.is_file():
         record = read_record(run_dir)
         changed = identity_changes(record["identity"], identity)
@@ -100,7 +101,7 @@ def open_run(
 
 def read_record(run_dir: Path) -> dict[str, Any]:
     """What `run.json` holds. Raises RunError if it is not there, or not as it was written."""
-    path = run_dir / "run.json"
+    path = RunFolder(run_dir).record
     try:
         record = read_json(path)
     except (OSError, ValueError):
@@ -122,16 +123,10 @@ def threads_of(record: dict[str, Any]) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-@contextmanager
-def locked(run_dir: Path) -> Iterator[None]:
+def locked(run_dir: Path) -> AbstractContextManager[None]:
     """Hold the run for this process. Raises RunError if another one trains it; a killed one lets go by itself."""
-    run_dir.mkdir(parents=True, exist_ok=True)
-    with (run_dir / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise RunError(f"Another process is training run {run_dir}: wait for it, or stop it first.") from error
-        yield
+    busy = RunError(f"Another process is training run {run_dir}: wait for it, or stop it first.")
+    return exclusive(RunFolder(run_dir).lock, busy)
 
 
 def run_row(run_dir: Path, status: str, step: int) -> dict[str, Any]:
@@ -157,7 +152,7 @@ def checkpoint_rows(run_dir: Path) -> list[dict[str, Any]]:
     """A run's checkpoints as the catalog's `checkpoints` keeps them; `verified` after reading every byte."""
     run_id = read_record(run_dir)["run_id"]
     rows = []
-    for path in list_checkpoints(run_dir / "checkpoints"):
+    for path in list_checkpoints(RunFolder(run_dir).checkpoints):
         info, _ = inspect_checkpoint(path)
         rows.append(
             {

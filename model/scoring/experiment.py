@@ -17,7 +17,8 @@ from model.network.conditioning import get_hint_noise
 from model.network.objective import Objective
 from model.plans.stages import get_stage
 from model.runs.init_weights import network_of_run
-from model.scoring.scored_losses import RunRef, require_holdout
+from model.runs.run import Run
+from model.scoring.scored_losses import require_holdout
 from model.training.train import resolve_device
 from model.training.validation import BINS, bank_windows, bin_log_snr, sample_window, validation_losses, window_sampling
 
@@ -37,7 +38,7 @@ def evaluate_run(data: Path, run: Path, windows: int, generated: int) -> Evaluat
 
     The hold-out is the whole one, whatever version the run was trained on. Raises DataError if there is none.
     """
-    ref = RunRef.of(run)
+    ref = Run.open(run)
     require_holdout(data, ref.config)
     split = load_data(data, ref.config.encode, ref.config.holdout)
     device = torch.device(resolve_device(ref.config.device))

@@ -11,7 +11,8 @@ import numpy as np
 from model.data.samples import read_samples
 from model.errors import LedgerError, RunError
 from model.runs.lineage import inherited_sources, read_sources
-from model.scoring.scored_losses import LossCounts, RunRef, ScoredSamples, missing_losses, read_losses
+from model.runs.run import Run
+from model.scoring.scored_losses import LossCounts, ScoredSamples, missing_losses, read_losses
 from model.scoring.valuation import calibrated
 
 
@@ -27,7 +28,7 @@ def require_unseen(data: Path, init: str) -> None:
         )
 
 
-def check_irreducible(target: RunRef, runs: Sequence[RunRef], samples: ScoredSamples) -> None:
+def check_irreducible(target: Run, runs: Sequence[Run], samples: ScoredSamples) -> None:
     """Raise RunError unless these runs' losses can stand beside the target's.
 
     They are of one stage, codec and prediction; every sample has a run that never saw its source; and of the held-out
@@ -74,7 +75,7 @@ class Irreducible:
 
 
 def irreducible_losses(
-    data: Path, runs: Sequence[RunRef], bank: str, samples: ScoredSamples, loss_counts: LossCounts
+    data: Path, runs: Sequence[Run], bank: str, samples: ScoredSamples, loss_counts: LossCounts
 ) -> Irreducible:
     """The irreducible losses of `samples.keys`, calibrated on the held-out samples.
 

@@ -16,7 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_catalog.base.files import atomic, sha256_file, sha256_json
-from model.data.latents import read_manifest
+from data_catalog.base.paths import DataFolder
+from model.data.latents import latents_manifests, read_manifest
 from model.errors import LedgerError
 
 SCORE_VERSION = 2
@@ -64,7 +65,7 @@ class Fragment:
 
     def path(self, data: Path) -> Path:
         """Where it lies."""
-        folder = data / "ledger" / f"{self.run[:12]}-{self.checkpoint[:12]}" / self.bank
+        folder = DataFolder(data).ledger / f"{self.run[:12]}-{self.checkpoint[:12]}" / self.bank
         return folder / self.name
 
 
@@ -102,7 +103,7 @@ def fragments(
 ) -> Iterator[Path]:
     """All finished fragments of a data set, or those of one run, checkpoint and bank, by name."""
     folder = f"{run[:12] if run else '*'}-{checkpoint[:12] if checkpoint else '*'}/{bank or '*'}"
-    for path in sorted((data / "ledger").glob(f"{folder}/*.parquet")):
+    for path in sorted(DataFolder(data).ledger.glob(f"{folder}/*.parquet")):
         if not path.name.startswith("."):
             yield path
 
@@ -134,7 +135,7 @@ def _wrong(path: Path, metadata: dict[str, Any], table: pa.Table) -> str:
 def in_order(data: Path, paths: Iterable[Path]) -> list[list[Path]]:
     """Fragments in rounds, for a catalog in which the last one merged holds: those of latents that are gone first,
     and no two of one run, bank and shard in a round, which might hold the same losses."""
-    manifests = [read_manifest(path) for path in (data / "latents").glob("*/*.json")]
+    manifests = [read_manifest(path) for path in latents_manifests(data)]
     current = {manifest["sha256"] for manifest in manifests if manifest}
     stale = {path: _latents(path) not in current for path in paths}
     rounds: dict[tuple[bool, int], list[Path]] = {}

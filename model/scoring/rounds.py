@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from model.runs.run import Run
 from model.scoring.policy import Policy, ScoreConfig
 from model.scoring.score_table import ScoreTable, make_score_table
-from model.scoring.scored_losses import LossCounts, RunRef, ScoredSamples
+from model.scoring.scored_losses import LossCounts, ScoredSamples
 from model.scoring.valuation import k_needed
 
 Measure = Callable[[int, Sequence[str] | None], None]
@@ -20,8 +21,8 @@ Measure = Callable[[int, Sequence[str] | None], None]
 
 def score_in_rounds(
     data: Path,
-    target: RunRef,
-    irreducible: Sequence[RunRef],
+    target: Run,
+    irreducible: Sequence[Run],
     config: ScoreConfig,
     policy: Policy,
     samples: ScoredSamples,

@@ -21,19 +21,20 @@ import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import exclusive, read_json, remove_temps
+from data_catalog.base.files import read_json, remove_temps
+from data_catalog.base.locks import exclusive
+from data_catalog.base.paths import DataFolder
 from data_catalog.base.settings import Settings
-from model.config import TrainConfig, parse_config
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
 from model.data.latents import OnProgress, verify_latents
 from model.data.text import TextTable
-from model.errors import DataError, RunError
+from model.errors import DataError
 from model.network.conditioning import get_hint_noise
 from model.network.objective import Draws, Objective
 from model.plans.stages import Window, get_stage
-from model.runs.init_weights import check_codec_of_run, network_of_run, run_checkpoint
+from model.runs.init_weights import check_codec_of_run, network_of_run
 from model.runs.lineage import read_sources
-from model.runs.record import read_record
+from model.runs.run import Run
 from model.scoring.ledger import LOSSES, Fragment, measured_until, write_fragment
 from model.scoring.noise_bank import Bank
 from model.scoring.policy import ScoreConfig
@@ -75,24 +76,20 @@ class Scorer:
     _groups: dict[tuple[int, int], list[_Group]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        run, data = self.job.run, self.job.data
-        info = run_checkpoint(run)
-        record = read_record(run)
-        self.train_config: TrainConfig = parse_config(record["identity"]["config"])
-        config = self.train_config
-        split = load_data(data, config.encode, config.holdout, self.job.version)
-        check_codec_of_run(run, split.codec)
-        self.run_id, self.checkpoint = record["run_id"], info.sha256
+        self.run = Run.open(self.job.run)
+        config = self.run.config
+        split = load_data(self.job.data, config.encode, config.holdout, self.job.version)
+        check_codec_of_run(self.run.path, split.codec)
         self.bank = Bank(self.job.config.bank, config.stage)
         samples = sorted((*split.train.samples, *split.holdout.samples), key=lambda sample: sample.key)
         self.reader = LatentReader(DataIndex(tuple(samples), split.train.shape))
-        self.network = network_of_run(run).eval().requires_grad_(False).to(self.device)
+        self.network = network_of_run(self.run.path).eval().requires_grad_(False).to(self.device)
         self.network.channels_last = True  # as it was trained
         noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
         self.objective = Objective(self.network.config.prediction_type, noise)
         width = self.network.unet.config.cross_attention_dim
         self.text_of = TextTable(split.latents, config.encode, split.prompts, width)
-        self.trained_sources = read_sources(run) if self.job.select == "unseen" else frozenset()
+        self.trained_sources = read_sources(self.run.path) if self.job.select == "unseen" else frozenset()
 
     def wanted(self) -> list[tuple[Path, list[int]]]:
         """The job's samples by the file of their latents, as places in the index."""
@@ -111,7 +108,12 @@ class Scorer:
         """
         latents, samples = read_json(path.with_suffix(".json")), self.reader.index.samples
         known = measured_until(
-            self.job.data, self.run_id, self.checkpoint, self.bank.id, latents["shard"], latents["sha256"]
+            self.job.data,
+            self.run.run_id,
+            self.run.checkpoint.sha256,
+            self.bank.id,
+            latents["shard"],
+            latents["sha256"],
         )
         by_first: dict[int, list[int]] = defaultdict(list)
         for place in places:
@@ -127,9 +129,9 @@ class Scorer:
     def _fragment(self, latents: Mapping[str, Any], first: int, places: Sequence[int]) -> Fragment:
         config = self.job.config
         return Fragment(
-            run=self.run_id,
-            checkpoint=self.checkpoint,
-            stage=self.train_config.stage,
+            run=self.run.run_id,
+            checkpoint=self.run.checkpoint.sha256,
+            stage=self.run.config.stage,
             bank=self.bank.id,
             bank_config=config.bank.model_dump(mode="json"),
             shard=latents["shard"],
@@ -188,7 +190,7 @@ class Scorer:
 
     def _precision(self) -> AbstractContextManager[Any]:
         """On a GPU the run's own mixed precision; on a CPU float32."""
-        kind = self.train_config.mixed_precision
+        kind = self.run.config.mixed_precision
         if self.device.type != "cuda" or kind == "no":
             return nullcontext()
         return torch.autocast("cuda", {"bf16": torch.bfloat16, "fp16": torch.float16}[kind])
@@ -216,13 +218,11 @@ def score(job: ScoreJob, progress: OnProgress | None = None, rank: int = 0, proc
 
     Raises ModelError's kinds: no such run, no checkpoint, latents of another codec, an absent GPU.
     """
-    if not (job.run / "run.json").is_file():
-        raise RunError(f"{job.run} is no run (it has no run.json): name the folder that `longdance train` made.")
     device = torch.device(resolve_device(job.config.device))
     if device.type == "cpu":
         torch.set_num_threads(job.config.threads)
     scorer = Scorer(job, device)
-    cap_memory(device, scorer.train_config.vram_gib)
+    cap_memory(device, scorer.run.config.vram_gib)
     wanted = scorer.wanted()
     mine, all_of = wanted[rank::processes], sum(len(places) for _, places in wanted)
     total, done, paths = sum(len(places) for _, places in mine), 0, []
@@ -238,9 +238,9 @@ def score(job: ScoreJob, progress: OnProgress | None = None, rank: int = 0, proc
 @contextmanager
 def _ledger_lock(data: Path) -> Iterator[None]:
     """Hold the ledger, and clear what a killed process left in it."""
-    busy = f"Another process is scoring on {data}: wait until it has ended."
-    with exclusive(data / "ledger" / ".lock", busy):
-        remove_temps(data / "ledger")
+    busy = LongdanceError(f"Another process is scoring on {data}: wait until it has ended.")
+    with exclusive(DataFolder(data).ledger_lock, busy):
+        remove_temps(DataFolder(data).ledger)
         yield
 
 

@@ -15,13 +15,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from data_catalog.base.files import atomic, sha256_json
+from data_catalog.base.paths import DataFolder
 from model.data.samples import Sample
 from model.data.versions import read_version
 from model.errors import LedgerError
+from model.runs.run import Run
 from model.scoring.irreducible import irreducible_losses
 from model.scoring.ledger import SCORE_VERSION
 from model.scoring.policy import Policy, ScoreConfig
-from model.scoring.scored_losses import LossCounts, RunRef, ScoredSamples, current_latents, missing_losses, read_losses
+from model.scoring.scored_losses import LossCounts, ScoredSamples, current_latents, missing_losses, read_losses
 from model.scoring.selection import chooses_highest
 from model.scoring.valuation import (
     Valuation,
@@ -43,8 +45,8 @@ class ScoreTable:
 
     id: str
     stage: str
-    target: RunRef
-    irreducible: tuple[RunRef, ...]
+    target: Run
+    irreducible: tuple[Run, ...]
     bank: str
     keys: tuple[str, ...]
     valuation: Valuation
@@ -69,8 +71,8 @@ def choose_reference_samples(keys: Sequence[str]) -> tuple[str, ...]:
 
 def make_score_table(
     data: Path,
-    target: RunRef,
-    irreducible: Sequence[RunRef],
+    target: Run,
+    irreducible: Sequence[Run],
     config: ScoreConfig,
     policy: Policy,
     samples: ScoredSamples,
@@ -115,8 +117,8 @@ def make_score_table(
 
 def _losses(
     data: Path,
-    target: RunRef,
-    irreducible: Sequence[RunRef],
+    target: Run,
+    irreducible: Sequence[Run],
     config: ScoreConfig,
     samples: ScoredSamples,
     loss_counts: LossCounts,
@@ -140,8 +142,8 @@ def _losses(
 
 def _identity(
     data: Path,
-    target: RunRef,
-    irreducible: Sequence[RunRef],
+    target: Run,
+    irreducible: Sequence[Run],
     config: ScoreConfig,
     policy: Policy,
     samples: ScoredSamples,
@@ -150,8 +152,8 @@ def _identity(
     rounds = [config.adaptive, config.reliability, config.most_k] if config.adaptive else [False]
     return {
         "stage": target.config.stage,
-        "checkpoint": target.checkpoint,
-        "irreducible": sorted(run.checkpoint for run in irreducible),
+        "checkpoint": target.checkpoint.sha256,
+        "irreducible": sorted(run.checkpoint.sha256 for run in irreducible),
         "bank": config.bank.hash[:16],
         "scoring": [SCORE_VERSION, config.k, *rounds],
         "score": [policy.score, policy.fraction, chooses_highest(policy)],
@@ -161,7 +163,7 @@ def _identity(
     }
 
 
-def _rows(metadata: dict[str, Any], target: RunRef, columns: dict[str, Any]) -> pa.Table:
+def _rows(metadata: dict[str, Any], target: Run, columns: dict[str, Any]) -> pa.Table:
     """Rows of the catalog's `worth`, which carry what they follow from."""
     count = len(metadata["keys"])
     rows = {
@@ -184,7 +186,7 @@ def _scores(worth: Valuation, pairs: np.ndarray | None, sure_N: np.ndarray, bins
 
 def write_score_table(data: Path, evidence: ScoreTable) -> Path:
     """Keep the scores on disk; the same evidence is the same file."""
-    path = data / "worth" / f"{evidence.id}.parquet"
+    path = DataFolder(data).scores / f"{evidence.id}.parquet"
     with atomic(path) as temp:
         pq.write_table(evidence.rows, temp, write_page_checksum=True)
     return path
@@ -192,7 +194,7 @@ def write_score_table(data: Path, evidence: ScoreTable) -> Path:
 
 def stored_score_tables(data: Path, warn: Callable[[str], None]) -> Iterator[pa.Table]:
     """Every piece of evidence on disk, as rows of the catalog's `worth`; a damaged one is left out and reported."""
-    for path in sorted(path for path in (data / "worth").glob("*.parquet") if not path.name.startswith(".")):
+    for path in sorted(path for path in DataFolder(data).scores.glob("*.parquet") if not path.name.startswith(".")):
         try:
             yield pq.read_table(path, page_checksum_verification=True).replace_schema_metadata(None)
         except (pa.ArrowException, OSError) as error:
@@ -207,7 +209,7 @@ def policy_record(policy: Policy, sql: str, evidence: Sequence[ScoreTable], stor
         "decisions": {sample.clip_id: sample.decision for sample in stored if sample.decision},
         "evidence": [one.id for one in evidence],
         "bank": sorted({one.bank for one in evidence}),
-        "checkpoints": {one.stage: one.target.checkpoint for one in evidence},
+        "checkpoints": {one.stage: one.target.checkpoint.sha256 for one in evidence},
         "runs": {one.stage: [one.target.run_id, *(run.run_id for run in one.irreducible)] for one in evidence},
     }
 

@@ -8,38 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from data_catalog.base.files import read_json
-from model.config import TrainConfig, parse_config
+from data_catalog.base.paths import DataFolder
+from model.config import TrainConfig
 from model.data.latents import read_manifest
 from model.data.samples import holdout_sources, read_samples
 from model.data.versions import read_version
 from model.errors import DataError, LedgerError
-from model.runs.init_weights import run_checkpoint
-from model.runs.record import read_record
+from model.runs.run import Run
 from model.scoring.ledger import SCORE_VERSION, fragments, read_fragment
-
-
-@dataclass(frozen=True)
-class RunRef:
-    """A run as it is now."""
-
-    path: Path
-    run_id: str
-    checkpoint: str
-    codec: str
-    config: TrainConfig
-    prediction: str
-    """What its network predicts, which is what its loss is of."""
-
-    @classmethod
-    def of(cls, path: Path) -> RunRef:
-        """Raises RunError, CheckpointError."""
-        info = run_checkpoint(path)
-        record = read_record(path)
-        identity = record["identity"]
-        config = parse_config(identity["config"])
-        prediction = read_json(info.path / "network.json")["prediction_type"]
-        return cls(path, record["run_id"], info.sha256, identity["data"]["codec"], config, prediction)
 
 
 @dataclass(frozen=True)
@@ -111,7 +87,7 @@ class Losses:
     """How much changes in each clip."""
 
 
-def read_losses(data: Path, run: RunRef, bank: str, keys: Sequence[str], loss_counts: LossCounts) -> Losses:
+def read_losses(data: Path, run: Run, bank: str, keys: Sequence[str], loss_counts: LossCounts) -> Losses:
     """A run's losses under a bank.
 
     Raises LedgerError if they were measured under another bank, at another checkpoint, on other latents or by an
@@ -121,7 +97,7 @@ def read_losses(data: Path, run: RunRef, bank: str, keys: Sequence[str], loss_co
     place = {key: number for number, key in enumerate(keys)}
     matrix, change = np.full((len(keys), max(loss_counts.k, loss_counts.wider)), np.nan), np.full(len(keys), np.nan)
     other = ""
-    for path in fragments(data, run.run_id, run.checkpoint, bank):
+    for path in fragments(data, run.run_id, run.checkpoint.sha256, bank):
         metadata, table = read_fragment(path)
         if metadata["latents"] not in current:
             other = other or "on latents that have changed since"
@@ -139,9 +115,9 @@ def read_losses(data: Path, run: RunRef, bank: str, keys: Sequence[str], loss_co
     return Losses(matrix, change)
 
 
-def _elsewhere(data: Path, run: RunRef, bank: str) -> str:
+def _elsewhere(data: Path, run: Run, bank: str) -> str:
     """What a run's losses were measured under, if not this bank at this checkpoint."""
-    for path in fragments(data, run.run_id, run.checkpoint):
+    for path in fragments(data, run.run_id, run.checkpoint.sha256):
         return f"under bank {path.parent.name}, not {bank}"
     return "at another checkpoint" if any(fragments(data, run.run_id)) else ""
 
@@ -155,5 +131,5 @@ def missing_losses(values_NK: np.ndarray, count_N: np.ndarray) -> np.ndarray:
 def current_latents(data: Path, codec: str) -> set[str]:
     """The sha256 of the latents of shards that the data set has now."""
     shards = {(sample.shard, sample.shard_sha256) for sample in read_samples(data)}
-    records = [read_manifest(path) for path in (data / "latents" / codec[:16]).glob("*.json")]
+    records = [read_manifest(path) for path in DataFolder(data).latents_of(codec).glob("*.json")]
     return {record["sha256"] for record in records if record and (record["shard"], record["shard_sha256"]) in shards}

@@ -14,6 +14,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from model.errors import PolicyError
 from model.scoring.policy import Policy
@@ -128,7 +129,7 @@ def check(policy: Policy, judged: pa.Table) -> None:
 
 def check_early(data: Path, policy: Policy, keys: Sequence[str], stage: str) -> None:
     """Raise PolicyError for a stratum that is empty, before anything is measured."""
-    with open_catalog(data / "catalog.duckdb", read_only=True) as con:
+    with open_catalog(DataFolder(data).catalog, read_only=True) as con:
         check_strata(policy, strata_in_catalog(con, keys, stage))
 
 

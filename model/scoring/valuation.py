@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import rankdata
 
 from model.seeding import numpy_generator, seed_of
 
@@ -145,7 +146,8 @@ def random_scores(keys: Sequence[str], seed: int) -> np.ndarray:
 
 def split_half(pairs_NP: np.ndarray) -> float:
     """Reliability of the mean over all units: Spearman's rank correlation between random halves of them, stepped up
-    to the full length by Spearman-Brown, 2r / (1 + r); the mean over 100 splits. NaN with fewer than two units.
+    to the full length by Spearman-Brown, 2r / (1 + r); the mean over 100 splits. NaN with fewer than two units, and
+    where all samples' halves are equal.
 
     Only units that every sample has are used. Pairs are never split: antithetic errors would cancel.
     """
@@ -157,13 +159,10 @@ def split_half(pairs_NP: np.ndarray) -> float:
     for split in range(_SPLITS):
         order = numpy_generator(0, "split-half", split).permutation(count)
         halves = [whole[:, order[: count // 2]].mean(1), whole[:, order[count // 2 : 2 * (count // 2)]].mean(1)]
-        r = np.corrcoef(_ranks(halves[0]), _ranks(halves[1]))[0, 1]
+        ranks = rankdata(halves, axis=1)  # equal values share the mean of their ranks
+        r = np.corrcoef(ranks)[0, 1] if ranks.std(1).all() else np.nan
         found.append(2 * r / (1 + r))
-    return float(max(-1.0, np.mean(found)))  # with few samples the formula leaves the range
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    return np.argsort(np.argsort(values, kind="stable"), kind="stable").astype(float)
+    return float(np.maximum(-1.0, np.mean(found)))  # with few samples the formula leaves the range
 
 
 def standard_error(pairs_NP: np.ndarray, bins: int = 1) -> np.ndarray:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import torch
 
+from data_catalog.base.paths import RunFolder
 from model.config import TrainConfig
 from model.data.codec import load_codec
 from model.data.dataset import SplitData
@@ -65,7 +66,7 @@ class Examiner:
     def write_samples(self, step: int) -> Path:
         """Truth above what the network makes of its hints, for a few windows, and the first of them as a GIF."""
         self.network.eval()
-        codec = load_codec(self.run_dir / "codec", str(self.device))
+        codec = load_codec(RunFolder(self.run_dir).codec, str(self.device))
         prediction, rows = self.objective.prediction, []
         with self.ema.applied():
             for number, item in enumerate(self._windows(self.config.sample_windows)):
@@ -82,4 +83,4 @@ class Examiner:
         return self._samples(step).with_suffix(".gif").is_file()
 
     def _samples(self, step: int) -> Path:
-        return self.run_dir / "samples" / f"step-{step:08d}"
+        return RunFolder(self.run_dir).samples / f"step-{step:08d}"

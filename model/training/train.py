@@ -21,13 +21,14 @@ import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 from accelerate.utils import broadcast  # type: ignore[import-untyped]
-from safetensors import SafetensorError
 
-from data_catalog.base.files import free_gib, is_disk_full
+from data_catalog.base.disk import disk_errors
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.paths import RunFolder
 from model.config import TrainConfig, parse_config
 from model.data.dataset import SplitData, load_data
 from model.data.text import TextTable, text_width
-from model.errors import ChannelCountError, ConfigError, DeviceError, ModelError, RunError
+from model.errors import ChannelCountError, ConfigError, DeviceError, RunError
 from model.network.unet import VideoUNet
 from model.runs.checkpoint import (
     CheckpointInfo,
@@ -88,7 +89,8 @@ def train(
     split = load_data(data, config.encode, config.holdout, config.version)
     identity = run_identity(config, split, accelerator.num_processes, device)
     lock = locked(run_dir) if accelerator.is_main_process else nullcontext()
-    with _disk_explained(run_dir), lock, _stop_flag() as stop:
+    no_room = disk_errors(run_dir, RunError, "it goes on from its newest checkpoint")
+    with no_room, lock, _stop_flag() as stop:
         if accelerator.is_main_process:
             open_or_start_run(run_dir, identity, fork, split, say, data)
         accelerator.wait_for_everyone()
@@ -107,7 +109,7 @@ def train(
                     trainer.close()
     status = "finished" if finished else "stopped"
     say("ended", trainer.step, status=status)
-    checkpoint = step_folder(run_dir / "checkpoints", trainer.step)
+    checkpoint = step_folder(RunFolder(run_dir).checkpoints, trainer.step)
     return RunResult(run_dir, record["run_id"], status, trainer.step, checkpoint)
 
 
@@ -121,20 +123,6 @@ def _memory_explained(config: TrainConfig, split: SplitData, network: VideoUNet,
         raise DeviceError(explain_out_of_memory(config, plan)) from error
 
 
-@contextmanager
-def _disk_explained(run_dir: Path) -> Iterator[None]:
-    """Raise RunError, in a sentence, where no room is left for what a run writes beside its checkpoints."""
-    try:
-        yield
-    except (OSError, SafetensorError) as error:
-        if not is_disk_full(error):
-            raise
-        raise RunError(
-            f"The disk of {run_dir} is full ({free_gib(run_dir):.2f} GiB free): make room and run the same command "
-            "again, it goes on from its newest checkpoint."
-        ) from error
-
-
 def resolve_device(wanted: str) -> str:
     """`cpu` or `cuda`. Raises DeviceError if a GPU is asked for and absent."""
     if wanted == "cuda" and not torch.cuda.is_available():
@@ -146,7 +134,7 @@ def resolve_device(wanted: str) -> str:
 
 def _agreed_checkpoint(accelerator: Accelerator, run_dir: Path, say: Callable[..., None]) -> CheckpointInfo | None:
     """The main process picks the newest whole checkpoint, all take the same. None: begin at step 0."""
-    root, step = run_dir / "checkpoints", -1
+    root, step = RunFolder(run_dir).checkpoints, -1
     if accelerator.is_main_process:
         info = newest_checkpoint(root, lambda text: say("notice", 0, text=text))
         step = info.step if info else -1
@@ -237,7 +225,7 @@ def main(config_path: Path, data: Path, run_dir: Path, fork: Path | None, until:
     stop_with_parent()
     try:
         result = train(data, run_dir, _read_config(config_path), _print_event(), fork, until)
-    except ModelError as error:
+    except LongdanceError as error:
         raise click.ClickException(str(error)) from error
     sys.exit(0 if result.status == "finished" else EXIT_STOPPED)
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 
+from data_catalog.base.paths import RunFolder
 from model.config import TrainConfig
 from model.data.dataset import SplitData
 from model.data.loader import BatchPlan, WindowBatch, WindowDataset, window_loader
@@ -47,7 +48,7 @@ class Trainer:
         say: Callable[..., None],
     ) -> None:
         self._accelerator, self._config, self._split = accelerator, config, split
-        self._run_dir, self._say, self._text_of = run_dir, say, text_of
+        self._folder, self._say, self._text_of = RunFolder(run_dir), say, text_of
         self._device = accelerator.device
         cap_memory(self._device, config.vram_gib)
         self._trained = configure_parameters(network, config, self._device)
@@ -117,11 +118,11 @@ class Trainer:
         if self._is_main:
             from torch.utils.tensorboard import SummaryWriter  # a second of import that other ranks do not need
 
-            self._metrics = MetricsLog(self._run_dir / "metrics.jsonl", progress["metrics_bytes"])
+            self._metrics = MetricsLog(self._folder.metrics, progress["metrics_bytes"])
             if self._metrics.lines_are_missing:
                 text = "metrics.jsonl is shorter than when the checkpoint was written: lines are missing."
                 self._say("notice", self.step, text=text)
-            self._board = SummaryWriter(str(self._run_dir / "tensorboard"), purge_step=self.step + 1)
+            self._board = SummaryWriter(str(self._folder.tensorboard), purge_step=self.step + 1)
 
     def _check_trained(self, averages: Tensors) -> None:
         if averages.keys() != self._trained.keys():
@@ -148,7 +149,7 @@ class Trainer:
         """Write a checkpoint of this moment."""
         state = self.state()
         if self._is_main:
-            info = save_checkpoint(self._run_dir / "checkpoints", state, self._config.keep)
+            info = save_checkpoint(self._folder.checkpoints, state, self._config.keep)
             self._say("checkpoint", self.step, path=str(info.path), bytes=info.bytes, sha256=info.sha256)
         self._accelerator.wait_for_everyone()
 

@@ -34,10 +34,14 @@ MODELS = {  # name in the bundle: (path in the wheel, sha256, mean and std of th
 }
 
 
+def user_cache() -> Path:
+    """The folder of what is made once for this user."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longdance"
+
+
 def cached_model() -> Path:
     """Where the bundle is kept for this user."""
-    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(root) / "longdance" / "pose_landmarker_full_no_mask.task"
+    return user_cache() / "pose_landmarker_full_no_mask.task"
 
 
 def pose_model_path() -> Path:
@@ -52,7 +56,7 @@ def pose_model_path() -> Path:
             raise LongdanceError(
                 f"LONGDANCE_POSE_MODEL names {chosen!r}, which is no file: name a .task file or unset it."
             )
-        return Path(chosen)
+        return Path(chosen).absolute()  # Ray's workers are in another directory
     path = cached_model()
     if not path.is_file():
         with tempfile.TemporaryDirectory() as folder:

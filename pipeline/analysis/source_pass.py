@@ -4,8 +4,9 @@ Shots, people, camera motion, blur, brightness, repeated frames. What it found i
 same bytes with the same config are never decoded for analysis again.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import cv2
@@ -13,22 +14,26 @@ import numpy as np
 
 from data_catalog.base.errors import RejectedError
 from data_catalog.base.files import atomic
+from pipeline.analysis.blur import perceptual_blur
 from pipeline.analysis.camera import CameraTracker, background_mask
 from pipeline.analysis.cuts import CutFinder
 from pipeline.analysis.pose import JOINTS, PoseFinder, box
 from pipeline.config import AnalysisConfig, LimitsConfig
-from pipeline.video.ffmpeg import decode, source_input
+from pipeline.video.ffmpeg import decode
 from pipeline.video.filters import proxy_shape, sized, upright
+from pipeline.video.packets import refuse_truncated
+from pipeline.video.picture_format import FormatSpan, FormatWatch, PictureFormat
 from pipeline.video.probe import Probe
 
-VERSION = 2  # raise it when the same config would give other numbers
+VERSION = 3  # raise it when the same config would give other numbers
 THUMB = 32
 PAIR_S = 1 / 34  # camera motion is measured from a frame to the next of 20 to 33 frames per second
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Arrays of one source. Pixels are those of the picture as displayed, at full size; frames count from 0."""
+    """Arrays of one source. Pixels are those of the picture as displayed, at its frame's full size; frames count from
+    0."""
 
     pts: np.ndarray  # (frames,) float64 seconds, strictly ascending
     change: np.ndarray  # (frames,) float32: largest block change since the frame before, 8-bit levels
@@ -41,50 +46,117 @@ class Analysis:
     thumbs: np.ndarray  # (detections, 32, 32) uint8 luma
     camera_frames: np.ndarray  # (steps, 2) int64: from, to
     camera: np.ndarray  # (steps, 2, 3) float64: background of `from` to `to`; NaN where unknown
+    sizes: np.ndarray  # (spans, 3) int64: first frame, height, width; empty where all frames have the probe's
 
     def people(self, detection: int) -> np.ndarray:
         """(n, 33, 4) landmarks of everyone found by a detection."""
         start = self.people_end[detection - 1] if detection else 0
         return np.asarray(self.landmarks[start : self.people_end[detection]])
 
+    def shape_at(self, frame: int, first: tuple[int, int]) -> tuple[int, int]:
+        """(height, width) of the picture at a frame; `first` is that of the first one."""
+        if not len(self.sizes):
+            return first
+        _, height, width = self.sizes[np.searchsorted(self.sizes[:, 0], frame, "right") - 1]
+        return int(height), int(width)
+
+    def probe_at(self, frame: int, found: Probe) -> Probe:
+        """The source at a frame; `found` is what it is at the first one."""
+        height, width = self.shape_at(frame, (found.height, found.width))
+        return replace(found, height=height, width=width, changes=len(self.sizes) > 0)
+
 
 def analyse(
     descriptor: int, probe: Probe, finder: PoseFinder, config: AnalysisConfig, limits: LimitsConfig
 ) -> Analysis:
-    """Decode once and measure.
+    """Decode once and measure; where the picture's size changes, once more for each size.
 
     Raises:
-        RejectedError: damaged, truncated, bad_timestamps, still_picture, timeout.
+        RejectedError: damaged, truncated, bad_timestamps, still_picture, size_changes, timeout.
     """
-    height, width = proxy_shape(probe, config.proxy_px)
-    picture = sized(
-        upright(source_input(descriptor, limits, skip_loop_filter="all"), probe), probe, width, height, "area"
-    )
-    with decode(picture, descriptor, (height, width), limits) as frames:
-        measured = _Measuring(finder, config, (height, width))
-        for pts, frame in frames:
-            measured.add(pts, frame)
-    analysis = measured.result(probe.width / width, probe.height / height)
-    check_times(analysis.pts, probe.duration_s)
+    watch = FormatWatch()
+    whole = FormatSpan(0, sys.maxsize, PictureFormat(probe.width, probe.height, probe.pix_fmt))
+    (analysis,) = _measure(descriptor, probe, [whole], finder, config, limits, watch)
+    if watch.changed:
+        analysis = _measure_each_size(descriptor, probe, finder, config, limits, watch)
+    check_times(analysis.pts)
+    refuse_truncated(descriptor, analysis.pts, probe.duration_s, limits)
     return analysis
 
 
-def check_times(pts: np.ndarray, duration_s: float) -> None:
+def _measure_each_size(
+    descriptor: int,
+    probe: Probe,
+    finder: PoseFinder,
+    config: AnalysisConfig,
+    limits: LimitsConfig,
+    watch: FormatWatch,
+) -> Analysis:
+    """Decode once for each size that was seen, and join what was measured in its frames."""
+    spans = watch.spans(probe.display_matrix)
+    parts: dict[FormatSpan, Analysis] = {}
+    for height, width in sorted({span.size for span in spans}):
+        own = [span for span in spans if span.size == (height, width)]
+        of_size = replace(probe, height=height, width=width, changes=True)
+        again = FormatWatch()
+        parts |= dict(zip(own, _measure(descriptor, of_size, own, finder, config, limits, again)))
+        if again.sizes() != watch.sizes() or again.frames != watch.frames:
+            raise RejectedError("size_changes", "The picture's size changes in another way each time it is read.")
+    return _joined(spans, [parts[span] for span in spans])
+
+
+def _measure(
+    descriptor: int,
+    probe: Probe,
+    spans: Sequence[FormatSpan],
+    finder: PoseFinder,
+    config: AnalysisConfig,
+    limits: LimitsConfig,
+    watch: FormatWatch,
+) -> list[Analysis]:
+    """Decode once and measure each span, whose size is the probe's, as a source of its own."""
+    height, width = proxy_shape(probe, config.proxy_px)
+    stream = upright(descriptor, probe, limits, {"skip_loop_filter": "all"}, watched=True)
+    measured = [_Measuring(finder, config, (height, width)) for _ in spans]
+    with decode(sized(stream, probe, width, height, "area"), descriptor, (height, width), limits, watch) as frames:
+        for number, (pts, frame) in enumerate(frames):
+            if watch.changed and not probe.changes:  # it is decoded again
+                continue
+            for span, part in zip(spans, measured):
+                if span.start <= number < span.end:
+                    part.add(pts, frame)
+    return [part.result(probe.width / width, probe.height / height) for part in measured]
+
+
+def _joined(spans: Sequence[FormatSpan], parts: Sequence[Analysis]) -> Analysis:
+    """One analysis of spans that follow each other, with a cut between them."""
+    starts = [span.start for span in spans]
+    people = np.cumsum([0] + [len(part.landmarks) for part in parts])
+    shifted = {
+        "cuts": [np.append(start, part.cuts + start) for start, part in zip(starts, parts)],
+        "pose_frames": [part.pose_frames + start for start, part in zip(starts, parts)],
+        "camera_frames": [part.camera_frames + start for start, part in zip(starts, parts)],
+        "people_end": [part.people_end + before for before, part in zip(people, parts)],
+        "sizes": [np.array([[s.start, *s.size]]) for s in spans],
+    }
+    names = [field.name for field in fields(Analysis)]
+    joined = {n: np.concatenate(shifted.get(n) or [getattr(part, n) for part in parts]) for n in names}
+    return Analysis(**{**joined, "cuts": joined["cuts"][1:]})  # the first frame of all begins no shot
+
+
+def check_times(pts: np.ndarray) -> None:
     """Refuse what cannot be cut by timestamps.
 
     Raises:
-        RejectedError: still_picture, bad_timestamps, truncated.
+        RejectedError: still_picture, bad_timestamps.
     """
     if len(pts) < 2:
         raise RejectedError("still_picture", f"{len(pts)} frame was decoded; a video was expected.")
     steps = np.diff(pts)
     if (steps <= 0).any():
-        raise RejectedError("bad_timestamps", f"{int((steps <= 0).sum())} frames do not come after the one before.")
-    end = pts[-1] + float(np.median(steps))  # from the container's beginning, as its duration is
-    if end < 0.9 * duration_s:
+        count = int((steps <= 0).sum())
         raise RejectedError(
-            "truncated",
-            f"{end:.2f} s of pictures ({len(pts)} frames) were decoded; the header promises {duration_s:.2f} s.",
+            "bad_timestamps", f"{count} frames do not come after the one before: its clock stands still or jumps."
         )
 
 
@@ -165,6 +237,7 @@ class _Measuring:
             thumbs=np.array([d[4] for d in self.detections], np.uint8).reshape(-1, THUMB, THUMB),
             camera_frames=np.array([s[:2] for s in self.steps], np.int64).reshape(-1, 2),
             camera=np.array([s[2] for s in self.steps]).reshape(-1, 2, 3) * to_source,
+            sizes=np.empty((0, 3), np.int64),
         )
 
 
@@ -180,23 +253,6 @@ def _largest_box(people: np.ndarray, luma: np.ndarray) -> np.ndarray:
     x0, y0, x1, y1 = max(box(people), key=lambda b: float((b[2:] - b[:2]).prod())).astype(int)
     part = luma[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
     return part if min(part.shape) >= 24 else luma
-
-
-def perceptual_blur(luma: np.ndarray) -> float:
-    """How little a strong blur changes the picture: 0 sharp, 1 blurred.
-
-    Crete et al. 2007, "The blur effect: perception and estimation with a new no-reference perceptual blur
-    metric", equations 1 to 6, with their 9-tap filter.
-    """
-    picture = luma.astype(np.float32)
-    worst = 0.0
-    for axis, kernel in ((0, (1, 9)), (1, (9, 1))):
-        blurred = cv2.blur(picture, kernel)
-        sharp_steps = np.abs(np.diff(picture, axis=axis))
-        lost = np.maximum(0, sharp_steps - np.abs(np.diff(blurred, axis=axis)))
-        total = float(sharp_steps.sum())
-        worst = max(worst, 1.0 if total == 0 else (total - float(lost.sum())) / total)
-    return worst
 
 
 def save(analysis: Analysis, path: Path) -> None:

@@ -5,7 +5,8 @@ import io
 import logging
 import os
 from collections import Counter
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,22 +15,31 @@ import numpy as np
 from data_catalog.base.errors import KilledError, RejectedError
 from data_catalog.base.files import canonical_json, publish, read_json, temp_name, write_bytes, write_json
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import source_pass
+from pipeline.analysis import sound_pass, source_pass
 from pipeline.analysis.cuts import shots
 from pipeline.analysis.source_pass import Analysis
 from pipeline.batches.prepare_sources import build_keys, clips_of, finite
+from pipeline.batches.stage_sound import SourceSounds
 from pipeline.clips.align import to_crop
 from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at
 from pipeline.config import BuildConfig
 from pipeline.shards.augment import draw, flipped, moved_crop, retimed
 from pipeline.shards.encode_clip import VariantJob, encode_variants
-from pipeline.shards.tar import MEMBERS, ShardSample, write_shard
+from pipeline.shards.tar import MEMBERS, SOUND, ShardSample, write_shard
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import Probe
 
 logger = logging.getLogger(__name__)
 
-logger = logging.getLogger(__name__)
+
+@dataclass(frozen=True)
+class PlannedSample:
+    """A sample to be made: what is encoded, and its (frames, 33, 4) landmarks in clip pixels."""
+
+    key: str
+    variant: int
+    job: VariantJob
+    landmarks: np.ndarray
 
 
 def sample_keys(clip_id: str, sample_set: str, variants: int) -> list[str]:
@@ -53,10 +63,13 @@ def encode_clips(
         logger.warning("Source %s cannot be opened any more, its clips wait for the next run: %s", source_id, error)
         return Counter(clips_unopened=len(wanted))
     try:
-        analysis = source_pass.load(data.analysis(source_id, names.analysis))
-        for clip in clips_of(data, source_id, analysed, config, wanted):
+        analysis, found = source_pass.load(data.analysis(source_id, names.analysis)), Probe(**analysed["probe"])
+        clips = list(clips_of(data, source_id, analysed, config, wanted))
+        planned = {clip.clip_id: plan_samples(data, clip, analysis, found, config) for clip in clips}
+        sounds = _sounds(data, descriptor, source_id, clips, planned, analysis.pts, config)
+        for clip in clips:
             try:
-                done += _encode_clip(data, descriptor, clip, analysis, Probe(**analysed["probe"]), config)
+                done += _encode_clip(data, descriptor, clip, planned[clip.clip_id], sounds, analysis, found, config)
             except RejectedError as error:
                 failure = {"clip_id": clip.clip_id, "code": error.code, "detail": error.detail}
                 write_json(data.failure(clip.clip_id, names.sample_set), failure)
@@ -74,39 +87,87 @@ def _staged(data: DataFolder, clip_id: str, config: BuildConfig) -> bool:
     return all(data.staged(key, "json").is_file() for key in sample_keys_)
 
 
+def _sounds(
+    data: DataFolder,
+    descriptor: int,
+    source_id: str,
+    clips: list[Clip],
+    planned: Mapping[str, list[PlannedSample]],
+    pts: np.ndarray,
+    config: BuildConfig,
+) -> SourceSounds | None:
+    """The sound of the clips that have any; None where no sound is kept."""
+    key = build_keys(config).sound
+    if key is None:
+        return None
+    sounding = [clip for clip in clips if clip.row["sound"]]
+    jobs = {sample.key: (sample.job, clip.window.fps) for clip in sounding for sample in planned[clip.clip_id]}
+    return SourceSounds(descriptor, pts, sound_pass.load(data.sound(source_id, key)), jobs, config)
+
+
+def plan_samples(
+    data: DataFolder, clip: Clip, analysis: Analysis, found: Probe, config: BuildConfig
+) -> list[PlannedSample]:
+    """A clip's samples, v0 first."""
+    planned = []
+    found = analysis.probe_at(int(clip.window.frames[0]), found)
+    keys = sample_keys(clip.clip_id, build_keys(config).sample_set, config.variants.count)
+    for variant, key in enumerate(keys):
+        job, landmarks = variant_job(clip, analysis, found, variant, data.staged(key, "mp4"), config)
+        planned.append(PlannedSample(key, variant, job, landmarks))
+    return planned
+
+
 def _encode_clip(
-    data: DataFolder, descriptor: int, clip: Clip, analysis: Analysis, found: Probe, config: BuildConfig
+    data: DataFolder,
+    descriptor: int,
+    clip: Clip,
+    planned: list[PlannedSample],
+    sounds: SourceSounds | None,
+    analysis: Analysis,
+    found: Probe,
+    config: BuildConfig,
 ) -> Counter[str]:
     """Encode v0 and the variants in one run; each sample's json is published last."""
-    sample_set, size = build_keys(config).sample_set, config.crop.size
-    planned = []
-    for variant, key in enumerate(sample_keys(clip.clip_id, sample_set, config.variants.count)):
-        take, landmarks = variant_job(clip, analysis, found, variant, data.staged(key, "mp4"), config)
-        planned.append((variant, key, take, landmarks))
+    size = config.crop.size
+    found = analysis.probe_at(int(clip.window.frames[0]), found)
     data.work.mkdir(parents=True, exist_ok=True)
-    temps = {key: temp_name(take.out) for _, key, take, _ in planned}
+    temps = {sample.key: temp_name(sample.job.out) for sample in planned}
     try:
-        takes = [VariantJob(take.frames, take.crop, take.recipe, temps[key]) for _, key, take, _ in planned]
-        encode_variants(descriptor, found, analysis.pts, takes, clip.window.fps, size, config.video, config.limits)
-        for variant, key, take, landmarks in planned:
-            publish(temps[key], take.out)
+        jobs = [replace(sample.job, out=temps[sample.key]) for sample in planned]
+        encode_variants(descriptor, found, analysis.pts, jobs, clip.window.fps, size, config.video, config.limits)
+        for sample in planned:
+            key, job = sample.key, sample.job
+            publish(temps[key], job.out)
             buffer = io.BytesIO()
-            np.save(buffer, landmarks.astype(np.float32), allow_pickle=False)
+            np.save(buffer, sample.landmarks.astype(np.float32), allow_pickle=False)
             write_bytes(data.staged(key, "npy"), buffer.getvalue())
-            meta = {"sample_key": key, "variant": variant, "recipe": take.recipe.row(), "clip": finite(clip.row)}
+            meta = {"sample_key": key, "variant": sample.variant, "recipe": job.recipe.row(), "clip": finite(clip.row)}
             meta |= {
-                "crop": take.crop.row(),
+                "crop": job.crop.row(),
                 "fps": str(clip.window.fps),
-                "source_frames": [int(frame) for frame in take.frames],
+                "source_frames": [int(frame) for frame in job.frames],
                 "size": size,
             }
+            if sounds is not None:
+                meta["sound"] = _stage_sound(data, key, sounds)
             write_bytes(data.staged(key, "json"), canonical_json(meta))
     finally:
         for temp in temps.values():
             temp.unlink(missing_ok=True)
     return Counter(
-        clips_encoded=1, samples_encoded=len(planned), frames_encoded=sum(len(t.frames) for *_, t, _ in planned)
+        clips_encoded=1, samples_encoded=len(planned), frames_encoded=sum(len(s.job.frames) for s in planned)
     )
+
+
+def _stage_sound(data: DataFolder, key: str, sounds: SourceSounds) -> dict[str, Any] | None:
+    """Write a sample's sound; what its json says of it, None where there is none."""
+    member = sounds.member(key)
+    if member is None:
+        return None
+    flac, said = member
+    write_bytes(data.staged(key, SOUND), flac)
+    return said
 
 
 def variant_job(
@@ -154,8 +215,9 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
     samples = []
     for clip_id in encoded:
         for key in sample_keys(clip_id, sample_set, config.variants.count):
-            files = {kind: data.staged(key, kind) for kind in MEMBERS}
-            meta = read_json(files["json"])
+            meta = read_json(data.staged(key, "json"))
+            kinds = (*MEMBERS, *([SOUND] if meta.get("sound") else []))
+            files = {kind: data.staged(key, kind) for kind in kinds}
             row = {"clip_id": clip_id, "variant": meta["variant"], "recipe": meta["recipe"]}
             samples.append(ShardSample(key, row, files))
     if not samples:
@@ -168,5 +230,5 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
 def unstage(data: DataFolder, manifest: dict[str, Any]) -> None:
     """Remove the staged files of a finished shard's samples, the mark of completion first."""
     for sample in manifest["samples"]:
-        for kind in ("json", "npy", "mp4"):
+        for kind in ("json", "npy", "mp4", SOUND):
             data.staged(sample["sample_key"], kind).unlink(missing_ok=True)

@@ -17,16 +17,18 @@ import numpy as np
 from data_catalog.base.errors import KilledError, RejectedError
 from data_catalog.base.files import read_json, write_json
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import source_pass
+from pipeline.analysis import sound_pass, source_pass
 from pipeline.analysis.pose import PoseFinder, pose_finder
 from pipeline.clips.frame_grid import native_rate
 from pipeline.clips.make_clips import Clip, clip_set, make_clips
 from pipeline.config import BuildConfig
+from pipeline.shards.cut_sound import VERSION as SOUND_VERSION
 from pipeline.shards.encode_clip import VERSION as ENCODE_VERSION
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import Probe, probe
 
 logger = logging.getLogger(__name__)
+LAST_FRAME_S = 1.0  # the longest that a source's last frame is shown: sound is listened to for as long
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class BuildKeys:
     """The names under which one config's results are kept."""
 
     analysis: str
+    sound: str | None
     clip_set: str
     sample_set: str
 
@@ -41,9 +44,11 @@ class BuildKeys:
 def build_keys(config: BuildConfig) -> BuildKeys:
     """Derive them: a change of config renames exactly what depends on it."""
     analysis = config.analysis.key(source_pass.VERSION)
-    clips = clip_set(analysis, config.clips, config.crop)
-    samples = config.variants.key(clips, config.video.model_dump(mode="json"), ENCODE_VERSION)
-    return BuildKeys(analysis, clips, samples)
+    sound = sound_pass.sound_key() if config.sound.keep else None
+    clips = clip_set(analysis, config.clips, config.crop, sound)
+    heard = [config.sound.model_dump(mode="json"), SOUND_VERSION] if config.sound.keep else []
+    samples = config.variants.key(clips, config.video.model_dump(mode="json"), ENCODE_VERSION, *heard)
+    return BuildKeys(analysis, sound, clips, samples)
 
 
 def prepare_sources(data: DataFolder, batch: list[tuple[str, bytes]], config: BuildConfig, model: Path) -> Counter[str]:
@@ -70,14 +75,17 @@ def prepare_sources(data: DataFolder, batch: list[tuple[str, bytes]], config: Bu
 def prepare_source(
     data: DataFolder, source_id: str, path: bytes, config: BuildConfig, finder: PoseFinder
 ) -> Counter[str]:
-    """Analyse and tile one source as far as that is not done.
+    """Analyse, listen to and tile one source as far as that is not done.
 
     Raises:
         RejectedError: it cannot be opened. That is no property of its bytes, so nothing is written down.
     """
     done: Counter[str] = Counter()
-    if not data.analysis(source_id, build_keys(config).analysis).with_suffix(".json").is_file():
+    names = build_keys(config)
+    if not data.analysis(source_id, names.analysis).with_suffix(".json").is_file():
         done += analyse_source(data, source_id, path, config, finder)
+    if names.sound is not None and not data.sound(source_id, names.sound).is_file():
+        done += listen_to_source(data, source_id, path, config)
     return done + tile_source(data, source_id, config)
 
 
@@ -122,12 +130,32 @@ def analyse_source(
     return counters
 
 
+def listen_to_source(data: DataFolder, source_id: str, path: bytes, config: BuildConfig) -> Counter[str]:
+    """Find the beats of an analysed source's sound; what was heard, or why nothing was, goes to disk."""
+    names = build_keys(config)
+    assert names.sound is not None
+    found = data.analysis(source_id, names.analysis)
+    if read_json(found.with_suffix(".json"))["status"] != "ok":
+        return Counter()
+    descriptor = open_source(path)
+    try:
+        stop_s = float(source_pass.load(found).pts[-1]) + LAST_FRAME_S
+        heard = sound_pass.listen(descriptor, stop_s, config.limits)
+    finally:
+        os.close(descriptor)
+    sound_pass.save(heard, data.sound(source_id, names.sound))
+    return Counter(sources_heard=1)
+
+
 def tile_source(data: DataFolder, source_id: str, config: BuildConfig) -> Counter[str]:
     """Cut an analysed source into clips: pure computation, nothing is decoded."""
     names = build_keys(config)
     analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
     manifest = {**analysed, "clips": []}
     if analysed["status"] == "ok":
+        if names.sound is not None:
+            heard = sound_pass.load(data.sound(source_id, names.sound))
+            manifest |= {"sound": heard.sounds, "sound_reason": heard.reason, "sound_detail": heard.detail}
         try:
             manifest["clips"] = [finite(clip.row) for clip in clips_of(data, source_id, analysed, config)]
         except RejectedError as error:
@@ -143,7 +171,8 @@ def clips_of(
     found = Probe(**analysed["probe"])
     names = build_keys(config)
     analysis = source_pass.load(data.analysis(source_id, names.analysis))
-    return make_clips(source_id, analysis, (found.height, found.width), config, names.clip_set, only)
+    heard = sound_pass.load(data.sound(source_id, names.sound)) if names.sound is not None else None
+    return make_clips(source_id, analysis, (found.height, found.width), config, names.clip_set, only, heard)
 
 
 def finite(row: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_catalog.base.errors import LongdanceError, RejectedError
+from data_catalog.base.paths import DataFolder
 from pipeline.video.ffmpeg import open_source
 
 # What lies beside videos and is none: passed over, not rejected.
@@ -43,6 +44,7 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
         raise LongdanceError(f"{str(root)!r} is not a folder: give the folder that holds your raw videos.")
     skip = os.path.realpath(os.fsencode(exclude)) if exclude else None
     closed: list[OSError] = []
+    catalog = os.fsencode(DataFolder(Path()).catalog)
     for folder, folders, names in os.walk(os.fsencode(root), onerror=closed.append):
         paths = {name: os.path.join(folder, name) for name in sorted([*folders, *names])}  # noqa: PTH118
         folders[:] = [
@@ -50,7 +52,7 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
             for name in sorted(folders)
             if not os.path.islink(paths[name])  # noqa: PTH114
             and os.path.realpath(paths[name]) != skip
-            and not os.path.isfile(os.path.join(paths[name], b"catalog.duckdb"))  # noqa: PTH113, PTH118
+            and not os.path.isfile(os.path.join(paths[name], catalog))  # noqa: PTH113, PTH118
         ]
         for path in paths.values():
             if not path.lower().endswith(SIDECARS) and (entry := _entry(path)):

@@ -8,15 +8,18 @@ import numpy as np
 
 from data_catalog.base.errors import RejectedError
 from pipeline.analysis.cuts import shots
+from pipeline.analysis.sound_pass import Heard
 from pipeline.analysis.source_pass import Analysis, detections_of_shot
 from pipeline.analysis.tracking import Track, choose, link, switches, trajectory
 from pipeline.clips.align import Crop, plan_crop
+from pipeline.clips.beats import beat_scores
 from pipeline.clips.frame_grid import FrameGrid, frame_grids, native_rate
 from pipeline.clips.scores import clip_hash, detections_in, scores
 from pipeline.config import BuildConfig, ClipConfig, CropConfig
 
 VERSION = 1  # raise it when the same analysis and config would give other clips
 MIN_FOUND = 0.25  # share of detections with anybody in them; drawn films and landscapes stay far below
+LONG_GAP_S = 0.5  # a gap in time that is worth a word
 FOLLOW_GAP_S = 2.0  # a dancer who is lost for longer is somebody else
 
 
@@ -42,9 +45,13 @@ class Clip:
     row: dict[str, Any]
 
 
-def clip_set(analysis_key: str, clips: ClipConfig, crop: CropConfig) -> str:
-    """The name of everything that decides which clips a source gives and how they look."""
-    return clips.key(crop.model_dump(mode="json"), analysis_key, VERSION)
+def clip_set(analysis_key: str, clips: ClipConfig, crop: CropConfig, sound_key: str | None) -> str:
+    """The name of everything that decides which clips a source gives, how they look and what is known of them.
+
+    Without sound it is what it was before there was any, so that older data sets go on.
+    """
+    heard = [] if sound_key is None else [sound_key]
+    return clips.key(crop.model_dump(mode="json"), analysis_key, VERSION, *heard)
 
 
 def dancer_of_shot(analysis: Analysis, start: int, end: int, shape: tuple[int, int]) -> Dancer:
@@ -67,26 +74,34 @@ def landmarks_at(dancer: Dancer, at: np.ndarray, max_gap_s: float) -> tuple[np.n
 
 
 def make_clips(
-    source_id: str, analysis: Analysis, shape: tuple[int, int], config: BuildConfig, name: str, only: set[str] | None
+    source_id: str,
+    analysis: Analysis,
+    shape: tuple[int, int],
+    config: BuildConfig,
+    name: str,
+    only: set[str] | None,
+    heard: Heard | None = None,
 ) -> Iterator[Clip]:
     """Every window of a source as a clip.
 
     Args:
-        shape: (height, width) of the picture as displayed.
+        shape: (height, width) of the first picture as displayed.
         name: the clip set's.
         only: ids of the clips that are wanted, or None for all.
+        heard: what the source sounds like; None where nobody listened.
 
     Raises:
         RejectedError: low_rate, too_short, no_dancer.
     """
     ranges = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))
     windows = usable_grids(analysis, ranges, config.clips)
-    dancers = {shot: dancer_of_shot(analysis, *ranges[shot], shape) for shot in {w.shot for w in windows}}
+    shapes = [analysis.shape_at(start, shape) for start, _ in ranges]
+    dancers = {shot: dancer_of_shot(analysis, *ranges[shot], shapes[shot]) for shot in {w.shot for w in windows}}
     for window in windows:
         clip_id = f"{source_id[:16]}-{window.frames[0]:06d}-{name[:8]}"
         if only is not None and clip_id not in only:
             continue
-        dancer = dancers[window.shot]
+        dancer, shape = dancers[window.shot], shapes[window.shot]
         landmarks, known = landmarks_at(dancer, analysis.pts[window.frames], config.clips.max_gap_s)
         try:
             planned, rejected = plan_crop(landmarks, known, shape, config.crop), None
@@ -99,6 +114,8 @@ def make_clips(
         measured["identity_switches"] = int(np.isin(dancer.doubtful, within).sum())
         middle = np.abs(analysis.pose_frames - window.frames[len(window.frames) // 2]).argmin()
         measured["phash"] = clip_hash(analysis.thumbs[middle], landmarks)
+        if heard is not None:
+            measured |= beat_scores(heard, float(analysis.pts[window.frames[0]]), window.fps, landmarks, known)
         row = _row(clip_id, source_id, analysis, window, planned, rejected, name) | measured
         yield Clip(clip_id, window, planned, landmarks, known, row)
 
@@ -118,10 +135,12 @@ def usable_grids(analysis: Analysis, ranges: list[tuple[int, int]], config: Clip
         )
     if not windows:
         native, _ = native_rate(analysis.pts)
-        longest = max(end - start for start, end in ranges)
+        start, end = max(ranges, key=lambda shot: shot[1] - shot[0])
+        gap = float(np.diff(analysis.pts[start:end]).max(initial=0.0))
         raise RejectedError(
             "too_short",
-            f"The longest shot has {longest} frames at {float(native):.4g} per second; a clip takes "
+            f"The longest shot has {end - start} frames at {float(native):.4g} per second"
+            f"{f', with a gap of {gap:.1f} s between two of them' if gap > LONG_GAP_S else ''}; a clip takes "
             f"{config.frames} evenly spaced ones, none twice, at {config.min_fps:g} to {config.max_fps:g} per second.",
         )
     return windows

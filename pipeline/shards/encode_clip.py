@@ -13,7 +13,7 @@ from data_catalog.base.errors import RejectedError
 from pipeline.clips.align import Crop
 from pipeline.config import LimitsConfig, VideoConfig
 from pipeline.shards.augment import Recipe
-from pipeline.video.ffmpeg import encode, file_url, source_input
+from pipeline.video.ffmpeg import encode, file_url
 from pipeline.video.filters import sized, upright
 from pipeline.video.probe import Probe
 
@@ -43,12 +43,15 @@ def encode_variants(
 ) -> None:
     """Decode from the first needed frame on and write every take.
 
+    Args:
+        probe: the source at these frames (`Analysis.probe_at`).
+
     Raises:
         RejectedError: the source could not be decoded, or what was written does not verify.
     """
     first = min(int(job.frames[0]) for job in jobs) if probe.seekable else 0
     span = _span(pts, first, max(int(job.frames[-1]) for job in jobs))
-    picture = upright(source_input(descriptor, limits, **span), probe)
+    picture = upright(descriptor, probe, limits, span, counted=True)
     branches = picture.filter_multi_output("split", len(jobs)) if len(jobs) > 1 else [picture]
     outputs = [_output(branches[i], job, first, probe, fps, size, config, limits.threads) for i, job in enumerate(jobs)]
     encode(ffmpeg.merge_outputs(*outputs), descriptor, limits, MAX_BYTES)

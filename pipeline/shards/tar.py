@@ -1,10 +1,8 @@
 """Webdataset tars that are whole or not there, with the same bytes every time, and a manifest beside each.
 
-The tar format is all that readers need: plain `webdataset` streams it, and `read_member` takes a single
-member by its offset.
+`webdataset` writes them onto atomic files and streams them; `read_member` takes a single member by its offset.
 """
 
-import io
 import os
 import tarfile
 from collections.abc import Iterator
@@ -15,11 +13,12 @@ from typing import Any
 from data_catalog.base.files import atomic, read_json, sha256_file, write_json
 
 MEMBERS = ("mp4", "json", "npy")
+SOUND = "flac"  # a member of samples that have sound
 
 
 @dataclass(frozen=True)
 class ShardSample:
-    """What goes into a shard: `meta` becomes the catalog's row; `files` the members' bytes on disk."""
+    """What goes into a shard: `meta` becomes the catalog's row; `files` the members on disk, in order."""
 
     key: str
     meta: dict[str, Any]
@@ -31,30 +30,36 @@ def write_shard(path: Path, samples: list[ShardSample], plan_key: str) -> dict[s
 
     The manifest states size, sha256 and, per sample, its rows and each member's offset and length.
     """
-    rows = []
+    from webdataset.writer import TarWriter  # it brings torch, a second that those who read members need not wait
+
     with atomic(path) as temp:
-        with tarfile.open(temp, "w", format=tarfile.USTAR_FORMAT) as tar:
+        with (
+            temp.open("wb") as file,
+            TarWriter(file, user="", group="", mode=0o644, mtime=0, encoder=False) as tar,  # the same bytes every time
+        ):
             for sample in samples:
-                rows.append({**sample.meta, "sample_key": sample.key, "shard": path.name, **_add(tar, sample)})
+                for kind, member in sample.files.items():  # one by one: a whole sample would go by the alphabet
+                    tar.write({"__key__": sample.key, kind: member.read_bytes()})
+        places = _places(temp)
         sha256, size = sha256_file(temp), temp.stat().st_size
+    rows = [{**sample.meta, "shard": path.name, **_row(sample, places)} for sample in samples]
     manifest = {"shard": path.name, "bytes": size, "sha256": sha256, "plan_key": plan_key, "samples": rows}
     write_json(manifest_path(path), manifest)
     return manifest
 
 
-def _add(tar: tarfile.TarFile, sample: ShardSample) -> dict[str, Any]:
-    """Append a sample's members; their offsets, lengths and the mp4's hash."""
-    places: dict[str, Any] = {"bytes": 0}
-    for kind in MEMBERS:
-        data = sample.files[kind].read_bytes()
-        info = tarfile.TarInfo(f"{sample.key}.{kind}")  # mtime, uid, gid 0: the same bytes every time
-        info.size = len(data)
-        offset = tar.offset + tarfile.BLOCKSIZE
-        tar.addfile(info, io.BytesIO(data))
-        places |= {f"{kind}_offset": offset, f"{kind}_length": len(data)}
-        places["bytes"] += len(data)
-    places["mp4_sha256"] = sha256_file(sample.files["mp4"])
-    return places
+def _places(shard: Path) -> dict[str, tuple[int, int]]:
+    """(offset, length) of each member's bytes, by its name, as a reader of the finished tar finds them."""
+    with tarfile.open(shard, "r:") as tar:
+        return {member.name: (member.offset_data, member.size) for member in tar}
+
+
+def _row(sample: ShardSample, places: dict[str, tuple[int, int]]) -> dict[str, Any]:
+    """A sample's key, its members' offsets and lengths, their sum, and the mp4's hash."""
+    row: dict[str, Any] = {"sample_key": sample.key, "mp4_sha256": sha256_file(sample.files["mp4"])}
+    for kind in sample.files:
+        row[f"{kind}_offset"], row[f"{kind}_length"] = places[f"{sample.key}.{kind}"]
+    return row | {"bytes": sum(row[f"{kind}_length"] for kind in sample.files)}
 
 
 def manifest_path(shard: Path) -> Path:

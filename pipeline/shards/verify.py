@@ -13,7 +13,8 @@ import numpy as np
 from data_catalog.base.errors import LongdanceError, RejectedError
 from data_catalog.base.files import read_json, sha256_file
 from pipeline.shards import encode_clip
-from pipeline.shards.tar import MEMBERS, read_member
+from pipeline.shards.cut_sound import verify_sound
+from pipeline.shards.tar import MEMBERS, SOUND, read_member
 
 
 def verify_shards(folder: Path, decode: bool) -> Iterator[tuple[str, list[str]]]:
@@ -59,12 +60,17 @@ def _problems(path: Path, decode: bool) -> Iterator[str]:
 
 def _check_sample(shard: Path, sample: dict[str, Any]) -> None:
     """Members parse, agree with each other, and the clip has the frames, size and rate that it should."""
-    members = {kind: read_member(shard, sample[f"{kind}_offset"], sample[f"{kind}_length"]) for kind in MEMBERS}
+    kinds = (*MEMBERS, *([SOUND] if f"{SOUND}_offset" in sample else []))
+    members = {kind: read_member(shard, sample[f"{kind}_offset"], sample[f"{kind}_length"]) for kind in kinds}
     meta = json.loads(members["json"])
     landmarks = np.load(io.BytesIO(members["npy"]), allow_pickle=False)
     frames = meta["clip"]["frames"]
     if meta["sample_key"] != sample["sample_key"] or landmarks.shape != (frames, 33, 4):
         raise ValueError(f"its landmarks have shape {landmarks.shape}, expected {(frames, 33, 4)}.")
+    if bool(meta.get("sound")) != (SOUND in members):
+        raise ValueError(f"its json says that it has {'a' if meta.get('sound') else 'no'} sound, its shard does not.")
+    if SOUND in members:
+        verify_sound(members[SOUND], meta["sound"])
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         file.write(members["mp4"])
         file.flush()

@@ -1,6 +1,6 @@
 """Shots of drawn dancers: who dances where before which scenery under which camera, frame by frame."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,6 +12,7 @@ from pipeline.synthetic.body.figure import Figure, figure
 from pipeline.synthetic.body.outfit import random_outfit
 from pipeline.synthetic.camera_path import camera_path
 from pipeline.synthetic.dances import random_dance, smoothstep
+from pipeline.synthetic.music import Music, random_music
 from pipeline.synthetic.performance import perform
 from pipeline.synthetic.scenery import draw_scenery
 
@@ -43,6 +44,7 @@ class Direction:
     dancer_key: int
     scenery_key: int
     framing_key: int
+    music: Music | None = None  # what is danced to; None: the first dancer's own
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Shot:
     order: tuple[int, ...]  # figure -> number of the person in the truth
     width: int
     height: int
+    music: Music
 
     def zoom(self) -> Array:
         """Picture pixels per world pixel, (T,)."""
@@ -112,7 +115,7 @@ def shoot(plan: Direction) -> Shot:
     skirting = floor[1] - scenery.uniform(0.09, 0.2) * plan.standing - corner[1]
     backdrop = draw_scenery(scenery, extent[1], extent[0], skirting, plan.standing)
     roll = np.arctan2(camera[:, 1, 0], camera[:, 0, 0])
-    figures, depths = _cast(plan, roll, floor)
+    figures, depths, music = _cast(plan, roll, floor)
     order = tuple(int(k) for k in np.argsort(depths, kind="stable"))
     return Shot(
         backdrop,
@@ -123,6 +126,7 @@ def shoot(plan: Direction) -> Shot:
         plan.standing,
         order,
         *size,
+        music,
     )
 
 
@@ -134,17 +138,17 @@ def _world(camera: Array, size: tuple[int, int]) -> tuple[Array, tuple[int, int]
     return low, (int(high[0] - low[0]), int(high[1] - low[1]))
 
 
-def _cast(plan: Direction, roll: Array, floor: Array) -> tuple[list[Figure], list[float]]:
-    """The dancers of a shot and how near each stands."""
-    if plan.act == "no_dancer":
-        return [], []
-    people = 2 if plan.act == "two_dancers" else 1
-    figures, depths = [], []
+def _cast(plan: Direction, roll: Array, floor: Array) -> tuple[list[Figure], list[float], Music]:
+    """The dancers of a shot, how near each stands, and the music that all of them dance to."""
+    people = {"no_dancer": 0, "two_dancers": 2}.get(str(plan.act), 1)
+    figures, depths, music = [], [], plan.music
     for person in range(people):
         rng = np.random.default_rng([plan.seed, 3, plan.dancer_key, person])
         body, outfit = random_body(rng), random_outfit(rng)
         roam = 1.0 if plan.act is None else 0.4
         dance = random_dance(rng, float(plan.times[-1]), roam)
+        music = music or Music(dance.beats_per_second, dance.beat_offset, plan.seed)
+        dance = replace(dance, beats_per_second=music.beats_per_second, beat_offset=music.beat_offset)
         pose = perform(dance, plan.times, _path(plan, person, floor))
         depth = 0.0 if person == 0 else float(rng.choice([-0.3, 0.3]))
         pose.pelvis[:, 2] += depth
@@ -153,7 +157,7 @@ def _cast(plan: Direction, roll: Array, floor: Array) -> tuple[list[Figure], lis
         rate = 1 / (plan.times[1] - plan.times[0])
         figures.append(figure(body, outfit, pose_body(body, pose), roll, rate, rng))
         depths.append(depth)
-    return figures, depths
+    return figures, depths, music or random_music(plan.seed)
 
 
 class _Walk:

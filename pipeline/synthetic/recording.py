@@ -10,11 +10,13 @@ import ffmpeg
 import imageio_ffmpeg
 import numpy as np
 
+from data_catalog.base.disk import raise_if_told_full
 from pipeline.synthetic.body.brush import Array, Picture
 from pipeline.synthetic.footage import CROP_HEIGHTS, LANDMARKS, Direction, Shot, shoot
+from pipeline.synthetic.music import Music, draw_music, write_music
 from pipeline.synthetic.video_plan import SynthVideo
 
-VERSION = 1  # of what is drawn: raise it when the same spec gives other pixels
+VERSION = 2  # of what is drawn: raise it when the same spec gives other pixels
 
 
 def content_frames(spec: SynthVideo) -> tuple[list[int], Array]:
@@ -45,7 +47,8 @@ def shots_of(spec: SynthVideo, times: Array) -> list[Shot]:
     """The shots of a video; a cut changes everything, the scenery, or the framing alone."""
     bounds = [0, *spec.cuts, len(times)]
     rng = np.random.default_rng([spec.seed, 7])
-    keys, standing, shots = [0, 0, 0], spec.standing * spec.height, []
+    shots: list[Shot] = []
+    keys, standing = [0, 0, 0], spec.standing * spec.height
     for number, (start, end) in enumerate(itertools.pairwise(bounds)):
         if number:
             changed = ([1, 1, 1], [0, 1, 1], [0, 0, 1])[rng.integers(3)]
@@ -65,6 +68,7 @@ def shots_of(spec: SynthVideo, times: Array) -> list[Shot]:
                     dancer_key=keys[0],
                     scenery_key=keys[1],
                     framing_key=keys[2],
+                    music=shots[0].music if shots else None,
                 )
             )
         )
@@ -108,8 +112,8 @@ class Finish:
         return picture
 
 
-def encode(spec: SynthVideo, frames: Iterator[Picture], kept: list[int], path: pathlib.Path) -> None:
-    """H.264 in mp4 with the kept frames at their own timestamps, and the rotation flag."""
+def encode(spec: SynthVideo, frames: Iterator[Picture], kept: list[int], music: Music, path: pathlib.Path) -> None:
+    """H.264 and AAC in mp4 with the kept frames at their own timestamps, and the rotation flag."""
     size = (spec.height, spec.width) if spec.rotation in (90, 270) else (spec.width, spec.height)
     source = ffmpeg.input("pipe:", format="rawvideo", pix_fmt="bgr24", s=f"{size[0]}x{size[1]}", r=spec.fps)
     options = dict(
@@ -121,15 +125,21 @@ def encode(spec: SynthVideo, frames: Iterator[Picture], kept: list[int], path: p
         source = source.filter("select", "not(" + "+".join(f"eq(n,{n})" for n in dropped) + ")")
         options |= {"fps_mode": "vfr"}
     flat = path.with_suffix(".flat.mp4") if spec.rotation else path
-    command = ffmpeg.output(source, str(flat), **options).overwrite_output()
+    tune = path.with_suffix(".wav")
+    streams = [source]
     try:
-        _run(command, frames)
+        if spec.sound:
+            write_music(tune, draw_music(music, float(spec.frames / spec.rate)))
+            streams.append(ffmpeg.input(str(tune)))
+            options |= {"acodec": "aac", "audio_bitrate": "128k", "flags:a": "+bitexact"}
+        _run(ffmpeg.output(*streams, str(flat), **options).overwrite_output(), frames)
         if spec.rotation:
             # A player turns by the negative of the display matrix's angle.
             turned = ffmpeg.input(str(flat), **{"display_rotation:v:0": -spec.rotation})
             copied = {"c": "copy", "movflags": "+faststart", "fflags": "+bitexact", "map_metadata": -1}
             _run(ffmpeg.output(turned, str(path), **copied).overwrite_output(), iter(()))
     finally:
+        tune.unlink(missing_ok=True)
         if spec.rotation:
             flat.unlink(missing_ok=True)
 
@@ -147,13 +157,15 @@ def _run(command: ffmpeg.nodes.OutputStream, frames: Iterator[Picture]) -> None:
             pass  # ffmpeg has ended: its own words follow
         words = process.stderr.read().decode(errors="replace")
     if process.returncode:
+        raise_if_told_full(words)
         raise RuntimeError(f"ffmpeg ended with code {process.returncode} while it wrote a synthetic video: {words}")
 
 
 def truth_of(spec: SynthVideo, shots: list[Shot], content: list[int], kept: list[int]) -> dict[str, object]:
-    """What is true of every stored frame, in displayed-picture pixels and seconds.
+    """What is true of every stored frame, in displayed-picture pixels and seconds, and of the music.
 
     joints: [frames][people][33][2] in MediaPipe's order; inside: the same without the last axis;
+    beats_s: all beats of the music, at `tempo` beats a minute; none where there is no sound.
     camera: [frames][2][3] from world to picture, a new world after each cut; standing: [frames][people].
     """
     joints = np.concatenate([shot.joints() for shot in shots])
@@ -162,6 +174,8 @@ def truth_of(spec: SynthVideo, shots: list[Shot], content: list[int], kept: list
     moments = np.array(content)[kept]
     seen = joints[moments]
     inside = np.all((seen >= 0) & (seen < [spec.width, spec.height]), axis=-1)
+    music = shots[0].music
+    beats = music.beats(float(spec.frames / spec.rate)) if spec.sound else np.empty(0)
     position = {place: number for number, place in enumerate(kept)}
     return {
         "version": VERSION,
@@ -172,6 +186,8 @@ def truth_of(spec: SynthVideo, shots: list[Shot], content: list[int], kept: list
         "pts_s": [round(float(place / spec.rate), 6) for place in kept],
         "content": [int(m) for m in moments],
         "cuts": [position[cut] for cut in spec.cuts],
+        "tempo": round(60 * music.beats_per_second, 3) if spec.sound else None,
+        "beats_s": np.round(beats, 6).tolist(),
         "camera": np.round(camera[moments], 5).tolist(),
         "standing": np.round(np.repeat(standing[moments, None], joints.shape[1], axis=1), 1).tolist(),
         "joints": np.round(seen, 1).tolist(),

@@ -1,4 +1,4 @@
-"""Videos of drawn dancers with their truth: joints, cuts, camera path and planted faults."""
+"""Videos of drawn dancers with music and their truth: joints, cuts, camera path, beats and planted faults."""
 
 import json
 import os
@@ -59,7 +59,7 @@ def write_video(spec: SynthVideo, folder: pathlib.Path) -> pathlib.Path:
     shots = shots_of(spec, times)
     kept = kept_frames(spec)
     try:
-        encode(spec, pictures(spec, shots, content, kept), kept, partial)
+        encode(spec, pictures(spec, shots, content, kept), kept, shots[0].music, partial)
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

@@ -30,6 +30,7 @@ class SynthVideo(pydantic.BaseModel, frozen=True):
     rotation: int = 0  # degrees clockwise that a player must turn the stored picture
     cuts: tuple[int, ...] = ()  # frames at which a new shot starts
     standing: float = 0.34  # standing height over the picture's height
+    sound: bool = True  # music on the beats that are danced on
 
     @property
     def rate(self) -> Fraction:
@@ -82,6 +83,7 @@ def _plan(seed: int, index: int) -> SynthVideo:
         rotation=int(rng.choice([90, 180, 270])) if fault == "rotated" else 0,
         cuts=cuts,
         standing=round(_standing(rng, fault, width, height), 4),
+        sound=bool(rng.random() < 0.9),
     )
 
 

@@ -1,12 +1,44 @@
 """ffmpeg filters that bring any picture to upright, square-pixel, progressive 8-bit SDR."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import ffmpeg
 
+from pipeline.config import LimitsConfig
+from pipeline.video.ffmpeg import source_input
 from pipeline.video.probe import Probe
 
+NO_OPTIONS: Mapping[str, object] = MappingProxyType({})
 
-def upright(stream: ffmpeg.nodes.Stream, probe: Probe) -> ffmpeg.nodes.Stream:
-    """The picture as displayed, `probe.width` x `probe.height` (ffmpeg has already applied the rotation)."""
+
+def upright(
+    descriptor: int,
+    probe: Probe,
+    limits: LimitsConfig,
+    options: Mapping[str, object] = NO_OPTIONS,
+    *,
+    counted: bool = False,
+    watched: bool = False,
+) -> ffmpeg.nodes.Stream:
+    """A source's picture as displayed, `probe.width` x `probe.height` (ffmpeg has already applied the rotation).
+
+    Where the size changes within the stream, frames of other sizes are brought to this one.
+
+    Args:
+        options: more of ffmpeg's for the input.
+        counted: filters that follow count frames. ffmpeg sets up its graph anew where size, format or colour tags
+            change, and all filters count from 0 again; so the graph is kept, and `scale`, which alone may meet other
+            frames, brings them all to one size and format first. A picture that is turned or has oblong pixels goes
+            through other filters before that, so there the graph is not kept.
+        watched: let `showinfo` say what every decoded frame is.
+    """
+    keep = (counted or probe.changes) and probe.square and not probe.display_matrix
+    stream = source_input(descriptor, limits, probe.stream, **options, **({"reinit_filter": 0} if keep else {}))
+    if watched:
+        stream = stream.filter("showinfo", checksum=0)
+    if keep:
+        stream = stream.filter("scale", probe.width, probe.height).filter("format", probe.pix_fmt)
     if probe.interlaced:
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     if not probe.square:

@@ -1,8 +1,8 @@
 """What a source is: its header and its first frame, as ffmpeg itself reports them.
 
-One short run through the hardened door: the container's line, the stream's line and `showinfo` of the
-first decoded frame, which has the size after rotation. Lines are matched from their start, so that
-text in a file's metadata cannot pose as one of them.
+Two short runs through the hardened door: the listing of the input, among whose streams the video is chosen, and
+`showinfo` of its first decoded frame, which has the size after rotation. Lines are matched from their start, so
+that text in a file's metadata cannot pose as one of them.
 """
 
 import os
@@ -13,44 +13,58 @@ import ffmpeg
 
 from data_catalog.base.errors import RejectedError
 from pipeline.config import LimitsConfig
-from pipeline.video.ffmpeg import Child, first_words, source_input
+from pipeline.video.boxes import refuse_cut_short
+from pipeline.video.ffmpeg import MAX_STREAMS, Child, Watch, first_words, hardened_input, source_input
+from pipeline.video.streams import VideoStream, choose_stream
 
 HDR_TRANSFERS = ("smpte2084", "arib-std-b67")
 PLAYLISTS = (b"#EXTM3U", b"ffconcat", b"#EXT-X", b"<?xml", b"<MPD", b"[playlist]")
 # Containers whose index leads to the exact frame; the others are decoded from their beginning.
 SEEKABLE = re.compile(r"^\[info\] Input #0, (mov,mp4|matroska)", re.M)
-DURATION = re.compile(r"^\[info\]   Duration: (\d+):(\d+):([\d.]+)", re.M)
-STREAM = re.compile(r"^\[info\]   Stream #0:\d+\S*: Video: (\w+)[^\n]*?, ([a-z]\w+)(?:\(([^)]*)\))?, \d+x\d+", re.M)
-RATE = re.compile(r"^\[info\]   Stream #0:\d+\S*: Video: [^\n]* ([\d.]+k?) fps", re.M)
+# Containers without a header: their length is guessed from clocks, which may jump.
+UNTIMED = re.compile(r"^\[info\] Input #0, (mpegts|mpeg),", re.M)
+DURATION = re.compile(r"^\[info\]   Duration: (\d+):(\d+):([\d.]+)(?:, start: (-?[\d.]+))?", re.M)
+FROM_ZERO = re.compile(
+    r"^\[info\] Input #0, matroska", re.M
+)  # their length counts from time 0, not from the first frame
+PICTURE = re.compile(r": Video: \w+[^\n]*?, ([a-z]\w+)(?:\(([^)]*)\))?, \d+x\d+")
+RATE = re.compile(r": Video: [^\n]* ([\d.]+k?) fps")
 ROTATION = re.compile(r"^\[info\]\s+[Dd]isplay[ m]?[Mm]?atrix: rotation of (-?[\d.]+) degrees", re.M)
 FRAME = re.compile(r"^\[Parsed_showinfo\S+ @ \S+\] \[info\] n: +0 .* sar:(\d+)/(\d+) s:(\d+)x(\d+) i:(\w)", re.M)
+ERROR = re.compile(rb"\[(error|fatal|panic)\] (?!Codec \(\S+\) not on whitelist)")
+TOO_MANY = re.compile(rb"exceeds max_streams")
 TOO_LARGE = re.compile(rb"picture size [1-9]\d*x[1-9]\d* (is invalid|exceeds)", re.I)
 MAX_PROBE_S = 60.0
+MAX_LISTING = 8 << 20  # bytes: some 20,000 streams
 
 
 @dataclass(frozen=True)
 class Probe:
-    """The first video stream. `width` and `height` are as displayed: rotated, pixels square."""
+    """The video stream. `width` and `height` are as displayed: rotated, pixels square."""
 
+    stream: int  # its number among all streams of the file
     width: int
     height: int
     rotation: int
     square: bool
     fps: float
-    duration_s: float
+    duration_s: float  # of the longest stream, as the header says; 0 where none does
     codec: str
     pix_fmt: str
     hdr: bool
     interlaced: bool
     foreign_colour: bool  # other than limited-range YUV of BT.709 (or untagged, which is taken for it)
     seekable: bool
+    display_matrix: bool  # ffmpeg turns or mirrors the stored picture
+    changes: bool = False  # other frames of the stream have another size or pixel format
 
 
 def probe(descriptor: int, limits: LimitsConfig) -> Probe:
     """Read the header and decode one frame.
 
     Raises:
-        RejectedError: empty_file, not_a_video, no_video_stream, picture_too_large, damaged, timeout.
+        RejectedError: empty_file, playlist_refused, truncated, not_a_video, too_many_streams, no_video_stream,
+            codec_refused, picture_too_large, damaged, timeout.
     """
     if os.fstat(descriptor).st_size == 0:
         raise RejectedError("empty_file", "The file holds no bytes.")
@@ -59,79 +73,86 @@ def probe(descriptor: int, limits: LimitsConfig) -> Probe:
             "playlist_refused", "The file is a playlist, which names other files: give the videos themselves."
         )
     refuse_cut_short(descriptor)
-    messages, failure = _first_frame(descriptor, limits)
-    if TOO_LARGE.search(failure):
-        raise RejectedError(
-            "picture_too_large", f"At most {limits.max_pixels} pixels are decoded ({first_words(failure)})."
-        )
-    if not re.search(r"^\[info\] Input #0", messages, re.M):
-        raise RejectedError("not_a_video", f"No video container that is allowed was found ({first_words(failure)}).")
-    stream = STREAM.search(messages)
-    frame = FRAME.search(messages)
-    if stream is None and "Video:" not in messages:
-        raise RejectedError("no_video_stream", "The file holds no video stream.")
-    if frame is None or stream is None:
+    listing, failure = _run(hardened_input(descriptor, limits), "ffmetadata", descriptor, limits)
+    _refuse_unreadable(listing, failure, limits)
+    chosen = choose_stream(descriptor, listing, limits)
+    picture = source_input(descriptor, limits, chosen.index).filter("showinfo", checksum=0)
+    messages, failure = _run(picture, "null", descriptor, limits, _is_irrelevant)
+    frame, tags = FRAME.search(messages), PICTURE.search(chosen.text)
+    if frame is None or tags is None:
+        _refuse_too_large(failure, limits)
         raise RejectedError("damaged", f"The first frame could not be decoded ({first_words(failure)}).")
-    return _describe(messages, stream, frame)
+    return _describe(listing, chosen, tags, frame)
 
 
-def refuse_cut_short(descriptor: int) -> None:
-    """Walk the top-level boxes of an mp4 (ISO/IEC 14496-12, 4.2): all of them must lie within the file.
-
-    Raises:
-        RejectedError: `truncated`.
-    """
-    size, offset = os.fstat(descriptor).st_size, 0
-    if os.pread(descriptor, 8, 0)[4:8] not in (b"ftyp", b"moov", b"mdat", b"wide", b"free"):
-        return
-    while offset + 8 <= size:
-        header = os.pread(descriptor, 16, offset)
-        length = int.from_bytes(header[:4], "big")
-        if length == 1:
-            length = int.from_bytes(header[8:16], "big")
-        if length == 0:  # to the end of the file
-            return
-        if length < 8:
-            break
-        offset += length
-    if offset > size:
-        raise RejectedError("truncated", f"The file has {size} bytes; its own index promises {offset}.")
-
-
-def _first_frame(descriptor: int, limits: LimitsConfig) -> tuple[str, bytes]:
-    """(ffmpeg's messages at level info, the error lines among them)."""
-    picture = source_input(descriptor, limits).filter("showinfo", checksum=0)
-    output = ffmpeg.output(picture, "pipe:1", format="null", **{"frames:v": 1})
+def _run(
+    source: ffmpeg.nodes.Stream, muxer: str, descriptor: int, limits: LimitsConfig, watch: Watch | None = None
+) -> tuple[str, bytes]:
+    """(ffmpeg's messages at level info, the error lines among them) of a run that takes one frame at most."""
+    output = ffmpeg.output(source, "pipe:1", format=muxer, **{"frames:v": 1})
     wall_s = min(limits.wall_s, MAX_PROBE_S)
-    child = Child(output, (descriptor,), limits.model_copy(update={"wall_s": wall_s}), stdout=False, level="level+info")
+    child = Child(
+        output, (descriptor,), limits.model_copy(update={"wall_s": wall_s}), stdout=False, level="level+info",
+        watch=watch, max_messages=MAX_LISTING,
+    )  # fmt: skip
     try:
         messages = child.messages()
     finally:
         child.close()
     if child.timed_out:
         raise RejectedError("timeout", f"The first frame could not be decoded within {wall_s:g} s.")
-    errors = [line for line in messages.splitlines() if re.search(rb"\[(error|fatal|panic)\]", line)]
+    errors = [line for line in messages.splitlines() if ERROR.search(line)]
     return messages.decode("utf-8", "replace"), b"\n".join(errors)
 
 
-def _describe(messages: str, stream: re.Match[str], frame: re.Match[str]) -> Probe:
+def _is_irrelevant(line: bytes) -> bool:
+    """Whether a line says nothing of the first frame and is no error."""
+    return not line.startswith(b"[Parsed_showinfo") and ERROR.search(line) is None
+
+
+def _refuse_too_large(failure: bytes, limits: LimitsConfig) -> None:
+    if TOO_LARGE.search(failure):
+        raise RejectedError(
+            "picture_too_large", f"At most {limits.max_pixels} pixels are decoded ({first_words(failure)})."
+        )
+
+
+def _refuse_unreadable(listing: str, failure: bytes, limits: LimitsConfig) -> None:
+    if TOO_MANY.search(failure):  # what ffmpeg then reads of the file is not all of it
+        raise RejectedError("too_many_streams", f"The file has more than {MAX_STREAMS} streams.")
+    if not re.search(r"^\[info\] Input #0", listing, re.M):
+        _refuse_too_large(failure, limits)
+        raise RejectedError("not_a_video", f"No video container that is allowed was found ({first_words(failure)}).")
+
+
+def _describe(listing: str, chosen: VideoStream, tags: re.Match[str], frame: re.Match[str]) -> Probe:
     sar = int(frame[1]) / int(frame[2]) if int(frame[1]) and int(frame[2]) else 1.0
-    duration, rate, rotation = DURATION.search(messages), RATE.search(messages), ROTATION.search(messages)
-    seconds = int(duration[1]) * 3600 + int(duration[2]) * 60 + float(duration[3]) if duration else 0.0
+    rate, rotation = RATE.search(chosen.text), ROTATION.search(chosen.text)
     return Probe(
+        stream=chosen.index,
         width=round(int(frame[3]) * sar),
         height=int(frame[4]),
         square=sar == 1.0,
         rotation=round(float(rotation[1])) % 360 if rotation else 0,
         fps=float(rate[1].replace("k", "e3")) if rate else 0.0,
-        duration_s=seconds,
-        codec=stream[1],
-        pix_fmt=stream[2],
-        hdr=any(name in (stream[3] or "") for name in HDR_TRANSFERS),
+        duration_s=_duration(listing),
+        codec=chosen.codec,
+        pix_fmt=tags[1],
+        hdr=any(name in (tags[2] or "") for name in HDR_TRANSFERS),
         interlaced=frame[5] != "P",
-        foreign_colour=_foreign_colour(stream[2], stream[3] or ""),
-        seekable=bool(SEEKABLE.search(messages)),
+        foreign_colour=_foreign_colour(tags[1], tags[2] or ""),
+        seekable=bool(SEEKABLE.search(listing)),
+        display_matrix=rotation is not None,
     )
+
+
+def _duration(listing: str) -> float:
+    """Seconds from the first frame to the end of the longest stream, as the header says; 0 where it does not."""
+    found = None if UNTIMED.search(listing) else DURATION.search(listing)
+    if found is None:
+        return 0.0
+    seconds = int(found[1]) * 3600 + int(found[2]) * 60 + float(found[3])
+    return max(0.0, seconds - float(found[4] or 0)) if FROM_ZERO.search(listing) else seconds
 
 
 def _foreign_colour(pix_fmt: str, tags: str) -> bool:

@@ -132,7 +132,7 @@ def _gif(path: Path, video: Path, every: int, side: int, fps: Fraction) -> None:
 
 
 def _thinned(descriptor: int, every: int, side: int, fps: Fraction, limits: LimitsConfig) -> ffmpeg.nodes.Stream:
-    stream = source_input(descriptor, limits)
+    stream = source_input(descriptor, limits, 0)
     if every > 1:
         stream = stream.filter("fps", str(fps / every))
     return stream.filter("scale", f"min(iw,{side})", -1, flags="lanczos")

@@ -13,12 +13,13 @@ from data_catalog.writes import merge_clips
 from tests.data_catalog.rows import clip, table, threshold
 
 PUBLIC = {
-    "sources": "source_id path status reason width height fps frames duration_s",
+    "sources": "source_id path status reason width height fps frames duration_s sound sound_reason",
     "clips": "clip_id source_id start_s end_s crop_x crop_y crop_side crop_mode crop_path cam_translation cam_zoom "
     "cam_rotation cam_shake out_of_frame out_of_frame_joints out_of_crop_joints no_pose visibility people "
-    "identity_switches blur brightness motion_energy duplicated upscale phash verdict reason reasons decision",
+    "identity_switches blur brightness motion_energy duplicated upscale phash sound tempo beats beat_alignment "
+    "verdict reason reasons decision",
     "samples": "sample_key clip_id variant recipe shard mp4_offset mp4_length json_offset json_length npy_offset "
-    "npy_length",
+    "npy_length flac_offset flac_length",
     "shards": "shard samples bytes sha256",
     "versions": "version parent policy hash",
     "version_samples": "version sample_key weight",

@@ -21,6 +21,7 @@ from pipeline.config import BuildConfig
 from pipeline.synthetic.synth import SynthVideo, write_video
 
 ROOT = Path(__file__).parents[2]
+PREFECT = Path(sys.executable).parent / "prefect"
 FRAMES = 25  # a short clip: what is tested here is order and survival, not length
 SMALL = ["--frames", str(FRAMES), "--variants", "1", "--workers", "2"]
 
@@ -75,10 +76,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
     stop(process)
 
 
-def prefect(*arguments: str, env: dict[str, str], check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run the prefect command line in the repository, as a shell would: prefect.yaml reads its PWD."""
-    command = [sys.executable, "-m", "prefect", *arguments]
-    done = subprocess.run(command, env=env | {"PWD": str(ROOT)}, cwd=ROOT, capture_output=True, text=True, check=False)
+def prefect(
+    *arguments: str, env: dict[str, str], check: bool = True, folder: Path = ROOT
+) -> subprocess.CompletedProcess[str]:
+    """Run the prefect command line in the repository, as a shell would: prefect.yaml reads the folder from PWD."""
+    command = [str(PREFECT), *arguments]
+    done = subprocess.run(
+        command, env=env | {"PWD": str(folder)}, cwd=ROOT, capture_output=True, text=True, check=False
+    )
     assert not check or done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -92,11 +97,11 @@ def deploy_all(server: dict[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def worker(env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[Any]]:
-    """A process worker on the pool, for as long as the block lasts."""
-    command = [sys.executable, "-m", "prefect", "worker", "start", "--pool", "local"]
+def worker(env: dict[str, str], log: Path, folder: Path = ROOT) -> Iterator[subprocess.Popen[Any]]:
+    """A process worker on the pool, started in a folder, for as long as the block lasts."""
+    command = [str(PREFECT), "worker", "start", "--pool", "local"]
     with log.open("ab") as file:
-        process = subprocess.Popen(command, env=env, cwd=ROOT, stdout=file, stderr=file, start_new_session=True)
+        process = subprocess.Popen(command, env=env, cwd=folder, stdout=file, stderr=file, start_new_session=True)
         try:
             yield process
         finally:

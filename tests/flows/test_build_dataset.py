@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from data_catalog.base.files import exclusive
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.locks import exclusive
+from data_catalog.base.paths import DataFolder
 from flows.cli.data import show_build
 from tests.flows.conftest import (
     build,
@@ -130,7 +132,7 @@ def test_a_source_that_was_removed_stays_in_the_data_set_and_in_its_rebuild(raw,
 def test_a_second_build_in_the_same_folder_is_refused_in_one_sentence(raw, server, undisturbed, tmp_path):
     data = tmp_path / "data"
     shutil.copytree(undisturbed, data)
-    with exclusive(data / ".lock", "held by the test"):
+    with exclusive(DataFolder(data).lock, LongdanceError("held by the test")):
         second = subprocess.run(command(raw, data), env=server, capture_output=True, text=True, check=False)
     assert second.returncode == 2
     assert "Another build is at work" in second.stderr

@@ -106,7 +106,7 @@ CASES: dict[str, Case] = {
 def offered() -> list[str]:
     """Every deployment of prefect.yaml as FLOW/NAME."""
     deployments = yaml.safe_load((ROOT / "prefect.yaml").read_text())["deployments"]
-    return [f"{d['entrypoint'].split(':')[1].replace('_', '-')}/{d['name']}" for d in deployments]
+    return [f"{d['entrypoint'].split('.')[-1].replace('_', '-')}/{d['name']}" for d in deployments]
 
 
 def has_gpu() -> bool:

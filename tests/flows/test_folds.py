@@ -7,7 +7,7 @@ import pytest
 
 from flows.folds import fold_of
 from model.errors import RunError
-from model.scoring.scored_losses import RunRef
+from model.runs.run import Run
 from model.training.train import train
 from tests.model.dataset import make_dataset, micro_config, micro_encode
 
@@ -29,14 +29,14 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_folds_begin_where_the_first_run_of_the_chain_did_with_half_the_steps_of_all(root: Path) -> None:
     for name, steps in (("first", 2), ("second", 3)):
-        folds = [fold_of(root / "data", RunRef.of(root / name), number, {}) for number in range(2)]
+        folds = [fold_of(root / "data", Run.open(root / name), number, {}) for number in range(2)]
         assert [fold.config.init for fold in folds] == ["scratch"] * 2
         assert [fold.config.steps for fold in folds] == [steps] * 2
         assert not {s.key for s in folds[0].version.samples} & {s.key for s in folds[1].version.samples}
 
 
 def test_settings_given_come_first_and_other_settings_are_other_runs(root: Path) -> None:
-    target = RunRef.of(root / "second")
+    target = Run.open(root / "second")
     plain, longer = (fold_of(root / "data", target, 0, given) for given in ({}, {"steps": 9}))
     assert longer.config.steps == 9
     assert plain.run != longer.run
@@ -50,7 +50,7 @@ def test_weights_that_have_seen_these_sources_begin_no_fold(root: Path) -> None:
 
     export_run(root / "first", root / "export")
     train(root / "data", root / "third", micro_config(steps=2, init=str(root / "export"), **SHORT))
-    target = RunRef.of(root / "third")
+    target = Run.open(root / "third")
     with pytest.raises(RunError, match=r"has seen .* of the sources.*fit\.init=scratch"):
         fold_of(root / "data", target, 0, {})
     assert fold_of(root / "data", target, 0, {"init": "scratch"}).config.init == "scratch"

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.analysis.source_pass import Analysis
 from pipeline.config import LimitsConfig
-from pipeline.video.ffmpeg import decode, ffmpeg_exe, open_source, source_input
+from pipeline.video.ffmpeg import decode, ffmpeg_exe, open_source
 from pipeline.video.filters import sized, upright
 from pipeline.video.probe import Probe, probe
 
@@ -81,7 +81,7 @@ def pass_over(path: Path) -> tuple[Probe, np.ndarray, list[np.ndarray]]:
     try:
         found = probe(descriptor, LIMITS)
         height, width = found.height // 2 * 2, found.width // 2 * 2
-        picture = sized(upright(source_input(descriptor, LIMITS), found), found, width, height, "area")
+        picture = sized(upright(descriptor, found, LIMITS), found, width, height, "area")
         with decode(picture, descriptor, (height, width), LIMITS) as frames:
             both = [(pts, frame.copy()) for pts, frame in frames]
     finally:
@@ -105,4 +105,13 @@ def blank_analysis(pts: np.ndarray, cuts: Sequence[int] = (), every: int = 4) ->
         thumbs=np.zeros((len(at), 32, 32), np.uint8),
         camera_frames=np.stack([at[:-1], at[1:]], 1),
         camera=np.broadcast_to(np.eye(2, 3), (len(at) - 1, 2, 3)).copy(),
+        sizes=np.empty((0, 3), np.int64),
     )
+
+
+def joined(path: Path, parts: Sequence[Path]) -> Path:
+    """The streams of some files one after the other, copied; the container is the one that `path` names."""
+    listing = path.with_suffix(".txt")
+    listing.write_text("".join(f"file '{part}'\n" for part in parts))
+    ffmpeg("-f", "concat", "-safe", "0", "-i", str(listing), "-c", "copy", str(path))
+    return path

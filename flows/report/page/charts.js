@@ -1,13 +1,4 @@
-// Charts drawn as SVG: histograms, lines, and the graph of runs.
-function niceTicks(low, high, count = 4) {
-  if (!(high > low)) return [low];
-  const rough = (high - low) / count, power = 10 ** Math.floor(Math.log10(rough));
-  const step = [1, 2, 5, 10].map((f) => f * power).find((s) => s >= rough) ?? 10 * power;
-  const ticks = [];
-  for (let t = Math.ceil(low / step) * step; t <= high + step * 1e-9; t += step) ticks.push(Math.abs(t) < step * 1e-9 ? 0 : t);
-  return ticks;
-}
-
+// Charts drawn as SVG: histograms, and the graph of runs.
 function binned(values, limits, bins = 36) {
   let low = Infinity, high = -Infinity;
   const known = [];
@@ -29,13 +20,14 @@ function binned(values, limits, bins = 36) {
     if (limit > to && limit - from < 3 * (to - from)) to = limit * 1.02;
     if (limit < from && to - limit < 3 * (to - from)) from = limit - Math.abs(limit) * 0.02;
   }
-  if (!(to > from)) {  // one value: some room on both sides, but none below zero for what is never negative
+  if (!(to > from)) { // one value: some room on both sides, but none below zero for what is never negative
     const room = (Math.abs(from) || 1) * 0.5;
     to = from + room;
     from = from >= 0 ? Math.max(0, from - room) : from - room;
   }
   // Counted by the very edges that a bar filters by: division alone would put a value on an edge elsewhere.
-  const edges = Array.from({ length: bins + 1 }, (_, i) => from + (to - from) * i / bins), counts = new Array(bins).fill(0);
+  const edges = Array.from({ length: bins + 1 }, (_, i) => from + (to - from) * i / bins),
+    counts = new Array(bins).fill(0);
   for (const value of known) {
     let bin = Math.max(0, Math.min(bins - 1, Math.floor((value - from) / (to - from) * bins)));
     if (bin > 0 && value < edges[bin]) bin--;
@@ -52,84 +44,58 @@ function histogram(column, rules, choose) {
   const width = 320, height = 110, base = height - 18, bins = found.counts.length, most = Math.max(...found.counts);
   const x = (value) => (value - found.from) / (found.to - found.from) * width;
   const bar = width / bins;
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img",
-    "aria-label": `Histogram of ${column.label}` });
+  const picture = svg("svg", {
+    viewBox: `0 0 ${width} ${height}`,
+    class: "chart",
+    role: "img",
+    "aria-label": `Histogram of ${column.label}`,
+  });
   found.counts.forEach((count, i) => {
     const from = found.edges[i], to = found.edges[i + 1], middle = (from + to) / 2;
     const bad = rules.some((rule) => (rule.op === ">" ? middle > rule.value : middle < rule.value));
     const tall = count ? Math.max(2, Math.sqrt(count / most) * (base - 14)) : 0;
     const low = i === 0 ? -Infinity : from, high = i === bins - 1 ? Infinity : to;
-    const group = svg("g", { class: "bin", onclick: () => choose(low, high) },
+    const group = svg(
+      "g",
+      { class: "bin", onclick: () => choose(low, high) },
       svg("rect", { x: i * bar, y: 0, width: bar, height: base, class: "hit" }),
-      svg("rect", { x: i * bar + 0.5, y: base - tall, width: Math.max(1, bar - 1), height: tall, rx: 1,
-        class: bad ? "fill-bad" : "fill-ok" }));
+      svg("rect", {
+        x: i * bar + 0.5,
+        y: base - tall,
+        width: Math.max(1, bar - 1),
+        height: tall,
+        rx: 1,
+        class: bad ? "fill-bad" : "fill-ok",
+      }),
+    );
     group.append(svg("title", {}, `${whole.format(count)} clips from ${fmt(from)} to ${fmt(to)}`));
     picture.append(group);
   });
   picture.append(svg("line", { x1: 0, x2: width, y1: base, y2: base, class: "axis" }));
   for (const tick of niceTicks(found.from, found.to)) {
     const near = Math.min(width - 2, Math.max(2, x(tick)));
-    picture.append(svg("text", { x: near, y: height - 4, class: "tick",
-      "text-anchor": near < 20 ? "start" : near > width - 20 ? "end" : "middle" }, fmt(Number(tick.toPrecision(12)))));
+    picture.append(
+      svg("text", {
+        x: near,
+        y: height - 4,
+        class: "tick",
+        "text-anchor": near < 20 ? "start" : near > width - 20 ? "end" : "middle",
+      }, fmt(Number(tick.toPrecision(12)))),
+    );
   }
   for (const rule of rules) {
     const place = x(rule.value), at = Math.min(width - 1, Math.max(1, place)); // beyond the bars: at the edge, with an arrow
     picture.append(svg("line", { x1: at, x2: at, y1: 2, y2: base, class: "threshold" }));
     const left = at > width * 0.6, beyond = place > width ? " \u2192" : place < 0 ? " \u2190" : "";
-    picture.append(svg("text", { x: left ? at - 4 : at + 4, y: 10, class: "limit", "text-anchor": left ? "end" : "start" },
-      `bad ${rule.op} ${fmt(rule.value)}${beyond}`));
+    picture.append(
+      svg(
+        "text",
+        { x: left ? at - 4 : at + 4, y: 10, class: "limit", "text-anchor": left ? "end" : "start" },
+        `bad ${rule.op} ${fmt(rule.value)}${beyond}`,
+      ),
+    );
   }
   return picture;
-}
-
-// Lines over a common x. series: [{name, x, y}]; null breaks a line.
-function lines(title, series, { xName = "", height = 180, log = false } = {}) {
-  const width = 520, left = 46, bottom = height - 22, top = 8, right = width - 8;
-  const known = series.flatMap((s) => s.y.filter((v) => v !== null && (!log || v > 0)));
-  if (!known.length) return empty("No numbers.");
-  const xs = series.flatMap((s) => s.x);
-  const fold = (list, f) => list.reduce((a, b) => f(a, b));
-  let low = fold(known, Math.min), high = fold(known, Math.max);
-  const xLow = fold(xs, Math.min), xHigh = fold(xs, Math.max);
-  if (low === high) { low -= Math.abs(low) * 0.1 || 1; high += Math.abs(high) * 0.1 || 1; }
-  const scale = log ? Math.log : (v) => v;
-  const X = (v) => left + (xHigh > xLow ? (v - xLow) / (xHigh - xLow) : 0.5) * (right - left);
-  const Y = (v) => bottom - (scale(v) - scale(low)) / (scale(high) - scale(low)) * (bottom - top);
-  const picture = svg("svg", { viewBox: `0 0 ${width} ${height}`, class: "chart", role: "img", "aria-label": title });
-  for (const tick of log ? [low, Math.sqrt(low * high), high] : niceTicks(low, high)) {
-    picture.append(svg("line", { x1: left, x2: right, y1: Y(tick), y2: Y(tick), class: "grid-line" }),
-      svg("text", { x: left - 6, y: Y(tick) + 3, class: "tick", "text-anchor": "end" }, fmt(Number(tick.toPrecision(3)))));
-  }
-  for (const tick of niceTicks(xLow, xHigh, 5)) {
-    picture.append(svg("text", { x: X(tick), y: height - 6, class: "tick", "text-anchor": "middle" }, fmt(tick)));
-  }
-  series.forEach((s, i) => {
-    let path = "", pen = false;
-    s.y.forEach((value, k) => {
-      if (value === null || (log && !(value > 0))) { pen = false; return; }
-      path += `${pen ? "L" : "M"}${X(s.x[k]).toFixed(1)} ${Y(value).toFixed(1)}`;
-      pen = true;
-    });
-    picture.append(svg("path", { d: path, class: `line line-${i % 8}` }));
-    if (s.y.length === 1) picture.append(svg("circle", { cx: X(s.x[0]), cy: Y(s.y[0]), r: 3, class: `dot dot-${i % 8}` }));
-  });
-  const reader = svg("line", { y1: top, y2: bottom, class: "reader" });
-  picture.append(reader);
-  const said = el("div", { class: "legend" });
-  const show = (at) => said.replaceChildren(...series.map((s, i) => {
-    let near = s.x.length - 1;
-    if (at !== null) s.x.forEach((v, k) => { if (Math.abs(v - at) < Math.abs(s.x[near] - at)) near = k; });
-    return el("span", {}, el("i", { class: `key key-${i % 8}` }), `${s.name} ${fmt(s.y[near])}`);
-  }), el("span", { class: "dim" }, at === null ? `${xName} to ${fmt(Math.round(xHigh))}` : `${xName} ${fmt(Math.round(at * 100) / 100)}`));
-  picture.addEventListener("pointermove", (event) => {
-    const box = picture.getBoundingClientRect();
-    const at = Math.min(right, Math.max(left, (event.clientX - box.left) / box.width * width));
-    reader.setAttribute("x1", at); reader.setAttribute("x2", at); reader.classList.add("on");
-    show(xLow + (at - left) / (right - left) * (xHigh - xLow));
-  });
-  picture.addEventListener("pointerleave", () => { reader.classList.remove("on"); show(null); });
-  show(null);
-  return el("figure", { class: "plot" }, el("figcaption", {}, title), picture, said);
 }
 
 // Boxes in columns by generation; nodes: [{id, title, note, kind, go}], edges: [{from, to, kind}].
@@ -137,11 +103,12 @@ function graph(nodes, edges) {
   const known = new Map(nodes.map((node) => [node.id, node]));
   const links = edges.filter((edge) => known.has(edge.from) && known.has(edge.to) && edge.from !== edge.to);
   const depth = new Map(nodes.map((node) => [node.id, 0]));
-  for (let turn = 0; turn < nodes.length; turn++) {  // ends even where the data hold a circle
+  for (let turn = 0; turn < nodes.length; turn++) { // ends even where the data hold a circle
     let moved = false;
     for (const { from, to } of links) {
       if (depth.get(to) < depth.get(from) + 1 && depth.get(from) + 1 < nodes.length) {
-        depth.set(to, depth.get(from) + 1); moved = true;
+        depth.set(to, depth.get(from) + 1);
+        moved = true;
       }
     }
     if (!moved) break;
@@ -149,22 +116,46 @@ function graph(nodes, edges) {
   const columns = [];
   for (const node of nodes) (columns[depth.get(node.id)] ??= []).push(node);
   const W = 190, H = 50, GX = 56, GY = 16, place = new Map();
-  columns.forEach((column, c) => (column ?? []).forEach((node, r) => place.set(node.id, { x: 8 + c * (W + GX), y: 8 + r * (H + GY) })));
+  columns.forEach((column, c) =>
+    (column ?? []).forEach((node, r) => place.set(node.id, { x: 8 + c * (W + GX), y: 8 + r * (H + GY) }))
+  );
   const wide = 16 + columns.length * (W + GX) - GX;
   const tall = 16 + Math.max(...columns.map((column) => (column ?? []).length)) * (H + GY) - GY;
-  const picture = svg("svg", { viewBox: `0 0 ${wide} ${tall}`, width: wide, height: tall, class: "graph", role: "group",
-    "aria-label": "Lineage" });
+  const picture = svg("svg", {
+    viewBox: `0 0 ${wide} ${tall}`,
+    width: wide,
+    height: tall,
+    class: "graph",
+    role: "group",
+    "aria-label": "Lineage",
+  });
   for (const { from, to, kind } of links) {
     const a = place.get(from), b = place.get(to), x1 = a.x + W, y1 = a.y + H / 2, x2 = b.x, y2 = b.y + H / 2;
-    picture.append(svg("path", { d: `M${x1} ${y1}C${x1 + GX / 2} ${y1} ${x2 - GX / 2} ${y2} ${x2 - 2} ${y2}`, class: `edge ${kind}` }));
+    picture.append(
+      svg("path", {
+        d: `M${x1} ${y1}C${x1 + GX / 2} ${y1} ${x2 - GX / 2} ${y2} ${x2 - 2} ${y2}`,
+        class: `edge ${kind}`,
+      }),
+    );
   }
   for (const node of nodes) {
     const { x, y } = place.get(node.id);
-    const box = svg("g", { class: `node ${node.kind}`, tabindex: 0, role: "link", "aria-label": `${node.title}, ${node.note}`,
-      onclick: node.go, onkeydown: (event) => { if (event.key === "Enter") node.go(); } },
+    const box = svg(
+      "g",
+      {
+        class: `node ${node.kind}`,
+        tabindex: 0,
+        role: "link",
+        "aria-label": `${node.title}, ${node.note}`,
+        onclick: node.go,
+        onkeydown: (event) => {
+          if (event.key === "Enter") node.go();
+        },
+      },
       svg("rect", { x, y, width: W, height: H, rx: 9 }),
       svg("text", { x: x + 12, y: y + 21, class: "name" }, node.title),
-      svg("text", { x: x + 12, y: y + 38, class: "note" }, node.note));
+      svg("text", { x: x + 12, y: y + 38, class: "note" }, node.note),
+    );
     picture.append(box);
   }
   return el("div", { class: "scroll" }, picture);

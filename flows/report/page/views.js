@@ -1,4 +1,4 @@
-// The other parts: overview, versions, runs, rollouts.
+// The overview and the versions.
 function tile(value, name, note = "") {
   return el("div", { class: "tile" }, el("b", {}, value), el("span", {}, name), note ? el("small", {}, note) : null);
 }
@@ -7,9 +7,19 @@ function section(title, note, ...children) {
 }
 function barRow(name, count, most, kind, go) {
   const wide = most ? Math.max(0.5, count / most * 100) : 0;
-  const bar = svg("svg", { class: "bar-fill", viewBox: "0 0 100 10", preserveAspectRatio: "none", "aria-hidden": "true" },
-    svg("rect", { x: 0, y: 0, width: wide, height: 10, class: kind === "ok" ? "fill-ok" : "fill-bad" }));
-  return el("button", { type: "button", class: "bar-row", onclick: go, disabled: !go }, el("span", {}, words(name)), bar, el("b", {}, whole.format(count)));
+  const bar = svg("svg", {
+    class: "bar-fill",
+    viewBox: "0 0 100 10",
+    preserveAspectRatio: "none",
+    "aria-hidden": "true",
+  }, svg("rect", { x: 0, y: 0, width: wide, height: 10, class: kind === "ok" ? "fill-ok" : "fill-bad" }));
+  return el(
+    "button",
+    { type: "button", class: "bar-row", onclick: go, disabled: !go },
+    el("span", {}, words(name)),
+    bar,
+    el("b", {}, whole.format(count)),
+  );
 }
 function counted(list) {
   const counts = new Map();
@@ -19,7 +29,8 @@ function counted(list) {
 
 function overviewView() {
   const all = [...Array(clips.count).keys()], good = all.filter(isOk), { start_s, end_s } = clips.numbers;
-  const minutes = (list) => timeText(list.reduce((sum, clip) => sum + (end_s.values[clip] - start_s.values[clip] || 0), 0));
+  const minutes = (list) =>
+    timeText(list.reduce((sum, clip) => sum + (end_s.values[clip] - start_s.values[clip] || 0), 0));
   const status = page.sources.status ?? [], rejected = [...status.keys()].filter((i) => status[i] !== "ok");
   const reasons = counted(all.filter((clip) => !isOk(clip)).map((clip) => textOf("reason", clip) ?? "bad"));
   const refused = counted(rejected.map((i) => page.sources.reason[i] ?? "unknown"));
@@ -34,29 +45,92 @@ function overviewView() {
       if (Number.isNaN(value)) unknown++;
       else if (rules.some((rule) => (rule.op === ">" ? value > rule.value : value < rule.value))) over++;
     }
-    const choose = (low, high) => showInGallery({ sort: column.name, limits: [
-      ...(low === -Infinity ? [] : [{ name: column.name, op: ">=", value: low }]),
-      ...(high === Infinity ? [] : [{ name: column.name, op: "<", value: high }])] });
-    const notes = [rules.length ? `${whole.format(over)} beyond` : "no threshold", unknown ? `${whole.format(unknown)} not measured` : null];
-    return el("div", { class: "chart-card" }, el("h3", {}, column.label, column.unit ? el("small", {}, column.unit) : null),
-      histogram(column, rules, choose), el("p", { class: "dim" }, notes.filter(Boolean).join(" · ")));
+    const choose = (low, high) =>
+      showInGallery({
+        sort: column.name,
+        limits: [
+          ...(low === -Infinity ? [] : [{ name: column.name, op: ">=", value: low }]),
+          ...(high === Infinity ? [] : [{ name: column.name, op: "<", value: high }]),
+        ],
+      });
+    const notes = [
+      rules.length ? `${whole.format(over)} beyond` : "no threshold",
+      unknown ? `${whole.format(unknown)} not measured` : null,
+    ];
+    return el(
+      "div",
+      { class: "chart-card" },
+      el("h3", {}, column.label, column.unit ? el("small", {}, column.unit) : null),
+      histogram(column, rules, choose),
+      el("p", { class: "dim" }, notes.filter(Boolean).join(" · ")),
+    );
   };
   return [
-    el("div", { class: "tiles" },
-      tile(whole.format(status.length), "sources", rejected.length ? `${whole.format(rejected.length)} rejected` : "none rejected"),
-      tile(whole.format(clips.count), "clips", `${whole.format(good.length)} ok, ${whole.format(clips.count - good.length)} bad`),
+    el(
+      "div",
+      { class: "tiles" },
+      tile(
+        whole.format(status.length),
+        "sources",
+        rejected.length ? `${whole.format(rejected.length)} rejected` : "none rejected",
+      ),
+      tile(
+        whole.format(clips.count),
+        "clips",
+        `${whole.format(good.length)} ok, ${whole.format(clips.count - good.length)} bad`,
+      ),
       tile(minutes(good), "good footage", `of ${minutes(all)} cut`),
-      tile(whole.format(page.totals.samples), "samples stored", `${many(page.totals.shards, "shard")}, ${sizeText(page.totals.bytes)}`)),
-    el("div", { class: "halves" },
-      section("Clips by verdict", "Each bar opens its clips.",
-        clips.count ? [barRow("ok", good.length, most, "ok", () => showInGallery({ verdict: "ok" })),
-          reasons.map(([name, count]) => barRow(name, count, most, "bad", () => showInGallery({ verdict: "bad", reason: clips.reasonNames.includes(name) ? name : "" })))] : empty("No clips yet.")),
-      section("Sources", null, barRow("ok", status.length - rejected.length, status.length, "ok", null),
-        refused.map(([name, count]) => barRow(name, count, status.length, "bad", null)))),
-    section("Scores", "Heights are square roots of counts, so that rare clips show. A dashed line is a threshold; red lies beyond it. A bar opens its clips.",
-      el("div", { class: "charts" }, columns.map(card))),
-    rejected.length ? section("Rejected sources", rejected.length > 500 ? "The first 500." : null,
-      table(["source", "reason", "what was found"], rejected.slice(0, 500).map((i) => [page.sources.path[i], chip(words(page.sources.reason[i] ?? ""), "bad"), page.sources.detail[i]]))) : null,
+      tile(
+        whole.format(page.totals.samples),
+        "samples stored",
+        `${many(page.totals.shards, "shard")}, ${sizeText(page.totals.bytes)}`,
+      ),
+    ),
+    el(
+      "div",
+      { class: "halves" },
+      section(
+        "Clips by verdict",
+        "Each bar opens its clips.",
+        clips.count
+          ? [
+            barRow("ok", good.length, most, "ok", () => showInGallery({ verdict: "ok" })),
+            reasons.map(([name, count]) =>
+              barRow(
+                name,
+                count,
+                most,
+                "bad",
+                () => showInGallery({ verdict: "bad", reason: clips.reasonNames.includes(name) ? name : "" }),
+              )
+            ),
+          ]
+          : empty("No clips yet."),
+      ),
+      section(
+        "Sources",
+        null,
+        barRow("ok", status.length - rejected.length, status.length, "ok", null),
+        refused.map(([name, count]) => barRow(name, count, status.length, "bad", null)),
+      ),
+    ),
+    section(
+      "Scores",
+      "Heights are square roots of counts, so that rare clips show. A dashed line is a threshold; red lies beyond it. A bar opens its clips.",
+      el("div", { class: "charts" }, columns.map(card)),
+    ),
+    rejected.length
+      ? section(
+        "Rejected sources",
+        rejected.length > 500 ? "The first 500." : null,
+        table(
+          ["source", "reason", "what was found"],
+          rejected.slice(0, 500).map((
+            i,
+          ) => [page.sources.path[i], chip(words(page.sources.reason[i] ?? ""), "bad"), page.sources.detail[i]]),
+        ),
+      )
+      : null,
   ];
 }
 
@@ -76,91 +150,55 @@ function shiftRows(kept, gone) {
 }
 
 function versionsView() {
-  if (!page.versions.length) return [section("Versions", null, empty("There are no versions yet: `longdance prune` makes the first."))];
+  if (!page.versions.length) {
+    return [section("Versions", null, empty("There are no versions yet: `longdance prune` makes the first."))];
+  }
   return page.versions.toReversed().map((version) => {
     const marks = new Uint8Array(bytes(version.marks)), lists = [[], [], [], []];
     marks.forEach((mark, clip) => lists[mark].push(clip));
     const [, kept, gone, thinned] = lists, inside = [...kept, ...thinned];
-    const motion = clips.numbers.motion_energy?.values, mass = (list) => list.reduce((sum, clip) => sum + (motion?.[clip] || 0), 0);
+    const motion = clips.numbers.motion_energy?.values,
+      mass = (list) => list.reduce((sum, clip) => sum + (motion?.[clip] || 0), 0);
     const share = mass([...inside, ...gone]) ? mass(gone) / mass([...inside, ...gone]) : 0;
-    return el("section", { class: "card-block", id: `version-${version.version}` },
-      el("h2", {}, version.version), el("p", { class: "hint" }, `parent ${version.parent ?? "none: compared with all that is stored"} · hash ${short(version.hash)} · ${fmt(version.samples)} samples · ${String(version.created ?? "").slice(0, 16).replace("T", " ")}`),
-      el("div", { class: "tiles" }, tile(whole.format(inside.length), "clips kept"), tile(whole.format(gone.length), "clips removed"),
-        tile(whole.format(thinned.length), "lost some variants"), tile(`${fmt(Number((share * 100).toFixed(1)))} %`, "of the motion removed")),
-      el("div", { class: "row" }, el("button", { type: "button", onclick: () => showInGallery({ version: `removed:${version.version}` }) }, "Show what it removed"),
-        el("button", { type: "button", class: "quiet", onclick: () => showInGallery({ version: `in:${version.version}` }) }, "Show what it holds")),
-      gone.length ? table(["score", "mean of the kept", "mean of the removed", "difference in spreads"], shiftRows(inside, gone)) : null,
-      version.policy ? el("details", {}, el("summary", {}, "Policy"), el("pre", {}, JSON.stringify(version.policy, null, 2))) : null);
-  });
-}
-
-function lineage() {
-  const nodes = [], edges = [], folders = new Map(page.runs.map((run) => [run.folder, run.run]));
-  const go = (id) => () => document.getElementById(id)?.scrollIntoView({ behavior: "smooth", block: "start" });
-  for (const v of page.versions) {
-    nodes.push({ id: `v:${v.version}`, title: short(v.version), note: `version, ${fmt(v.samples)} samples`, kind: "version", go: () => { location.hash = "#versions"; } });
-    if (v.parent) edges.push({ from: `v:${v.parent}`, to: `v:${v.version}`, kind: "parent" });
-  }
-  for (const run of page.runs) {
-    nodes.push({ id: `r:${run.run}`, title: `${run.stage ?? "run"} ${short(run.run).slice(0, 8)}`, note: `${run.status ?? "?"} at step ${fmt(run.step)}`, kind: "run", go: go(`run-${run.run}`) });
-    if (run.parent) edges.push({ from: `r:${run.parent}`, to: `r:${run.run}`, kind: "parent" });
-    edges.push({ from: `v:${run.version}`, to: `r:${run.run}`, kind: "data" });
-    const start = String(run.config?.init ?? "").replace(/^run:/, "").replace(/\/$/, "");
-    if (folders.has(start)) edges.push({ from: `r:${folders.get(start)}`, to: `r:${run.run}`, kind: "init" });
-  }
-  for (const made of page.rollouts) {
-    nodes.push({ id: `o:${made.rollout}`, title: short(made.rollout), note: `rollout, plan ${made.plan ?? "?"}`, kind: "rollout", go: () => { location.hash = "#rollouts"; } });
-    const from = Array.isArray(made.runs) ? made.runs : Object.values(made.runs ?? {});
-    for (const run of from.flat()) edges.push({ from: `r:${typeof run === "object" ? run?.run : run}`, to: `o:${made.rollout}`, kind: "made" });
-  }
-  return graph(nodes, edges);
-}
-
-function configChanges(run) {
-  const parent = page.runs.find((other) => other.run === run.parent);
-  if (!parent) return null;
-  const flat = (value, name = "") => (value && typeof value === "object" && !Array.isArray(value)
-    ? Object.entries(value).flatMap(([k, v]) => flat(v, name ? `${name}.${k}` : k)) : [[name, JSON.stringify(value)]]);
-  const before = new Map(flat(parent.config ?? {})), now = new Map(flat(run.config ?? {}));
-  const names = [...new Set([...before.keys(), ...now.keys()])].filter((name) => before.get(name) !== now.get(name));
-  return names.map((name) => [name, before.get(name) ?? "–", now.get(name) ?? "–"]);
-}
-
-function runsView() {
-  if (!page.runs.length) return [section("Runs", null, empty("Nothing was trained yet: `longdance train STAGE` makes the first run."))];
-  const cards = page.runs.toReversed().map((run) => {
-    const curve = (name, as = name) => (run.curves[name] ? [{ name: as, ...run.curves[name] }] : []);
-    const bins = Object.keys(run.curves).filter((name) => name.startsWith("validation bin"));
-    const losses = [...curve("loss", "training"), ...curve("validation loss", "validation")], changes = configChanges(run);
-    const positive = losses.length > 0 && losses.every((s) => s.y.every((v) => v > 0));
-    const points = page.checkpoints.filter((c) => c.run === run.run);
-    return el("section", { class: "card-block", id: `run-${run.run}` },
-      el("h2", {}, `${run.stage ?? "run"} `, el("small", {}, run.run)),
-      el("p", { class: "hint" }, `${run.status ?? "?"} at step ${fmt(run.step)} · data ${short(run.version)} · parent ${short(run.parent)} · code ${short(run.code_hash)} · ${many(points.length, "checkpoint")}, ${points.filter((c) => c.verified).length} verified`),
-      losses.length ? el("div", { class: "plots" }, lines("Loss", losses, { xName: "step", log: positive }),
-        bins.length ? lines("Validation loss by log-SNR bin", bins.map((name) => ({ name: name.slice(11), ...run.curves[name] })), { xName: "step" }) : null,
-        run.curves["grad norm"] ? lines("Gradient norm", curve("grad norm"), { xName: "step", height: 130 }) : null,
-        run.curves["learning rate"] ? lines("Learning rate", curve("learning rate"), { xName: "step", height: 130 }) : null)
-        : empty(run.folder ? `No curves: ${run.folder} holds no metrics.jsonl.` : "No curves: the run has no checkpoint yet."),
-      run.picture ? el("figure", { class: "plot" }, el("figcaption", {}, "Newest sample windows"), el("img", { src: run.picture, alt: "Sample windows of the run", class: "sample" })) : null,
-      changes ? el("details", { open: changes.length < 12 }, el("summary", {}, `${many(changes.length, "setting")} other than the parent's`), table(["setting", "parent", "here"], changes)) : null,
-      el("details", {}, el("summary", {}, "Config"), el("pre", {}, JSON.stringify(run.config, null, 2))));
-  });
-  return [section("Lineage", "Solid: forked from. Dashed: trained on, begun with the weights of, or generated by. A box leads to what it names.", lineage()), ...cards];
-}
-
-function rolloutsView() {
-  if (!page.rollouts.length) return [section("Rollouts", null, empty("Nothing was generated yet: `longdance generate` makes the first video."))];
-  return page.rollouts.toReversed().map((made) => {
-    const plots = Object.entries(made.curves).map(([name, sides]) => lines(words(name),
-      Object.entries(sides).map(([side, curve]) => ({ name: side, ...curve })), { xName: "frame", height: 140 }));
-    const drift = made.drift.rows.map(([name, ...numbers]) => [words(name), ...numbers]);
-    const source = made.video ? `${page.media}rollouts/${encodeURIComponent(made.video)}` : null;
-    const player = !source ? el("div", { class: "none tall" }, `No video at ${made.path ?? "an unknown place"}.`)
-      : made.video.endsWith(".gif") ? el("img", { src: source, alt: "The generated video" }) : el("video", { src: source, controls: true, loop: true, playsinline: true });
-    return el("section", { class: "card-block" }, el("h2", {}, made.rollout),
-      el("p", { class: "hint" }, `plan ${made.plan ?? "?"} · seed ${made.seed ?? "?"} · runs ${JSON.stringify(made.runs)} · ${String(made.created ?? "").slice(0, 16).replace("T", " ")} · ${made.path ?? ""}`),
-      el("div", { class: "rollout" }, player, el("div", { class: "values" }, drift.length ? table(made.drift.head, drift) : null, table(["measured", "value"], Object.entries(made.values).map(([name, value]) => [words(name), value === true ? "yes" : value === false ? "no" : value])))),
-      plots.length ? el("div", { class: "plots" }, plots) : empty("No drift curves."));
+    return el(
+      "section",
+      { class: "card-block", id: `version-${version.version}` },
+      el("h2", {}, version.version),
+      el(
+        "p",
+        { class: "hint" },
+        `parent ${version.parent ?? "none: compared with all that is stored"} · hash ${short(version.hash)} · ${
+          fmt(version.samples)
+        } samples · ${String(version.created ?? "").slice(0, 16).replace("T", " ")}`,
+      ),
+      el(
+        "div",
+        { class: "tiles" },
+        tile(whole.format(inside.length), "clips kept"),
+        tile(whole.format(gone.length), "clips removed"),
+        tile(whole.format(thinned.length), "lost some variants"),
+        tile(`${fmt(Number((share * 100).toFixed(1)))} %`, "of the motion removed"),
+      ),
+      el(
+        "div",
+        { class: "row" },
+        el(
+          "button",
+          { type: "button", onclick: () => showInGallery({ version: `removed:${version.version}` }) },
+          "Show what it removed",
+        ),
+        el("button", {
+          type: "button",
+          class: "quiet",
+          onclick: () => showInGallery({ version: `in:${version.version}` }),
+        }, "Show what it holds"),
+      ),
+      gone.length
+        ? table(["score", "mean of the kept", "mean of the removed", "difference in spreads"], shiftRows(inside, gone))
+        : null,
+      version.policy
+        ? el("details", {}, el("summary", {}, "Policy"), el("pre", {}, JSON.stringify(version.policy, null, 2)))
+        : null,
+    );
   });
 }

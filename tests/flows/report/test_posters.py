@@ -13,13 +13,22 @@ from data_catalog.base.files import read_json
 from flows.report.posters import KINDS, SIDE, Wanted, draw_pictures, missing, picture_path
 from pipeline.batches.prepare_sources import build_keys, clips_of
 from pipeline.clips.make_clips import Clip
-from tests.conftest import Built
+from pipeline.config import VariantConfig
+from tests.conftest import SMALL, Built, build
+from tests.pipeline.videos import ffmpeg, joined
 
 
 def wanted(built: Built, stored: bool = True) -> list[Wanted]:
     rows = [row for row in built.manifest["samples"] if row["variant"] == 0]
-    places = [(str(built.manifest["shard"]), row["mp4_offset"], row["mp4_length"]) for row in rows]
-    return [Wanted(row["clip_id"], place if stored else None) for row, place in zip(rows, places)]
+    shard = str(built.manifest["shard"])
+    return [
+        Wanted(
+            row["clip_id"],
+            (shard, row["mp4_offset"], row["mp4_length"]) if stored else None,
+            (shard, row["flac_offset"], row["flac_length"]) if stored else None,
+        )
+        for row in rows
+    ]
 
 
 def draw(built: Built, out: Path, clips: list[Wanted], path: bytes | None = b"", **more) -> dict[str, int]:
@@ -46,6 +55,16 @@ def stored_frames(built: Built, clip: Wanted) -> list[np.ndarray]:
     video = built.shard.read_bytes()[offset : offset + length]
     with av.open(io.BytesIO(video)) as container:
         return [frame.to_ndarray(format="bgr24", width=SIDE, height=SIDE) for frame in container.decode(video=0)]
+
+
+def test_a_preview_of_a_stored_clip_plays_its_sound(built: Built, tmp_path: Path) -> None:
+    clip, silent = wanted(built)[0], replace(wanted(built)[1], sound=None)
+    draw(built, tmp_path, [clip, silent])
+    with av.open(str(picture_path(tmp_path, "previews", clip.clip_id))) as container:
+        samples = sum(frame.samples for frame in container.decode(audio=0))
+        assert samples == pytest.approx(48000, abs=1024)
+    with av.open(str(picture_path(tmp_path, "previews", silent.clip_id))) as container:
+        assert not container.streams.audio
 
 
 def error(a: np.ndarray, b: np.ndarray) -> float:
@@ -81,6 +100,25 @@ def test_a_clip_that_is_not_stored_is_pictured_from_its_source_in_the_same_crop(
     assert len(a) == len(b)
     for got, want in zip(b, a):
         assert error(got, want) < 8
+
+
+def test_where_the_size_changes_each_clip_is_pictured_in_its_own(
+    tmp_path: Path, dancer: Path, pose_model: Path
+) -> None:
+    sizes = ("216:384", "360:640")
+    for name, size in zip("ab", sizes):
+        ffmpeg("-i", str(dancer), "-vf", f"scale={size}", "-pix_fmt", "yuv420p", str(tmp_path / f"{name}.ts"))
+    source = joined(tmp_path / "raw.ts", [tmp_path / "a.ts", tmp_path / "b.ts"])
+    plain = SMALL.model_copy(update={"variants": VariantConfig(count=0)})
+    twice = build(tmp_path / "data", source, plain, pose_model)
+    for clip, bare in zip(wanted(twice), wanted(twice, stored=False), strict=True):
+        first = clips(twice)[clip.clip_id].window.frames[0]
+        draw(twice, tmp_path / "stored", [clip])
+        draw(twice, tmp_path / "source", [bare])
+        picture = cv2.imread(str(picture_path(tmp_path / "stored", "frames", clip.clip_id)))
+        assert picture.shape[:2] == ((384, 216) if first < 55 else (640, 360))
+        a, b = (frames(picture_path(tmp_path / name, "previews", clip.clip_id)) for name in ("stored", "source"))
+        assert max(error(got, want) for got, want in zip(b, a, strict=True)) < 8
 
 
 def test_the_source_frame_shows_the_crop_where_it_is_and_the_landmarks(built: Built, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """`longdance serve` over real sockets: it reads, it answers nobody else, and a write needs its token."""
 
 import http.client
+import io
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,12 +16,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import av
 import psutil
 import pytest
 
-from data_catalog.base.files import sha256_file
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from flows.report.loopback import ranged
+from flows.report.stored_clip import stored_member, stored_video
 from tests.flows.shown import Shown, serving, shown
 
 __all__ = ["shown"]
@@ -199,16 +203,34 @@ def test_a_link_among_the_rollouts_leads_nowhere(server, shown):
     (folder / "abc.mp4").unlink()
 
 
-def test_a_stored_clip_plays_from_its_shard_byte_for_byte_and_by_ranges(server, shown, tmp_path):
+def packets(data: bytes, kind: str) -> list[bytes]:
+    with av.open(io.BytesIO(data)) as container:
+        return [bytes(packet) for packet in container.demux(getattr(container.streams, kind)) if packet.size]
+
+
+def test_a_stored_clip_plays_with_its_sound_from_its_shard_and_by_ranges(server, shown):
     clip = shown.real[0]
     url = f"/media/videos/{clip[:2]}/{clip}.mp4"
     status, headers, whole = ask(server[0], "GET", url)
     assert (status, headers["content-type"]) == (200, "video/mp4")
-    (tmp_path / "clip.mp4").write_bytes(whole)
-    [stored] = shown.ids(f"SELECT mp4_sha256 FROM samples WHERE clip_id = '{clip}' AND variant = 0")
-    assert sha256_file(tmp_path / "clip.mp4") == stored
+    stored = stored_member(shown.data, clip, "mp4")
+    assert packets(whole, "video") == packets(stored, "video")
+    assert len(packets(whole, "audio")) >= 47
     status, headers, part = ask(server[0], "GET", url, {"Range": "bytes=100-199"})
     assert (status, headers["content-range"], part) == (206, f"bytes 100-199/{len(whole)}", whole[100:200])
+
+
+def test_a_clip_without_sound_plays_as_it_is_stored_byte_for_byte(shown, tmp_path):
+    clip = shown.real[0]
+    copy = DataFolder(tmp_path / "data")
+    copy.root.mkdir()
+    shutil.copy(shown.data.catalog, copy.catalog)
+    copy.shards.symlink_to(shown.data.shards)
+    with open_catalog(copy.catalog) as con:
+        con.execute("UPDATE sample_rows SET flac_offset = NULL, flac_length = NULL")
+    assert stored_video(copy, clip) == stored_member(shown.data, clip, "mp4")
+    assert stored_member(copy, clip, "flac") is None
+    assert stored_video(copy, "no such clip") is None
 
 
 @pytest.mark.parametrize(

@@ -31,6 +31,8 @@ from model.data.samples import read_samples
 from model.errors import CodecError, DataError
 from tests.model.dataset import ENCODE, micro_config, micro_encode
 
+ROOT = Path(__file__).parents[3]
+
 
 @pytest.fixture
 def data(raw_dataset: Path, tmp_path: Path) -> Path:
@@ -170,7 +172,8 @@ def test_the_folder_of_a_codec_does_not_depend_on_the_prompt(data: Path) -> None
 
 def test_two_trainings_that_begin_together_encode_once_between_them(data: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from model.data.latents import encode_dataset\n"
+        f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+        "from pathlib import Path; from model.data.latents import encode_dataset\n"
         "from tests.model.dataset import micro_encode\n"
         "print('ready', flush=True); sys.stdin.readline()\n"
         "print(encode_dataset(Path(sys.argv[1]), micro_encode()).encoded_shards)"

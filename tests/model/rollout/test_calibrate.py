@@ -10,13 +10,14 @@ from click.testing import CliRunner
 from torch import Tensor
 
 from data_catalog.base.files import read_json, sealed, write_json
+from data_catalog.base.paths import RunFolder
 from flows.cli.main import main
 from model.data.latents import encode_dataset
 from model.errors import DataError, RunError
 from model.network.conditioning import FrameConditioning
 from model.network.diffusion import alpha_sigma
 from model.rollout.calibrate import CalibrationSetup, Trial, best_of, calibrate, chain_of, run_chain, try_setting
-from model.rollout.config import DEFAULTS_FILE, SamplingConfig, sampling_config
+from model.rollout.config import SamplingConfig, sampling_config
 from model.sampling.guidance import TextPair
 from model.training.train import train
 from tests.model.dataset import make_dataset, micro_config, micro_encode
@@ -121,7 +122,7 @@ def run(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_best_of_each_stage_becomes_the_runs_default_with_the_curve_as_its_reason(run: Path) -> None:
     record = calibrate(run, None, clips=1, settings=QUICK, levels=(0.0, 0.3), guidance=(1.0, 2.0))
-    assert read_json(run / DEFAULTS_FILE) == record
+    assert read_json(RunFolder(run).sampling) == record
     assert len(record["clips"]) == 1
     assert record["held_out"]
     assert record["sampling"]["temperature"] == QUICK.temperature == sampling_config([run], {}).temperature

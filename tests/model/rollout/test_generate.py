@@ -15,12 +15,14 @@ import torch
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, sealed, write_json
+from data_catalog.base.paths import RolloutFolder, RunFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_rollouts
-from model.drift.report import RealClip, catalog_metrics, measure_drift, real_clip, reference_clips, report_table
+from model.drift.report import RealClip, catalog_metrics, measure_drift, real_clip, reference_clips
+from model.drift.table import report_table
 from model.errors import ConfigError, DataError, ModelError, PlanError, RolloutError, RunError
 from model.plans.plan import depth_per_frame, make_plan
-from model.rollout.config import DEFAULTS_FILE, SamplingConfig, run_defaults, sampling_config
+from model.rollout.config import SamplingConfig, run_defaults, sampling_config
 from model.rollout.generate import (
     Request,
     _text,
@@ -28,10 +30,10 @@ from model.rollout.generate import (
     check_output,
     generate_video,
     prepare,
-    rollout_folder,
     rollout_row,
 )
-from model.rollout.stage_networks import open_run_for_serving, runs_by_stage
+from model.rollout.stage_networks import runs_by_stage
+from model.runs.run import Run
 from model.training.train import train
 from pipeline.analysis.pose import JOINTS
 from tests.model.dataset import micro_config
@@ -102,7 +104,7 @@ def test_what_the_runs_do_not_cover_is_refused_by_name(runs: dict[str, Path], tm
 
 
 def test_a_run_serves_another_plan_where_it_was_trained_on_windows_of_that_shape(runs: dict[str, Path]) -> None:
-    opened = [open_run_for_serving(runs[stage]) for stage in ("starter", "extrapolation", "interpolation")]
+    opened = [Run.open(runs[stage]) for stage in ("starter", "extrapolation", "interpolation")]
     # Up to 7 frames each plan is one starter call; streaming's is the origin's.
     assert set(runs_by_stage(opened[:1], "streaming", make_plan("streaming", 7))) == {"starter"}
     # The origin at any length: frame 0 may lie farther back than in any clip.
@@ -167,7 +169,7 @@ def test_a_rollout_whose_runs_were_calibrated_since_says_how_to_go_on_with_what_
 
 def test_a_damaged_calibration_is_one_sentence(tmp_path: Path) -> None:
     for damage in ("{", "[]", '{"reason": {}}'):
-        (tmp_path / DEFAULTS_FILE).write_text(damage)
+        RunFolder(tmp_path).sampling.write_text(damage)
         with pytest.raises(ConfigError, match=r"is damaged .*longdance calibrate --run"):
             sampling_config([tmp_path], {})
 
@@ -265,7 +267,7 @@ def test_a_stretch_that_makes_no_sense_is_refused(text: str, runs: dict[str, Pat
 
 
 def test_calibrated_defaults_lie_beside_the_run_and_settings_overrule_them(tmp_path: Path) -> None:
-    write_json(tmp_path / DEFAULTS_FILE, {"defaults": {"hint_noise": {"extrapolation": 0.33}}, "reason": {}})
+    write_json(RunFolder(tmp_path).sampling, {"defaults": {"hint_noise": {"extrapolation": 0.33}}, "reason": {}})
     config = sampling_config([tmp_path], {"hint_noise": {"interpolation": 0.2}})
     assert config.of_stage("extrapolation") == (0.33, 1.0)
     assert config.of_stage("interpolation") == (0.2, 1.0)
@@ -308,7 +310,7 @@ def test_a_full_disk_is_one_sentence_and_afterwards_it_goes_on(
     child.start()
     child.join()
     assert "run the same command again" in out.with_suffix(".txt").read_text()
-    assert list((rollout_folder(out) / "latents").glob("*.safetensors"))
+    assert list(RolloutFolder.beside(out).latents.glob("*.safetensors"))
     again = generate_video(prepare(request(runs["any"], frames=60)), picture, out)
     whole = generate_video(prepare(request(runs["any"], frames=60)), picture, tmp_path / "whole" / "video.mp4")
     assert again.video.read_bytes() == whole.video.read_bytes()

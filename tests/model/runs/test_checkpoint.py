@@ -181,7 +181,7 @@ def test_a_full_disk_is_said_clearly_and_costs_no_older_checkpoint(
         child.join()
         assert child.exitcode == 7
         error = (run_dir / "error.txt").read_text()
-        assert "the disk is full" in error
+        assert f"The disk of {run_dir / 'checkpoints'} is full (File too large, " in error
         assert "run the same command again" in error
         assert [path.name for path in list_checkpoints(run_dir / "checkpoints")] == before
         assert not list((run_dir / "checkpoints").glob(".tmp-*"))

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from model.runs.code_identity import code_changes, imported_modules
+from tests.model.dataset import QUICK, micro_config
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -54,3 +60,39 @@ def test_changed_code_is_told_by_its_modules() -> None:
     assert code_changes({"a": "1", "b": "2"}, {"a": "1", "b": "2"}) == []
     assert code_changes({"a": "1", "b": "2"}, {"a": "0", "c": "3"}) == ["the code of a, b, c is another one now"]
     assert "begun by another code" in code_changes("f" * 64, {"a": "1"})[0]
+
+
+@pytest.fixture
+def train_with(dataset: Path, tmp_path: Path) -> Callable[[], subprocess.CompletedProcess[str]]:
+    """Trains a run on a copy of the code in `tmp_path / "code"`: the first call begins it, the next ones go on."""
+    for package in ("flows", "model", "pipeline", "data_catalog"):
+        shutil.copytree(ROOT / package, tmp_path / "code" / package, ignore=shutil.ignore_patterns("__pycache__"))
+    config = tmp_path / "config.json"
+    config.write_text(micro_config(**QUICK).model_dump_json())
+    program = [sys.executable, "-P", "-m", "model.training.train", "--config", str(config), "--data", str(dataset)]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "code"), "OMP_NUM_THREADS": "1"}
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*program, "--run", str(tmp_path / "run")], env=environment, capture_output=True, text=True, check=False
+        )
+
+    return run
+
+
+def test_a_changed_line_three_rooms_away_is_refused_with_its_module_and_a_foreign_comment_is_not(
+    train_with: Callable[[], subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    assert train_with().returncode == 0
+    code = tmp_path / "code"
+    for foreign in ("model/drift/metrics.py", "flows/build_dataset.py", "pipeline/clips/align.py"):
+        with (code / foreign).open("a") as file:
+            file.write("\n# a comment that no training reads\n")
+    done = train_with()
+    assert done.returncode == 0, done.stderr
+    with (code / "pipeline/shards/tar.py").open("a") as file:
+        file.write("\nUNUSED = 1\n")
+    done = train_with()
+    assert done.returncode != 0
+    assert "the code of pipeline.shards.tar is another one now" in done.stderr
+    assert "--fork" in done.stderr

@@ -13,10 +13,11 @@ from model.data.versions import fold_version, write_version
 from model.errors import LedgerError, RunError
 from model.runs.export import export_run
 from model.runs.lineage import flatten_init_chain, read_sources
+from model.runs.run import Run
 from model.scoring.policy import BankConfig, ScoreConfig, policy
 from model.scoring.score import ScoreJob, score
 from model.scoring.score_table import make_score_table
-from model.scoring.scored_losses import RunRef, scored_samples
+from model.scoring.scored_losses import scored_samples
 from model.training.train import train
 from tests.model.dataset import micro_config
 
@@ -73,10 +74,10 @@ def test_a_run_that_began_with_weights_that_saw_everything_gives_no_irreducible_
     train(data, leaky, micro_config(version=fold, init=f"run:{trained}", **SHORT))
     for run in (trained, leaky):
         score(ScoreJob(data=data, run=run, config=CONFIG))
-    target = RunRef.of(trained)
+    target = Run.open(trained)
     samples = scored_samples(data, target.config, None)
     with pytest.raises(LedgerError, match="have no irreducible loss"):
-        make_score_table(data, target, [RunRef.of(leaky)], CONFIG, policy(score="rho", strata=()), samples)
+        make_score_table(data, target, [Run.open(leaky)], CONFIG, policy(score="rho", strata=()), samples)
 
 
 def test_where_it_is_not_on_record_a_run_says_so_and_so_does_one_that_began_from_it(data, trained, tmp_path):

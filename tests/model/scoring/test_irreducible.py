@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from model.errors import RunError
+from model.runs.run import Run
 from model.scoring.irreducible import check_irreducible
-from model.scoring.scored_losses import RunRef, scored_samples
+from model.scoring.scored_losses import scored_samples
 
 
 def test_irreducible_runs_are_of_the_same_stage_and_codec_and_saw_nothing_that_they_judge(dataset, trained, tmp_path):
-    target, other = RunRef.of(trained), RunRef.of(Path(shutil.copytree(trained, tmp_path / "other")))
+    target, other = Run.open(trained), Run.open(Path(shutil.copytree(trained, tmp_path / "other")))
     samples = scored_samples(dataset, target.config, None)
     held = sorted({samples.sources[key] for key in samples.holdout_samples})
     seen = other.path / "sources.json"

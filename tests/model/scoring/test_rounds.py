@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from model.runs.run import Run
 from model.scoring.ledger import fragments, read_fragment
 from model.scoring.policy import BankConfig, ScoreConfig, policy
 from model.scoring.rounds import score_in_rounds
 from model.scoring.score import ScoreJob, score
 from model.scoring.score_table import ScoreTable
-from model.scoring.scored_losses import RunRef, scored_samples
+from model.scoring.scored_losses import scored_samples
 
 CONFIG = ScoreConfig(bank=BankConfig(bins=2, windows=2), k=4, batch=4, reliability=0.999, most_k=16)
 HIGH = policy(score="high_loss", fraction=0.5, strata=())
@@ -36,7 +37,7 @@ def _few_anchors(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def measured(data: Path, run: Path, config: ScoreConfig, dies_at: int = 0) -> tuple[ScoreTable, ScoreTable, list[int]]:
     """What the rounds end with, and how many losses each measured."""
-    ref, asked = RunRef.of(run), []
+    ref, asked = Run.open(run), []
 
     def measure(k: int, keys: Sequence[str] | None) -> None:
         asked.append(k)

@@ -20,6 +20,7 @@ from data_catalog.writes import merge_tables
 from model.data.dataset import load_data
 from model.data.samples import read_samples
 from model.errors import DataError, PolicyError, RunError
+from model.runs.run import run_checkpoint
 from model.scoring.ledger import catalog_rows, fragments, read_fragment
 from model.scoring.policy import BankConfig, ScoreConfig, score_config
 from model.scoring.score import ScoreJob, Scorer, score
@@ -162,7 +163,6 @@ def test_the_averaged_weights_are_scored_in_eval_mode(data, trained):
     assert not any(module.training for module in scorer.network.modules())
     state = dict(scorer.network.named_parameters())
     from model.runs.checkpoint import load_checkpoint
-    from model.runs.init_weights import run_checkpoint
 
     for name, average in load_checkpoint(run_checkpoint(trained)).tensors["ema"].items():
         assert torch.equal(state[name], average)

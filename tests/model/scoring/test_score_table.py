@@ -16,11 +16,12 @@ from data_catalog.writes import merge_decisions
 from model.data.samples import read_samples
 from model.data.versions import Version, version_of, write_version
 from model.errors import DataError, LedgerError, RunError, VersionError
+from model.runs.run import Run
 from model.scoring.ledger import fragments, in_order, read_fragment
 from model.scoring.policy import BankConfig, ScoreConfig, policy
 from model.scoring.score import ScoreJob, score
 from model.scoring.score_table import make_score_table, policy_record, version_samples
-from model.scoring.scored_losses import LossCounts, RunRef, read_losses, require_holdout, scored_samples
+from model.scoring.scored_losses import LossCounts, read_losses, require_holdout, scored_samples
 from tests.model.dataset import micro_config
 
 CONFIG = ScoreConfig(bank=BankConfig(bins=2, windows=2), k=4)
@@ -34,7 +35,7 @@ def data(dataset: Path, tmp_path: Path) -> Path:
 
 def test_losses_come_back_as_they_were_written_by_sample_and_k(data, trained):
     score(ScoreJob(data=data, run=trained, config=CONFIG))
-    run = RunRef.of(trained)
+    run = Run.open(trained)
     keys = scored_samples(data, run.config, None).keys
     found = read_losses(data, run, CONFIG.bank.hash[:16], keys, LossCounts(4, 8, frozenset(keys[:1])))
     matrix = found.values_NK
@@ -51,7 +52,7 @@ def test_losses_come_back_as_they_were_written_by_sample_and_k(data, trained):
 
 def test_the_same_ledger_is_the_same_evidence(data, trained):
     score(ScoreJob(data=data, run=trained, config=CONFIG))
-    run = RunRef.of(trained)
+    run = Run.open(trained)
     samples = scored_samples(data, run.config, None)
     found = [make_score_table(data, run, [], CONFIG, HIGH, samples) for _ in range(2)]
     assert found[0].id == found[1].id
@@ -61,7 +62,7 @@ def test_the_same_ledger_is_the_same_evidence(data, trained):
 
 
 def test_a_ledger_that_is_empty_of_another_bank_or_of_other_latents_is_refused(data, trained):
-    run = RunRef.of(trained)
+    run = Run.open(trained)
     samples = scored_samples(data, run.config, None)
     with pytest.raises(LedgerError, match="is empty"):
         make_score_table(data, run, [], CONFIG, HIGH, samples)
@@ -83,7 +84,7 @@ def test_a_flipped_bit_in_a_ledger_is_refused_and_measured_again(data, trained):
     at = whole.find(value)
     assert at > 0
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
-    run = RunRef.of(trained)
+    run = Run.open(trained)
     with pytest.raises(LedgerError, match="no whole fragment"):
         make_score_table(data, run, [], CONFIG, HIGH, scored_samples(data, run.config, None))
     score(ScoreJob(data=data, run=trained, config=CONFIG))
@@ -96,7 +97,7 @@ def test_a_damaged_fragment_of_another_bank_stops_nothing(data, trained):
     score(ScoreJob(data=data, run=trained, config=CONFIG.model_copy(update={"bank": BankConfig(seed=1)})))
     for path in set(fragments(data)) - mine:
         path.write_bytes(path.read_bytes()[:-20])
-    run = RunRef.of(trained)
+    run = Run.open(trained)
     assert make_score_table(data, run, [], CONFIG, HIGH, scored_samples(data, run.config, None)).keys
 
 
@@ -132,7 +133,7 @@ def test_fragments_of_latents_that_are_gone_come_first_and_none_beside_its_like(
 
 def test_certainty_is_that_of_being_chosen_whichever_end_is(data, trained):
     score(ScoreJob(data=data, run=trained, config=CONFIG.model_copy(update={"k": 32})))
-    run, config = RunRef.of(trained), CONFIG.model_copy(update={"k": 32})
+    run, config = Run.open(trained), CONFIG.model_copy(update={"k": 32})
     samples = scored_samples(data, run.config, None)
     sure = {}
     for action in ("drop", "keep"):
@@ -145,7 +146,7 @@ def test_certainty_is_that_of_being_chosen_whichever_end_is(data, trained):
 
 
 def test_a_parents_sample_that_is_bad_by_now_is_scored_and_judged(data, trained):
-    run, stored = RunRef.of(trained), read_samples(data)
+    run, stored = Run.open(trained), read_samples(data)
     write_version(data, version_of("all", None, {"config": {}}, stored))
     bad = scored_samples(data, run.config, None).keys[0]
     with open_catalog(data / "catalog.duckdb") as con:
@@ -165,19 +166,19 @@ def test_a_parent_whose_samples_have_changed_is_refused(data, trained):
     with open_catalog(data / "catalog.duckdb") as con:
         con.execute("UPDATE sample_rows SET mp4_sha256 = 'other' WHERE sample_key = ?", [samples[0].key])
     with pytest.raises(VersionError, match="have changed since version 'before'"):
-        scored_samples(data, RunRef.of(trained).config, "before")
+        scored_samples(data, Run.open(trained).config, "before")
 
 
 def test_a_run_that_saw_the_samples_is_refused_and_a_hold_out_must_be_there(data, trained):
     score(ScoreJob(data=data, run=trained, config=CONFIG))
-    run = RunRef.of(trained)
+    run = Run.open(trained)
     samples = scored_samples(data, run.config, None)
     with pytest.raises(LedgerError, match="have no irreducible loss"):
         make_score_table(data, run, [run], CONFIG, policy(score="rho", strata=()), samples)
     with pytest.raises(DataError, match=r"No source of .* is held out"):
         require_holdout(data, micro_config(holdout=0))
     with pytest.raises(RunError, match="is no run"):
-        RunRef.of(data)
+        Run.open(data)
 
 
 def mark(data: Path, **decisions: str) -> None:
@@ -188,7 +189,7 @@ def mark(data: Path, **decisions: str) -> None:
         merge_decisions(con, rows)
 
 
-def pruned(data: Path, run: RunRef, parent: str | None, action: str = "drop") -> Version:
+def pruned(data: Path, run: Run, parent: str | None, action: str = "drop") -> Version:
     """A version without all that was judged (or with nothing of it, where the policy keeps)."""
     judged = scored_samples(data, run.config, parent).keys
     how, stored = policy(score="high_loss", strata=(), action=action), read_samples(data)
@@ -200,7 +201,7 @@ def pruned(data: Path, run: RunRef, parent: str | None, action: str = "drop") ->
 @pytest.mark.parametrize("action", ["drop", "keep"])
 @pytest.mark.parametrize("parent", [None, "before"])
 def test_a_version_made_after_a_mark_holds_no_dropped_clip_and_every_kept_one(data, trained, parent, action):
-    run = RunRef.of(trained)
+    run = Run.open(trained)
     write_version(data, version_of("before", None, {}, read_samples(data)))
     held_out = {s.clip_id for s in read_samples(data)} - {
         key.removesuffix("v0") for key in scored_samples(data, run.config, None).keys
@@ -217,7 +218,7 @@ def test_a_version_made_after_a_mark_holds_no_dropped_clip_and_every_kept_one(da
 
 
 def test_a_dropped_clip_is_not_judged_even_where_the_parent_holds_it(data, trained):
-    run = RunRef.of(trained)
+    run = Run.open(trained)
     write_version(data, version_of("before", None, {}, read_samples(data)))
     first = scored_samples(data, run.config, "before").keys[0]
     mark(data, **{first.removesuffix("v0"): "drop"})

@@ -113,6 +113,16 @@ def test_reliability_never_splits_antithetic_pairs() -> None:
     assert np.isnan(split_half(np.ones((5, 1))))
 
 
+def test_equal_values_share_a_rank_whatever_the_order_of_the_samples() -> None:
+    """Every other sample is 0 throughout: ranked by their places, they would agree with one another by chance."""
+    pairs = np.random.default_rng(6).normal(size=(40, 4))
+    pairs[::2] = 0
+    assert -0.5 < split_half(pairs) < 0.5
+    shuffled = np.random.default_rng(7).permutation(40)
+    assert split_half(pairs[shuffled]) == pytest.approx(split_half(pairs), abs=1e-12)
+    assert np.isnan(split_half(np.ones((5, 4))))  # nothing sets the samples apart
+
+
 def test_certainty_is_high_in_the_tail_low_in_the_middle_and_open_at_the_cut() -> None:
     truth, losses = drawn(0.3)
     pairs = antithetic_means(standardise(losses))

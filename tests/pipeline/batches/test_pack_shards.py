@@ -6,20 +6,27 @@ import shutil
 from collections import Counter
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
 import numpy as np
 import pytest
+import soundfile
+import webdataset
 
 from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
 from flows.report.contact_sheet import write_contact_sheet
+from pipeline.analysis import sound_pass
 from pipeline.analysis.pose import MAIN, PoseFinder
 from pipeline.batches.pack_shards import encode_clips, pack_shard, sample_keys, shard_name
 from pipeline.batches.prepare_sources import build_keys, prepare_sources
+from pipeline.config import SoundConfig
+from pipeline.shards.cut_sound import read_flac
 from pipeline.shards.encode_clip import describe
 from pipeline.shards.tar import manifests, read_member
+from pipeline.shards.verify import verify_shards
 from tests.conftest import SMALL, Built, build
 from tests.pipeline.videos import ffmpeg
 
@@ -35,6 +42,10 @@ def landmarks_of(built: Built, sample: dict[str, int]) -> np.ndarray:
 
 def meta_of(built: Built, sample: dict[str, int]) -> dict[str, object]:
     return dict(json.loads(read_member(built.shard, sample["json_offset"], sample["json_length"])))
+
+
+def sound_of(built: Built, sample: dict[str, int]) -> np.ndarray:
+    return read_flac(read_member(built.shard, sample["flac_offset"], sample["flac_length"]))[0]
 
 
 def samples_of(built: Built) -> list[dict[str, int]]:
@@ -114,6 +125,90 @@ def test_staged_clips_are_not_encoded_again_and_an_interrupted_one_is(
     manifest = pack_shard(data, [first, second], SMALL)
     assert manifest == built.manifest
     assert (data.shards / built.shard.name).read_bytes() == built.shard.read_bytes()
+
+
+def test_every_sample_has_its_sound_as_a_member_and_its_beats_in_its_json(built: Built) -> None:
+    heard = sound_pass.load(built.data.sound(built.source_id, sound_pass.sound_key()))
+    speeds = set()
+    for sample in samples_of(built):
+        meta, sound = meta_of(built, sample), sound_of(built, sample)
+        said: dict[str, Any] = meta["sound"]  # type: ignore[assignment]
+        assert sound.shape == (said["samples"], said["channels"]) == (48000, 1)
+        assert np.abs(sound).max() > 3000
+        assert said["start_s"] == pytest.approx(meta["source_frames"][0] / 25, abs=1e-6)  # type: ignore[index]
+        speed = meta["recipe"]["tempo"]  # type: ignore[index]
+        assert said["speed"] == speed
+        beats = (np.array(heard.beats) - said["start_s"]) / speed
+        np.testing.assert_allclose(said["beats"], beats[(beats >= 0) & (beats < 1)], atol=1e-4)
+        speeds.add(speed)
+    assert len(speeds) > 1
+
+
+def test_plain_webdataset_reads_the_sound(built: Built) -> None:
+    found = list(webdataset.WebDataset(str(built.shard), shardshuffle=False))
+    assert len(found) == 6
+    for sample in found:
+        assert {"mp4", "json", "npy", "flac"} <= set(sample)
+        sound, rate = soundfile.read(io.BytesIO(sample["flac"]))
+        assert (len(sound), rate) == (48000, 48000)
+
+
+def test_a_samples_sound_is_its_sources_sound_at_its_place(built: Built, dancer: Path) -> None:
+    """Beside what a player decodes: another library, another way to the same samples."""
+    with av.open(str(dancer)) as container:
+        resampler = av.AudioResampler(format="flt", layout="mono", rate=48000)
+        frames = [out for frame in container.decode(audio=0) for out in resampler.resample(frame)]
+    whole = np.concatenate([frame.to_ndarray()[0] for frame in [*frames, *resampler.resample(None)]])
+    for sample in samples_of(built):
+        said: dict[str, Any] = meta_of(built, sample)["sound"]  # type: ignore[assignment]
+        if said["speed"] == 1:
+            start = round(said["start_s"] * 48000)
+            expected = whole[start : start + 48000]
+            stored = sound_of(built, sample)[: len(expected), 0] / 32768
+            assert np.corrcoef(stored, expected)[0, 1] > 0.999
+            gain = float(stored @ expected / (expected @ expected))
+            assert np.abs(stored / gain - expected).max() < 0.01
+
+
+def test_a_source_without_sound_gives_samples_without_that_member(
+    dancer: Path, pose_model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "raw" / "silent.mp4"
+    path.parent.mkdir()
+    ffmpeg("-i", str(dancer), "-c:v", "copy", "-an", str(path))
+    silent = build(tmp_path / "data", path, SMALL, pose_model)
+    for sample in samples_of(silent):
+        assert "flac_offset" not in sample
+        assert meta_of(silent, sample)["sound"] is None
+    assert all(clip["sound"] is False for clip in clips_of(silent))
+    assert [problems for _, problems in verify_shards(silent.data.shards, decode=True)] == [[]]
+
+
+def test_where_no_sound_is_kept_nothing_speaks_of_it(dancer: Path, pose_model: Path, tmp_path: Path) -> None:
+    config = SMALL.model_copy(update={"sound": SoundConfig(keep=False)})
+    without = build(tmp_path, dancer, config, pose_model)
+    assert not (tmp_path / "sound").exists()
+    for sample in samples_of(without):
+        assert "flac_offset" not in sample
+        assert "sound" not in meta_of(without, sample)
+    assert all("sound" not in clip for clip in clips_of(without))
+
+
+def test_a_clip_that_was_killed_after_its_sound_is_staged_again_with_the_same_bytes(
+    built: Built, pose_model: Path, tmp_path: Path
+) -> None:
+    data = DataFolder(tmp_path / "data")
+    batch = [(built.source_id, built.source.path)]
+    prepare_sources(data, batch, SMALL, pose_model)
+    ids = [str(clip["clip_id"]) for clip in clips_of(built)]
+    encode_clips(data, *batch[0], ids, SMALL)
+    for key in sample_keys(ids[0], build_keys(SMALL).sample_set, 2)[1:]:
+        data.staged(key, "json").unlink()
+        data.staged(key, "flac").write_bytes(b"half of")
+    assert encode_clips(data, *batch[0], ids, SMALL)["clips_encoded"] == 1
+    assert pack_shard(data, ids, SMALL) == built.manifest
+    assert (data.shards / built.shard.name).read_bytes() == built.shard.read_bytes()
+    assert [path for path in data.work.rglob("*") if path.is_file()] == []
 
 
 def test_a_source_that_is_gone_leaves_its_clips_to_the_next_run(built: Built, pose_model: Path, tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ from pipeline.batches.prepare_sources import (
     record_rejected,
 )
 from pipeline.batches.sources import hash_source, nameless_id, require_videos
-from pipeline.config import BuildConfig, LimitsConfig
+from pipeline.config import BuildConfig, LimitsConfig, SoundConfig
 from pipeline.video.ffmpeg import decode, ffmpeg_exe, open_source, source_input
 from tests.conftest import SMALL
 from tests.pipeline.videos import ffmpeg, write_numbered
@@ -312,7 +312,7 @@ def test_a_playlist_opens_nothing_else_even_where_it_is_taken_for_a_video(dancer
         descriptor = open_source(bytes(tmp_path / name))
         try:
             with (
-                decode(source_input(descriptor, LimitsConfig()), descriptor, (480, 270), LimitsConfig()) as frames,
+                decode(source_input(descriptor, LimitsConfig(), 0), descriptor, (480, 270), LimitsConfig()) as frames,
                 pytest.raises(RejectedError) as caught,
             ):
                 next(frames)
@@ -357,11 +357,55 @@ def test_a_change_of_config_renames_exactly_what_depends_on_it() -> None:
     assert changed("limits", wall_s=5) == (False, False, False)
     assert changed("shards", samples=9, keep_bad=True) == (False, False, False)
     assert changed("variants", seed=5) == (False, False, True)
-    assert changed("encode", crf=30) == (False, False, True)
+    assert changed("video", crf=30) == (False, False, True)
+    assert changed("sound", rate=44100) == (False, False, True)
+    assert changed("sound", loudness=-14.0) == (False, False, True)
+    assert changed("sound", keep=False) == (False, True, True)
     assert changed("crop", margin=0.1) == (False, True, True)
     assert changed("clips", frames=30) == (False, True, True)
     assert changed("analysis", pose_hz=3.0) == (True, True, True)
     assert build_keys(SMALL.model_copy(update={"workers": 7})) == build_keys(SMALL)
+
+
+def test_without_sound_no_setting_of_it_counts() -> None:
+    silent = BuildConfig(sound=SoundConfig(keep=False))
+    assert build_keys(silent).sound is None
+    assert build_keys(BuildConfig(sound=SoundConfig(keep=False, rate=8000, channels=2))) == build_keys(silent)
+
+
+def test_a_sound_setting_hears_and_detects_nothing_again(tmp_path: Path, dancer: Path, pose_model: Path) -> None:
+    data, batch = DataFolder(tmp_path / "data"), [("a" * 64, os.fsencode(dancer))]
+    assert prepare_sources(data, batch, SMALL, pose_model)["sources_heard"] == 1
+    for values in ({"rate": 22050}, {"channels": 2}, {"loudness": -14.0}, {"keep": False}):
+        config = SMALL.model_copy(update={"sound": SMALL.sound.model_copy(update=values)})
+        assert prepare_sources(data, batch, config, pose_model) == {"sources_tiled": 1}
+
+
+@pytest.mark.parametrize(("arguments", "reason"), [(("-an",), "no_sound"), (("-c:a", "wavpack"), "sound_codec"),
+                                                   (("-af", "volume=0"), "silent")])  # fmt: skip
+def test_a_source_without_sound_is_a_fact_and_no_fault(
+    arguments: tuple[str, ...], reason: str, tmp_path: Path, dancer: Path, finder: PoseFinder
+) -> None:
+    path, data = tmp_path / "video.mkv", DataFolder(tmp_path / "data")
+    ffmpeg("-i", str(dancer), "-c:v", "copy", *arguments, str(path))
+    prepare_source(data, "s", bytes(path), SMALL, finder)
+    manifest = read_json(data.clips("s", build_keys(SMALL).clip_set))
+    assert (manifest["status"], manifest["sound"], manifest["sound_reason"]) == ("ok", False, reason)
+    assert manifest["sound_detail"].endswith(".")
+    assert [clip["sound"] for clip in manifest["clips"]] == [False, False]
+
+
+def test_an_ffmpeg_that_somebody_kills_while_it_listens_is_asked_again(
+    tmp_path: Path, dancer: Path, pose_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = tmp_path / "ffmpeg"
+    killed.write_text(f'#!/bin/sh\ncase "$*" in *aresample*) kill -9 $$;; esac\nexec {ffmpeg_exe()} "$@"\n')
+    killed.chmod(0o755)
+    data, batch = DataFolder(tmp_path / "data"), [("a" * 64, os.fsencode(dancer))]
+    monkeypatch.setattr("pipeline.video.ffmpeg.ffmpeg_exe", lambda: str(killed))
+    assert prepare_sources(data, batch, SMALL, pose_model) == {"sources_interrupted": 1}
+    monkeypatch.undo()
+    assert prepare_sources(data, batch, SMALL, pose_model) == {"sources_heard": 1, "sources_tiled": 1}
 
 
 def test_an_ffmpeg_that_somebody_kills_says_nothing_about_the_source(

@@ -17,7 +17,17 @@ from pipeline.config import VideoConfig
 from pipeline.shards.augment import Recipe
 from pipeline.shards.encode_clip import VariantJob, corner_expressions, describe, encode_variants, selection, verify
 from pipeline.video.ffmpeg import open_source
-from tests.pipeline.videos import LIMITS, SIDE, ffmpeg, luma_of, numbers_in, pass_over, read_numbers, write_numbered
+from tests.pipeline.videos import (
+    LIMITS,
+    SIDE,
+    ffmpeg,
+    joined,
+    luma_of,
+    numbers_in,
+    pass_over,
+    read_numbers,
+    write_numbered,
+)
 
 COUNT = 70
 SHARP = VideoConfig(crf=10)
@@ -49,6 +59,18 @@ def late_picture(folder: Path) -> Path:
     )  # fmt: skip
 
 
+def other_colours(folder: Path) -> Path:
+    """A stream whose colour tags change in the middle: ffmpeg would set up its filters anew there."""
+    film = write_numbered(folder / "film.mkv", COUNT, "-c:v", "ffv1")
+    halves = []
+    for half, matrix in enumerate(("bt709", "smpte170m")):
+        tags = ("-colorspace", matrix, "-color_primaries", matrix, "-color_trc", matrix, "-color_range", "tv")
+        halves.append(folder / f"{half}.ts")
+        ffmpeg("-i", str(film), "-vf", f"trim=start_frame={half * 35}:end_frame={half * 35 + 35},setpts=N/25/TB",
+               *B_FRAMES, *tags, str(halves[-1]))  # fmt: skip
+    return joined(folder / "colours.ts", halves)
+
+
 CONTAINERS: dict[str, Maker] = {
     "mp4 with B-frames": stored("b.mp4", *B_FRAMES),
     "mp4 with open groups": stored("o.mp4", *X264, "-bf", "3", "-g", "12", "-x264-params", "open-gop=1:b-adapt=0"),
@@ -78,6 +100,7 @@ CONTAINERS: dict[str, Maker] = {
     "ogg": stored("o.ogv", "-c:v", "libtheora", "-q:v", "10"),
     "wmv": stored("w.wmv", "-c:v", "wmv2", "-q:v", "2", "-g", "24"),
     "mxf": stored("x.mxf", "-c:v", "mpeg2video", "-q:v", "2", "-g", "15", "-bf", "2", "-vf", "scale=128:128"),
+    "transport stream of other colours": other_colours,
     "raw h264": stored("r.h264", *B_FRAMES),
 }  # fmt: skip
 

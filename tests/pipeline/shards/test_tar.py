@@ -1,6 +1,8 @@
 """Tars: the same bytes every time, readable by plain webdataset and by offset."""
 
 import json
+import subprocess
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from data_catalog.base.files import read_json, sha256_file
 from pipeline.shards.tar import MEMBERS, ShardSample, manifest_path, manifests, read_member, write_shard
 from pipeline.shards.verify import verify_shards
 
+ROOT = Path(__file__).parents[3]
 CONTENT = {"mp4": b"video" * 1000, "json": b'{"a":1}', "npy": b"\x93NUMPY" + bytes(513)}
 
 
@@ -71,6 +74,55 @@ def test_plain_webdataset_reads_the_same_samples(shard: Path) -> None:
 def test_tar_members_carry_no_time_and_no_owner(shard: Path) -> None:
     with tarfile.open(shard) as tar:
         assert {(m.mtime, m.uid, m.gid, m.uname, m.gname) for m in tar} == {(0, 0, 0, "", "")}
+
+
+def test_the_bytes_are_those_of_a_plain_tar_as_ever(tmp_path: Path, shard: Path) -> None:
+    """Shards that were written before webdataset's own writer wrote them, and their sample sets, stay what they are."""
+    plain = tmp_path / "plain.tar"
+    with tarfile.open(plain, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for sample in samples(tmp_path / "again"):
+            for kind in ("mp4", "json", "npy"):
+                info = tarfile.TarInfo(f"{sample.key}.{kind}")
+                info.size = sample.files[kind].stat().st_size
+                with sample.files[kind].open("rb") as file:
+                    tar.addfile(info, file)
+    assert shard.read_bytes() == plain.read_bytes()
+
+
+def test_a_shard_is_written_where_torch_is_not_installed(tmp_path: Path, shard: Path) -> None:
+    files = tmp_path / "files"
+    code = f"""
+import sys
+sys.modules["torch"] = None
+from pathlib import Path
+from tests.pipeline.shards.test_tar import samples
+from pipeline.shards.tar import write_shard
+write_shard(Path({str(tmp_path / "s.tar")!r}), samples(Path({str(files)!r})), "plan")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+    assert (tmp_path / "s.tar").read_bytes() == shard.read_bytes()
+
+
+def test_a_shard_on_a_full_disk_is_one_error_and_not_there(tmp_path: Path) -> None:
+    """A file size that the kernel refuses stands for the disk's end, in a child of its own."""
+    files, path = tmp_path / "files", tmp_path / "shards" / "s.tar"
+    code = f"""
+import resource, signal
+from pathlib import Path
+from data_catalog.base.files import is_disk_full
+from tests.pipeline.shards.test_tar import samples
+from pipeline.shards.tar import write_shard
+made = samples(Path({str(files)!r}))
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
+try:
+    write_shard(Path({str(path)!r}), made, "plan")
+except OSError as error:
+    print(is_disk_full(error))
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+    assert list(path.parent.iterdir()) == []
 
 
 def test_a_shard_that_cannot_be_finished_is_not_there(tmp_path: Path) -> None:

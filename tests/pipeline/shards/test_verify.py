@@ -74,6 +74,19 @@ def test_landmarks_that_do_not_load_are_found_behind_a_right_checksum(shards: Pa
     assert [sentence.startswith(sample["sample_key"]) for sentence in problems(shards)] == [True]
 
 
+def test_a_sound_that_is_damaged_or_missing_is_found_behind_a_right_checksum(shards: Path) -> None:
+    tar = tar_of(shards)
+    path = manifest_path(tar)
+    whole = json.loads(path.read_bytes())
+    sample = whole["samples"][0]
+    del sample["flac_offset"]
+    path.write_text(json.dumps(whole))
+    assert [sentence.startswith(sample["sample_key"]) for sentence in problems(shards)] == [True]
+    sample = json.loads(path.read_bytes())["samples"][2]
+    overwrite(tar, sample["flac_offset"], bytes(sample["flac_length"]), mend_checksum=True)
+    assert len(problems(shards)) == 2
+
+
 def test_a_sample_under_another_name_is_found(shards: Path) -> None:
     tar = tar_of(shards)
     path = manifest_path(tar)

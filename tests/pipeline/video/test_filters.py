@@ -142,7 +142,10 @@ def test_hdr_highlights_are_tone_mapped_not_clipped_and_greys_keep_their_order(t
 
 @given(st.integers(1, 8000), st.integers(1, 8000), st.integers(64, 1024))
 def test_a_proxy_is_even_no_larger_than_asked_and_keeps_the_shape(width: int, height: int, longest: int) -> None:
-    probe = Probe(width, height, 0, True, 25.0, 1.0, "h264", "yuv420p", False, False, False, True)
+    probe = Probe(
+        stream=0, width=width, height=height, rotation=0, square=True, fps=25.0, duration_s=1.0, codec="h264",
+        pix_fmt="yuv420p", hdr=False, interlaced=False, foreign_colour=False, seekable=True, display_matrix=False,
+    )  # fmt: skip
     rows, columns = proxy_shape(probe, longest)
     assert rows % 2 == columns % 2 == 0
     assert max(rows, columns) <= max(longest + 1, 2)

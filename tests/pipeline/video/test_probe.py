@@ -9,7 +9,7 @@ import pytest
 from data_catalog.base.errors import RejectedError
 from pipeline.config import LimitsConfig
 from pipeline.video.ffmpeg import Child, first_words, open_source, source_input
-from pipeline.video.probe import probe, refuse_cut_short
+from pipeline.video.probe import probe
 from tests.pipeline.videos import LIMITS, ffmpeg, probed, write_numbered
 
 X264 = ("-c:v", "libx264", "-crf", "20", "-pix_fmt", "yuv420p")
@@ -49,19 +49,6 @@ def test_sound_and_subtitles_beside_the_picture_are_no_matter(tmp_path: Path) ->
     assert probed(path).width == 128
 
 
-def test_an_mp4_whose_boxes_end_beyond_the_file_is_cut_short(tmp_path: Path) -> None:
-    path = write_numbered(tmp_path / "a.mp4", 30, *X264, "-movflags", "+faststart")
-    whole = path.read_bytes()
-    for size in (len(whole) - 1, len(whole) // 2, 200):
-        path.write_bytes(whole[:size])
-        descriptor = open_source(bytes(path))
-        try:
-            with pytest.raises(RejectedError, match=f"has {size} bytes"):
-                refuse_cut_short(descriptor)
-        finally:
-            os.close(descriptor)
-
-
 def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     ffmpeg("-f", "lavfi", "-i", "color=s=640x480:r=25:d=1", *X264, str(path))
@@ -79,7 +66,7 @@ def test_a_child_is_killed_when_its_reader_leaves(tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=640x480:r=25:d=8", *X264, str(path))
     descriptor = open_source(bytes(path))
-    output = builder.output(source_input(descriptor, LIMITS), "pipe:1", format="rawvideo")
+    output = builder.output(source_input(descriptor, LIMITS, 0), "pipe:1", format="rawvideo")
     child = Child(output, (descriptor,), LIMITS, stdout=True)
     assert child.process.stdout is not None
     child.process.stdout.read(1000)
