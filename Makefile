@@ -16,6 +16,7 @@ $(READY): constraints.txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/longdance pose-model
+	$(BIN)/longdance text-model
 	@touch $(READY)
 
 demo: $(READY)

@@ -123,8 +123,18 @@ def _sound(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(SOUND)
 
 
+OVERLAYS = """
+ALTER TABLE clip_rows ADD COLUMN overlay DOUBLE;  -- NULL: nobody looked
+ALTER TABLE clip_rows ADD COLUMN overlay_dancer DOUBLE;
+"""
+
+
+def _overlays(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(OVERLAYS)
+
+
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
-    _first_tables, _ledger_tables, _decisions, _run_sources, _sound,
+    _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _overlays,
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What both images install, in one place: tests/test_docker.py runs these very steps in a clean folder.
 #   install.sh SOURCE TARGET cpu|cuda
-# SOURCE holds the repository; TARGET gets a virtual environment and the pose model.
+# SOURCE holds the repository; TARGET gets a virtual environment and the models of pose and text.
 # TORCH_INDEX: where torch's CPU build comes from; empty takes it from the default index.
 set -eu
 source=$1
@@ -20,3 +20,4 @@ cuda) pip install --quiet -c "$source/constraints.txt" "$torch" ;; # PyPI's Linu
 esac
 pip install --quiet -c "$source/constraints.txt" -e "$source"
 XDG_CACHE_HOME="$target/cache" "$target/venv/bin/longdance" pose-model
+XDG_CACHE_HOME="$target/cache" "$target/venv/bin/longdance" text-model

@@ -25,6 +25,7 @@ from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import open_runner
 from pipeline.analysis.pose_model import pose_model_path
+from pipeline.analysis.text_model import text_model_path
 from pipeline.batches.jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
 from pipeline.batches.pack_shards import encode_clips, pack_shard, unstage
 from pipeline.batches.prepare_sources import BuildKeys, build_keys, forget_limited, prepare_sources, record_rejected
@@ -208,6 +209,7 @@ class _Build:
         if not todo:
             return
         model = pose_model_path()
+        text_model_path()  # here and not in many workers at once
         futures = {
             self.submit(
                 prepare_batch, root=self.folder.root, batch=[s[:2] for s in batch], config=self.config, model=model,

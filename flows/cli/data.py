@@ -1,4 +1,4 @@
-"""Raw videos to a data set, and what asks it: build, synth, sql, verify, catalog, settings, pose-model."""
+"""Raw videos to a data set, and what asks it: build, synth, sql, verify, catalog, settings, pose-model, text-model."""
 
 import os
 import sys
@@ -168,4 +168,12 @@ def pose_model() -> None:
     click.echo(pose_model_path())
 
 
-COMMANDS = (build, synth, sql, verify, catalog, settings, pose_model)
+@click.command("text-model", epilog="Example: longdance text-model")
+def text_model() -> None:
+    """Get the model that finds burnt-in text, if it is not there, and print its path."""
+    from pipeline.analysis.text_model import text_model_path
+
+    click.echo(text_model_path())
+
+
+COMMANDS = (build, synth, sql, verify, catalog, settings, pose_model, text_model)

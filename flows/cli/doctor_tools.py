@@ -79,6 +79,25 @@ def run_tool(command: list[str]) -> str:
     return done.stdout.decode("utf-8", "replace")
 
 
+def check_text_model() -> Iterator[Check]:
+    """The model that finds text is there, and the one that it should be."""
+    from pipeline.analysis.text_model import SHA256, cached_text_model
+
+    chosen = os.environ.get("LONGDANCE_TEXT_MODEL")
+    path = Path(chosen) if chosen else cached_text_model()
+    again = (
+        "name an .onnx file in LONGDANCE_TEXT_MODEL or unset it" if chosen else f"rm -f {path}; longdance text-model"
+    )
+    if not path.is_file():
+        yield Check("missing", "text model", f"not at {path}", again if chosen else "longdance text-model")
+        return
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 == SHA256 or chosen:
+        yield Check("ok", "text model", f"{path}, sha256 {sha256[:16]}" + (", your own" if chosen else ""))
+    else:
+        yield Check("missing", "text model", f"{path} is damaged: sha256 {sha256[:16]}, expected {SHA256[:16]}", again)
+
+
 def check_pose_model() -> Iterator[Check]:
     """The pose model is there and whole; the one that longdance makes has a known sha256."""
     from pipeline.analysis.pose_model import MODELS, cached_model

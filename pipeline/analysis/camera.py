@@ -1,5 +1,7 @@
 """Camera motion: feature tracks on the background and a robust similarity fit."""
 
+from collections.abc import Iterator
+
 import cv2
 import numpy as np
 
@@ -7,6 +9,7 @@ TILES, TILE_FEATURES = (8, 5), 3  # along the longer and the shorter side of the
 APART = 9  # pixels, odd
 WEAKEST, FAINT = 0.01, 2e-5  # corner strength: as a share of what most tiles have, and where noise begins
 MIN_TRACKS = 10
+PAIR_S = 1 / 34  # motion is measured from a frame to the next of 20 to 33 frames per second
 KEPT = 0.5  # of the corners that were found: with fewer left, new ones are sought
 MIN_SPREAD = 0.4  # of the picture: a shadow or a sign is not the background
 WINDOW, LEVELS = (15, 15), 3  # of Lucas and Kanade
@@ -109,6 +112,38 @@ def background_step(corners: np.ndarray, there: np.ndarray, shape: tuple[int, ..
     if spread.max() < MIN_SPREAD:
         return unknown
     return np.asarray(affine, np.float64)
+
+
+class PicturePairs:
+    """Keeps pictures in pairs about one clip frame apart, `rate` pairs a second."""
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._open: tuple[int, float, np.ndarray] | None = None
+        self._waiting: list[tuple[int, np.ndarray, int, np.ndarray]] = []
+        self._next = -np.inf
+
+    def add(self, number: int, pts: float, luma: np.ndarray) -> None:
+        """Take the next frame."""
+        kept = None
+        if self._open is not None and pts >= self._open[1] + PAIR_S:
+            kept = luma.copy()
+            first, _, before = self._open
+            self._waiting.append((first, before, number, kept))
+            self._open = None
+        if self._open is None and pts >= self._next:
+            self._next = next_due(self._next, pts, self._rate)
+            self._open = (number, pts, luma.copy() if kept is None else kept)
+
+    def taken(self) -> Iterator[tuple[int, np.ndarray, int, np.ndarray]]:
+        """The pairs that are whole, each once: frame and picture before, frame and picture after."""
+        pairs, self._waiting = self._waiting, []
+        yield from pairs
+
+
+def next_due(before: float, now: float, rate: float) -> float:
+    """The time of the next sample: on a steady grid, without making up for what a gap has swallowed."""
+    return max(before + 1 / rate, now + 0.5 / rate) if np.isfinite(before) else now + 1 / rate - 1e-6
 
 
 def decompose(affines: np.ndarray, centre: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

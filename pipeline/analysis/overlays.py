@@ -12,7 +12,7 @@ STILL_LEVELS, STILL_SHARE = 12, 0.6  # a line stands still where most of its edg
 EDGE = 60.0  # Sobel units: about 15 levels a pixel
 AGREE = 0.9  # length of the mean direction of an edge that stays
 CORNER = 0.12  # smaller over larger eigenvalue, squared: an edge alone seems to stay while a camera moves along it
-STANDS = 0.3  # share of the edges that stay beyond which it is the camera that stands
+STANDS = 0.2  # share of the edges that stay beyond which it is the camera that stands
 LEAST_EDGE = 24  # pixels of edge of the smallest overlay
 NEAR = 7  # pixels between parts of one overlay
 
@@ -49,7 +49,7 @@ def standing_marks(lumas: np.ndarray) -> np.ndarray:
 
 
 def _staying_edges(lumas: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], float]:
-    """((x, y) of unit steps where an edge is there in every picture, in one direction; else 0), their share of edges."""
+    """((x, y) of unit steps where an edge is there in every picture, in one direction, else 0; their share)."""
     x, y = np.zeros(lumas.shape[1:], np.float32), np.zeros(lumas.shape[1:], np.float32)
     always, edges = np.ones(lumas.shape[1:], bool), 0
     for luma in lumas:

@@ -1,6 +1,6 @@
 """The one cheap pass over a source: decoded once at a proxy size, everything measured as the frames go by.
 
-Shots, people, camera motion, blur, brightness, repeated frames. What it found is kept by content: the
+Shots, people, camera motion, bars, overlays, blur, brightness, repeated frames. What it found is kept by content: the
 same bytes with the same config are never decoded for analysis again.
 """
 
@@ -14,9 +14,11 @@ import numpy as np
 
 from data_catalog.base.errors import RejectedError
 from data_catalog.base.files import atomic
-from pipeline.analysis.blur import perceptual_blur
-from pipeline.analysis.camera import CameraTracker, background_mask
+from pipeline.analysis import picture_places as places
+from pipeline.analysis.blur import largest_box, perceptual_blur
+from pipeline.analysis.camera import CameraTracker, PicturePairs, background_mask, next_due
 from pipeline.analysis.cuts import CutFinder
+from pipeline.analysis.passages import PassageReader
 from pipeline.analysis.pose import JOINTS, PoseFinder, box
 from pipeline.config import AnalysisConfig, LimitsConfig
 from pipeline.video.ffmpeg import decode
@@ -25,15 +27,13 @@ from pipeline.video.packets import refuse_truncated
 from pipeline.video.picture_format import FormatSpan, FormatWatch, PictureFormat
 from pipeline.video.probe import Probe
 
-VERSION = 3  # raise it when the same config would give other numbers
-THUMB = 32
-PAIR_S = 1 / 34  # camera motion is measured from a frame to the next of 20 to 33 frames per second
+VERSION = 4  # raise it when the same config would give other numbers
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """Arrays of one source. Pixels are those of the picture as displayed, at its frame's full size; frames count from
-    0."""
+    """Arrays of one source. Pixels are those of the picture as displayed, at its frame's full size, from the corner
+    that is left when its shot's bars are cut off; frames count from 0."""
 
     pts: np.ndarray  # (frames,) float64 seconds, strictly ascending
     change: np.ndarray  # (frames,) float32: largest block change since the frame before, 8-bit levels
@@ -47,23 +47,40 @@ class Analysis:
     camera_frames: np.ndarray  # (steps, 2) int64: from, to
     camera: np.ndarray  # (steps, 2, 3) float64: background of `from` to `to`; NaN where unknown
     sizes: np.ndarray  # (spans, 3) int64: first frame, height, width; empty where all frames have the probe's
+    bars: np.ndarray  # (shots, 5) int64, see `places.bars_of_shots`; empty where no shot has any
+    look_frames: np.ndarray  # (looks,) int64: frames in which overlays were looked for
+    overlays_end: np.ndarray  # (looks,) int64: look l's overlays are rows overlays_end[l-1]:overlays_end[l]
+    overlays: np.ndarray  # (boxes, 4) float32: x0, y0, x1, y1 of what is burnt in
 
     def people(self, detection: int) -> np.ndarray:
         """(n, 33, 4) landmarks of everyone found by a detection."""
         start = self.people_end[detection - 1] if detection else 0
         return np.asarray(self.landmarks[start : self.people_end[detection]])
 
+    def overlays_of(self, look: int) -> np.ndarray:
+        """(n, 4) boxes of what was burnt in at a look."""
+        start = self.overlays_end[look - 1] if look else 0
+        return np.asarray(self.overlays[start : self.overlays_end[look]])
+
+    def bars_at(self, frame: int) -> tuple[int, int, int, int]:
+        """Source pixels that are cut off to the left, above, to the right and below at a frame."""
+        if not len(self.bars):
+            return 0, 0, 0, 0
+        _, left, above, right, below = self.bars[np.searchsorted(self.bars[:, 0], frame, "right") - 1]
+        return int(left), int(above), int(right), int(below)
+
     def shape_at(self, frame: int, first: tuple[int, int]) -> tuple[int, int]:
-        """(height, width) of the picture at a frame; `first` is that of the first one."""
-        if not len(self.sizes):
-            return first
-        _, height, width = self.sizes[np.searchsorted(self.sizes[:, 0], frame, "right") - 1]
-        return int(height), int(width)
+        """(height, width) of the picture at a frame; `first` is that of the first one, bars and all."""
+        height, width = first
+        if len(self.sizes):
+            _, height, width = self.sizes[np.searchsorted(self.sizes[:, 0], frame, "right") - 1]
+        left, above, right, below = self.bars_at(frame)
+        return int(height) - above - below, int(width) - left - right
 
     def probe_at(self, frame: int, found: Probe) -> Probe:
-        """The source at a frame; `found` is what it is at the first one."""
+        """The source at a frame; `found` is what it is at the first one, bars and all."""
         height, width = self.shape_at(frame, (found.height, found.width))
-        return replace(found, height=height, width=width, changes=len(self.sizes) > 0)
+        return replace(found, height=height, width=width, changes=len(self.sizes) > 0, bars=self.bars_at(frame))
 
 
 def analyse(
@@ -125,23 +142,33 @@ def _measure(
             for span, part in zip(spans, measured):
                 if span.start <= number < span.end:
                     part.add(pts, frame)
-    return [part.result(probe.width / width, probe.height / height) for part in measured]
+    return [part.result(probe.height, probe.width) for part in measured]
 
 
 def _joined(spans: Sequence[FormatSpan], parts: Sequence[Analysis]) -> Analysis:
     """One analysis of spans that follow each other, with a cut between them."""
     starts = [span.start for span in spans]
     people = np.cumsum([0] + [len(part.landmarks) for part in parts])
+    boxes = np.cumsum([0] + [len(part.overlays) for part in parts])
     shifted = {
         "cuts": [np.append(start, part.cuts + start) for start, part in zip(starts, parts)],
         "pose_frames": [part.pose_frames + start for start, part in zip(starts, parts)],
         "camera_frames": [part.camera_frames + start for start, part in zip(starts, parts)],
         "people_end": [part.people_end + before for before, part in zip(people, parts)],
         "sizes": [np.array([[s.start, *s.size]]) for s in spans],
+        "look_frames": [part.look_frames + start for start, part in zip(starts, parts)],
+        "overlays_end": [part.overlays_end + before for before, part in zip(boxes, parts)],
+        "bars": [_bars_from(start, part, any(len(p.bars) for p in parts)) for start, part in zip(starts, parts)],
     }
     names = [field.name for field in fields(Analysis)]
     joined = {n: np.concatenate(shifted.get(n) or [getattr(part, n) for part in parts]) for n in names}
     return Analysis(**{**joined, "cuts": joined["cuts"][1:]})  # the first frame of all begins no shot
+
+
+def _bars_from(start: int, part: Analysis, barred: bool) -> np.ndarray:
+    """A part's bars as they are in the whole, where any part has some."""
+    rows = part.bars if len(part.bars) or not barred else np.zeros((1, 5), np.int64)
+    return rows + np.array([start, 0, 0, 0, 0])
 
 
 def check_times(pts: np.ndarray) -> None:
@@ -170,10 +197,9 @@ class _Measuring:
         self.change: list[float] = []
         self.small: np.ndarray | None = None
         self.detections: list[tuple[int, np.ndarray, float, float, np.ndarray]] = []
-        self.pair_open: tuple[int, np.ndarray] | None = None
-        self.waiting: list[tuple[int, np.ndarray, int, np.ndarray]] = []
-        self.steps: list[tuple[int, int, np.ndarray]] = []
-        self.next_pose = self.next_camera = -np.inf
+        self.pairs = PicturePairs(config.camera_hz)
+        self.passages = PassageReader(shape, config.look_s)
+        self.next_pose = -np.inf
 
     def add(self, pts: float, frame: np.ndarray) -> None:
         luma = frame[: self.shape[0]]
@@ -181,22 +207,12 @@ class _Measuring:
         self.pts.append(pts)
         self.cuts.add(frame)
         self._compare(luma)
-        self._pair(number, pts, luma)
+        self.pairs.add(number, pts, luma)
         if pts >= self.next_pose:
-            self.next_pose = _due(self.next_pose, pts, self.config.pose_hz)
+            self.next_pose = next_due(self.next_pose, pts, self.config.pose_hz)
             self._detect(number, frame, luma)
-            self._measure_camera()
-
-    def _pair(self, number: int, pts: float, luma: np.ndarray) -> None:
-        """Keep pictures for the camera in pairs about one clip frame apart, `camera_hz` pairs a second."""
-        kept = None
-        if self.pair_open is not None and pts >= self.pts[self.pair_open[0]] + PAIR_S:
-            kept = luma.copy()
-            self.waiting.append((*self.pair_open, number, kept))
-            self.pair_open = None
-        if self.pair_open is None and pts >= self.next_camera:
-            self.next_camera = _due(self.next_camera, pts, self.config.camera_hz)
-            self.pair_open = (number, luma.copy() if kept is None else kept)
+            self._follow_camera()
+            self.passages.add(number, pts, frame, self.cuts.cuts())
 
     def _compare(self, luma: np.ndarray) -> None:
         small = cv2.resize(luma, (64, 64), interpolation=cv2.INTER_AREA)
@@ -205,54 +221,55 @@ class _Measuring:
 
     def _detect(self, number: int, frame: np.ndarray, luma: np.ndarray) -> None:
         people = self.finder.find(cv2.cvtColor(frame, cv2.COLOR_YUV2RGB_I420))
-        region = _largest_box(people, luma)
-        thumb = cv2.resize(luma, (THUMB, THUMB), interpolation=cv2.INTER_AREA)
-        brightness = float(np.clip((luma.mean() - 16) / 219, 0, 1))  # limited range, ITU-R BT.709
-        self.detections.append((number, people, perceptual_blur(region), brightness, thumb))
+        region = largest_box(people, luma)
+        thumb = cv2.resize(luma, (places.THUMB, places.THUMB), interpolation=cv2.INTER_AREA)
+        self.detections.append((number, people, perceptual_blur(region), float(places.brightness(luma)), thumb))
 
-    def _measure_camera(self) -> None:
-        """Steps between the waiting pairs, with everyone seen by the last two detections masked out."""
+    def _follow_camera(self) -> None:
+        """Tracks between the waiting pairs, with everyone seen by the last two detections masked out."""
         recent = [box(people) for _, people, *_ in self.detections[-2:] if len(people)]
         boxes = np.concatenate(recent) if recent else np.empty((0, 4))
         tracker = CameraTracker(background_mask(self.shape, boxes))
-        for a, before, b, after in self.waiting:
-            self.steps.append((a, b, tracker.step(before, after)))
-        self.waiting.clear()
+        for a, before, b, after in self.pairs.taken():
+            self.passages.follow((a, b, *tracker.follow(before, after)))
 
-    def result(self, scale_x: float, scale_y: float) -> Analysis:
-        self._measure_camera()
-        scale = np.array([scale_x, scale_y, scale_x, 1.0])
+    def result(self, height: int, width: int) -> Analysis:
+        """What was measured, in pixels of a source's picture of this size."""
+        self._follow_camera()
+        passages, cuts = self.passages.finish(), np.array(self.cuts.cuts(), np.int64)
+        scale_x, scale_y = width / self.shape[1], height / self.shape[0]
+        bars = places.bars_of_shots(passages, cuts, self.shape, (height, width))
+        numbers = np.array([number for number, *_ in self.detections], np.int64)
         counts = [len(people) for _, people, *_ in self.detections]
         landmarks = np.concatenate([np.empty((0, JOINTS, 4)), *[people for _, people, *_ in self.detections]])
+        landmarks *= [scale_x, scale_y, scale_x, 1.0]
+        landmarks[..., :2] -= np.repeat(places.corners_at(bars, numbers), counts, axis=0)[:, None]
+        steps = [step for passage in passages for step in passage.steps]
+        pairs = np.array([step[:2] for step in steps], np.int64).reshape(-1, 2)
         to_source = np.array([[1, scale_x / scale_y, scale_x], [scale_y / scale_x, 1, scale_y]])
+        camera = np.array([step[2] for step in steps]).reshape(-1, 2, 3) * to_source
+        thumbs = np.array([d[4] for d in self.detections], np.uint8).reshape(-1, places.THUMB, places.THUMB)
+        thumbs, barred = places.thumbs_within(thumbs, numbers, bars, (height, width))
+        brightness = np.array([d[3] for d in self.detections], np.float32)
+        look_frames, overlays_end, overlays = places.looks_within(passages, bars, (scale_x, scale_y))
         return Analysis(
             pts=np.array(self.pts),
             change=np.array(self.change, np.float32),
-            cuts=np.array(self.cuts.cuts(), np.int64),
-            pose_frames=np.array([number for number, *_ in self.detections], np.int64),
+            cuts=cuts,
+            pose_frames=numbers,
             people_end=np.cumsum(counts, dtype=np.int64),
-            landmarks=(landmarks * scale).astype(np.float32),
+            landmarks=landmarks.astype(np.float32),
             blur=np.array([d[2] for d in self.detections], np.float32),
-            brightness=np.array([d[3] for d in self.detections], np.float32),
-            thumbs=np.array([d[4] for d in self.detections], np.uint8).reshape(-1, THUMB, THUMB),
-            camera_frames=np.array([s[:2] for s in self.steps], np.int64).reshape(-1, 2),
-            camera=np.array([s[2] for s in self.steps]).reshape(-1, 2, 3) * to_source,
+            brightness=np.where(barred, places.brightness(thumbs), brightness).astype(np.float32),
+            thumbs=thumbs,
+            camera_frames=pairs,
+            camera=places.from_corner(camera, places.corners_at(bars, pairs[:, 0])),
             sizes=np.empty((0, 3), np.int64),
+            bars=bars,
+            look_frames=look_frames,
+            overlays_end=overlays_end,
+            overlays=overlays,
         )
-
-
-def _due(before: float, now: float, rate: float) -> float:
-    """The time of the next sample: on a steady grid, without making up for what a gap has swallowed."""
-    return max(before + 1 / rate, now + 0.5 / rate) if np.isfinite(before) else now + 1 / rate - 1e-6
-
-
-def _largest_box(people: np.ndarray, luma: np.ndarray) -> np.ndarray:
-    """The picture around the largest person, or all of it where nobody is."""
-    if not len(people):
-        return luma
-    x0, y0, x1, y1 = max(box(people), key=lambda b: float((b[2:] - b[:2]).prod())).astype(int)
-    part = luma[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
-    return part if min(part.shape) >= 24 else luma
 
 
 def save(analysis: Analysis, path: Path) -> None:

@@ -202,7 +202,7 @@ def _text_size(frames: Frames, rng: np.random.Generator) -> int:
 def captions(frames: Frames, rng: np.random.Generator, fps: float) -> list[Overlay]:
     """One to three lines that stay, or one line that changes every second or two."""
     size, style = _text_size(frames, rng), int(rng.integers(3))
-    count, height, width = frames.shape[:3]
+    count, height = frames.shape[:2]
     y = int(rng.choice([0.06, 0.68, 0.8]) * height)
     burnt = []
     if rng.random() < 0.4:
