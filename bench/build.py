@@ -161,10 +161,9 @@ def plain(data: Path, variants: int) -> tuple[int, float]:
 
     def one(row: tuple) -> int:
         path, width, height, side, x, y = row
-        side = side or min(width, height)  # a source without a clip: any square
-        outputs = []
+        filters, outputs = crop_filters(width, height, side or min(width, height), x or 0, y or 0), []
         for _ in range(1 + variants):
-            outputs += ["-vf", f"crop={side}:{side}:{x or 0}:{y or 0},scale=512:512:flags=bicubic", "-an"]
+            outputs += ["-vf", filters, "-an"]
             outputs += ["-c:v", "libx264", "-preset", config.preset, "-crf", str(config.crf), "-g", str(config.gop)]
             outputs += ["-fps_mode", "passthrough", "-threads", "1", "-f", "mp4", "-y", os.devnull]
         subprocess.run([ffmpeg_exe(), "-loglevel", "error", "-threads", "1", "-i", path, *outputs], check=True)
@@ -174,6 +173,18 @@ def plain(data: Path, variants: int) -> tuple[int, float]:
     with ThreadPoolExecutor(WORKERS) as pool:
         frames = sum(pool.map(one, rows))
     return frames, time.monotonic() - started
+
+
+def crop_filters(width: int, height: int, side: int, x: int, y: int) -> str:
+    """What a square crop shows of a picture, scaled to its place in 512x512, black around it."""
+    left, top = max(x, 0), max(y, 0)
+    wide, tall = min(x + side, width) - left, min(y + side, height) - top
+    size = [round(length * 512 / side) // 2 * 2 for length in (wide, tall)]
+    place = [
+        min(round((edge - start) * 512 / side), 512 - s) for edge, start, s in ((left, x, size[0]), (top, y, size[1]))
+    ]
+    scaled = f"crop={wide}:{tall}:{left}:{top},scale={size[0]}:{size[1]}:flags=bicubic"
+    return scaled if size == [512, 512] else f"{scaled},pad=512:512:{place[0]}:{place[1]}"
 
 
 def frames_of(path: str) -> int:

@@ -32,6 +32,7 @@ from model.data.codec import fit_patch_codec
 from model.errors import ConfigError
 from model.runs.init_weights import initial_network
 from model.training.memory import GIB, MemoryPlan, plan_memory
+from pipeline.picture_size import PictureSize
 
 PREDICTION_WITHIN, DEFAULT_GIB, ALL_GIB = 0.15, 12.0, 22.0
 
@@ -56,23 +57,25 @@ def settings_of(preset: str, device: str) -> dict[str, Any]:
 
 def shape_of(config: TrainConfig) -> tuple[int, int, int]:
     """Channels, height and width of a frame's latents."""
-    side = config.encode.picture // config.encode.patch
-    return config.encode.channels, side, side
+    size, patch = config.encode.size, config.encode.patch
+    return config.encode.channels, size.height // patch, size.width // patch
 
 
 def plan_of(config: TrainConfig) -> MemoryPlan:
     """The planner's prediction."""
-    (channels, side, _), (tokens, width) = shape_of(config), TEXT if config.preset == "sd15" else (1, 32)
+    (channels, height, across), (tokens, width) = shape_of(config), TEXT if config.preset == "sd15" else (1, 32)
     with torch.device("meta"):
         network = initial_network(config, channels, width)
-    return plan_memory(config, network.config, side, tokens, 9 if config.stage == "interpolation" else 7)
+    return plan_memory(
+        config, network.config, PictureSize(across, height), tokens, 9 if config.stage == "interpolation" else 7
+    )
 
 
 def measure(config: TrainConfig, folder: Path, steps: int) -> Figure:
     """Train for a few steps under the cap. Raises torch.OutOfMemoryError."""
     shape, run_dir = shape_of(config), Path(tempfile.mkdtemp(dir=folder))
     network = initial_network(config, shape[0], TEXT[1] if config.preset == "sd15" else 32)
-    blank = np.zeros((1, config.encode.picture, config.encode.picture, 3), np.uint8)
+    blank = np.zeros((1, config.encode.size.height, config.encode.size.width, 3), np.uint8)
     fit_patch_codec(blank, config.encode.patch, config.encode.channels).save(run_dir / "codec")
     on_gpu = config.device == "cuda"
     if on_gpu:

@@ -40,7 +40,7 @@ from model.drift.report import RealClip, measure_drift, reference_clips
 from model.plans.plan import PLANS, depth_per_frame, make_plan
 from model.plans.view import plan_cost
 from model.rollout.config import SamplingConfig, sampling_config
-from model.rollout.generate import Prepared, Request, generate_video, prepare
+from model.rollout.generate import Prepared, Request, Start, generate_video, prepare
 from model.rollout.rollout import Rollout
 from model.training.metrics_log import TrainEvent, picture_rows, write_png
 from model.training.train import train
@@ -74,7 +74,7 @@ def roll(prepared: Prepared, clip: RealClip, out: Path) -> tuple[Rollout, float,
     clock = Clock()
     with clock.watching(prepared.codec):
         started = time.perf_counter()
-        made = generate_video(prepared, clip.frames_FHWC[0], out)
+        made = generate_video(prepared, Start(clip.frames_FHWC[0]), out)
         seconds = time.perf_counter() - started
     return made.rollout, seconds, clock
 
@@ -83,7 +83,7 @@ def compare_plans(run: Path, data: Path, out: Path, frames: int, sampling: Sampl
     """Every plan beside "repeat frame 1" and the real clip; whether the overhead's bound holds."""
     finder, columns, overheads, strips = DancerFinder(pose_model_path()), {}, [], []
     first = prepare(Request((run,), "origin", frames, sampling))
-    clip = next(reference_clips(data, 1, first.picture, 0.0))
+    clip = next(reference_clips(data, 1, first.size, 0.0))
     for plan in PLANS:
         prepared, ratios = prepare(Request((run,), plan, frames, sampling, overwrite=True)), []
         for _ in range(TURNS):
@@ -168,9 +168,9 @@ def child(frames: int, run: Path, data: Path, out: Path, steps: int) -> None:
         prepared = prepare(
             Request((run,), "origin", length, SamplingConfig(steps=of_call, device="cpu"), overwrite=True)
         )
-        clip = next(reference_clips(data, 1, prepared.picture, 0.0))
+        clip = next(reference_clips(data, 1, prepared.size, 0.0))
         started = processor_seconds()
-        generate_video(prepared, clip.frames_FHWC[0], out / f"growth-{length}.mp4")
+        generate_video(prepared, Start(clip.frames_FHWC[0]), out / f"growth-{length}.mp4")
         spent = processor_seconds() - started
     print(peak_kib() / 1024, spent)
 

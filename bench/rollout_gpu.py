@@ -17,6 +17,7 @@ from model.rollout.config import SamplingConfig
 from model.rollout.rollout import Rollout, RolloutModels
 from model.sampling.guidance import TextPair
 from model.training.memory import GIB, cap_memory
+from pipeline.picture_size import PictureSize
 
 LIMIT_GIB, STEPS = 12.0, 30
 
@@ -39,7 +40,8 @@ def roll_random_weights(device: torch.device, preset: str, frames: int) -> bool:
         cast = RolloutModels(
             lambda stage: (network, prediction), codec, TextPair(text, text), lambda stage: "random", device
         )
-        picture = np.random.default_rng(0).integers(0, 255, (codec.picture, codec.picture, 3)).astype(np.uint8)
+        shape = (codec.picture.height, codec.picture.width, 3)
+        picture = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
         for plan in PLANS:
             folder = Path(scratch) / plan
             sampling = SamplingConfig(steps=STEPS if on_gpu else 2)
@@ -72,4 +74,4 @@ def _codec(scratch: Path, preset: str, device: torch.device) -> Codec:
         block_out_channels=levels, layers_per_block=2, latent_channels=4, scaling_factor=0.18215,
     )  # fmt: skip
     vae.save_pretrained(scratch / "vae")
-    return KLCodec(str(scratch / "vae"), 512, str(device))
+    return KLCodec(str(scratch / "vae"), PictureSize(512, 512), str(device))

@@ -36,7 +36,7 @@ def shuffled(clip: Clip, generator: np.random.Generator) -> Clip:
 
 
 def misaligned(clip: Clip, generator: np.random.Generator) -> Clip:
-    """A crop that follows something else: its place is drawn anew every third frame, up to a quarter away."""
+    """A crop that follows something else: its place is drawn again every third frame, up to a quarter away."""
     places = generator.uniform(-0.25, 0.25, (len(clip[0]) // 3 + 1, 2)) * clip[0].shape[1]
     return _moved(clip, np.repeat(places, 3, axis=0)[: len(clip[0])])
 

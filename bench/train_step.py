@@ -35,6 +35,7 @@ from model.network.objective import Objective, draw
 from model.network.unet import VideoUNet
 from model.plans.stages import CLIP_FRAMES
 from model.runs.init_weights import configure_parameters, initial_network
+from model.sources import NoText
 from model.training.optimizer import make_ema, make_optimizer
 from model.training.trainer import Trainer
 
@@ -51,7 +52,7 @@ def random_data(folder: Path, config: TrainConfig, shape: tuple[int, int, int]) 
     samples = [LatentSample(str(n), "s", path, n * stride, CLIP_FRAMES, "") for n in range(4)]
     index, empty = DataIndex(tuple(samples), shape), DataIndex((), shape)
     prompts = (config.encode.prompt,)
-    if config.encode.text_source != "zeros":
+    if not isinstance(config.encode.text_source, NoText):
         save_file({"embeddings": torch.randn(1, *TEXT).half()}, text_path(folder, config.encode, prompts))
     return SplitData(index, empty, "version", "codec", folder, folder, prompts)
 
@@ -145,13 +146,13 @@ def main() -> None:
     encode = {"codec": "embedded", "picture": 512, "patch": 8, "channels": 4} if options.preset == "sd15" else {}
     settings = {**quiet, "encode": encode, "init": "scratch", "batch": options.batch, "device": options.device}
     config = train_config("extrapolation", options.preset, **settings)
-    side = config.encode.picture // config.encode.patch
-    shape = (config.encode.channels, side, side)
+    size, patch = config.encode.size, config.encode.patch
+    shape = (config.encode.channels, size.height // patch, size.width // patch)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         split = random_data(folder, config, shape)
         width = 768 if options.preset == "sd15" else 32
-        blank = np.zeros((1, config.encode.picture, config.encode.picture, 3), np.uint8)
+        blank = np.zeros((1, size.height, size.width, 3), np.uint8)
         fit_patch_codec(blank, config.encode.patch, config.encode.channels).save(folder / "run" / "codec")
         bare, taken = best_of_rounds(config, split, shape[0], width, folder, options.steps)
         print(

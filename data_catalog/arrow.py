@@ -46,7 +46,7 @@ def as_arrow(con: duckdb.DuckDBPyConnection, name: str, rows: Rows) -> pa.Table:
     arrow = pa.table(arrays, schema=schema)
     for key in table.key:
         if arrow[key].null_count:
-            raise RowError(f"{name}: {arrow[key].null_count} rows lack their {key}, every row needs one.")
+            raise RowError(f"{name}: {arrow[key].null_count} rows are without their {key}, every row needs one.")
     return arrow
 
 

@@ -59,13 +59,13 @@ def open_catalog(
     """
     file, deadline = _absolute(path), time.monotonic() + timeout_s
     if read_only:
-        with _closing(file, _open_reader(file, deadline), deadline, mend=False) as con:
+        with _closing(file, _open_reader(file, deadline), deadline, repair=False) as con:
             yield con
         return
     if not _writers[file].acquire(timeout=timeout_s):
         raise CatalogLockedError(f"Another thread is writing to the catalog {file}: open it for one batch at a time.")
     try:
-        with _closing(file, _open_writer(file, deadline), deadline, mend=True) as con:
+        with _closing(file, _open_writer(file, deadline), deadline, repair=True) as con:
             yield con
     finally:
         _writers[file].release()
@@ -87,7 +87,7 @@ def open_copy(path: str | os.PathLike[str], *, timeout_s: float = 30.0) -> Itera
             if wal_path(file).exists():
                 shutil.copyfile(wal_path(file), wal_path(copy))
         con = duckdb.connect(str(copy), read_only=True, config=config)
-    with _closing(file, con, deadline, mend=False):
+    with _closing(file, con, deadline, repair=False):
         yield con
 
 
@@ -105,7 +105,7 @@ def needs_rebuild(path: str | os.PathLike[str], *, timeout_s: float = 30.0) -> s
 
 @contextmanager
 def _closing(
-    path: Path, con: duckdb.DuckDBPyConnection, deadline: float, *, mend: bool
+    path: Path, con: duckdb.DuckDBPyConnection, deadline: float, *, repair: bool
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Close at the end; DuckDB's own errors leave as ours, and damage found late is moved aside."""
     try:
@@ -114,7 +114,7 @@ def _closing(
         con.close()
         if not is_damage(error):
             raise CatalogError(f"The catalog {path} refused a statement: {error}") from error
-        if mend:
+        if repair:
             with _alone(path.parent, deadline):
                 quarantine(path, error)
         raise _damaged(path, error) from error
@@ -170,8 +170,8 @@ def _open_writer(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
 
 
 def _alone(folder: Path, deadline: float) -> AbstractContextManager[None]:
-    """Hold the folder against other processes that create or mend its catalog; leaves no file."""
-    busy = CatalogLockedError(f"Another process creates or mends the catalog in {folder}: try again when it has ended.")
+    """Hold the folder against other processes that create or fix its catalog; leaves no file."""
+    busy = CatalogLockedError(f"Another process creates or fixes the catalog in {folder}: try again when it has ended.")
     return exclusive(folder, busy, deadline - time.monotonic())
 
 
@@ -237,7 +237,7 @@ def _connect(path: Path, deadline: float, *, read_only: bool) -> duckdb.DuckDBPy
 
 def _damaged(path: Path, error: Exception) -> CatalogDamagedError:
     return CatalogDamagedError(
-        f"The catalog {path} is damaged: run `longdance catalog rebuild`, which makes it anew from "
+        f"The catalog {path} is damaged: run `longdance catalog rebuild`, which makes it again from "
         f"the manifests on disk ({str(error).splitlines()[0]})."
     )
 

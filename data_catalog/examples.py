@@ -38,12 +38,23 @@ LIMIT 50
     "shard-offsets": (
         """
 SELECT sample_key, variant, verdict, mp4_offset, mp4_length, json_offset, json_length,
-       npy_offset, npy_length
+       npy_offset, npy_length, flac_offset, flac_length
 FROM samples JOIN clips USING (clip_id)
 WHERE shard = (SELECT min(shard) FROM shards)
 ORDER BY mp4_offset
 """,
         "Where each sample of a shard lies, for a reader of byte ranges",
+    ),
+    "on-the-beat": (
+        """
+SELECT round(beat_alignment, 2) AS alignment, round(tempo) AS beats_a_minute, verdict,
+       round(start_s, 1) AS start_s, round(end_s, 1) AS end_s, path
+FROM clips JOIN sources USING (source_id)
+WHERE clips.sound
+ORDER BY beat_alignment DESC NULLS LAST, clip_id
+LIMIT 20
+""",
+        "The clips whose dance meets its music best",
     ),
     "near-duplicates": (
         """
@@ -90,7 +101,7 @@ FROM version_samples JOIN versions USING (version) JOIN samples USING (sample_ke
 GROUP BY ALL
 ORDER BY version
 """,
-        "Motion (joint speed times frames) that each version lacks of all good clips",
+        "Motion (joint speed times frames) that each version is missing of all good clips",
     ),
     "prunes-shared": (
         """

@@ -123,6 +123,20 @@ def _sound(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(SOUND)
 
 
+FILLED = """
+ALTER TABLE clip_rows ADD COLUMN crop_width DOUBLE;
+ALTER TABLE clip_rows ADD COLUMN crop_height DOUBLE;
+ALTER TABLE clip_rows ADD COLUMN filled DOUBLE;
+UPDATE clip_rows SET crop_width = crop_side, crop_height = crop_side;
+-- Where the source's picture lies in the clip, [[x0, y0, x1, y1]] in pixels; NULL where it is all of it.
+ALTER TABLE sample_rows ADD COLUMN picture JSON;
+"""
+
+
+def _filled(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(FILLED)
+
+
 OVERLAYS = """
 ALTER TABLE clip_rows ADD COLUMN overlay DOUBLE;  -- NULL: nobody looked
 ALTER TABLE clip_rows ADD COLUMN overlay_dancer DOUBLE;
@@ -134,7 +148,7 @@ def _overlays(con: duckdb.DuckDBPyConnection) -> None:
 
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
-    _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _overlays,
+    _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled, _overlays,
 )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """The flow `build-dataset`: raw videos in, training-ready shards and a catalog out.
 
-The files on disk and the catalog are the truth; Prefect shows progress. Run it again and it goes on
+The files on disk and the catalog are the truth; Prefect shows progress. Run it again and it resumes
 with what is missing, whatever happened to the last run or to Prefect.
 """
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect import flow, get_run_logger, task
-from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture, as_completed
 
 from data_catalog.base.errors import LongdanceError, RejectedError
@@ -23,7 +22,7 @@ from flows import artifacts
 from flows.catalog import manifests
 from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
-from flows.runners import open_runner
+from flows.runners import TASK_OPTIONS, open_runner
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.analysis.text_model import text_model_path
 from pipeline.batches.jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
@@ -34,10 +33,9 @@ from pipeline.config import BuildConfig
 from pipeline.shards import tar
 
 PreparedSource = tuple[str, bytes, int]  # source id, path, bytes
-OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
 
 
-@task(name="hash sources", task_run_name="hash {what}", **OPTIONS)
+@task(name="hash sources", task_run_name="hash {what}", **TASK_OPTIONS)
 def hash_batch(files: list[SourceFile], what: str) -> list[tuple[SourceFile, str, str | None, str]]:
     """(file, source id, reject code or None, detail) of each file."""
     found: list[tuple[SourceFile, str, str | None, str]] = []
@@ -49,7 +47,7 @@ def hash_batch(files: list[SourceFile], what: str) -> list[tuple[SourceFile, str
     return found
 
 
-@task(name="prepare sources", task_run_name="prepare {what}", **OPTIONS)
+@task(name="prepare sources", task_run_name="prepare {what}", **TASK_OPTIONS)
 def prepare_batch(
     root: Path, batch: list[tuple[str, bytes]], config: BuildConfig, model: Path, what: str
 ) -> Counter[str]:
@@ -57,7 +55,7 @@ def prepare_batch(
     return prepare_sources(DataFolder(root), batch, config, model)
 
 
-@task(name="encode clips", task_run_name="encode {what}", **OPTIONS)
+@task(name="encode clips", task_run_name="encode {what}", **TASK_OPTIONS)
 def encode_batch(root: Path, jobs: list[EncodeJob], config: BuildConfig, what: str) -> Counter[str]:
     """Stage the samples of a batch of clips."""
     done: Counter[str] = Counter()
@@ -66,7 +64,7 @@ def encode_batch(root: Path, jobs: list[EncodeJob], config: BuildConfig, what: s
     return done
 
 
-@task(name="pack shard", task_run_name="pack shard {shard}", **OPTIONS)
+@task(name="pack shard", task_run_name="pack shard {shard}", **TASK_OPTIONS)
 def pack_batch(root: Path, clip_ids: list[str], config: BuildConfig, shard: int) -> dict[str, Any] | None:
     """Move staged samples into one tar."""
     return pack_shard(DataFolder(root), clip_ids, config)
@@ -74,7 +72,7 @@ def pack_batch(root: Path, clip_ids: list[str], config: BuildConfig, shard: int)
 
 @flow(name="build-dataset", flow_run_name="build {data.name}", persist_result=False)
 def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) -> dict[str, int]:  # noqa: B008
-    """Build, or go on building, a data set.
+    """Build, or continue building, a data set.
 
     Args:
         raw: Folder of raw videos; it is only read.
@@ -84,7 +82,7 @@ def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) ->
     Returns:
         Counters of the work that was done in this run, and of what the data set holds now.
     """
-    folder, raw = manifests.data_folder(data), raw.expanduser().absolute()
+    folder, raw = DataFolder.at(data), raw.expanduser().absolute()
     files = require_videos(raw, folder.root)
     workers = config.workers or os.cpu_count() or 1
     folder.root.mkdir(parents=True, exist_ok=True)
@@ -99,7 +97,7 @@ def _run(
     """The build, by the only process that writes into the folder."""
     logger = get_run_logger()
     names, counters = build_keys(config), Counter(temps_removed=remove_temps(*folder.own_folders))
-    if reason := manifests.mend_catalog(folder, config, names):
+    if reason := manifests.repair_catalog(folder, config, names):
         logger.info("The catalog was made from the manifests on disk: %s", reason)
     write_json(folder.build_record, {"raw": str(raw), "config": config.model_dump(mode="json")})
     with open_runner(workers) as runner, Progress("build " + folder.root.name) as progress:

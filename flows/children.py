@@ -74,7 +74,7 @@ def child_events(
 
 
 def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
-    """Lines as events; what is no JSON object is some library's print, and is passed over."""
+    """Lines as events; what is not JSON object is some library's print, and is passed over."""
     for line in lines:
         try:
             event = json.loads(line)

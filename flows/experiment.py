@@ -8,16 +8,16 @@ from prefect.artifacts import create_markdown_artifact
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, write_bytes, write_json
-from data_catalog.base.paths import RunFolder
-from flows.build_dataset import OPTIONS
+from data_catalog.base.paths import DataFolder, RunFolder
 from flows.folds import COMPARED
+from flows.runners import TASK_OPTIONS
 from flows.score_and_prune import prune, score_stage, train_to_end
-from flows.train_stage import built
 from model.scoring.policy import policy
 from model.scoring.request import PruneRequest
+from model.sources import OtherRun
 
 
-@task(name="evaluate", task_run_name="evaluate {run.name}", **OPTIONS)
+@task(name="evaluate", task_run_name="evaluate {run.name}", **TASK_OPTIONS)
 def evaluate(root: Path, run: Path, windows: int, generated: int) -> dict[str, Any]:
     """A run's losses and picture quality on the hold-out, kept beside it."""
     from dataclasses import asdict
@@ -60,7 +60,7 @@ def experiment_prune(
     generated: int = 8,
     fit: dict[str, Any] | None = None,
 ) -> str:
-    """Train one stage on from one checkpoint on the full data and on versions; run it again to go on.
+    """Train one stage on from one checkpoint on the full data and on versions; run it again to resume.
 
     Args:
         data: Folder of a built data set.
@@ -77,7 +77,7 @@ def experiment_prune(
     from model.runs.run import Run
     from model.scoring.experiment import Evaluation, experiment_table, verdict
 
-    root, run, out = built(data).root, run.expanduser().resolve(), out.expanduser().resolve()
+    root, run, out = DataFolder.built(data).root, run.expanduser().resolve(), out.expanduser().resolve()
     target = Run.open(run)
     config = target.config
     settings = {"run": target.run_id, "checkpoint": target.checkpoint.sha256, "data": str(root), "steps": steps}
@@ -92,7 +92,7 @@ def experiment_prune(
     was = config.model_dump(mode="json", exclude={"stage", "preset"})
     for seed in range(seeds):
         for name, version in versions.items():
-            one = {**was, "init": f"run:{run}", "seed": 1000 + seed, "steps": steps, "version": version}
+            one = {**was, "init": str(OtherRun(run)), "seed": 1000 + seed, "steps": steps, "version": version}
             child = out / f"{name}-seed{seed}"
             train_to_end(root, child, train_config(config.stage, config.preset, **one), None)
             judged = evaluate(root, child, windows, generated)

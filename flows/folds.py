@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from data_catalog.base.files import sha256_json
-from flows.options import absolute_folders
-from model.config import TrainConfig
+from model.config import TrainConfig, absolute_folders
 from model.scoring.policy import Policy
 
 if TYPE_CHECKING:
@@ -56,6 +55,6 @@ def fold_of(root: Path, target: "Run", fold: int, settings: Mapping[str, Any]) -
     changed |= {"steps": max(1, changed["steps"] // 2), "version": version.name, "prioritise": False}
     settings = {**was, **changed, **given}
     config = train_config(target.config.stage, settings.pop("preset"), **settings)
-    require_unseen(root, config.init)
+    require_unseen(root, config.init_source)
     named = f"{target.path.name}-{version.name}-{sha256_json(config.model_dump(mode='json'))[:6]}"
     return Fold(version, config, target.path.with_name(named))

@@ -1,12 +1,11 @@
 """The flow `generate`: trained runs, a plan and a picture in; a long video, its drift and a page about it out.
 
-What is finished is on the disk, window by window: run it again to go on, whatever was killed.
+What is finished is on the disk, window by window: run it again to resume, whatever was killed.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
@@ -15,15 +14,15 @@ from data_catalog.base.paths import RolloutFolder
 from data_catalog.connection import open_catalog
 from data_catalog.queries import format_rows
 from data_catalog.writes import merge_rollouts
-from flows.build_dataset import OPTIONS
 from flows.generate_request import GenerateRequest, OpenedRequest, opened_request
 from flows.progress import Progress
 from flows.report.rollout_page import write_page
 from flows.report.stored_clip import stored_member
+from flows.runners import TASK_OPTIONS
 from model.drift.report import catalog_metrics, measure_drift, reference_clips, write_report
 from model.drift.table import report_table
 from model.plans.plan import depth_per_frame
-from model.rollout.generate import Generated, Prepared, at_work, generate_video, rollout_row
+from model.rollout.generate import Generated, Prepared, Start, at_work, generate_video, rollout_row
 from model.rollout.rollout import RolloutEvent
 from pipeline.analysis.pose_metrics import DancerFinder
 from pipeline.analysis.pose_model import pose_model_path
@@ -36,31 +35,31 @@ REFERENCES = 3
 """Real clips that a rollout is compared with, where a data set is named."""
 
 
-@task(name="roll out", task_run_name="roll out {out.name}", **OPTIONS)
-def roll_out(prepared: Prepared, picture: np.ndarray, out: Path) -> Generated:
+@task(name="roll out", task_run_name="roll out {out.name}", **TASK_OPTIONS)
+def roll_out(prepared: Prepared, start: Start, out: Path) -> Generated:
     """Every window of the plan, one after the other."""
     with Progress(f"generate {out.name}") as progress, progress.growing("windows") as grow:
 
         def show(event: RolloutEvent) -> None:
             grow(event.calls_done, event.calls)
 
-        return generate_video(prepared, picture, out, show)
+        return generate_video(prepared, start, out, show)
 
 
-@task(name="measure drift", task_run_name="measure {opened.request.out.name}", **OPTIONS)
+@task(name="measure drift", task_run_name="measure {opened.request.out.name}", **TASK_OPTIONS)
 def measure_rollout(generated: Generated, opened: OpenedRequest) -> dict[str, Any]:
     """All drift metrics of the finished video, beside real clips where there are some."""
     request, prepared = opened.request, opened.prepared
     plan, finder = prepared.request.calls(), DancerFinder(pose_model_path())
-    references: Any = ()
-    if opened.data is not None and opened.truth is None:
+    truth, references = opened.beginning.truth, cast(Any, ())
+    if opened.data is not None and truth is None:
         holdout = next(iter(prepared.serving.values())).config.holdout
-        references = reference_clips(opened.data.root, REFERENCES, prepared.picture, holdout)
+        references = reference_clips(opened.data.root, REFERENCES, prepared.size, holdout)
     try:
         with Progress(f"measure {request.out.name}") as progress, progress.growing("frames") as grow:
             drift = measure_drift(
-                generated.rollout.decoded, finder, depth_per_frame(plan), opened.truth, references, request.weights,
-                lambda done: grow(done, request.frames), prepared.codec,
+                generated.rollout.decoded, finder, depth_per_frame(plan), truth, references, request.weights,
+                lambda done: grow(done, request.frames), prepared.codec, opened.beginning.start.region,
             )  # fmt: skip
     finally:
         finder.close()
@@ -71,14 +70,14 @@ def measure_rollout(generated: Generated, opened: OpenedRequest) -> dict[str, An
 
 @flow(name="generate", flow_run_name="generate {request.out.name}", persist_result=False)
 def generate(request: GenerateRequest) -> dict[str, Any]:
-    """Generate a long video from one picture and measure its drift; run it again to go on.
+    """Generate a long video from one picture and measure its drift; run it again to resume.
 
     Args:
         request: Runs, picture and all settings of the video.
     """
     opened = opened_request(request)
     with at_work(request.out):
-        generated = roll_out(opened.prepared, opened.picture, request.out)
+        generated = roll_out(opened.prepared, opened.beginning.start, request.out)
         report = measure_rollout(generated, opened)
         return finish(generated, opened, report)
 

@@ -5,22 +5,16 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field, ValidationError, field_validator
 
-from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.settings import Settings, explain_settings
-from flows.train_stage import built
+from flows.starting_picture import Beginning, begin_with
 from model.data.samples import frame_rate, rate_of
 from model.drift.frechet import load_scripted
-from model.drift.report import RealClip, real_clip
 from model.errors import RolloutError
 from model.rollout.config import sampling_config
 from model.rollout.generate import FPS, Prepared, Request, check_output, prepare
-from pipeline.analysis.pose_model import pose_model_path
-from pipeline.clips.input_picture import aligned_picture, middle_square, read_picture
-from pipeline.config import BuildConfig, CropConfig
 
 PlanName = Literal["origin", "streaming", "tree"]
 
@@ -36,7 +30,7 @@ class GenerateRequest(Settings):
     frames: int = Field(181, description="frames of the video")
     plan: PlanName = Field("origin", description="which windows are made in which order")
     sampling: dict[str, Any] = Field(default_factory=dict, description="sampling settings that differ")
-    align: bool = Field(True, description="false takes the picture's middle square as it is")
+    align: bool = Field(True, description="false takes the picture's middle as it is")
     redo: str | None = Field(None, description="frames to make again, START:STOP, and all that depends on them")
     overwrite: bool = Field(False, description="start over where `out` holds a rollout of something else")
     gif_mb: float = Field(8.0, ge=0, le=2000, description="largest GIF in megabytes; 0 writes none")
@@ -78,8 +72,7 @@ class OpenedRequest:
 
     request: GenerateRequest
     prepared: Prepared
-    picture: np.ndarray
-    truth: RealClip | None
+    beginning: Beginning
     data: DataFolder | None
 
 
@@ -97,13 +90,13 @@ def open_request(request: GenerateRequest) -> OpenedRequest:
 
     Raises ModelError's kinds and LongdanceError, each with one sentence.
     """
-    data = None if request.data is None else built(request.data)
+    data = None if request.data is None else DataFolder.built(request.data)
     prepared = open_runs(request, frames_a_second(request, data))
     for name, path in request.weights.items():
         load_scripted(path, name.upper())
-    truth, picture = starting_picture(request, data, prepared.picture)
-    check_output(prepared, picture, request.out, request.beside)
-    _opened[request.hash] = opened = OpenedRequest(request, prepared, picture, truth, data)
+    beginning = begin_with(request.image, request.clip, data, prepared, request.align)
+    check_output(prepared, beginning.start, request.out, request.beside)
+    _opened[request.hash] = opened = OpenedRequest(request, prepared, beginning, data)
     return opened
 
 
@@ -117,32 +110,3 @@ def frames_a_second(request: GenerateRequest, data: DataFolder | None) -> Fracti
     if request.fps is not None:
         return rate_of(request.fps)
     return (frame_rate(data.root, request.clip) if data else None) or FPS
-
-
-def starting_picture(
-    request: GenerateRequest, data: DataFolder | None, side: int
-) -> tuple[RealClip | None, np.ndarray]:
-    """The picture that the video begins with, of the codec's size, and the clip it comes from, if it does.
-
-    Raises RolloutError, LongdanceError, DataError.
-    """
-    image, clip = request.image, request.clip
-    if (image is None) == (clip is None):
-        raise RolloutError("Give either a picture (--image P.png) or a clip of a data set (--clip ID --data DATA).")
-    if clip is not None:
-        if data is None:
-            raise RolloutError(f"Clip {clip!r} belongs to a data set: name it with --data.")
-        truth = real_clip(data.root, clip, side)
-        return truth, truth.frames_FHWC[0]
-    assert image is not None
-    picture = read_picture(image)
-    if not request.align:
-        return None, middle_square(picture, side)
-    return None, aligned_picture(picture, str(image), pose_model_path(), _crop_of(data), side)
-
-
-def _crop_of(data: DataFolder | None) -> CropConfig:
-    """The crop of the data set's clips, or the default one."""
-    if data is None or not data.build_record.is_file():
-        return CropConfig()
-    return BuildConfig.model_validate(read_json(data.build_record)["config"]).crop

@@ -45,31 +45,6 @@ def overrides(settings: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-WORDS = ("scratch", "embedded", "zeros")
-"""Values beside folders and hub ids; a folder of that name is not meant."""
-
-
-def absolute_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of training whose local folders are absolute, so that a run means the same from wherever it is used.
-
-    Hub ids, and folders that are not there, stay as they are. Runs that were begun with a relative folder keep it.
-    """
-    found = {name: _absolute(value) if name == "init" else value for name, value in settings.items()}
-    if isinstance(encode := settings.get("encode"), Mapping):
-        folders = ("codec", "text")
-        found["encode"] = {name: _absolute(value) if name in folders else value for name, value in encode.items()}
-    return found
-
-
-def _absolute(value: Any) -> Any:
-    """A local folder, or `run:` and one, with its whole path; anything else as it is."""
-    if not isinstance(value, str) or value in WORDS:
-        return value
-    kind = "run:" if value.startswith("run:") else ""
-    folder = Path(value.removeprefix(kind)).expanduser()
-    return f"{kind}{folder.resolve()}" if folder.is_dir() else value
-
-
 def sections(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Values by their section, each there though empty.
 
@@ -99,7 +74,7 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(file.read_text()))
     except (OSError, TypeError, ValueError) as error:
-        raise LongdanceError(f"{str(file)!r} is no readable JSON config: {error}.") from error
+        raise LongdanceError(f"{str(file)!r} is not readable JSON config: {error}.") from error
 
 
 def _value(name: str, text: str) -> Any:
@@ -111,7 +86,7 @@ def _value(name: str, text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        raise LongdanceError(f"--set {name}={text} is no JSON ({error}): write a list as [1, 2].") from error
+        raise LongdanceError(f"--set {name}={text} is not JSON ({error}): write a list as [1, 2].") from error
 
 
 def _put(values: dict[str, Any], name: str, value: Any) -> None:

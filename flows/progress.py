@@ -78,7 +78,7 @@ class Progress:
 
         def show(done: int, total: int) -> None:
             nonlocal first, told
-            first = done if first < 0 else first  # a run that goes on does not begin at 0
+            first = done if first < 0 else first  # a run that continues does not begin at 0
             self.bars.update(bar, completed=done, total=total)
             now = time.monotonic()
             if done < total and now - told < EVERY_S:

@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any
 
 import psutil
+from prefect.cache_policies import NO_CACHE
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
@@ -22,6 +23,8 @@ from data_catalog.base.disk import explain_disk_error
 from data_catalog.base.errors import LongdanceError
 from flows.children import TRAINING, runs_module
 
+TASK_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
+"""Of every task: what it made lies in files of ours, and what failed fails again."""
 RUNNERS = ("processes", "ray", "dask")
 
 
@@ -78,7 +81,7 @@ def raise_on_sigint() -> None:
         _, busy = psutil.wait_procs(training, timeout=60)
         if busy:
             os.write(2, b"The training was busy for a minute and is ended now: its newest checkpoint is whole.\n")
-        os.write(2, b"\nStopped. Run the same command again to go on.\n")
+        os.write(2, b"\nStopped. Run the same command again to resume.\n")
         for note in _AT_STOP:
             with contextlib.suppress(Exception):
                 note()

@@ -1,6 +1,6 @@
 """The flow `score-and-prune`: losses under a fixed bank, irreducible losses by cross-fit, a policy, a version.
 
-Nothing is deleted. Every step finds what is there already, so the same command goes on, and ends with the same
+Nothing is deleted. Every step finds what is there already, so the same command continues, and ends with the same
 version. With `then_train` each run is forked onto its version and trained on.
 """
 
@@ -20,7 +20,7 @@ from flows.catalog.scoring_rows import merge_version_files
 from flows.folds import FOLDS, fold_of, needs_folds
 from flows.report.prune_report import prune_artifact, prune_markdown
 from flows.scoring import score_runs
-from flows.train_stage import built, register_run, train_run
+from flows.train_stage import register_run, train_run
 from model.scoring.policy import ScoreConfig
 from model.scoring.request import PruneRequest
 
@@ -46,22 +46,22 @@ def score_only(
     data: Path, run: Path, config: ScoreConfig = ScoreConfig(), select: str = "all", processes: int = 1  # noqa: B008
 ) -> int:  # fmt: skip
     """Measure the losses of a run under a bank, for every sample that has none; how many samples there are."""
-    root, run = built(data).root, run.expanduser().resolve()
+    root, run = DataFolder.built(data).root, run.expanduser().resolve()
     job = {"run": run, "config": config.model_dump(mode="json"), "select": select}
     return score_runs(root, [job], 1, processes)
 
 
 @flow(name="score-and-prune", flow_run_name="prune {request.data.name}", persist_result=False)
 def score_and_prune(request: PruneRequest) -> dict[str, Any]:
-    """Score runs, fit what is irreducible, prune; run it again to go on.
+    """Score runs, fit what is irreducible, prune; run it again to resume.
 
     Args:
         request: Data set, runs, policy and all settings of the version.
     """
-    root, paths, parent = built(request.data).root, request.runs, request.parent
+    root, paths, parent = DataFolder.built(request.data).root, request.runs, request.parent
     check_name(root, request.name)
     check_stages(paths)
-    merge_recorded(built(root))
+    merge_recorded(DataFolder.built(root))
     tables = [score_stage(request, run) for run in paths]
     groups = [[one] for one in tables] if request.policy.combine == "each" else [tables]
     pruned = [prune(request, group, len(groups)) for group in groups]
@@ -161,7 +161,7 @@ def train_to_end(root: Path, run: Path, config: "TrainConfig", fork: Path | None
             return
     ended = train_run(root, run, config, 1, fork)
     if ended["status"] != "finished":
-        raise LongdanceError(f"Training {run} was stopped at step {ended['step']}: run the same command to go on.")
+        raise LongdanceError(f"Training {run} was stopped at step {ended['step']}: run the same command to resume.")
 
 
 def register_sources(root: Path, run: Path) -> None:

@@ -7,13 +7,13 @@ from typing import Any
 from prefect import task
 
 from data_catalog.base.files import write_json
-from flows.build_dataset import OPTIONS
 from flows.catalog.scoring_rows import merge_ledger
 from flows.children import SCORING, child_events, launch_command
 from flows.progress import Progress
+from flows.runners import TASK_OPTIONS
 
 
-@task(name="score", task_run_name="score {count} runs", **OPTIONS)
+@task(name="score", task_run_name="score {count} runs", **TASK_OPTIONS)
 def score_runs(root: Path, jobs: list[dict[str, Any]], count: int, processes: int = 1) -> int:
     """Measure runs' losses in processes of their own, then bring the ledger into the catalog.
 

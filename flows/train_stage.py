@@ -11,24 +11,20 @@ from typing import Any, get_args
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact
 
-from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import write_json
 from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_checkpoints, merge_latents, merge_tables
-from flows.build_dataset import OPTIONS
-from flows.catalog import manifests
 from flows.children import TRAINING, child_events, launch_command
-from flows.options import absolute_folders
 from flows.progress import Progress
-from flows.runners import on_sigterm
-from model.config import Preset, StageName, TrainConfig, train_config
+from flows.runners import TASK_OPTIONS, on_sigterm
+from model.config import Preset, StageName, TrainConfig, absolute_folders, train_config
 from model.errors import UnknownNameError
 
 STOPPED = 143  # 128 + SIGTERM, after a checkpoint
 
 
-@task(name="encode latents", task_run_name="encode latents of {root.name}", **OPTIONS)
+@task(name="encode latents", task_run_name="encode latents of {root.name}", **TASK_OPTIONS)
 def encode_latents(root: Path, config: TrainConfig, device: str) -> dict[str, int]:
     """Latents for every sample that has none; all of them are then in the catalog."""
     from model.data.latents import encode_dataset, latent_rows
@@ -43,7 +39,7 @@ def encode_latents(root: Path, config: TrainConfig, device: str) -> dict[str, in
     return {"samples": result.samples, "shards_encoded": result.encoded_shards, "shards_there": result.skipped_shards}
 
 
-@task(name="train", task_run_name="train {run.name}", **OPTIONS)
+@task(name="train", task_run_name="train {run.name}", **TASK_OPTIONS)
 def train_run(
     root: Path, run: Path, config: TrainConfig, processes: int, fork: Path | None, until: int | None = None
 ) -> dict[str, Any]:
@@ -87,7 +83,7 @@ def train_stage(
     fork: Path | None = None,
     until: int | None = None,
 ) -> dict[str, Any]:
-    """Train one stage of the video model; run it again to go on.
+    """Train one stage of the video model; run it again to resume.
 
     Args:
         stage: What to train.
@@ -96,10 +92,10 @@ def train_stage(
         preset: `tiny` trains on two CPU cores, `sd15` is Stable Diffusion 1.5's size.
         settings: What differs from the preset; names as in `model.config.TrainConfig`.
         processes: Processes of `accelerate launch`; 1 runs without it.
-        fork: The run that a new run goes on from under other settings.
-        until: Stop at this step, with a checkpoint; the same run goes on from there.
+        fork: The run that a new run continues from under other settings.
+        until: Stop at this step, with a checkpoint; the same run continues from there.
     """
-    folder, run = built(data), run.expanduser().resolve()
+    folder, run = DataFolder.built(data), run.expanduser().resolve()
     config = train_config(stage, preset, **absolute_folders(settings or {}))
     run.parent.mkdir(parents=True, exist_ok=True)
     counted = encode_latents(folder.root, config, "cuda" if config.device == "cuda" else "cpu")
@@ -111,19 +107,7 @@ def train_stage(
 def encode_only(data: Path, preset: Preset = "tiny", settings: dict[str, Any] | None = None) -> dict[str, int]:
     """Latents for every sample of a data set that has none, without training."""
     config = train_config("starter", preset, **absolute_folders(settings or {}))
-    return encode_latents(built(data).root, config, "cuda" if config.device == "cuda" else "cpu")
-
-
-def built(data: Path) -> DataFolder:
-    """A folder that holds a data set.
-
-    Raises:
-        LongdanceError: it does not.
-    """
-    folder = manifests.data_folder(data)
-    if not folder.catalog.is_file():
-        raise LongdanceError(f"{str(data)!r} holds no data set: run `longdance build RAW --data {data}` first.")
-    return folder
+    return encode_latents(DataFolder.built(data).root, config, "cuda" if config.device == "cuda" else "cpu")
 
 
 def check_stage(stage: str, preset: str, settings: dict[str, Any]) -> None:

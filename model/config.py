@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from data_catalog.base.settings import Settings, explain_settings
 from model.errors import ConfigError
+from model.sources import (
+    CodecSource,
+    EmbeddedCodec,
+    Init,
+    TextSource,
+    absolute,
+    parse_codec,
+    parse_init,
+    parse_text,
+)
+from pipeline.picture_size import PictureSize
 
 StageName = Literal["starter", "extrapolation", "interpolation", "any"]
 Preset = Literal["tiny", "sd15"]
@@ -16,7 +27,20 @@ NetworkValue = Annotated[tuple[int, ...] | int | float | str | None, Field(union
 """Text that is a number becomes one, so that a command line and a flow's parameter mean the same."""
 
 
+SD15_MULTIPLE = 64
+"""Pixels: 8 of a latent, which its network halves three times."""
 Decay = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _picture(given: Any) -> int | str:
+    size = PictureSize.parse(given)
+    if min(size) < 8:
+        raise ValueError(f"{size} is too small: both sides are 8 or more")
+    return size.short
+
+
+PictureSetting = Annotated[int | str, BeforeValidator(_picture)]
+"""A number is the side of a square, as it was before there were other shapes: so the hashes of configs stay."""
 
 
 class EncodeConfig(Settings):
@@ -25,8 +49,9 @@ class EncodeConfig(Settings):
     codec: str = "embedded"
     """`embedded` (patches with a PCA fitted on the data set), the folder or hub id of an `AutoencoderKL`, or a folder
     that `longdance export` wrote, for the very codec of another data set."""
-    picture: int = Field(96, ge=8)
-    """Side of the square picture that is encoded, in pixels."""
+    picture: PictureSetting = 96
+    """Width x height of the pictures that are encoded, in pixels, as 96x160, or the side of a square; of the shape of
+    the clips."""
     patch: int = Field(6, ge=1)
     """Embedded codec: side of a patch, in pixels."""
     channels: int = Field(32, ge=1)
@@ -41,23 +66,26 @@ class EncodeConfig(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.codec == "embedded" and self.picture % self.patch:
+        if isinstance(self.codec_source, EmbeddedCodec) and any(side % self.patch for side in self.size):
             raise ValueError(f"picture {self.picture} is not a multiple of patch {self.patch}")
-        if self.codec == "embedded" and self.channels > 3 * self.patch**2:
+        if isinstance(self.codec_source, EmbeddedCodec) and self.channels > 3 * self.patch**2:
             raise ValueError(f"a {self.patch}x{self.patch} patch has no {self.channels} components")
         return self
 
     @property
-    def text_source(self) -> str:
-        """`text` with its default filled in."""
-        if self.text is not None:
-            return self.text
-        return "zeros" if self.codec == "embedded" or self.codec_is_saved else self.codec
+    def size(self) -> PictureSize:
+        """`picture`, as numbers."""
+        return PictureSize.parse(self.picture)
 
     @property
-    def codec_is_saved(self) -> bool:
-        """Whether `codec` names a folder that holds a codec as `model.data.codec` saves it."""
-        return (Path(self.codec) / "codec.json").is_file()
+    def codec_source(self) -> CodecSource:
+        """What `codec` means."""
+        return parse_codec(self.codec)
+
+    @property
+    def text_source(self) -> TextSource:
+        """What `text` means, its default filled in."""
+        return parse_text(self.text, self.codec_source)
 
 
 class TrainConfig(Settings):
@@ -164,6 +192,11 @@ class TrainConfig(Settings):
             raise ValueError(f"batch {self.batch} cannot be split into {self.accumulate} accumulated parts")
         return self
 
+    @property
+    def init_source(self) -> Init:
+        """What `init` means."""
+        return parse_init(self.init)
+
 
 PRESETS: dict[Preset, dict[str, Any]] = {
     "tiny": {
@@ -203,7 +236,28 @@ def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConf
     if not isinstance(encode, dict):
         raise ConfigError(f"Setting 'encode' is {encode!r}: write its parts, for example encode.picture=96.")
     merged = {**base, **settings, "encode": {**base["encode"], **encode}}
-    return _validated(TrainConfig, {**merged, "stage": stage, "preset": preset})
+    config = _validated(TrainConfig, {**merged, "stage": stage, "preset": preset})
+    if preset == "sd15" and any(side % SD15_MULTIPLE for side in config.encode.size):
+        raise ConfigError(
+            f"Setting 'encode.picture' is {config.encode.picture}: for sd15 both sides are multiples of "
+            f"{SD15_MULTIPLE}, as in 384x640."
+        )
+    return config
+
+
+def absolute_folders(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of training whose local folders are absolute, so that a run means the same from wherever it is used.
+
+    Hub ids, and folders that are not there, stay as they are. Runs that were begun with a relative folder keep it.
+    """
+
+    def whole(name: str, value: Any) -> Any:
+        return absolute(value) if name in ("init", "codec", "text") and isinstance(value, str) else value
+
+    found = {name: whole(name, value) for name, value in settings.items()}
+    if isinstance(encode := settings.get("encode"), Mapping):
+        found["encode"] = {name: whole(name, value) for name, value in encode.items()}
+    return found
 
 
 def parse_config(raw: dict[str, Any]) -> TrainConfig:

@@ -39,7 +39,7 @@ class ConfigError(ModelError, ValueError):
 
 
 class DataError(ModelError):
-    """A data set that is missing, lacks latents, or does not hold what its catalog says."""
+    """A data set that is missing, has no latents, or does not hold what its catalog says."""
 
 
 class CodecError(ModelError):
@@ -51,7 +51,7 @@ class CheckpointError(ModelError):
 
 
 class RunError(ModelError):
-    """A run that cannot go on: something differs from how it began, or another process is at it."""
+    """A run that cannot continue: something differs from how it began, or another process is at it."""
 
 
 class DeviceError(ModelError):
@@ -59,7 +59,7 @@ class DeviceError(ModelError):
 
 
 class RolloutError(ModelError):
-    """A rollout that cannot begin or go on: its runs do not cover the plan, its folder holds another, no room."""
+    """A rollout that cannot begin or continue: its runs do not cover the plan, its folder holds another, no room."""
 
 
 class PictureError(ModelError, ValueError):

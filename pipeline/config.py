@@ -1,12 +1,12 @@
 """Every default of the build, once: the command line, the flows and the README read them from here."""
 
-from collections.abc import Mapping
 from fractions import Fraction
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from data_catalog.base.settings import Settings
+from pipeline.picture_size import PictureSize
 
 
 def _rate(text: str | None) -> str | None:
@@ -15,14 +15,23 @@ def _rate(text: str | None) -> str | None:
     try:
         rate = Fraction(text)
     except ZeroDivisionError as error:
-        raise ValueError(f"{text} is no number") from error
+        raise ValueError(f"{text} is not a number") from error
     if not 1 <= rate <= 240:
         raise ValueError(f"{text} frames per second: expected 1 to 240")
     return str(rate)
 
 
+def _shape(given: Any) -> str:
+    size = PictureSize.parse(given)
+    if any(side % 16 or not 64 <= side <= 1024 for side in size):
+        raise ValueError(f"{size} does not fit: both sides are multiples of 16 from 64 to 1024 (of 64 for sd15)")
+    return str(size)
+
+
 X264Preset = Literal["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"]
 Rate = Annotated[str | None, AfterValidator(_rate)]
+Shape = Annotated[str, BeforeValidator(_shape)]
+Fill = Literal["edge", "blur", "mirror"]
 
 
 class LimitsConfig(Settings):
@@ -62,15 +71,43 @@ class ClipConfig(Settings):
 class CropConfig(Settings):
     """Where the dancer sits in the picture. A change here encodes again, and detects nothing."""
 
+    renamed: ClassVar[dict[str, str]] = {"size": "shape"}
+
     mode: Literal["static", "follow"] = Field("static", description="one crop per clip, or a moving window")
-    size: int = Field(512, ge=64, le=1024, multiple_of=16, description="width and height of a clip, pixels")
-    body: float = Field(0.62, gt=0.1, lt=1, description="standing height, as a share of the picture")
+    shape: Shape = Field("512x512", description="width x height of a clip, pixels; multiples of 64 for `sd15`")
+    fit: Literal["body", "upper"] = Field(
+        "body",
+        description="`body`: hold the dancer, fill what lies outside the picture; `upper`: never fill, lose legs",
+    )
+    fill: Fill = Field("edge", description="what fills it: the softened edge, a blurred copy, or the mirrored picture")
+    max_filled: float = Field(0.6, ge=0, lt=1, description="share filled beyond which the crop closes in on the dancer")
+    body: float = Field(0.74, gt=0.1, lt=1, description="standing height, as a share of the clip's height")
     pelvis_y: float = Field(0.55, gt=0, lt=1, description="the pelvis's place from the top, as a share")
     margin: float = Field(0.03, ge=0, le=0.3, description="free border around the whole dance, as a share")
-    max_grow: float = Field(1.07, ge=1, description="how far the crop may grow to hold the whole dance")
-    min_shrink: float = Field(0.3, gt=0, le=1, description="how far the crop may shrink to stay in the picture")
-    max_upscale: float = Field(2.0, gt=0, description="a dancer that needs more enlargement is rejected")
+    max_grow: float = Field(1.25, ge=1, description="how far the crop may grow to hold the whole dance")
+    min_shrink: float = Field(0.3, gt=0, le=1, description="`upper`: how far the crop may shrink to stay inside")
+    max_upscale: float = Field(2.4, gt=0, description="a dancer that needs more enlargement is rejected")
     follow_speed: float = Field(0.01, gt=0, description="`follow`: fastest window, shares of the crop a frame")
+
+    @property
+    def size(self) -> PictureSize:
+        """`shape`, as numbers."""
+        return PictureSize.parse(self.shape)
+
+    def identity(self) -> dict[str, Any]:
+        """What decides about a crop, as JSON values: of `upper` squares what it was before there were others."""
+        said = self.model_dump(mode="json")
+        if self.fit == "upper":
+            said = {name: value for name, value in said.items() if name not in ("fit", "fill", "max_filled")}
+            if self.size.width == self.size.height:
+                said["size"] = PictureSize.parse(said.pop("shape")).width
+        return said
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.mode == "follow" and self.fill != "edge":
+            raise ValueError(f"crop.fill is {self.fill!r} and crop.mode 'follow': a moving window is filled by 'edge'")
+        return self
 
 
 class VariantConfig(Settings):
@@ -119,6 +156,7 @@ class ThresholdsConfig(Settings):
     cam_rotation: float = Field(0.3, description="camera rotation, degrees a frame")
     cam_shake: float = Field(1.5, description="camera shake, pixels a frame RMS at 512")
     out_of_frame: float = Field(0.08, description="share of frames with the dancer out of the picture")
+    filled: float = Field(0.65, description="share of the clip that lies outside of the source's picture")
     out_of_crop: float = Field(0.04, description="share of frames with a main joint out of the crop")
     no_pose: float = Field(0.25, description="share of detections without the dancer")
     visibility: float = Field(0.4, description="least mean visibility of the main joints")
@@ -139,6 +177,7 @@ class ThresholdsConfig(Settings):
             ("camera_zoom", "cam_zoom", ">"),
             ("camera_rotation", "cam_rotation", ">"),
             ("camera_shake", "cam_shake", ">"),
+            ("filled", "filled", ">"),
             ("out_of_crop", "out_of_crop_joints", ">"),
             ("overlay", "overlay", ">"),
             ("overlay_on_dancer", "overlay_dancer", ">"),
@@ -180,7 +219,12 @@ class BuildConfig(Settings):
     analysis: AnalysisConfig = AnalysisConfig()
     limits: LimitsConfig = LimitsConfig()
 
-
-def recorded_config(values: Mapping[str, Any]) -> BuildConfig:
-    """The config of a build on record. One from before there was sound kept none."""
-    return BuildConfig.model_validate({"sound": {"keep": False}, **values})
+    @classmethod
+    def recorded(cls, record: dict[str, Any]) -> Self:
+        """A config as `build.json` holds it: what older ones lack is as it was when they were written."""
+        record, crop = {"sound": {"keep": False}, **record}, dict(record.get("crop", {}))
+        if "encode" in record:
+            record["video"] = record.pop("encode")
+        if "size" in crop:
+            record["crop"] = {"fit": "upper", "shape": crop.pop("size"), **crop}
+        return cls.model_validate(record)

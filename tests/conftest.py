@@ -18,13 +18,13 @@ from pipeline.batches.sources import SourceFile, hash_source, walk
 from pipeline.config import AnalysisConfig, BuildConfig, ClipConfig, CropConfig, ShardConfig, VariantConfig
 from pipeline.synthetic.synth import SynthVideo, write_video
 
-# The same examples every time: a property that fails is a bug to mend, not a gate that sometimes opens.
+# The same examples every time: a property that fails is a bug to fix, not a gate that sometimes opens.
 settings.register_profile("gate", derandomize=True, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "gate"))
 
 SMALL = BuildConfig(
     clips=ClipConfig(frames=25),
-    crop=CropConfig(size=128),
+    crop=CropConfig(shape=128),
     analysis=AnalysisConfig(proxy_px=256),
     variants=VariantConfig(count=2),
     shards=ShardConfig(samples=6),

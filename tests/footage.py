@@ -1,4 +1,4 @@
-"""Real footage, which is no part of the project: $LONGDANCE_FOOTAGE names its folder."""
+"""Real footage, which is not part of the project: $LONGDANCE_FOOTAGE names its folder."""
 
 import os
 from pathlib import Path

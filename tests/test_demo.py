@@ -1,4 +1,4 @@
-"""The demo is nothing but commands that a user types, and goes on wherever it was stopped."""
+"""The demo is nothing but commands that a user types, and continues wherever it was stopped."""
 
 import os
 import random

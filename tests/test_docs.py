@@ -19,7 +19,18 @@ from data_catalog.queries import run_query
 from flows.cli.main import main
 
 ROOT = Path(__file__).parents[1]
-DOCS = ("data", "training", "pruning", "generation", "queries", "operations", "settings", "measured", "architecture")
+DOCS = (
+    "data",
+    "shapes",
+    "training",
+    "pruning",
+    "generation",
+    "queries",
+    "operations",
+    "settings",
+    "measured",
+    "architecture",
+)
 PAGES = [ROOT / "README.md", *(ROOT / "docs" / f"{name}.md" for name in DOCS), ROOT / "CONTRIBUTING.md"]
 TEXT = "\n".join(page.read_text() for page in PAGES)
 

@@ -57,7 +57,7 @@ ELSEWHERE = {
     "make soak": "by hand, before a release: hours; this file is part of it",
     "make bench": FIGURES,
     "python tools/house.py": "Makefile",
-    "LONGDANCE_FOOTAGE=FOLDER make test": "by hand: it wants footage, which is no part of the repository",
+    "LONGDANCE_FOOTAGE=FOLDER make test": "by hand: it wants footage, which is not part of the repository",
     ". .venv/bin/activate": "tests/test_docs_commands.py::shell",
     "pip install 'longdance[gpu]'": NET,
     "pip install 'longdance[ray]'": NET,

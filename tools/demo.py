@@ -1,6 +1,6 @@
 """longdance from nothing to a long video, on drawn dancers: each step is a command that you would type.
 
-    python tools/demo.py                 # into demo/; run it again and it goes on
+    python tools/demo.py                 # into demo/; run it again and it resumes
     python tools/demo.py --dry-run       # the commands alone
 
 Prints what each step is for and the seconds that it took. Ends with the exit status of the step that failed. The
@@ -13,7 +13,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from steps import LONGDANCE, Step, run_steps
+from steps import LONGDANCE, SHOWCASE_BODY, Step, run_steps
 
 CLIP = "CLIP"
 QUIETEST = """SELECT clip_id FROM samples JOIN clips USING (clip_id) JOIN version_samples USING (sample_key)
@@ -25,8 +25,8 @@ SHOWCASE = os.path.relpath(Path(__file__).parent.parent / "showcase")
 
 WHY = {
     "starter": "shows a tiny network, which knows other drawn dancers, these ones: the first frames after a picture",
-    "extrapolation": "goes on from it: the frames after those that are there",
-    "interpolation": "goes on from it, too: the frames between",
+    "extrapolation": "continues from it: the frames after those that are there",
+    "interpolation": "continues from it, too: the frames between",
 }
 
 
@@ -50,7 +50,7 @@ def steps_of(out: Path, videos: int, seed: int, steps: int, frames: int) -> list
         Step("synth", "draws raw videos of dancers, with faults among them",
              ("synth", f"{out}/raw", "--videos", str(videos), "--seed", str(seed))),
         Step("build", "finds the dancers, cuts and aligns clips of 181 frames, judges them, stores them in shards",
-             ("build", f"{out}/raw", "--data", data, "--variants", "1")),
+             ("build", f"{out}/raw", "--data", data, "--variants", "1", SHOWCASE_BODY)),
         Step("verify", "decodes every stored clip and checks every byte", ("verify", "--data", data)),
         *(training(stage, out, steps) for stage in WHY),
         Step("prune", "scores every sample, cross-fits two models, leaves out the worst, trains on what stays",

@@ -1,6 +1,6 @@
 """The weights that `make demo` begins with: a tiny network, taught for hours on drawn dancers alone.
 
-    python tools/showcase.py             # into showcase-work/; run it again and it goes on
+    python tools/showcase.py             # into showcase-work/; run it again and it resumes
     python tools/showcase.py --dry-run   # the commands alone
 
 One core, an hour and a half where nothing else runs. The dancers are of another seed than the demo's: the demo's own
@@ -12,7 +12,7 @@ import argparse
 import shutil
 from pathlib import Path
 
-from steps import Step, run_steps
+from steps import SHOWCASE_BODY, Step, run_steps
 
 SETTINGS = {
     "steps": 10_000, "batch": 4, "holdout": 0, "plans": "origin,streaming", "random_windows": 0.1,
@@ -27,7 +27,7 @@ def steps_of(out: Path, weights: Path, videos: int, seed: int) -> list[Step]:
     given = tuple(f"--set={name}={value}" for name, value in SETTINGS.items())
     return [
         Step("synth", "draws raw videos of dancers", ("synth", raw, "--videos", str(videos), "--seed", str(seed))),
-        Step("build", "makes clips of them", ("build", raw, "--data", data, "--variants", "0")),
+        Step("build", "makes clips of them", ("build", raw, "--data", data, "--variants", "0", SHOWCASE_BODY)),
         Step(
             "train any",
             "teaches all three stages at once",

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LONGDANCE = Path(sys.executable).parent / "longdance"
+SHOWCASE_BODY = "--set=crop.body=0.62"
+"""The dancers that the showcase's weights know are as large as that in their clips; the demo's have to be, too."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ def run_steps(steps: Sequence[Step], out: Path, complete: Callable[[str], str] =
         try:
             _run(step, f"[{number}/{len(steps)}]", out, complete)
         except (subprocess.CalledProcessError, KeyboardInterrupt) as error:
-            print(f"\n{step.name} did not end well. Run the same command again: it goes on from there.", flush=True)
+            print(f"\n{step.name} did not end well. Run the same command again: it resumes from there.", flush=True)
             sys.exit(getattr(error, "returncode", 130))
     return time.perf_counter() - started
 

@@ -27,7 +27,7 @@ def free_gib(path: Path) -> float:
 def explain_disk_error(error: BaseException, folder: Path | None = None, resumes: str = "") -> str | None:
     """One sentence for an error that says that nothing more can be written; None for any other.
 
-    folder: what was being written to, if that is known. resumes: where the same command goes on afterwards.
+    folder: what was being written to, if that is known. resumes: where the same command continues afterwards.
     """
     number = _number(error)
     if number is None or isinstance(error, LongdanceError):

@@ -6,6 +6,9 @@ Files are immutable; the catalog can be made again from them.
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
+
+from data_catalog.base.errors import LongdanceError
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,19 @@ class DataFolder:
     """A data set on disk."""
 
     root: Path
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The folder of that name, absolute, so that workers elsewhere find it; it may not be there yet."""
+        return cls(path.expanduser().resolve())
+
+    @classmethod
+    def built(cls, path: Path) -> Self:
+        """The same, where a data set was built. Raises LongdanceError if it was not."""
+        folder = cls.at(path)
+        if not folder.catalog.is_file():
+            raise no_data_set(path)
+        return folder
 
     @property
     def catalog(self) -> Path:
@@ -207,7 +223,7 @@ class RolloutFolder:
     root: Path
 
     @classmethod
-    def beside(cls, video: Path) -> "RolloutFolder":
+    def beside(cls, video: Path) -> Self:
         """That of the video of this name."""
         return cls(video.with_name(f"{video.stem}.rollout"))
 
@@ -245,6 +261,11 @@ class RolloutFolder:
 def files_of(page: Path) -> Path:
     """Folder of the pictures of a page: `report_files` beside `report.html`, as browsers save pages."""
     return page.with_name(f"{page.stem}_files")
+
+
+def no_data_set(path: Path) -> LongdanceError:
+    """The one sentence for a folder in which nothing was built."""
+    return LongdanceError(f"{str(path)!r} holds no data set: run `longdance build RAW --data {path}` first.")
 
 
 def names_in(folder: Path, suffix: str) -> set[str]:

@@ -69,7 +69,7 @@ def _sentence(item: Any, known: list[str], prefix: str) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, known, 1) or [one for one in known if one.endswith(f".{name}")][:1]
-        advice = f"did you mean {prefix + near[0]!r}?" if near else "remove it or mend its spelling."
+        advice = f"did you mean {prefix + near[0]!r}?" if near else "remove it or fix its spelling."
         return f"Unknown setting {prefix + name!r}: {advice}"
     shown = (prefix + name).rstrip(".") or "config"
     given = "" if isinstance(item["input"], dict) else f" is {item['input']!r}"

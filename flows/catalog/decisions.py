@@ -35,7 +35,7 @@ class _Clip(BaseModel):
 
 
 class _Record(BaseModel):
-    """What a file of decisions holds. What is no such record is neither written nor read."""
+    """What a file of decisions holds. What is not such a record is neither written nor read."""
 
     model_config = ConfigDict(strict=True)
 
@@ -110,7 +110,9 @@ def check_text(what: str, text: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise LongdanceError(f"The {what} {text[:100]!a} is no text in UTF-8: write it in whole characters.") from error
+        raise LongdanceError(
+            f"The {what} {text[:100]!a} is not text in UTF-8: write it in whole characters."
+        ) from error
     if len(text) > MAX_TEXT:
         raise LongdanceError(f"The {what} has {len(text)} characters: at most {MAX_TEXT} are kept.")
 
@@ -122,7 +124,7 @@ def _after(newest: datetime | None) -> datetime:
 
 
 def recorded(data: DataFolder) -> list[dict[str, Any]]:
-    """Rows of `decisions` from the files on disk; what is no record is passed over with a warning."""
+    """Rows of `decisions` from the files on disk; what is not a record is passed over with a warning."""
     rows: list[dict[str, Any]] = []
     paths = sorted(data.decisions.glob("*.json")) if data.decisions.is_dir() else []
     for path in paths:
@@ -138,7 +140,9 @@ def _readable(path: Path) -> list[dict[str, Any]]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        logger.warning("%s is no record of a decision and is passed over: %s", path, f"{where} {first['msg']}".strip())
+        logger.warning(
+            "%s is not a record of a decision and is passed over: %s", path, f"{where} {first['msg']}".strip()
+        )
         return []
 
 

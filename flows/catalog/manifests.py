@@ -2,14 +2,12 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import duckdb
 
 from data_catalog.arrow import Row
-from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, write_json
-from data_catalog.base.paths import DataFolder, names_in
+from data_catalog.base.paths import DataFolder, names_in, no_data_set
 from data_catalog.checks import read_everything
 from data_catalog.connection import needs_rebuild, open_catalog
 from data_catalog.current import show_build
@@ -20,7 +18,7 @@ from data_catalog.writes import merge_clips, merge_paths, merge_sources, registe
 from flows.catalog.decisions import merge_recorded, recorded
 from flows.catalog.scoring_rows import restore_evidence
 from pipeline.batches.prepare_sources import LIMITED, BuildKeys, build_keys
-from pipeline.config import BuildConfig, recorded_config
+from pipeline.config import BuildConfig
 from pipeline.shards.tar import manifests
 
 logger = logging.getLogger(__name__)
@@ -141,7 +139,7 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> d
     return {name: len(rows) for name, rows in tables.items()}
 
 
-def mend_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> str | None:
+def repair_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> str | None:
     """Create the catalog, or rebuild it where it is new, damaged or was left by a killed writer; says why.
 
     A mark that is on disk alone is merged in any case.
@@ -157,11 +155,6 @@ def mend_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> str 
     else:
         merge_recorded(data)
     return reason
-
-
-def data_folder(root: Path) -> DataFolder:
-    """The data folder at a path, absolute, so that workers elsewhere find it."""
-    return DataFolder(root.expanduser().resolve())
 
 
 def merge_failures(data: DataFolder, sources: Iterable[str], keys: BuildKeys) -> None:
@@ -238,8 +231,6 @@ def rebuild_from_record(data: DataFolder) -> dict[str, int]:
         LongdanceError: no build was ever begun in this folder.
     """
     if not data.build_record.is_file():
-        raise LongdanceError(
-            f"{str(data.root)!r} holds no data set: run `longdance build RAW --data {data.root}` first."
-        )
-    config = recorded_config(read_json(data.build_record)["config"])
+        raise no_data_set(data.root)
+    config = BuildConfig.recorded(read_json(data.build_record)["config"])
     return rebuild_catalog(data, config, build_keys(config))

@@ -37,7 +37,7 @@ def merge_version_files(root: Path, names: Sequence[str]) -> None:
 
 
 def restore_evidence(root: Path) -> None:
-    """Bring ledgers, scores of worth and versions from the disk into a catalog that was made anew."""
+    """Bring ledgers, scores of worth and versions from the disk into a catalog that was made again."""
     data = DataFolder(root)
     if not any(folder.is_dir() for folder in (data.ledger, data.scores, data.versions)):
         return

@@ -7,6 +7,7 @@ from shlex import quote
 
 import click
 
+from data_catalog.base.paths import DataFolder
 from flows.cli.shared import FOLDER, FORMATS, THERE, data_option, exit_on_sigint, prefect_settings
 
 
@@ -29,7 +30,7 @@ def build(
     raw: Path, data: Path, frames: int | None, fps: str | None, crop: str | None, variants: int | None,
     keep_bad: bool | None, workers: int | None, file: Path | None, settings: tuple[str, ...], form: str, dry_run: bool,
 ) -> None:  # fmt: skip
-    """Cut raw videos into pose-aligned clips, in shards. Run it again to go on or to add videos."""
+    """Cut raw videos into pose-aligned clips, in shards. Run it again to resume or to add videos."""
     from flows.options import resolve
     from pipeline.config import BuildConfig
 
@@ -57,7 +58,7 @@ def show_build(data: Path, counters: dict[str, int], form: str) -> None:
     from data_catalog.queries import format_rows
     from flows.catalog import manifests
 
-    folder = manifests.data_folder(data)
+    folder = DataFolder.at(data)
     with open_catalog(folder.catalog, read_only=True) as con:
         rows = [tuple(row.values()) for row in manifests.reasons(con)]
     click.echo(format_rows(["what", "verdict", "reason", "count"], rows, form), nl=False)
@@ -94,11 +95,10 @@ def synth(out: Path, videos: int, seed: int, workers: int) -> None:
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 def sql(query: str, data: Path, form: str) -> None:
     """Ask the catalog. Views: sources, clips, samples, shards, versions, losses, runs, checkpoints, rollouts."""
-    from data_catalog.base.paths import DataFolder
     from data_catalog.queries import stream_query
 
     exit_on_sigint()
-    for text in stream_query(DataFolder(data.expanduser().resolve()).catalog, query, form):
+    for text in stream_query(DataFolder.at(data).catalog, query, form):
         # Left alone: in a pipe click would cut what looks like a colour out of a file's name.
         click.echo(text, nl=False, color=True)
 
@@ -108,18 +108,17 @@ def sql(query: str, data: Path, form: str) -> None:
 @click.option("--quick", is_flag=True, help="Checksums only, nothing is decoded.")
 def verify(data: Path, quick: bool) -> None:
     """Check every shard's bytes and members, decode every clip, check all latents. Exit code 1 if anything is wrong."""
-    from flows.catalog import manifests
     from model.data.latents import latents_manifests, verify_latents
     from pipeline.shards.verify import verify_shards
 
     problems = 0
     count = 0
-    shards = verify_shards(manifests.data_folder(data).shards, decode=not quick)
+    shards = verify_shards(DataFolder.at(data).shards, decode=not quick)
     for count, (shard, wrong) in enumerate(shards, start=1):  # noqa: B007
         for sentence in wrong:
             problems += 1
             click.echo(f"{shard}: {sentence}")
-    for manifest in latents_manifests(manifests.data_folder(data).root):
+    for manifest in latents_manifests(DataFolder.at(data).root):
         count += 1
         if not verify_latents(manifest):
             problems += 1
@@ -143,7 +142,7 @@ def rebuild(data: Path) -> None:
     """Make the catalog again, from the shards and manifests on disk."""
     from flows.catalog import manifests
 
-    counts = manifests.rebuild_from_record(manifests.data_folder(data))
+    counts = manifests.rebuild_from_record(DataFolder.at(data))
     click.echo(", ".join(f"{count} {name}" for name, count in counts.items()))
 
 

@@ -34,10 +34,10 @@ LIBRARIES = {
 
 
 def examine(data: Path | None = None) -> list[Check]:
-    """All checks, in the order in which a mistake is best mended."""
+    """All checks, in the order in which a mistake is best fixed."""
     checks: list[Callable[[], Iterator[Check]]] = [
-        check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_text_model, check_gpu, check_memory,
-        lambda: check_disk(data), check_prefect,
+        check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_text_model, check_gpu,
+        check_memory, lambda: check_disk(data), check_prefect,
     ]  # fmt: skip
     if data is not None:
         checks.append(lambda: check_catalog(data))

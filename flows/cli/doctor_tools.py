@@ -63,7 +63,7 @@ def check_ffmpeg() -> Iterator[Check]:
     version = (int(number[1]), int(number[2])) if number else None
     if lacking or (version and version < OLDEST_FFMPEG):
         lacking = lacking or ["-stats_enc_pre"]
-        yield Check("missing", "ffmpeg", f"{name}: it lacks {', '.join(lacking)}; 6.0 or newer is needed", unset)
+        yield Check("missing", "ffmpeg", f"{name}: it is missing {', '.join(lacking)}; 6.0 or newer is needed", unset)
         return
     faults = [why for before, why in BAD_FFMPEG if version and version < before]
     if faults:
@@ -160,7 +160,7 @@ def check_catalog(root: Path) -> Iterator[Check]:
     from data_catalog.errors import CatalogError
     from data_catalog.quarantine import read_mark
 
-    data = DataFolder(root.expanduser().resolve())
+    data = DataFolder.at(root)
     if not data.catalog.is_file():
         yield Check("note", "catalog", f"no data set in {data.root}", f"longdance build RAW --data {root}")
         return

@@ -6,7 +6,6 @@ from pathlib import Path
 from data_catalog.base.files import read_json
 from flows.folds import FOLDS, fold_of, needs_folds
 from model.config import EncodeConfig
-from model.data.codec import CODEC_FILE
 from model.data.dataset import choose_samples
 from model.data.latents import codec_folder, manifest_path
 from model.data.samples import read_samples, stored_frames
@@ -17,6 +16,7 @@ from model.scoring.policy import ScoreConfig
 from model.scoring.request import PruneRequest
 from model.scoring.scored_losses import scored_samples
 from model.scoring.selection import check_early
+from model.sources import CODEC_FILE
 from model.training.memory import GIB
 from model.training.shapes import latent_shape
 
@@ -30,8 +30,8 @@ def encode_lines(root: Path, encode: EncodeConfig) -> list[str]:
     if codec.is_file():
         kept = read_json(codec)["hash"]
         there = sum(manifest_path(root, kept, shard, sha256).is_file() for shard, sha256 in shards.items())
-    channels, side = latent_shape(encode)
-    size = 2 * stored_frames(root) * channels * side**2
+    channels, latents = latent_shape(encode)
+    size = 2 * stored_frames(root) * channels * latents.area
     return [
         encode.model_dump_json(indent=1),
         f"latents: {len(read_samples(root)):,} samples in {len(shards)} shards, {there} of them encoded already",

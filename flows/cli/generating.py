@@ -70,12 +70,12 @@ def sampling_values(
 @click.option("--data", type=FOLDER, help="Data set: for --clip, real clips to compare with, the row in `rollouts`.")
 @click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
 @click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming or tree.")
-@click.option("--out", type=FILE, required=True, help="The mp4; the same command again goes on.")
+@click.option("--out", type=FILE, required=True, help="The mp4; the same command again resumes.")
 @click.option("--fps", type=float, help="Frames a second [the clip's, or those of most clips of --data, or 30].")
 @sampling_options
-@click.option("--no-align", is_flag=True, help="Take the picture's middle square as it is.")
+@click.option("--no-align", is_flag=True, help="Take the picture's middle as it is.")
 @click.option("--redo", metavar="START:STOP", help="Make these frames again, and what depends on them.")
-@click.option("--overwrite", is_flag=True, help="Begin anew where --out is a rollout of something else.")
+@click.option("--overwrite", is_flag=True, help="Start over where --out is a rollout of something else.")
 @click.option("--gif-mb", type=float, default=8.0, show_default=True, help="Most megabytes of the GIF; 0: none.")
 @click.option("--pngs", is_flag=True, help="Write every frame as a PNG, too.")
 @click.option("--fvd", type=FILE, help="TorchScript weights of an I3D network.")
@@ -85,7 +85,7 @@ def generate(
     run: Path, more_runs: tuple[Path, ...], name: str, seed: int | None, sampler: str | None, steps: int | None,
     temperature: float | None, settings: tuple[str, ...], no_align: bool, dry_run: bool, **others: Any,
 ) -> None:  # fmt: skip
-    """Generate a long video from one picture, and measure its drift. Run it again to go on."""
+    """Generate a long video from one picture, and measure its drift. Run it again to resume."""
     from flows.generate_request import generate_request, open_request
 
     request = generate_request(

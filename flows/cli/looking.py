@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from data_catalog.base.paths import DataFolder
 from flows.cli.shared import FOLDER, FORMATS, data_option
 
 
@@ -15,13 +16,12 @@ from flows.cli.shared import FOLDER, FORMATS, data_option
 @click.option("--pictures/--no-pictures", default=True, help="Make posters, previews and frames that are missing.")
 @click.option("--workers", type=click.IntRange(1), default=os.cpu_count() or 1, show_default="cores")
 def report(data: Path, out: Path | None, pictures: bool, workers: int) -> None:
-    """Write an HTML page of the whole data set; its pictures lie in a folder beside it. Run it again to go on."""
-    from data_catalog.base.paths import DataFolder
+    """Write an HTML page of the whole data set; its pictures lie in a folder beside it. Run it again to resume."""
     from flows.progress import progress_bar
     from flows.report.report import write_report
 
     with progress_bar("pictures") as say:
-        page, done = write_report(DataFolder(data.expanduser().resolve()), out, pictures, workers, say)
+        page, done = write_report(DataFolder.built(data), out, pictures, workers, say)
     failed = done.pop("failed", 0)
     if done:
         click.echo("made " + ", ".join(f"{count} {name}" for name, count in sorted(done.items())), err=True)
@@ -36,20 +36,16 @@ def report(data: Path, out: Path | None, pictures: bool, workers: int) -> None:
 @click.option("--who", help="Name under which decisions are stored [your user's].")
 def serve(data: Path, port: int, who: str | None) -> None:
     """Show the report live at 127.0.0.1, and let whoever has the printed address mark clips keep or drop."""
-    from data_catalog.base.paths import DataFolder
-    from flows.report.report import require_built
     from flows.report.serve import serve as run_server
 
-    folder = DataFolder(data.expanduser().resolve())
-    require_built(folder)
-    run_server(folder, port, who, lambda address: click.echo(f"Open {address}\nCtrl-C ends it."))
+    run_server(DataFolder.built(data), port, who, lambda address: click.echo(f"Open {address}\nCtrl-C ends it."))
 
 
 @click.command(epilog="Example: longdance doctor --data dance --format json")
 @click.option("--data", type=FOLDER, help="Folder of a data set, to look at its disk and catalog.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 def doctor(data: Path | None, form: str) -> None:
-    """What is installed, what is missing, how to mend it. Exit code 1 if something needed is missing."""
+    """What is installed, what is missing, how to fix it. Exit code 1 if something needed is missing."""
     from data_catalog.queries import format_rows
     from flows.cli.doctor import COLUMNS, examine, healthy
 

@@ -20,7 +20,7 @@ class Group(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
-            click.echo("\nStopped. Run the same command again to go on.", err=True)
+            click.echo("\nStopped. Run the same command again to resume.", err=True)
             ctx.exit(130)
         except Exception as error:
             sentence = explain(error)
@@ -31,7 +31,7 @@ class Group(click.Group):
 
 
 def explain(error: BaseException) -> str | None:
-    """The sentence for an error that the user can mend, or None for a fault of our own."""
+    """The sentence for an error that the user can fix, or None for a fault of our own."""
     from data_catalog.base.disk import explain_disk_error
     from data_catalog.base.errors import LongdanceError
 
@@ -44,7 +44,7 @@ def explain(error: BaseException) -> str | None:
     if type(error).__module__.startswith("httpx") or "Failed to reach API" in str(error):
         server = os.environ.get("PREFECT_API_URL")
         if server is None:
-            return "Prefect's server, which was started for this run, has ended: run the same command again to go on."
+            return "Prefect's server, which was started for this run, has ended: run the same command again to resume."
         return f"Prefect's server at {server} does not answer: start it, or unset PREFECT_API_URL, and run this again."
     return None
 
@@ -62,7 +62,7 @@ def main() -> None:
     longdance sql "SELECT ..." --data DATA  ask the catalog
     longdance report --data DATA            a page of it all, as a file
     longdance serve --data DATA             the same page live; mark clips keep or drop
-    longdance doctor                        what is installed, what is missing, how to mend it
+    longdance doctor                        what is installed, what is missing, how to fix it
     longdance synth OUT --videos 8          draw synthetic dancers to try it on
     """
 

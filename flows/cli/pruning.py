@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from data_catalog.base.paths import DataFolder
 from flows.cli.shared import FOLDER, FORMATS, data_option, dry_run_option, prefect_settings
 
 
@@ -23,7 +24,7 @@ from flows.cli.shared import FOLDER, FORMATS, data_option, dry_run_option, prefe
 def score(
     data: Path, run: Path, k: int | None, unseen: bool, processes: int, settings: tuple[str, ...], dry_run: bool
 ) -> None:  # fmt: skip
-    """Measure a run's losses for every sample, under a fixed bank of noise. Run it again to go on."""
+    """Measure a run's losses for every sample, under a fixed bank of noise. Run it again to resume."""
     from flows.options import overrides
     from model.scoring.policy import score_config
 
@@ -62,7 +63,7 @@ def score(
 def prune(
     worth: str | None, fraction: float | None, settings: tuple[str, ...], form: str, dry_run: bool, **others: Any
 ) -> None:
-    """Make a version without the samples that a policy drops. Nothing is deleted. Run it again to go on."""
+    """Make a version without the samples that a policy drops. Nothing is deleted. Run it again to resume."""
     from flows.options import overrides, sections
     from model.scoring.request import prune_request
 
@@ -103,7 +104,7 @@ def experiment() -> None:
 
 @experiment.command("prune", epilog="Example: longdance experiment prune --run runs/starter --data dance --out runs/x")
 @data_option
-@click.option("--run", type=FOLDER, required=True, help="Run that every training goes on from.")
+@click.option("--run", type=FOLDER, required=True, help="Run that every training continues from.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the trainings and the result.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Steps of each training.")
@@ -133,12 +134,11 @@ def experiment_of_prune(
 def versions(data: Path, form: str) -> None:
     """The data set's versions: named sets of samples, what made them, how many samples."""
     from data_catalog.queries import format_rows, run_query
-    from flows.catalog import manifests
 
     found = """SELECT version, parent, samples, policy ->> '$.config.score' AS score,
         CAST(policy ->> '$.config.fraction' AS DOUBLE) AS fraction, left(hash, 12) AS hash, created
         FROM versions ORDER BY created, version"""
-    columns, rows = run_query(manifests.data_folder(data).catalog, found)
+    columns, rows = run_query(DataFolder.at(data).catalog, found)
     click.echo(format_rows(columns, rows, form), nl=False)
 
 
@@ -150,10 +150,9 @@ def versions(data: Path, form: str) -> None:
 def diff(first: str, second: str, data: Path, form: str) -> None:
     """What version SECOND changes over FIRST, motion lost, and a picture of the clips that go."""
     from data_catalog.queries import format_rows
-    from flows.catalog import manifests
     from flows.report.version_diff import diff as compare
 
-    rows, sheet, lost = compare(manifests.data_folder(data).root, first, second)
+    rows, sheet, lost = compare(DataFolder.at(data).root, first, second)
     names = list(rows[0]) if rows else ["what", "samples"]
     click.echo(format_rows(names, [tuple(row.values()) for row in rows], form), nl=False)
     if form == "table":

@@ -23,7 +23,8 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @dry_run_option
 def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) -> None:
     """Make latents of every stored sample, once; `train` does it by itself where they are missing."""
-    from flows.options import absolute_folders, overrides
+    from flows.options import overrides
+    from model.config import absolute_folders
 
     if dry_run:
         from flows.cli.dry_runs import encode_lines
@@ -50,20 +51,21 @@ def _stages(context: click.Context, parameter: click.Parameter, typed: str) -> l
 @click.command(epilog="Example: longdance train starter --data dance --run runs/starter --preset tiny --set steps=2000")
 @click.argument("stage", shell_complete=_stages)
 @data_option
-@click.option("--run", type=FOLDER, required=True, help="Folder of the run; the same command again goes on.")
+@click.option("--run", type=FOLDER, required=True, help="Folder of the run; the same command again resumes.")
 @training_options
 @click.option("--vram-gib", type=float, help="Enforced cap on the GPU's memory [24].")
 @click.option("--version", help="Named set of samples to train on [all good clips].")
-@click.option("--fork", type=FOLDER, help="Run that this new one goes on from, under other settings.")
-@click.option("--until", type=click.IntRange(1), help="Stop at this step; the same command without it goes on.")
+@click.option("--fork", type=FOLDER, help="Run that this new one continues from, under other settings.")
+@click.option("--until", type=click.IntRange(1), help="Stop at this step; the same command without it continues.")
 @click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Of `accelerate launch`.")
 @click.option("--dry-run", is_flag=True, help="Print the config, parameters, memory and disk, and stop.")
 def train(
     stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], vram_gib: float | None,
     version: str | None, fork: Path | None, until: int | None, processes: int, dry_run: bool,
 ) -> None:  # fmt: skip
-    """Train STAGE: starter, extrapolation, interpolation, or any (all of them in one). Run it again to go on."""
-    from flows.options import absolute_folders, overrides
+    """Train STAGE: starter, extrapolation, interpolation, or any (all of them in one). Run it again to resume."""
+    from flows.options import overrides
+    from model.config import absolute_folders
 
     named = {"version": version, "vram_gib": vram_gib}
     values = absolute_folders(overrides(settings)) | {name: value for name, value in named.items() if value is not None}

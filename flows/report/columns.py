@@ -38,11 +38,15 @@ NAMES: dict[str, tuple[str, str]] = {
     "fps": ("rate", "frames a second"),
     "first_frame": ("first frame", ""),
     "crop_side": ("crop side", "source px"),
+    "crop_width": ("crop width", "source px"),
+    "crop_height": ("crop height", "source px"),
+    "filled": ("filled", "share of the clip"),
     "crop_x": ("crop left", "source px"),
     "crop_y": ("crop top", "source px"),
     "borderline": ("distance from the other verdict", "spreads"),
 }
-PLACES = {"shot", "start_s", "end_s", "first_frame", "step", "fps", "frames", "crop_x", "crop_y", "crop_side"}
+CROP = {"crop_x", "crop_y", "crop_side", "crop_width", "crop_height"}
+PLACES = {"shot", "start_s", "end_s", "first_frame", "step", "fps", "frames", *CROP}
 
 
 def packed(values: np.ndarray) -> str:

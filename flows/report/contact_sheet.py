@@ -12,7 +12,7 @@ from data_catalog.base.files import atomic
 from pipeline.analysis.pose import MAIN
 from pipeline.shards.tar import manifest_path, read_member
 
-TILE, COLUMNS, MOST = 160, 10, 300
+TILE, COLUMNS, MOST = 160, 10, 300  # pixels across a clip, clips in a row, clips
 
 
 def write_contact_sheet(out: Path, folder: Path, manifests: list[dict[str, Any]], plan_key: str) -> int:
@@ -50,4 +50,5 @@ def _tile(shard: Path, sample: dict[str, Any]) -> np.ndarray:
     picture = frame.to_ndarray(format="bgr24")
     for x, y in landmarks[number, MAIN, :2]:
         cv2.circle(picture, (round(float(x)), round(float(y))), 5, (80, 255, 80), -1, cv2.LINE_AA)
-    return np.asarray(cv2.resize(picture, (TILE, TILE), interpolation=cv2.INTER_AREA))
+    height = round(TILE * picture.shape[0] / picture.shape[1])
+    return np.asarray(cv2.resize(picture, (TILE, height), interpolation=cv2.INTER_AREA))

@@ -15,7 +15,11 @@ SHADE = 0.45  # brightness outside the crop
 
 
 def draw_pose(
-    picture: np.ndarray, scale: float, landmarks: np.ndarray | None, corner: np.ndarray | None, side: int
+    picture: np.ndarray,
+    scale: float,
+    landmarks: np.ndarray | None,
+    corner: np.ndarray | None,
+    size: np.ndarray,
 ) -> np.ndarray:
     """A copy of the picture with the crop's frame, its outside shaded, and the skeleton.
 
@@ -24,11 +28,11 @@ def draw_pose(
         scale: Pixels of `picture` per pixel of the source.
         landmarks: (33, 4) x, y, z, visibility in source pixels, or None where the dancer is not known.
         corner: (2,) upper left corner of the crop in source pixels, or None where there is none.
-        side: The crop's side in source pixels.
+        size: (2,) The crop's width and height in source pixels.
     """
     drawn = picture.copy()
     if corner is not None:
-        (x0, y0), (x1, y1) = (np.round((np.asarray(corner) + d) * scale).astype(int) for d in (0, side))
+        (x0, y0), (x1, y1) = (np.round((np.asarray(corner) + d) * scale).astype(int) for d in (0, size))
         drawn = (drawn * SHADE).astype(np.uint8)
         inside = slice(max(y0, 0), max(y1, 0)), slice(max(x0, 0), max(x1, 0))
         drawn[inside] = picture[inside]

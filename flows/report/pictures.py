@@ -17,7 +17,7 @@ from data_catalog.base.processes import defer_sigint, worker_pool
 from data_catalog.connection import open_catalog
 from flows.report.page_data import MEDIA, STORED, rollout_video
 from flows.report.posters import Wanted, draw_pictures, missing
-from pipeline.config import BuildConfig, recorded_config
+from pipeline.config import BuildConfig
 
 Job = tuple[str, bytes | None, list[Wanted]]  # source id, its file if it is there, clips
 PER_JOB = 16  # clips: a source of hours is worked on by several processes
@@ -25,9 +25,8 @@ PER_JOB = 16  # clips: a source of hours is worked on by several processes
 
 def build_config(data: DataFolder) -> BuildConfig:
     """The config of the data set's last build; the defaults where no build is on record."""
-    if not data.build_record.is_file():
-        return BuildConfig()
-    return recorded_config(read_json(data.build_record)["config"])
+    record = read_json(data.build_record)["config"] if data.build_record.is_file() else {}
+    return BuildConfig.recorded(record)
 
 
 def wanted_clips(con: duckdb.DuckDBPyConnection, clip_id: str | None = None) -> list[Job]:

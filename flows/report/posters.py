@@ -28,17 +28,20 @@ from data_catalog.base.paths import DataFolder
 from flows.report.overlay import draw_pose
 from pipeline.analysis import source_pass
 from pipeline.batches.prepare_sources import build_keys, clips_of
+from pipeline.clips.crop import Crop
+from pipeline.clips.crop_filter import cropped
 from pipeline.clips.make_clips import Clip
 from pipeline.config import BuildConfig
+from pipeline.picture_size import PictureSize
 from pipeline.shards.cut_sound import read_flac
-from pipeline.shards.encode_clip import corner_expressions, selection
+from pipeline.shards.encode_clip import selection
 from pipeline.shards.tar import read_member
 from pipeline.video.add_sound import add_sound
 from pipeline.video.ffmpeg import decode, open_source
 from pipeline.video.filters import sized, upright
 from pipeline.video.probe import Probe
 
-SIDE = 256  # pixels of a poster and of a preview
+LONGER = 256  # pixels of the longer side of a poster and of a preview
 LONGEST = 640  # pixels of a source's frame
 EVERY = 2  # a preview takes every second frame
 PREVIEW_BITS = 48_000  # of its sound a second
@@ -68,7 +71,7 @@ def picture_path(out: Path, kind: str, clip_id: str) -> Path:
 
 
 def missing(out: Path, clip_id: str, kinds: Iterable[str] = KINDS) -> set[str]:
-    """The kinds of pictures that a clip lacks."""
+    """The kinds of pictures that a clip is missing."""
     return {kind for kind in kinds if not picture_path(out, kind, clip_id).is_file()}
 
 
@@ -136,7 +139,7 @@ def _draw_from_source(
 
 
 def _stored_frames(shards: Path, shard: str, offset: int, length: int) -> tuple[Iterator[av.VideoFrame], Fraction]:
-    """Every second frame of a stored clip, SIDE x SIDE, and their rate."""
+    """Every second frame of a stored clip, small, and their rate."""
     video = io.BytesIO(read_member(shards / shard, offset, length))
     with av.open(video) as container:
         rate = Fraction(container.streams.video[0].average_rate or 25)
@@ -145,7 +148,7 @@ def _stored_frames(shards: Path, shard: str, offset: int, length: int) -> tuple[
         with av.open(video) as container:
             container.streams.video[0].codec_context.thread_count = 1
             for frame in itertools.islice(container.decode(video=0), 0, None, EVERY):
-                yield frame.reformat(width=SIDE, height=SIDE, format="yuv420p", interpolation="AREA")
+                yield _small(frame)
 
     video.seek(0)
     return frames(), rate / EVERY
@@ -159,6 +162,11 @@ def _stored_sound(shards: Path, clip: Wanted) -> tuple[np.ndarray, int] | None:
     return read_flac(read_member(shards / shard, offset, length))
 
 
+def _small(frame: av.VideoFrame) -> av.VideoFrame:
+    width, height = fitted(frame.width, frame.height, LONGER)
+    return frame.reformat(width=width, height=height, format="yuv420p", interpolation="AREA")
+
+
 def _stored_poster(shards: Path, shard: str, offset: int, length: int) -> av.VideoFrame:
     """The frame that is a preview's middle one, without decoding what lies before its keyframe."""
     with av.open(io.BytesIO(read_member(shards / shard, offset, length))) as container:
@@ -169,7 +177,7 @@ def _stored_poster(shards: Path, shard: str, offset: int, length: int) -> av.Vid
         container.seek(int(wanted), stream=stream)
         for frame in container.decode(stream):
             if frame.pts is not None and frame.pts >= int(wanted):
-                return frame.reformat(width=SIDE, height=SIDE, format="yuv420p", interpolation="AREA")
+                return _small(frame)
     raise RejectedError("damaged", "The middle frame of the stored clip did not come.")
 
 
@@ -180,14 +188,14 @@ def _source_frames(
     taken = clip.window.frames[::EVERY]
     picture, first = _seek(descriptor, found, pts, int(taken[0]), config)
     picture = picture.filter("select", selection(taken - first))
-    width = height = SIDE
     if clip.crop is None:
-        width, height = fitted(found.width, found.height, SIDE)
+        width, height = fitted(found.width, found.height, LONGER)
+        picture = sized(picture, found, width, height, "area")
     else:
-        corners = clip.crop.at(len(clip.window.frames))[::EVERY] if len(clip.crop.corners) > 1 else clip.crop.corners
-        moved = type(clip.crop)(corners, clip.crop.side, clip.crop.framing)
-        picture = picture.filter("crop", moved.side, moved.side, *corner_expressions(moved))
-    picture = sized(picture, found, width, height, "area")
+        width, height = fitted(*config.crop.size, LONGER)
+        corners = clip.crop.corners[::EVERY] if len(clip.crop.corners) > 1 else clip.crop.corners
+        moved = Crop(corners, clip.crop.width, clip.crop.height, clip.crop.framing)
+        picture = cropped(picture, moved, found, PictureSize(width, height), config.crop.fill, "area")
     with decode(picture, descriptor, (height, width), config.limits) as frames:
         for _, (_, planes) in zip(taken, frames):  # what lies behind the last one is not waited for
             yield av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format="yuv420p")
@@ -216,8 +224,8 @@ def _write_frame(path: Path, clip: Clip, descriptor: int, found: Probe, pts: np.
     shown = _bgr(av.VideoFrame.from_ndarray(np.ascontiguousarray(taken[1]), format="yuv420p"))
     landmarks = clip.landmarks[middle] if clip.known[middle] else None
     corner = None if clip.crop is None else clip.crop.at(len(clip.window.frames))[middle]
-    side = 0 if clip.crop is None else clip.crop.side
-    _write_jpeg(path, draw_pose(shown, width / found.width, landmarks, corner, side))
+    size = np.zeros(2) if clip.crop is None else clip.crop.size
+    _write_jpeg(path, draw_pose(shown, width / found.width, landmarks, corner, size))
 
 
 def fitted(width: int, height: int, longest: int) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from flows.report.render import render
 def write_report(
     data: DataFolder, out: Path | None, pictures: bool, workers: int, say: Callable[[int, int], None]
 ) -> tuple[Path, Counter[str]]:
-    """Write the page and the pictures that it lacks; run it again after a build, and only what is new is made.
+    """Write the page and the pictures that it is missing; run it again after a build, and only what is new is made.
 
     Args:
         out: The page's file; default: `report.html` in the data set.
@@ -26,7 +26,6 @@ def write_report(
     Returns:
         (the page, counters of pictures made).
     """
-    require_built(data)
     page = (out or data.report).expanduser().absolute()
     if page.is_dir():
         raise LongdanceError(f"--out {str(page)!r} is a folder: name a file, for example {page / data.report.name}.")
@@ -38,15 +37,3 @@ def write_report(
     copy_rollouts(data, media)
     write_bytes(page, render(value).encode())
     return page, done
-
-
-def require_built(data: DataFolder) -> None:
-    """Refuse a folder that holds no data set.
-
-    Raises:
-        LongdanceError: it does not.
-    """
-    if not data.catalog.is_file():
-        raise LongdanceError(
-            f"{str(data.root)!r} holds no data set: run `longdance build RAW --data {data.root}` first."
-        )

@@ -36,6 +36,7 @@ def write_page(
         "rollout", SCRIPTS, STYLES, {"curves": drift_curves(report)}, "file",
         title=video.name, video=_source(video), cost=plan_cost(plan, frames).sentence(), columns=columns, rows=rows,
         distance=report.get("pose_motion_distance"), reference=_beside(report), plan_name=plan_name,
+        region=report.get("region"),
         depths=["depth", *depths] if depths else None, depth_rows=_depth_rows(depths),
         plan=_png(plan_picture(plan, frames)), facts=_facts(identity),
     )  # fmt: skip

@@ -153,7 +153,7 @@ def make_app(server: Server, port: int) -> ASGIApp:
         try:
             return JSONResponse(await run_in_threadpool(server.mark, await request.json()))
         except (ValueError, RecursionError):
-            return _error("The decision is no JSON that can be read.", 400)
+            return _error("The decision is not JSON that can be read.", 400)
         except LongdanceError as error:
             return _error(str(error), 400)
 

@@ -1,4 +1,4 @@
-"""What one version lacks of another: counts, motion, a picture of the clips that go."""
+"""What one version is missing of another: counts, motion, a picture of the clips that go."""
 
 from pathlib import Path
 

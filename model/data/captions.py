@@ -32,7 +32,7 @@ def read_captions(path: Path, clips: Mapping[str, str]) -> dict[str, str]:
         if name not in known:
             kind = "clip" if clip else "source"
             raise DataError(
-                f"{path}, line {line}: this data set has no {kind} {name!r}: mend the id or remove the line."
+                f"{path}, line {line}: this data set has no {kind} {name!r}: fix the id or remove the line."
             )
         if name in table:
             raise DataError(f"{path}, line {line}: {name!r} has a caption already: keep one of the two.")
@@ -42,7 +42,7 @@ def read_captions(path: Path, clips: Mapping[str, str]) -> dict[str, str]:
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
-    """The rows with their line numbers. A byte order mark, as spreadsheets write it, is no part of the header."""
+    """The rows with their line numbers. A byte order mark, as spreadsheets write it, is not part of the header."""
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             reader = csv.DictReader(file, strict=True)
@@ -59,7 +59,7 @@ def _rows(path: Path) -> list[tuple[int, dict[str, str | None]]]:
     for line, row in rows:
         if None in row or "\0" in "".join(value or "" for value in row.values()):
             raise DataError(
-                f"{path}, line {line}: more values than the header has columns, or one that is no text: put quotes "
+                f"{path}, line {line}: more values than the header has columns, or one that is not text: put quotes "
                 "around a caption with commas."
             )
     return rows

@@ -14,9 +14,9 @@ from safetensors.torch import load_file, save_file
 
 from data_catalog.base.files import canonical_json, read_json, write_json
 from model.errors import CodecError
+from model.sources import CODEC_FILE
+from pipeline.picture_size import PictureSize
 
-CODEC_FILE = "codec.json"
-"""In a folder that holds a codec."""
 _BATCH = 16
 """Frames that an AutoencoderKL sees at once: bounds its memory at 512x512 to about 4 GiB."""
 
@@ -27,8 +27,10 @@ class Codec(Protocol):
     channels: int
     factor: int
     """Pixels per latent, along a side."""
-    picture: int
-    """Side of the picture it encodes, in pixels."""
+    reach: int
+    """Pixels by which a latent reaches beyond its own block of `factor` x `factor`."""
+    picture: PictureSize
+    """Of the pictures that it encodes."""
     hash: str
     """Names the exact function from frames to latents."""
 
@@ -42,12 +44,11 @@ class Codec(Protocol):
         """Write what `load_codec` needs into `folder`."""
 
 
-def resize_frames(frames_FHWC: np.ndarray, side: int) -> np.ndarray:
-    """uint8 frames scaled to `side` x `side` by area averaging."""
-    if frames_FHWC.shape[1:3] == (side, side):
+def resize_frames(frames_FHWC: np.ndarray, size: PictureSize) -> np.ndarray:
+    """uint8 frames scaled to this size by area averaging."""
+    if frames_FHWC.shape[1:3] == (size.height, size.width):
         return frames_FHWC
-    scaled = [cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA) for frame in frames_FHWC]
-    return np.stack(scaled)
+    return np.stack([cv2.resize(frame, tuple(size), interpolation=cv2.INTER_AREA) for frame in frames_FHWC])
 
 
 def _to_signed(frames_FHWC: np.ndarray, factor: int) -> torch.Tensor:
@@ -106,10 +107,13 @@ class PatchCodec:
     makes the diffusion loss spend itself on fine texture; no scaling at all, on flat colour.
     """
 
-    def __init__(self, mean_D: torch.Tensor, basis_DC: torch.Tensor, scale_C: torch.Tensor, picture: int) -> None:
+    def __init__(
+        self, mean_D: torch.Tensor, basis_DC: torch.Tensor, scale_C: torch.Tensor, picture: PictureSize
+    ) -> None:
         self.mean, self.basis, self.scale = mean_D, basis_DC, scale_C
         self.picture = picture
         self.factor = round((mean_D.numel() / 3) ** 0.5)
+        self.reach = self.factor // 2
         self.channels = scale_C.numel()
         digest = hashlib.sha256(canonical_json(self._header()))
         for tensor in (mean_D, basis_DC, scale_C):
@@ -117,7 +121,12 @@ class PatchCodec:
         self.hash = digest.hexdigest()
 
     def _header(self) -> dict[str, Any]:
-        return {"kind": "lapped patches", "picture": self.picture, "patch": self.factor, "channels": self.channels}
+        return {
+            "kind": "lapped patches",
+            "picture": self.picture.short,
+            "patch": self.factor,
+            "channels": self.channels,
+        }
 
     def encode(self, frames_FHWC: np.ndarray) -> torch.Tensor:
         """See `Codec.encode`."""
@@ -142,7 +151,7 @@ class PatchCodec:
 
 
 def fit_patch_codec(frames_FHWC: np.ndarray, patch: int, channels: int) -> PatchCodec:
-    """The PCA of all patches of `frames` (uint8, square): same frames, same codec, bit for bit on one machine."""
+    """The PCA of all patches of `frames` (uint8): same frames, same codec, bit for bit on one machine."""
     signed_FCHW = _to_signed(frames_FHWC, patch)
     patches_FDHW = torch.nn.functional.pixel_unshuffle(_lap(signed_FCHW, patch), patch)
     patches_ND = patches_FDHW.permute(0, 2, 3, 1).flatten(0, 2).double().numpy()
@@ -156,20 +165,23 @@ def fit_patch_codec(frames_FHWC: np.ndarray, patch: int, channels: int) -> Patch
     std = np.sqrt(variances[::-1][:channels].clip(min=(1 / 127.5) ** 2))
     scale = np.sqrt(std * std.mean())
     mean_D, basis_DC, scale_C = (torch.from_numpy(np.array(x, np.float32)) for x in (mean, basis, scale))
-    return PatchCodec(mean_D, basis_DC, scale_C, frames_FHWC.shape[1])
+    return PatchCodec(mean_D, basis_DC, scale_C, PictureSize(frames_FHWC.shape[2], frames_FHWC.shape[1]))
 
 
 class KLCodec:
-    """diffusers' `AutoencoderKL`: the posterior's mean, shifted and scaled as its config says."""
+    """diffusers' `AutoencoderKL`: the posterior's mean, shifted and scaled as its config says.
 
-    def __init__(self, source: str, picture: int, device: str = "cpu") -> None:
+    Its `reach` is 0: its convolutions and its attention see the whole picture, little of what is far.
+    """
+
+    def __init__(self, source: str, picture: PictureSize, device: str = "cpu") -> None:
         self.source, self.picture = source, picture
         self._vae = _load_vae(source).to(device).eval().requires_grad_(False)
         config = self._vae.config
         self.channels = config.latent_channels
-        self.factor = 2 ** (len(config.block_out_channels) - 1)
+        self.factor, self.reach = 2 ** (len(config.block_out_channels) - 1), 0
         self._scale, self._shift = config.scaling_factor, config.shift_factor or 0.0
-        digest = hashlib.sha256(canonical_json({"kind": "autoencoder_kl", "picture": picture}))
+        digest = hashlib.sha256(canonical_json({"kind": "autoencoder_kl", "picture": picture.short}))
         digest.update(canonical_json([self._scale, self._shift]))
         for name, tensor in sorted(self._vae.state_dict().items()):
             digest.update(name.encode() + tensor.cpu().float().numpy().tobytes())
@@ -190,7 +202,7 @@ class KLCodec:
 
     def save(self, folder: Path) -> None:
         """See `Codec.save`. The weights stay where they are; their hash is checked on loading."""
-        record = {"kind": "autoencoder_kl", "source": self.source, "picture": self.picture, "hash": self.hash}
+        record = {"kind": "autoencoder_kl", "source": self.source, "picture": self.picture.short, "hash": self.hash}
         write_json(folder / CODEC_FILE, record)
 
 
@@ -228,11 +240,12 @@ def load_codec(folder: Path, device: str = "cpu") -> Codec:
     codec: Codec
     try:
         record = read_json(path)
+        picture = PictureSize.parse(record["picture"])
         if record["kind"] == "lapped patches":
             tensors = load_file(folder / "codec.safetensors")
-            codec = PatchCodec(tensors["mean"], tensors["basis"], tensors["scale"], record["picture"])
+            codec = PatchCodec(tensors["mean"], tensors["basis"], tensors["scale"], picture)
         else:
-            codec = KLCodec(record["source"], record["picture"], device)
+            codec = KLCodec(record["source"], picture, device)
     except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
         raise _damaged(folder, type(error).__name__) from error
     if codec.hash != record.get("hash"):

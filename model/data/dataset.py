@@ -14,12 +14,14 @@ import numpy as np
 from data_catalog.base.files import sha256_json
 from data_catalog.base.paths import DataFolder
 from model.config import EncodeConfig
-from model.data.codec import CODEC_FILE, codec_hash
+from model.data.codec import codec_hash
+from model.data.counted import Cells, counted_mask
 from model.data.latents import codec_folder, manifest_path, read_manifest
 from model.data.samples import Sample, holdout_sources, read_samples
 from model.data.text import prompts_of
 from model.data.versions import Version, read_version
 from model.errors import DataError
+from model.sources import CODEC_FILE
 
 _OPEN_FILES = 128
 """Latent files a thread keeps open: well below the usual limit of 1,024."""
@@ -35,6 +37,8 @@ class LatentSample:
     offset: int
     frames: int
     prompt: str
+    counted: tuple[Cells, ...] | None = None
+    """Of each frame, or of all, the latents that count; None: all do."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +147,9 @@ def _locate(
             raise _no_latents(data)
         place = places[sample.key]
         text = sample.caption or prompt
-        entries.append(LatentSample(sample.key, sample.source_id, latents, place["offset"], place["frames"], text))
+        counted = tuple(tuple(cells) for cells in place["counted"]) if "counted" in place else None
+        where = (sample.source_id, latents, place["offset"], place["frames"])
+        entries.append(LatentSample(sample.key, *where, text, counted))
         rows.append([sample.key, sample.source_id, sample.shard_sha256, record["sha256"], text])
     first = next(iter(manifests.values()))[1]
     return entries, rows, (first["shape"][0], first["shape"][1], first["shape"][2])
@@ -155,7 +161,7 @@ def _read_manifest(data: Path, path: Path) -> tuple[Path, dict, dict[str, dict]]
         raise _no_latents(data)
     latents = path.parent / record["file"]
     if not latents.is_file() or latents.stat().st_size != record["bytes"]:
-        raise DataError(f"{latents} is missing or cut short: run `longdance encode --data {data}` to mend it.")
+        raise DataError(f"{latents} is missing or cut short: run `longdance encode --data {data}` to fix it.")
     return latents, record, {entry["key"]: entry for entry in record["samples"]}
 
 
@@ -214,6 +220,11 @@ class LatentReader:
         self.read_into(window, sample, frames)
         return window
 
+    def counted(self, sample: int, frames: Sequence[int]) -> np.ndarray | None:
+        """Which latents of these frames count, (F, H, W) bool; None where all do."""
+        cells = self.index.samples[sample].counted
+        return None if cells is None else counted_mask(cells, frames, *self.index.shape[1:])
+
     def read_into(self, window: np.ndarray, sample: int, frames: Sequence[int]) -> None:
         """The same into an array that is there already, contiguous and of that shape."""
         entry = self.index.samples[sample]
@@ -224,4 +235,4 @@ class LatentReader:
             if first < 0 or first + length > entry.frames:
                 raise DataError(f"Sample {entry.key} has {entry.frames} frames; {first + length - 1} was asked for.")
             if os.preadv(descriptor, [part], entry.offset + first * self._stride) != len(part):
-                raise DataError(f"{entry.path} ends inside sample {entry.key}: run `longdance encode` to mend it.")
+                raise DataError(f"{entry.path} ends inside sample {entry.key}: run `longdance encode` to fix it.")

@@ -34,9 +34,13 @@ from data_catalog.base.locks import in_turn
 from data_catalog.base.paths import DataFolder
 from model.config import EncodeConfig
 from model.data.codec import Codec, KLCodec, fit_patch_codec, load_codec, resize_frames
+from model.data.counted import counted_cells, is_empty, regions_of
 from model.data.samples import Sample, read_samples
 from model.data.text import prompts_of, write_text
 from model.errors import CodecError, DataError
+from model.sources import EmbeddedCodec, Pretrained, SavedCodec
+from pipeline.clips.fill import refill
+from pipeline.picture_size import PictureSize
 from pipeline.shards.tar import read_member
 
 OnProgress = Callable[[int, int], None]
@@ -55,23 +59,49 @@ class EncodeResult:
     skipped_shards: int
 
 
-def decode_video(mp4: bytes, picture: int) -> np.ndarray:
-    """All frames of a shard's own mp4 as uint8 RGB (F, picture, picture, 3)."""
+def decode_video(mp4: bytes) -> np.ndarray:
+    """All frames of a shard's own mp4 as uint8 RGB (F, H, W, 3)."""
     with av.open(io.BytesIO(mp4)) as container:
         container.streams.video[0].thread_type = "AUTO"
-        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    return resize_frames(np.stack(frames), picture)
+        return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
 
 
-def read_video(data: Path, sample: Sample, picture: int) -> np.ndarray:
-    """A sample's frames as uint8 RGB (F, picture, picture, 3). Raises DataError if its shard is cut short."""
+def read_video(data: Path, sample: Sample, size: PictureSize) -> np.ndarray:
+    """A sample's frames as uint8 RGB (F, height, width, 3) of this size, its filled area made again from its picture.
+
+    Raises DataError if its shard is cut short, or its clips have another shape.
+    """
+    return resize_frames(_clip_frames(data, sample, size), size)
+
+
+def read_regions(data: Path, sample: Sample, size: PictureSize) -> tuple[np.ndarray, np.ndarray | None]:
+    """`read_video`'s frames, and (n, 4) rectangles of them, per frame or once, that show the picture alone."""
+    frames = _clip_frames(data, sample, size)
+    regions = None if sample.picture is None else regions_of(sample.picture, size_of(frames), size)
+    return resize_frames(frames, size), regions
+
+
+def _clip_frames(data: Path, sample: Sample, size: PictureSize) -> np.ndarray:
+    """The frames as they are stored, refilled."""
     try:
         mp4 = read_member(DataFolder(data).shards / sample.shard, sample.mp4_offset, sample.mp4_length)
     except (EOFError, FileNotFoundError) as error:
         raise DataError(
             f"Sample {sample.key} cannot be read ({error}): rebuild its shard with `longdance build`."
         ) from error
-    return decode_video(mp4, picture)
+    frames = decode_video(mp4)
+    clip = size_of(frames)
+    if not clip.resembles(size):
+        raise DataError(
+            f"Sample {sample.key} has {clip} pixels and encode.picture is {size}: set encode.picture to the shape of "
+            f"the clips, as {clip} is one."
+        )
+    return frames if sample.picture is None else refill(frames, np.array(sample.picture))
+
+
+def size_of(frames_FHWC: np.ndarray) -> PictureSize:
+    """Of frames or of one picture (..., H, W, 3)."""
+    return PictureSize(frames_FHWC.shape[-2], frames_FHWC.shape[-3])
 
 
 def codec_folder(data: Path, config: EncodeConfig) -> Path:
@@ -91,23 +121,24 @@ def prepare_codec(data: Path, config: EncodeConfig, samples: Sequence[Sample], d
 
 def _make_codec(folder: Path, data: Path, config: EncodeConfig, samples: Sequence[Sample], device: str) -> None:
     codec: Codec
-    if config.codec == "embedded":
-        codec = fit_patch_codec(_fit_frames(data, config, samples), config.patch, config.channels)
-    elif config.codec_is_saved:
-        codec = _saved_codec(config, device)
-    else:
-        codec = KLCodec(config.codec, config.picture, device)
+    match config.codec_source:
+        case EmbeddedCodec():
+            codec = fit_patch_codec(_fit_frames(data, config, samples), config.patch, config.channels)
+        case SavedCodec(saved):
+            codec = _saved_codec(saved, config.size, device)
+        case Pretrained(name):
+            codec = KLCodec(name, config.size, device)
     with atomic_folder(folder) as temp:
         codec.save(temp)
 
 
-def _saved_codec(config: EncodeConfig, device: str) -> Codec:
+def _saved_codec(folder: Path, picture: PictureSize, device: str) -> Codec:
     """The codec that another data set was encoded with. Raises CodecError if it is for pictures of another size."""
-    codec = load_codec(Path(config.codec), device)
-    if codec.picture != config.picture:
+    codec = load_codec(folder, device)
+    if codec.picture != picture:
         raise CodecError(
-            f"The codec in {config.codec} is for pictures of {codec.picture} pixels, setting 'encode.picture' is "
-            f"{config.picture}: set it to {codec.picture}."
+            f"The codec in {folder} is for pictures of {codec.picture} pixels, setting 'encode.picture' is {picture}: "
+            f"set it to {codec.picture}."
         )
     return codec
 
@@ -118,7 +149,7 @@ def _fit_frames(data: Path, config: EncodeConfig, samples: Sequence[Sample]) -> 
     each = -(-config.fit_frames // len(order))
     parts = []
     for sample in order:
-        frames = read_video(data, sample, config.picture)
+        frames = read_video(data, sample, config.size)
         parts.append(frames[np.linspace(0, len(frames) - 1, min(each, len(frames))).astype(int)])
     return np.concatenate(parts)
 
@@ -131,7 +162,7 @@ def manifest_path(data: Path, codec_hash: str, shard: str, shard_sha256: str) ->
 def encode_dataset(
     data: Path, config: EncodeConfig, progress: OnProgress | None = None, device: str = "cpu"
 ) -> EncodeResult:
-    """Encode every sample that has no latents yet; run again after a kill, it goes on at the next shard.
+    """Encode every sample that has no latents yet; run again after a kill, it resumes at the next shard.
 
     Raises DataError (no data set, damaged shard, no room on the disk) and CodecError.
     """
@@ -159,7 +190,7 @@ def encode_dataset(
 
 
 def read_manifest(path: Path) -> dict[str, Any] | None:
-    """What a shard's manifest of latents says; None if it is not there or damaged, so that they are to be made anew."""
+    """What a shard's manifest of latents says; None if it is not there or damaged: they are to be made again."""
     try:
         record = read_json(path)
     except (OSError, ValueError):
@@ -176,16 +207,17 @@ def encode_shard(data: Path, shard: str, samples: Sequence[Sample], codec: Codec
     """Encode one shard's samples in the order in which they lie, and return the manifest that was written."""
     manifest = manifest_path(data, codec.hash, shard, samples[0].shard_sha256)
     digest, offset, entries = hashlib.sha256(), 0, []
-    no_room = disk_errors(data, DataError, f"it goes on with the latents of {shard}")
+    no_room = disk_errors(data, DataError, f"it continues with the latents of {shard}")
     with no_room, atomic(manifest.with_suffix(".f16")) as temp, temp.open("wb") as file:
         for sample in sorted(samples, key=lambda sample: sample.mp4_offset):
-            frames = read_video(data, sample, codec.picture)
-            content = codec.encode(frames).numpy().astype("<f2").tobytes()
+            frames = _clip_frames(data, sample, codec.picture)
+            content = codec.encode(resize_frames(frames, codec.picture)).numpy().astype("<f2").tobytes()
             file.write(content)
             digest.update(content)
-            entries.append({"key": sample.key, "offset": offset, "frames": len(frames)})
+            entry = {"key": sample.key, "offset": offset, "frames": len(frames)}
+            entries.append(entry | _counted(sample, size_of(frames), codec))
             offset += len(content)
-    side = codec.picture // codec.factor
+    size = codec.picture
     record = {
         "codec": codec.hash,
         "shard": shard,
@@ -193,11 +225,24 @@ def encode_shard(data: Path, shard: str, samples: Sequence[Sample], codec: Codec
         "file": manifest.with_suffix(".f16").name,
         "sha256": digest.hexdigest(),
         "bytes": offset,
-        "shape": [codec.channels, side, side],
+        "shape": [codec.channels, size.height // codec.factor, size.width // codec.factor],
         "samples": entries,
     }
     write_json(manifest, sealed(record))
     return record
+
+
+def _counted(sample: Sample, clip: PictureSize, codec: Codec) -> dict[str, Any]:
+    """What a sample's entry says of the latents that count, where they are not all. Raises DataError if none does."""
+    if sample.picture is None:
+        return {}
+    cells = counted_cells(np.array(sample.picture), clip, codec)
+    if is_empty(cells):
+        raise DataError(
+            f"Sample {sample.key} shows so little of its picture that no latent lies within it: raise encode.picture, "
+            "or lower thresholds.filled and build again."
+        )
+    return {"counted": cells}
 
 
 def latent_rows(manifest: Path) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -29,10 +29,12 @@ class WindowBatch:
     samples: tuple[int, ...]
     windows: tuple[Window, ...]
     latents_BFCHW: torch.Tensor  # noqa: N815
+    counted_BFHW: torch.Tensor | None = None  # noqa: N815
+    """Which latents count, bool; None where all do."""
 
     def pin_memory(self) -> WindowBatch:
         """With page-locked latents, which a GPU fetches faster."""
-        return WindowBatch(self.positions, self.samples, self.windows, self.latents_BFCHW.pin_memory())
+        return replace(self, latents_BFCHW=self.latents_BFCHW.pin_memory())
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,13 @@ class BatchPlan:
             for part in range(self.accumulate):
                 first = start + step * self.batch + (part * self.processes + rank) * size
                 yield list(range(first, first + size))
+
+
+def stacked_masks(masks: Sequence[np.ndarray | None], shape: tuple[int, ...]) -> torch.Tensor | None:
+    """(B, F, H, W) of masks (F, H, W); None where all of them are: then nothing is left out."""
+    if all(mask is None for mask in masks):
+        return None
+    return torch.from_numpy(np.stack([np.ones(shape, bool) if mask is None else mask for mask in masks]))
 
 
 def check_weights(weights: Collection[object]) -> None:
@@ -115,7 +124,12 @@ class WindowDataset:
         """The batch at `positions`, its latents not read yet."""
         samples, windows = zip(*(self.window(position) for position in positions))
         shape = (len(windows), len(windows[0].frames), *self._reader.index.shape)
-        return WindowBatch(tuple(positions), samples, windows, torch.empty(shape, dtype=torch.float16))
+        latents = torch.empty(shape, dtype=torch.float16)
+        return WindowBatch(tuple(positions), samples, windows, latents, self._counted(samples, windows))
+
+    def _counted(self, samples: Sequence[int], windows: Sequence[Window]) -> torch.Tensor | None:
+        masks = [self._reader.counted(sample, window.frames) for sample, window in zip(samples, windows)]
+        return stacked_masks(masks, (len(windows[0].frames), *self._reader.index.shape[1:]))
 
     def fill(self, batch: WindowBatch) -> WindowBatch:
         """Read the latents of a batch into their place. Any thread may call it."""

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from model.data.captions import read_captions
 from model.errors import DataError
+from pipeline.clips.fill import Rectangle
 
 
 @dataclass(frozen=True)
@@ -28,27 +31,36 @@ class Sample:
     ok: bool
     caption: str | None
     mp4_sha256: str | None = None
+    picture: tuple[Rectangle, ...] | None = None
+    """Where the source's picture lies in the clip, in its pixels, per frame or once; None: it is all of it."""
     decision: str | None = None
     """What a person marked the clip, `keep` or `drop`; None where the thresholds decide."""
 
 
 def read_samples(data: Path) -> list[Sample]:
-    """Every sample of the data set in key order, bad clips included. Raises DataError if there is none, or if
-    `captions.csv` is not as it should be."""
-    path = DataFolder(data).catalog
-    if not path.is_file():
-        raise DataError(f"There is no data set in {data} (no catalog.duckdb): run `longdance build` first.")
-    with open_catalog(path, read_only=True) as catalog:
+    """Every sample of the data set in key order, bad clips included.
+
+    Raises LongdanceError if there is no data set, DataError if it holds no sample, or `captions.csv` is not as it
+    should be.
+    """
+    with open_catalog(DataFolder.built(data).catalog, read_only=True) as catalog:
         rows = catalog.execute(
             "SELECT s.sample_key, s.clip_id, c.source_id, s.shard, h.sha256, s.mp4_offset, s.mp4_length, "
-            "c.verdict = 'ok', NULL, s.mp4_sha256, c.decision FROM samples s JOIN clips c USING (clip_id) "
+            "c.verdict = 'ok', NULL, s.mp4_sha256, s.picture, c.decision FROM samples s JOIN clips c USING (clip_id) "
             "JOIN shards h ON h.shard = s.shard ORDER BY s.sample_key"
         ).fetchall()
         clips = dict(catalog.execute("SELECT clip_id, source_id FROM clips").fetchall())
     if not rows:
         raise DataError(f"The data set in {data} holds no samples: run `longdance build` on videos with dancers.")
     captions = read_captions(DataFolder(data).captions, clips)
-    return [replace(sample, caption=captions.get(sample.clip_id)) for sample in (Sample(*row) for row in rows)]
+    return [replace(sample, caption=captions.get(sample.clip_id)) for sample in (_sample(*row) for row in rows)]
+
+
+def _sample(*row: Any) -> Sample:
+    sample = Sample(*row)
+    if sample.picture is None:
+        return sample
+    return replace(sample, picture=tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in json.loads(str(sample.picture))))
 
 
 def stored_frames(data: Path) -> int:

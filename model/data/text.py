@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from data_catalog.base.files import atomic, sha256_json
 from model.config import EncodeConfig
 from model.errors import DataError
+from model.sources import NoText
 
 ZEROS_WIDTH = 32
 """Width of the embeddings when there is no text encoder and the network is made from nothing."""
@@ -24,15 +25,15 @@ def prompts_of(config: EncodeConfig, captions: Sequence[str | None]) -> list[str
 
 def text_path(folder: Path, config: EncodeConfig, prompts: Sequence[str]) -> Path:
     """Where these prompts' embeddings lie: named by the encoder and the prompts."""
-    return folder / f"text-{sha256_json([config.text_source, list(prompts)])[:16]}.safetensors"
+    return folder / f"text-{sha256_json([str(config.text_source), list(prompts)])[:16]}.safetensors"
 
 
 def write_text(folder: Path, config: EncodeConfig, prompts: Sequence[str], device: str = "cpu") -> None:
     """Embed `prompts` and store them as float16 (P, L, D); nothing to do for `zeros` or if they are there."""
     path = text_path(folder, config, prompts)
-    if config.text_source == "zeros" or path.is_file():
+    if isinstance(config.text_source, NoText) or path.is_file():
         return
-    embeddings_PLD = embed(config.text_source, prompts, device).half().contiguous()
+    embeddings_PLD = embed(config.text_source.name, prompts, device).half().contiguous()
     with atomic(path) as temp:
         save_file({"embeddings": embeddings_PLD}, temp)
 
@@ -70,7 +71,7 @@ def embed(source: str, prompts: Sequence[str], device: str = "cpu") -> torch.Ten
 
 def text_width(folder: Path, config: EncodeConfig, prompts: Sequence[str]) -> int:
     """The width D of the embeddings that a network made from nothing should take. Raises DataError."""
-    if config.text_source == "zeros":
+    if isinstance(config.text_source, NoText):
         return ZEROS_WIDTH
     with safe_open(_existing(text_path(folder, config, prompts)), "pt") as file:
         return int(file.get_slice("embeddings").get_shape()[2])
@@ -87,7 +88,7 @@ class TextTable:
 
     def __init__(self, folder: Path, config: EncodeConfig, prompts: Sequence[str], width: int) -> None:
         self._rows = {prompt: row for row, prompt in enumerate(prompts)}
-        if config.text_source == "zeros":
+        if isinstance(config.text_source, NoText):
             self._embeddings_PLD: torch.Tensor | None = None
             self._zeros_LD = torch.zeros(1, width)
             return

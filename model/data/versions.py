@@ -43,7 +43,7 @@ class Version:
     @property
     def hash(self) -> str:
         """Hex sha256 of the samples' keys, bytes and weights, and of the policy. Not of names: `runs` (their ids are
-        drawn anew by every machine) and the version's own."""
+        drawn again by every machine) and the version's own."""
         samples = sorted([s.key, s.sha256, s.weight] for s in self.samples)
         policy = {name: value for name, value in self.policy.items() if name != "runs"}
         return sha256_json({"samples": samples, "policy": policy})
@@ -64,7 +64,7 @@ class Version:
 
 
 def version_path(data: Path, name: str) -> Path:
-    """Where a version lies. Raises VersionError for a name that is no plain file name."""
+    """Where a version lies. Raises VersionError for a name that is not a plain file name."""
     if not _NAME.fullmatch(name):
         raise VersionError(f"The version name {name!r} is not one: use letters, digits, dots, dashes and underscores.")
     return DataFolder(data).versions / f"{name}.json"

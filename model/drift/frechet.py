@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +66,13 @@ def load_scripted(path: Path, what: str) -> Any:
 
 
 def windows_of(frames: Iterable[np.ndarray], length: int) -> Iterator[np.ndarray]:
-    """Frames in full windows of `length`, one after the other: uint8 (length, H, W, 3)."""
-    source = iter(frames)
-    while len(window := list(islice(source, length))) == length:
-        yield np.stack(window)
+    """Frames in full windows of `length`, one after the other: uint8 (length, H, W, 3). None holds two sizes."""
+    window: list[np.ndarray] = []
+    for frame in frames:
+        window = [*window, frame] if window and window[0].shape == frame.shape else [frame]
+        if len(window) == length:
+            yield np.stack(window)
+            window = []
 
 
 @torch.inference_mode()

@@ -15,6 +15,7 @@ import numpy as np
 
 from pipeline.analysis.pose import MAIN
 from pipeline.analysis.pose_metrics import dancer_mask, joint_distance, proportion_change
+from pipeline.clips.fill import Rectangle
 
 TILES = 8
 PARTS = 10
@@ -67,7 +68,10 @@ class Measurer:
     """Takes a video's frames one by one; remembers the first, the last, and numbers."""
 
     finder: Finder
+    region: Rectangle | None = None
+    """The part of the frames that is measured, in their pixels; None: all. What lies outside changes no number."""
     curves: dict[str, list[float]] = field(default_factory=dict)
+    _height: int = 0
     _landmarks: list[np.ndarray] = field(default_factory=list)
     _first: np.ndarray | None = None
     _first_dancer: np.ndarray | None = None
@@ -76,6 +80,8 @@ class Measurer:
 
     def add(self, frame_HWC: np.ndarray, truth_HWC: np.ndarray | None = None) -> None:
         """Measure the next frame, uint8 RGB (H, W, 3), and how far it is from the truth where that is known."""
+        self._height = frame_HWC.shape[0]
+        frame_HWC = cut_out(frame_HWC, self.region)
         if self._first is None:
             self._first = frame_HWC
         landmarks = self.finder.find(frame_HWC)
@@ -83,7 +89,9 @@ class Measurer:
         self._note(self._dancer_numbers(frame_HWC, landmarks))
         self._note(self._time_numbers(frame_HWC, landmarks))
         if truth_HWC is not None:
-            self._note(truth_numbers(frame_HWC, truth_HWC, landmarks, self.finder.find(truth_HWC)))
+            truth_HWC = cut_out(truth_HWC, self.region)
+            real = self.finder.find(truth_HWC)
+            self._note(truth_numbers(frame_HWC, truth_HWC, landmarks, real, self._height))
         self._landmarks.append(landmarks)
         self._previous = frame_HWC
 
@@ -117,11 +125,19 @@ class Measurer:
         motion = pose_motion = flicker = math.nan
         if self._previous is not None:
             motion = np.abs(frame.astype(float) - self._previous).mean()
-            pose_motion = joint_distance(landmarks, self._landmarks[-1], frame.shape[0])
+            pose_motion = joint_distance(landmarks, self._landmarks[-1], self._height)
         if len(self._tiles) == 3:
             before, middle, after = self._tiles
             flicker = float(np.median(np.abs(before - 2 * middle + after))) / 4
         return {"motion": motion, "pose_motion": pose_motion, "flicker": flicker}
+
+
+def cut_out(frame_HWC: np.ndarray, region: Rectangle | None) -> np.ndarray:
+    """The part of a frame that is measured."""
+    if region is None:
+        return frame_HWC
+    x0, y0, x1, y1 = region
+    return np.ascontiguousarray(frame_HWC[y0:y1, x0:x1])
 
 
 def luma(frame_HWC: np.ndarray) -> np.ndarray:
@@ -151,13 +167,15 @@ def histogram_distance(one_HWC: np.ndarray, other_HWC: np.ndarray) -> float:
     return total / 3
 
 
-def truth_numbers(frame: np.ndarray, truth: np.ndarray, landmarks: np.ndarray, real: np.ndarray) -> dict[str, float]:
-    """How far a frame is from the real one."""
+def truth_numbers(
+    frame: np.ndarray, truth: np.ndarray, landmarks: np.ndarray, real: np.ndarray, height: int
+) -> dict[str, float]:
+    """How far a frame is from the real one; `height` is that of the whole frame."""
     error = float(np.square(frame.astype(float) - truth).mean())
     return {
         "psnr": min(MAX_PSNR, 10 * math.log10(255**2 / error)) if error else MAX_PSNR,
         "ssim": ssim(luma(frame), luma(truth)),
-        "pose_error": joint_distance(landmarks, real, frame.shape[0]),
+        "pose_error": joint_distance(landmarks, real, height),
     }
 
 
@@ -175,9 +193,11 @@ def ssim(one_HW: np.ndarray, other_HW: np.ndarray) -> float:
     return float(score.mean())
 
 
-def measure(frames: Iterable[np.ndarray], finder: Finder, truth: Iterable[np.ndarray] = ()) -> Measured:
+def measure(
+    frames: Iterable[np.ndarray], finder: Finder, truth: Iterable[np.ndarray] = (), region: Rectangle | None = None
+) -> Measured:
     """All numbers of a video; `truth` may be shorter, and its numbers are then, too."""
-    measurer, real = Measurer(finder), iter(truth)
+    measurer, real = Measurer(finder, region), iter(truth)
     for frame in frames:
         measurer.add(frame, next(real, None))
     return measurer.result()

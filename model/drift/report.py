@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,13 @@ import numpy as np
 
 from data_catalog.base.files import write_json
 from model.data.codec import Codec
-from model.data.latents import read_video
+from model.data.latents import read_regions
 from model.data.samples import Sample, holdout_sources, read_samples
 from model.drift.frechet import fvd, lpips, pose_motion_distance
-from model.drift.metrics import METRICS, Finder, Measured, Measurer, by_depth, summary
+from model.drift.metrics import METRICS, Finder, Measured, Measurer, by_depth, cut_out, summary
 from model.errors import DataError
+from pipeline.clips.fill import Rectangle, common
+from pipeline.picture_size import PictureSize
 
 CURVE_POINTS = 200
 """A curve in the catalog has at most so many points, each the mean of its frames."""
@@ -28,6 +31,13 @@ class RealClip:
 
     clip_id: str
     frames_FHWC: np.ndarray  # noqa: N815
+    regions: np.ndarray | None = None
+    """(n, 4) where they show the source's picture, per frame or once; None: everywhere."""
+
+    @property
+    def region(self) -> Rectangle | None:
+        """Where every frame shows the source's picture."""
+        return None if self.regions is None else common(self.regions)
 
 
 @dataclass
@@ -91,26 +101,44 @@ def _pooled(curve: Sequence[float | None]) -> list[float | None]:
     return [round(float(np.nanmean(part)), 5) if np.isfinite(part).any() else None for part in parts]
 
 
-def real_clip(data: Path, clip_id: str, picture: int) -> RealClip:
-    """A clip of the data set as it is (v0). Raises DataError if there is none of that name."""
+LEAST_REGION = 8
+"""Pixels: drift is not measured on less than that a side."""
+
+
+def real_clip(data: Path, clip_id: str, size: PictureSize) -> RealClip:
+    """A clip of the data set as it is (v0). Raises DataError if there is none of that name, or nothing to measure."""
     samples = [sample for sample in read_samples(data) if sample.clip_id == clip_id]
     if not samples:
         raise DataError(
             f"The data set {data} has no stored clip {clip_id!r}: list them with "
             f'`longdance sql "SELECT DISTINCT clip_id FROM samples" --data {data}`.'
         )
-    return RealClip(clip_id, read_video(data, samples[0], picture))
+    clip = RealClip(clip_id, *read_regions(data, samples[0], size))
+    if not is_measurable(clip.region):
+        raise DataError(
+            f"Of clip {clip_id} no part shows the source's picture in every frame, so that nothing could be compared: "
+            "choose another clip."
+        )
+    return clip
 
 
-def reference_clips(data: Path, count: int, picture: int, holdout: float) -> Iterator[RealClip]:
-    """Up to `count` good clips, of held-out sources where there are any, each from a source of its own if possible."""
+def is_measurable(region: Rectangle | None) -> bool:
+    """Whether a region is large enough to be measured."""
+    return region is None or min(region[2] - region[0], region[3] - region[1]) >= LEAST_REGION
+
+
+def reference_clips(data: Path, count: int, size: PictureSize, holdout: float) -> Iterator[RealClip]:
+    """Up to `count` good clips, of held-out sources where there are any, each from a source of its own if possible.
+
+    One of which no part shows the source's picture in every frame is passed over.
+    """
     good = [sample for sample in read_samples(data) if sample.ok]
     held = holdout_sources([sample.source_id for sample in good], holdout)
     chosen: dict[str, Sample] = {}
     for sample in sorted(good, key=lambda s: (s.source_id not in held, s.key)):
         chosen.setdefault(sample.source_id, sample)
-    for sample in list(chosen.values())[:count]:
-        yield RealClip(sample.clip_id, read_video(data, sample, picture))
+    clips = (RealClip(sample.clip_id, *read_regions(data, sample, size)) for sample in chosen.values())
+    yield from islice((clip for clip in clips if is_measurable(clip.region)), count)
 
 
 def measure_drift(
@@ -122,25 +150,29 @@ def measure_drift(
     weights: Mapping[str, Path] | None = None,
     progress: Callable[[int], None] = lambda done: None,
     codec: Codec | None = None,
+    region: Rectangle | None = None,
 ) -> Drift:
-    """Measure a rollout frame by frame, then real clips; `frames` gives the rollout's frames anew at each call.
+    """Measure a rollout frame by frame, then real clips; `frames` gives the rollout's frames again at each call.
 
     codec: real clips are measured as it shows them, so that what it loses is not taken for drift.
     weights: TorchScript files for `fvd` and `lpips`. Raises MetricsError.
+    region: the part of the rollout that is measured; what a clip fills beside its source's picture never is.
     """
-    measurer = Measurer(finder)
+    if truth is not None and truth.regions is not None:
+        region = common(np.array([truth.region, region or truth.region]))
+    measurer = Measurer(finder, region)
     real_frames = iter(truth.frames_FHWC) if truth else iter(())
     for number, frame in enumerate(frames(), 1):
         measurer.add(frame, next(real_frames, None))
         progress(number)
-    drift = Drift(measurer.result(), depths=depths)
+    drift = Drift(measurer.result(), depths=depths, extra={"region": list(region)} if region else {})
     clips = [truth] if truth else list(references)
     for clip in clips:
-        real = Measurer(finder)
+        real = Measurer(finder, clip.region if truth is None else region)
         for frame in clip.frames_FHWC if codec is None else _as_shown(clip.frames_FHWC, codec):
             real.add(frame)
         drift.real.append((clip.clip_id, real.result()))
-    _learned(drift, frames, truth, clips, weights or {})
+    _learned(drift, lambda: (cut_out(frame, region) for frame in frames()), truth, clips, weights or {}, region)
     return drift
 
 
@@ -156,12 +188,16 @@ def _learned(
     truth: RealClip | None,
     clips: Sequence[RealClip],
     weights: Mapping[str, Path],
+    region: Rectangle | None,
 ) -> None:
     if "fvd" in weights:
-        real = (frame for clip in clips for frame in clip.frames_FHWC)
+        of = {clip.clip_id: clip.region if truth is None else region for clip in clips}
+        real = (cut_out(frame, of[clip.clip_id]) for clip in clips for frame in clip.frames_FHWC)
         drift.extra["fvd"] = fvd(frames(), real, weights["fvd"]).row()
     if "lpips" in weights and truth is not None:
-        drift.generated.curves["lpips"] = lpips(frames(), truth.frames_FHWC, weights["lpips"])
+        drift.generated.curves["lpips"] = lpips(
+            frames(), (cut_out(frame, region) for frame in truth.frames_FHWC), weights["lpips"]
+        )
 
 
 def write_report(path: Path, report: Mapping[str, Any]) -> None:

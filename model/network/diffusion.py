@@ -71,11 +71,22 @@ def predicted_latents(
     return alpha * noisy_BFCHW - sigma * prediction_BFCHW
 
 
-def loss_per_sample(prediction_BFCHW: Tensor, target_BFCHW: Tensor, is_target_BF: Tensor) -> Tensor:
-    """Mean squared error over the frames that are targets and all their latents: (B,), float32.
+def loss_per_sample(
+    prediction_BFCHW: Tensor, target_BFCHW: Tensor, is_target_BF: Tensor, counted_BFHW: Tensor | None = None
+) -> Tensor:
+    """Mean squared error over the frames that are targets and the latents of them that count: (B,), float32.
 
-    Hints weigh nothing. Every sample needs at least one target frame.
+    Hints weigh nothing, and neither do latents where `counted` is False: whatever is said there, even what is no
+    number, changes no bit and gets no gradient. A sample of which all latents count has the loss that it has without
+    `counted`, bit for bit. Every sample needs at least one target frame with a latent that counts.
     """
-    error_BF = (prediction_BFCHW.float() - target_BFCHW.float()).square().flatten(2).mean(2)
-    weight_BF = is_target_BF.to(error_BF.dtype)
+    apart_BFCHW = prediction_BFCHW.float() - target_BFCHW.float()
+    weight_BF = is_target_BF.to(apart_BFCHW.dtype)
+    if counted_BFHW is None:
+        error_BF = apart_BFCHW.square().flatten(2).mean(2)
+    else:
+        share_BF = counted_BFHW.flatten(2).float().mean(2)
+        weight_BF = weight_BF * (share_BF > 0)
+        kept_BFCHW = torch.where(counted_BFHW[:, :, None], apart_BFCHW, torch.zeros_like(apart_BFCHW))
+        error_BF = kept_BFCHW.square().flatten(2).mean(2) / share_BF.where(share_BF > 0, torch.ones_like(share_BF))
     return (error_BF * weight_BF).sum(1) / weight_BF.sum(1)

@@ -75,10 +75,12 @@ class Objective:
         draws: Draws,
         text_BLD: Tensor,
         without_hints_B: Tensor | None = None,
+        counted_BFHW: Tensor | None = None,
     ) -> Tensor:
         """The loss of each sample (B,), float32. All windows have the same number of frames.
 
-        Where `without_hints_B` is True the network is given no hint at all; the loss is still that of the targets.
+        Latents where `counted` is False weigh nothing. Where `without_hints_B` is True the network is given no hint at
+        all; the loss is still that of the targets.
         """
         level_BF = noise_to_signal_of(windows, self.hint_noise, draws.hint_level_BF)
         cond = FrameConditioning.of(windows, level_BF)
@@ -89,4 +91,4 @@ class Objective:
         noisy = add_noise(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B)
         predicted = network(network_input(noisy, hints, cond), draws.timestep_B, text_BLD, cond)
         target = prediction_target(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B, self.prediction)
-        return loss_per_sample(predicted, target, is_target_BF)
+        return loss_per_sample(predicted, target, is_target_BF, counted_BFHW)

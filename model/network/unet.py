@@ -175,7 +175,7 @@ class VideoUNet(ModelMixin, ConfigMixin):
         wrong = sorted({*info["missing_keys"], *info["unexpected_keys"], *info["mismatched_keys"]})
         if wrong:
             raise WeightsError(
-                f"{pretrained_model_name_or_path} lacks {len(info['missing_keys'])} tensors of its network "
+                f"{pretrained_model_name_or_path} is missing {len(info['missing_keys'])} tensors of its network "
                 f"and has {len(wrong)} wrong in all (the first is {wrong[0]}): download or save it again."
             )
         if isinstance(loaded, UNet2DConditionModel):

@@ -1,6 +1,6 @@
 """Stages: which windows of a clip a network is trained on, namely a plan's own calls, shifted in time.
 
-The stage `any` is trained on the calls of all plans, and on windows of random frames among them.
+The stage `any` serves all calls: it is trained on those of all plans, and on windows of random frames among them.
 """
 
 from __future__ import annotations
@@ -25,21 +25,36 @@ ORIGIN_STARTER_WINDOW = Call("starter", (0,), (1, 2, 3))
 
 @dataclass(frozen=True)
 class Stage:
-    """What sets one stage's training apart: its name in plans, extra windows, the noise on its hints."""
+    """What sets one stage's training apart."""
 
     name: str
-    extra_calls: tuple[Call, ...]
-    hint_noise: str  # a name in model.network.conditioning.HINT_NOISE
+    hint_noise: str
+    """A name in `model.network.conditioning.HINT_NOISE`."""
+    serves: tuple[str, ...]
+    """The stages of a plan's calls that it is trained for."""
+    default_plans: tuple[str, ...] = ("origin",)
+    """The plans whose windows it is trained on."""
+    random_windows: bool = False
+    """Whether windows of random frames are mixed in."""
+
+    @property
+    def versatile(self) -> bool:
+        """Whether it stands in for a stage that was not trained by itself."""
+        return len(self.serves) > 1
 
 
-STAGES: dict[str, Stage] = {
-    # The starter's one hint is frame 0 of the sequence, which is never noised.
-    "starter": Stage("starter", (ORIGIN_STARTER_WINDOW,), hint_noise="none"),
-    "extrapolation": Stage("extrapolation", (), hint_noise="uniform-0.7"),
-    "interpolation": Stage("interpolation", (), hint_noise="uniform-0.7"),
-    "any": Stage("any", (ORIGIN_STARTER_WINDOW,), hint_noise="uniform-0.7"),
-}
 CALL_STAGES = ("starter", "extrapolation", "interpolation")
+EXTRA_CALLS = {"starter": (ORIGIN_STARTER_WINDOW,)}
+"""What is trained for a stage's calls beside them."""
+STAGES = {
+    stage.name: stage
+    for stage in (
+        Stage("starter", "none", ("starter",)),  # its one hint is frame 0 of the sequence, which is never noised
+        Stage("extrapolation", "uniform-0.7", ("extrapolation",)),
+        Stage("interpolation", "uniform-0.7", ("interpolation",)),
+        Stage("any", "uniform-0.7", CALL_STAGES, default_plans=tuple(PLANS), random_windows=True),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -79,10 +94,8 @@ def call_window(call: Call) -> Window:
 
 
 def stage_plans(stage: str, plans: Sequence[str] | None) -> tuple[str, ...]:
-    """The plans whose windows a stage is trained on: those given, else the origin's, else (`any`) all."""
-    if plans:
-        return tuple(plans)
-    return tuple(PLANS) if stage == "any" else ("origin",)
+    """The plans whose windows a stage is trained on: those given, else its own."""
+    return tuple(plans) if plans else get_stage(stage).default_plans
 
 
 @lru_cache(maxsize=64)
@@ -91,24 +104,23 @@ def training_windows(
 ) -> tuple[tuple[Window, int], ...]:
     """The distinct windows (first frame moved to 0) of a stage's calls, each with its weight.
 
-    A window weighs as much as there are calls like it; for `any`, each stage of each plan weighs the same in
-    all. A call that spans more than a clip is left out: nothing can be learnt about it from a clip (the
+    A window weighs as much as there are calls like it; where several stages are served, each of each plan weighs the
+    same in all. A call that spans more than a clip is left out: nothing can be learnt about it from a clip (the
     origin's last extrapolation call, which makes frames that are cut off again). Raises UnknownNameError for an
     unknown stage or plan, PlanError if no call fits the clip.
     """
-    extra = [call_window(call) for call in get_stage(stage).extra_calls]
-    groups = []
+    chosen, groups = get_stage(stage), []
     for plan in stage_plans(stage, plans):
         calls = make_plan(plan, clip_frames)
-        for wanted in CALL_STAGES if stage == "any" else (stage,):
-            windows = [call_window(call) for call in calls if call.stage == wanted]
-            windows += extra if wanted == "starter" else []
+        for served in chosen.serves:
+            wanted = (*(call for call in calls if call.stage == served), *EXTRA_CALLS.get(served, ()))
+            windows = [call_window(call) for call in wanted]
             groups.append([w.shifted(-w.frames[0]) for w in windows if w.span <= clip_frames])
     groups = [group for group in groups if group]
     if not groups:
         named = ", ".join(stage_plans(stage, plans))
         raise PlanError(f"No {stage} call of plan {named!r} fits a clip of {clip_frames} frames: use longer clips.")
-    whole = math.lcm(*(len(group) for group in groups)) if stage == "any" else 0
+    whole = math.lcm(*(len(group) for group in groups)) if chosen.versatile else 0
     counts: Counter[Window] = Counter()
     for group in groups:
         for window in group:

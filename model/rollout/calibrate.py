@@ -1,6 +1,6 @@
 """How much noise on hints, how much guidance over them: tried on held-out clips, for a run, stage by stage.
 
-Each stage is run on its own output, as in a rollout: extrapolation goes on from keys that it made, interpolation
+Each stage is run on its own output, as in a rollout: extrapolation continues from keys that it made, interpolation
 fills between frames that it made. What comes out is compared with what really followed. The least error wins;
 among settings within 1 % of it, the one that moves most nearly as much as the real clip, because an average of
 all that could follow has a small error and no motion.
@@ -20,20 +20,23 @@ from torch import Tensor
 from data_catalog.base.files import write_json
 from data_catalog.base.paths import RunFolder
 from model.data.codec import Codec, load_codec
-from model.data.dataset import DataIndex, LatentReader, load_data
+from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
 from model.data.text import TextTable
+from model.drift.metrics import cut_out
 from model.errors import DataError, RunError
 from model.network.diffusion import PredictionType
 from model.network.objective import Network
 from model.plans.plan import Call, make_plan
-from model.plans.stages import CALL_STAGES, call_window
+from model.plans.stages import CALL_STAGES, call_window, get_stage
 from model.rollout.config import SamplingConfig, run_defaults
+from model.rollout.refill import refilled
 from model.rollout.stage_networks import NetworkPool
 from model.runs.record import read_record
 from model.runs.run import Run
 from model.sampling.guidance import Scales, TextPair
 from model.sampling.sample_window import CallNoise, CallSettings, make_window
 from model.training.train import resolve_device
+from pipeline.clips.fill import Rectangle, common, rectangle
 
 LEVELS = (0.0, 0.05, 0.1, 0.2, 0.33, 0.5, 0.7)
 GUIDANCE = (1.0, 1.5, 2.0, 3.0)
@@ -115,6 +118,8 @@ class CalibrationSetup:
     codec: Codec
     text: TextPair
     clips: tuple[Tensor, ...]
+    regions: tuple[Rectangle | None, ...]
+    """Where each clip's frames show their source's picture; None: everywhere. The rest is not compared."""
     sampling: SamplingConfig
     device: torch.device
 
@@ -134,6 +139,7 @@ def run_chain(
             bench.network, bench.prediction, window, {hint: latents[hint] for hint in call.hints},
             frozenset(generated), noise, bench.text, settings, bench.device,
         )  # fmt: skip
+        made_FCHW = refilled(made_FCHW, bench.regions[number], bench.codec)
         latents.update({f: made_FCHW[window.frames.index(f)] for f in call.targets})
         generated.update(call.targets)
     return torch.stack([latents[frame] for frame in chain.judged])
@@ -143,8 +149,11 @@ def try_setting(bench: CalibrationSetup, chain: Chain, level: float, guidance: f
     """One setting on every clip."""
     squares, moved, real_moved = [], 0.0, 0.0
     for number, clip_FCHW in enumerate(bench.clips):
-        made = bench.codec.decode(run_chain(bench, chain, clip_FCHW, level, guidance, number)).astype(float)
-        real = bench.codec.decode(clip_FCHW[list(chain.judged)]).astype(float)
+        both = run_chain(bench, chain, clip_FCHW, level, guidance, number), clip_FCHW[list(chain.judged)]
+        made, real = (
+            np.stack([cut_out(frame, bench.regions[number]) for frame in bench.codec.decode(latents)]).astype(float)
+            for latents in both
+        )
         squares.append(np.square(made - real).mean())
         moved += float(np.abs(np.diff(made, axis=0)).mean())
         real_moved += float(np.abs(np.diff(real, axis=0)).mean())
@@ -156,11 +165,6 @@ def best_of(trials: Sequence[Trial]) -> Trial:
     least = min(trial.error for trial in trials)
     near = [trial for trial in trials if trial.error <= NEAR_BEST * least]
     return min(near, key=lambda trial: (abs(trial.motion - 1), trial.error))
-
-
-def stages_of(run: Run) -> tuple[str, ...]:
-    """The stages of calls that a run serves."""
-    return CALL_STAGES if run.config.stage == "any" else (run.config.stage,)
 
 
 def calibrate(
@@ -177,7 +181,7 @@ def calibrate(
     sampling = settings or SamplingConfig()
     bench, keys, held_out = _bench(run, data or _data_of(path), clips, sampling)
     defaults, reason = {**run_defaults(path), "temperature": sampling.temperature}, {}
-    for stage in stages_of(run):
+    for stage in get_stage(run.config.stage).serves:
         chain = chain_of(stage, min(len(clip) for clip in bench.clips))
         trials = list(_trials(bench, chain, [0.0] if stage == "starter" else levels, [1.0], stage, say))
         best = best_of(trials)
@@ -227,8 +231,16 @@ def _bench(run: Run, data: Path, clips: int, sampling: SamplingConfig) -> tuple[
     table = TextTable(split.latents, run.encode, split.prompts, network.unet.config.cross_attention_dim)
     prompt = table(index.samples[chosen[0]].prompt)[None].to(device)
     codec = load_codec(RunFolder(run.path).codec, str(device))
-    bench = CalibrationSetup(network, prediction, codec, TextPair(prompt, prompt), latents, sampling, device)
+    regions = tuple(_region(index.samples[place], codec) for place in chosen)
+    bench = CalibrationSetup(network, prediction, codec, TextPair(prompt, prompt), latents, regions, sampling, device)
     return bench, [index.samples[place].key for place in chosen], index is split.holdout
+
+
+def _region(sample: LatentSample, codec: Codec) -> Rectangle | None:
+    """The blocks of pixels of the latents that count in every frame."""
+    if sample.counted is None:
+        return None
+    return rectangle(codec.factor * np.array(common(np.array(sample.counted))))
 
 
 def _spread(index: DataIndex, clips: int) -> list[int]:

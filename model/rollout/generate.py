@@ -33,8 +33,11 @@ from model.runs.checkpoint import network_config
 from model.runs.code_identity import code_hash
 from model.runs.run import Run
 from model.sampling.guidance import TextPair
+from model.sources import NoText
 from model.training.memory import cap_memory
 from model.training.train import resolve_device
+from pipeline.clips.fill import Rectangle
+from pipeline.picture_size import PictureSize
 
 FPS = Fraction(30)
 """Frames a second where nothing says what the runs were trained on."""
@@ -81,9 +84,22 @@ class Prepared:
     device: torch.device
 
     @property
-    def picture(self) -> int:
-        """Side of the pictures, in pixels."""
+    def size(self) -> PictureSize:
+        """Of the pictures."""
         return self.codec.picture
+
+
+@dataclass(frozen=True)
+class Start:
+    """The picture that a video begins with, uint8 (H, W, 3) of the codec's size."""
+
+    picture_HWC: np.ndarray  # noqa: N815
+    region: Rectangle | None = None
+    """Where it is true, and not filled; None: everywhere."""
+
+    def record(self) -> dict[str, Any]:
+        """Names it."""
+        return {"picture": picture_hash(self.picture_HWC)} | ({"region": list(self.region)} if self.region else {})
 
 
 def prepare(request: Request) -> Prepared:
@@ -103,18 +119,16 @@ def prepare(request: Request) -> Prepared:
     return Prepared(request, serving, load_codec(RunFolder(run.path).codec, str(device)), device)
 
 
-def generate_video(
-    prepared: Prepared, picture_HWC: np.ndarray, out: Path, progress: OnRolloutEvent | None = None
-) -> Generated:
-    """Make the video `out` from the picture, or go on with it: the same call again is how it resumes.
+def generate_video(prepared: Prepared, start: Start, out: Path, progress: OnRolloutEvent | None = None) -> Generated:
+    """Make the video `out` from the picture, or continue with it: the same call again is how it resumes.
 
-    It goes on until `Generated.record.finish()`, after which the same redo means another one; `at_work` around both
+    It continues until `Generated.record.finish()`, after which the same redo means another one; `at_work` around both
     keeps other processes away. Raises RolloutError: `out` belongs to another rollout, or cannot be written.
     """
     request, folder = prepared.request, RolloutFolder.beside(out).root
     redo = parse_stretch(request.redo, request.frames) if request.redo else None
     with _writing_explained(out):
-        record = open_record(folder, rollout_identity(prepared, picture_HWC), redo, request.overwrite)
+        record = open_record(folder, rollout_identity(prepared, start), redo, request.overwrite)
         dtype = _dtype(request.sampling, prepared.device)
         cast = RolloutModels(
             networks=NetworkPool(prepared.serving, prepared.device, dtype),
@@ -123,8 +137,10 @@ def generate_video(
             identity=lambda stage: [prepared.serving[stage].checkpoint.sha256, str(dtype), _prompts(prepared)],
             device=prepared.device,
         )
-        rollout = Rollout(folder, request.calls(), request.frames, cast, request.sampling, request.fps, record.redos)
-        rollout.run(picture_HWC, out, progress, replaces_whole=record.finished > 0)
+        rollout = Rollout(
+            folder, request.calls(), request.frames, cast, request.sampling, request.fps, record.redos, start.region
+        )
+        rollout.run(start.picture_HWC, out, progress, replaces_whole=record.finished > 0)
     return Generated(out, folder, record, rollout)
 
 
@@ -141,13 +157,13 @@ def at_work(out: Path) -> Iterator[None]:
         yield
 
 
-def check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path, beside: Sequence[Path] = ()) -> None:
+def check_output(prepared: Prepared, start: Start, out: Path, beside: Sequence[Path] = ()) -> None:
     """Raise RolloutError, before anything is done, where `out`, or what is made `beside` it, may not be written."""
     with _writing_explained(out):
-        _check_output(prepared, picture_HWC, out, beside)
+        _check_output(prepared, start, out, beside)
 
 
-def _check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path, beside: Sequence[Path]) -> None:
+def _check_output(prepared: Prepared, start: Start, out: Path, beside: Sequence[Path]) -> None:
     request = prepared.request
     if out.suffix != ".mp4":
         raise RolloutError(f"The video's name {out} does not end in .mp4: name an mp4 (a GIF is made beside it).")
@@ -159,10 +175,10 @@ def _check_output(prepared: Prepared, picture_HWC: np.ndarray, out: Path, beside
         if path.exists():
             raise RolloutError(f"{path} is there and was not made here: name another --out, or add --overwrite.")
     redo = parse_stretch(request.redo, request.frames) if request.redo else None
-    check_record(RolloutFolder.beside(out).root, rollout_identity(prepared, picture_HWC), redo, request.overwrite)
+    check_record(RolloutFolder.beside(out).root, rollout_identity(prepared, start), redo, request.overwrite)
 
 
-def rollout_identity(prepared: Prepared, picture_HWC: np.ndarray) -> dict[str, Any]:
+def rollout_identity(prepared: Prepared, start: Start) -> dict[str, Any]:
     """All that decides about the video's bytes, as plain JSON values."""
     request = prepared.request
     return {
@@ -172,7 +188,7 @@ def rollout_identity(prepared: Prepared, picture_HWC: np.ndarray) -> dict[str, A
         "sampling": {**request.sampling.identity(prepared.serving), "device": prepared.device.type},
         "runs": {stage: run.record() for stage, run in prepared.serving.items()},
         "codec": prepared.codec.hash,
-        "picture": picture_hash(picture_HWC),
+        **start.record(),
         "code": code_hash("model.rollout.generate"),
     }
 
@@ -185,10 +201,10 @@ def _prompts(prepared: Prepared) -> list[str]:
 def _text(prepared: Prepared) -> TextPair:
     """The embeddings of the prompt and of the negative one; zeros where the runs were trained without text."""
     encode = next(iter(prepared.serving.values())).encode
-    if encode.text_source == "zeros":
+    if isinstance(encode.text_source, NoText):
         zeros = torch.zeros(1, 1, _text_width(prepared.serving), device=prepared.device)
         return TextPair(zeros, zeros)
-    prompt, negative = embed(encode.text_source, _prompts(prepared), str(prepared.device)).half().float()
+    prompt, negative = embed(encode.text_source.name, _prompts(prepared), str(prepared.device)).half().float()
     return TextPair(prompt[None].to(prepared.device), negative[None].to(prepared.device))
 
 
@@ -206,7 +222,7 @@ def _dtype(sampling: SamplingConfig, device: torch.device) -> torch.dtype:
 def _writing_explained(out: Path) -> Iterator[None]:
     """Raise RolloutError where `out` cannot be written: it is in the way of itself, or its disk takes no more."""
     try:
-        with disk_errors(out.parent, RolloutError, "it goes on at the next window"):
+        with disk_errors(out.parent, RolloutError, "it resumes at the next window"):
             yield
     except OSError as error:
         if error.errno not in _REFUSED:

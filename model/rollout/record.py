@@ -1,4 +1,4 @@
-"""What a rollout is made of, written once; the same command goes on, another one is refused."""
+"""What a rollout is made of, written once; the same command continues, another one is refused."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RolloutRecord:
 def check_record(
     folder: Path, identity: dict[str, Any], redo: Stretch | None = None, overwrite: bool = False
 ) -> RolloutRecord | None:
-    """The record in `folder`, if it is to be gone on with; None if there is none, or it may be overwritten.
+    """The record in `folder`, if it is to be continued; None if there is none, or it may be overwritten.
 
     Raises RolloutError, with every difference, if the folder holds another rollout and `overwrite` is not set; and
     for a redo of a rollout that is not finished.
@@ -58,7 +58,7 @@ def check_record(
         if changed:
             raise RolloutError(
                 f"{folder} holds a rollout of something else ({'; '.join(changed)}): name another --out, or add "
-                f"--overwrite to begin anew{_way_back(record.identity, identity)}."
+                f"--overwrite to start over{_way_back(record.identity, identity)}."
             )
     finished = record is not None and record.finished > len(record.redos)
     goes_on = record is not None and record.redos[-1:] == [redo]
@@ -68,12 +68,12 @@ def check_record(
 
 
 def _way_back(before: dict[str, Any], now: dict[str, Any]) -> str:
-    """The options by which the rollout goes on, where sampling settings alone differ: a calibration changes them."""
+    """The options by which the rollout continues, where sampling settings alone differ: a calibration changes them."""
     changed = list(changes(before, now))
     if any(not name.startswith("sampling.") for name, _, _ in changed):
         return ""
     options = (f"--set {name.removeprefix('sampling.')}={_typed(was)}" for name, was, _ in changed)
-    return f", or go on with what it had: {' '.join(options)}"
+    return f", or continue with what it had: {' '.join(options)}"
 
 
 def _typed(value: Any) -> str:
@@ -87,14 +87,14 @@ def _read(path: Path) -> RolloutRecord:
         return RolloutRecord(path, stored["identity"], stored["created"], redos, stored["finished"])
     except (ValueError, KeyError, TypeError) as error:
         raise RolloutError(
-            f"{path} is damaged ({type(error).__name__}): put it back, or add --overwrite to begin anew."
+            f"{path} is damaged ({type(error).__name__}): put it back, or add --overwrite to start over."
         ) from error
 
 
 def open_record(
     folder: Path, identity: dict[str, Any], redo: Stretch | None = None, overwrite: bool = False
 ) -> RolloutRecord:
-    """Begin a rollout in `folder`, or go on with it; a redo that was killed goes on, too. Raises as `check_record`."""
+    """Begin a rollout in `folder`, or continue with it, and with a redo that was killed. Raises as `check_record`."""
     record = check_record(folder, identity, redo, overwrite)
     path = RolloutFolder(folder).record
     if record is None:

@@ -27,10 +27,12 @@ from model.network.objective import Network
 from model.plans.plan import Call
 from model.plans.stages import call_window
 from model.rollout.config import SamplingConfig
+from model.rollout.refill import filled_frames, refilled
 from model.rollout.steps import Step, Stretch, final_steps, steps_of
 from model.rollout.store import RolloutStore
 from model.sampling.guidance import Scales, TextPair
 from model.sampling.sample_window import CallNoise, CallSettings, make_window
+from pipeline.clips.fill import Rectangle
 from pipeline.video.writer import encode_segment, join_segments
 
 SEGMENT = 24
@@ -88,9 +90,11 @@ class Rollout:
         sampling: SamplingConfig,
         fps: Fraction = Fraction(30),
         redos: Sequence[Stretch] = (),
+        region: Rectangle | None = None,
     ) -> None:
+        """`region`: where the picture that it begins with is true, and not filled; None: everywhere."""
         self._folder, self._plan, self.frames, self._cast = RolloutFolder(folder), plan, frames, cast
-        self._sampling, self._fps, self._redos = sampling, fps, redos
+        self._sampling, self._fps, self._redos, self._region = sampling, fps, redos, region
         self.store = RolloutStore(self._folder.latents)
 
     def run(
@@ -99,7 +103,7 @@ class Rollout:
         """Make all frames from the picture (uint8, of the codec's size) and write the mp4 `video`.
 
         The video is written again whenever more frames are final; with `replaces_whole`, once, when all are.
-        Raises OSError where the disk is full: run it again, it goes on.
+        Raises OSError where the disk is full: run it again, it continues.
         """
         remove_temps(self._folder.root)
         given = self._give(picture_HWC)
@@ -129,12 +133,12 @@ class Rollout:
 
     def decode(self, frames: Sequence[int], final: dict[int, Step]) -> np.ndarray:
         """These frames as pictures, uint8 (F, H, W, 3)."""
-        return self._cast.codec.decode(self.store.frames(frames, final))
+        return filled_frames(self._cast.codec.decode(self.store.frames(frames, final)), self._region)
 
     def _identity(self, stage: str) -> Any:
         level, guidance = self._sampling.of_stage(stage)
         shared = self._sampling.model_dump(include={"sampler", "steps", "temperature", "seed", "text_guidance"})
-        return [self._cast.identity(stage), shared, level, guidance]
+        return [self._cast.identity(stage), shared, level, guidance, *([self._region] if self._region else [])]
 
     def _give(self, picture_HWC: np.ndarray) -> Step:
         """Frame 0's latents, encoded once."""
@@ -166,7 +170,8 @@ class Rollout:
             settings=CallSettings(sampling.sampler, sampling.steps, sampling.temperature, level, scales),
             device=self._cast.device,
         )
-        return made_FCHW[[window.frames.index(frame) for frame in step.targets]]
+        targets_FCHW = made_FCHW[[window.frames.index(frame) for frame in step.targets]]
+        return refilled(targets_FCHW, self._region, self._cast.codec)
 
 
 class _Writer:

@@ -10,10 +10,11 @@ from model.errors import ConfigError, RolloutError
 from model.network.diffusion import PredictionType
 from model.network.unet import VideoUNet
 from model.plans.plan import Call
-from model.plans.stages import Window, call_window, stage_plans, training_windows
+from model.plans.stages import Window, call_window, get_stage, stage_plans, training_windows
 from model.rollout.config import SamplingConfig
 from model.runs.init_weights import network_of_run
 from model.runs.run import Run
+from model.sources import NoText
 
 
 def window_shape(window: Window) -> tuple[object, ...]:
@@ -48,7 +49,8 @@ def runs_by_stage(runs: Sequence[Run], plan_name: str, plan: Sequence[Call]) -> 
 
 
 def _run_for(stage: str, by_stage: dict[str, Run], plan_name: str, calls: Sequence[Call]) -> Run:
-    own, versatile = by_stage.get(stage), by_stage.get("any")
+    own = by_stage.get(stage)
+    versatile = next((run for name, run in by_stage.items() if get_stage(name).versatile), None)
     if own is not None and (versatile is None or _trained_on(own, plan_name, calls)):
         if not _trained_on(own, plan_name, calls):
             named = ", ".join(stage_plans(stage, own.config.plans))
@@ -112,7 +114,7 @@ def check_settings(run: Run, stage: str, sampling: SamplingConfig) -> None:
             f"Guidance over hints is {hint_guidance} for {stage} calls, and run {run.path} was never trained without "
             f"hints: set hint_guidance.{stage}=1, or train with hint_dropout=0.1."
         )
-    if run.encode.text_source != "zeros":
+    if not isinstance(run.encode.text_source, NoText):
         return
     if text_guidance != 1:
         raise ConfigError(

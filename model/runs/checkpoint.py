@@ -83,13 +83,13 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
         if info := inspect_checkpoint(path)[0]:
             return info
         set_aside(path)
-    resumes = f"it goes on from {'the checkpoint before' if list_checkpoints(root) else 'the start'}"
+    resumes = f"it continues from {'the checkpoint before' if list_checkpoints(root) else 'the start'}"
     try:
         with disk_errors(root, CheckpointError, resumes), atomic_folder(path) as temp:
             _write_parts(temp, state)
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
-            f"A checkpoint could not be written to {root} ({error}): mend that and run the same command again, "
+            f"A checkpoint could not be written to {root} ({error}): fix that and run the same command again, "
             f"{resumes}."
         ) from error
     info, reason = inspect_checkpoint(path, from_disk=True)

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from data_catalog.base.settings import explain_settings
 from model.config import TrainConfig
-from model.data.codec import CODEC_FILE, load_codec
+from model.data.codec import load_codec
 from model.errors import CodecError, ConfigError, ModelError, WeightsError
 from model.network.lora import add_lora, is_lora, merge_lora
 from model.network.memory_efficient import make_lean
@@ -18,6 +18,7 @@ from model.network.unet import NETWORK_PRESETS, UNetPreset, VideoUNet
 from model.runs.checkpoint import load_checkpoint
 from model.runs.record import read_record
 from model.runs.run import Run
+from model.sources import CODEC_FILE, OtherRun, Pretrained, Scratch
 
 
 def initial_network(config: TrainConfig, latent_channels: int, text_width: int) -> VideoUNet:
@@ -26,32 +27,38 @@ def initial_network(config: TrainConfig, latent_channels: int, text_width: int) 
     Raises ConfigError, WeightsError, ChannelCountError; CheckpointError for a run without a whole checkpoint.
     """
     torch.manual_seed(config.seed)
-    if config.init == "scratch":
-        network = _from_scratch(config, latent_channels, text_width)
-    elif config.init.startswith("run:"):
-        network = network_of_run(Path(config.init.removeprefix("run:")))
-    else:
-        root = Path(config.init)
-        subfolder = None if root.is_dir() and not (root / "unet").is_dir() else "unet"
-        try:
-            network = VideoUNet.from_pretrained(config.init, subfolder=subfolder)
-        except ModelError:
-            raise
-        except (OSError, ValueError) as error:
-            raise WeightsError(
-                f"No network could be loaded from {config.init!r} ({str(error).split('.')[0]}): give a folder in "
-                "diffusers' format, a hub id that can be reached, or run:FOLDER."
-            ) from error
-    if config.network and config.init != "scratch":
+    match config.init_source:
+        case Scratch():
+            network = _from_scratch(config, latent_channels, text_width)
+        case OtherRun(path):
+            network = network_of_run(path)
+        case Pretrained(name):
+            network = _pretrained(name)
+    if config.network and not isinstance(config.init_source, Scratch):
         _check_shape(network, config)
     if config.prediction not in (None, network.config.prediction_type):
-        if config.init.startswith("run:"):
+        if isinstance(config.init_source, OtherRun):
             raise ConfigError(
                 f"Setting 'prediction' is {config.prediction!r}, the network of {config.init} was trained with "
                 f"{network.config.prediction_type!r}: leave it out."
             )
         network.register_to_config(prediction_type=config.prediction)
     return network
+
+
+def _pretrained(name: str) -> VideoUNet:
+    """A network in diffusers' format. Raises WeightsError, ChannelCountError."""
+    root = Path(name)
+    subfolder = None if root.is_dir() and not (root / "unet").is_dir() else "unet"
+    try:
+        return VideoUNet.from_pretrained(name, subfolder=subfolder)
+    except ModelError:
+        raise
+    except (OSError, ValueError) as error:
+        raise WeightsError(
+            f"No network could be loaded from {name!r} ({str(error).split('.')[0]}): give a folder in diffusers' "
+            "format, a hub id that can be reached, or run:FOLDER."
+        ) from error
 
 
 def _check_shape(network: VideoUNet, config: TrainConfig) -> None:

@@ -14,22 +14,25 @@ from data_catalog.base.paths import RunFolder
 from model.config import TrainConfig, parse_config
 from model.errors import RunError
 from model.runs.record import read_record
+from model.sources import Init, OtherRun, Pretrained, Scratch
 
 ORIGIN = "origin.json"
 """What an exported folder says of the run that it was."""
 
 
-def inherited_sources(init: str, fork: Path | None) -> frozenset[str] | None:
+def inherited_sources(init: Init, fork: Path | None) -> frozenset[str] | None:
     """What the first weights have seen; None where that is not on record."""
     if fork is not None:
         return seen_sources(fork)
-    if init.startswith("run:"):
-        return seen_sources(Path(init.removeprefix("run:")))
-    inner = Path(init) / "unet"  # a pipeline's folder: its network may be an export of ours
-    origin = (inner if inner.is_dir() else Path(init)) / ORIGIN
-    if not origin.is_file():
-        return frozenset()  # scratch, or weights that others trained
-    return _noted(origin, "sources")
+    match init:
+        case Scratch():
+            return frozenset()
+        case OtherRun(path):
+            return seen_sources(path)
+        case Pretrained(name):
+            inner = Path(name) / "unet"  # a pipeline's folder: its network may be an export of ours
+            origin = (inner if inner.is_dir() else Path(name)) / ORIGIN
+            return _noted(origin, "sources") if origin.is_file() else frozenset()  # weights that others trained
 
 
 def write_sources(run_dir: Path, own: Iterable[str], inherited: frozenset[str] | None) -> None:
@@ -52,7 +55,7 @@ def _noted(path: Path, under: str | None = None) -> frozenset[str] | None:
             return None
         if isinstance(seen, list) and all(isinstance(one, str) for one in seen):
             return frozenset(seen)
-        why = "it is no list of sources"
+        why = "it is not a list of sources"
     except (ValueError, AttributeError) as error:
         why = str(error)
     raise RunError(f"{path}, which says what weights have seen, is damaged ({why}): restore it, or train again.")
@@ -76,8 +79,8 @@ def flatten_init_chain(config: TrainConfig) -> dict[str, Any]:
     Raises RunError if a run of the chain is gone or damaged.
     """
     chain = [config]
-    while (init := chain[-1].init).startswith("run:"):
-        folder = Path(init.removeprefix("run:"))
+    while isinstance(init := chain[-1].init_source, OtherRun):
+        folder = init.path
         if not RunFolder(folder).record.is_file():
             raise RunError(
                 f"{folder}, which the weights began from, is gone, so nothing can be trained as they were on other "

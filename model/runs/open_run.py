@@ -1,4 +1,4 @@
-"""Opening a run: as a new one, as one that goes on, or as a fork of another."""
+"""Opening a run: as a new one, as one that continues, or as a fork of another."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from data_catalog.base.files import remove_temps
 from data_catalog.base.paths import RunFolder
 from model.config import PRESETS
-from model.data.codec import CODEC_FILE, load_codec
+from model.data.codec import load_codec
 from model.data.dataset import SplitData
 from model.errors import RunError
 from model.runs.checkpoint import (
@@ -25,6 +25,7 @@ from model.runs.init_weights import check_codec_of_export, check_codec_of_run
 from model.runs.lineage import inherited_sources, write_sources
 from model.runs.record import identity_changes, open_run, read_record
 from model.runs.run import run_checkpoint
+from model.sources import CODEC_FILE, OtherRun, Pretrained, Scratch, parse_init
 
 
 def open_or_start_run(
@@ -41,9 +42,9 @@ def open_or_start_run(
     or the parent is none for this config.
     """
     remove_temps(run_dir)
-    parent, init = None, identity["config"]["init"]
+    parent, init = None, parse_init(identity["config"]["init"])
     if _has_no_checkpoint(run_dir) and _identity_changed(run_dir, identity):
-        say("notice", 0, text="Nothing of this run was kept under its earlier settings: it begins anew.")
+        say("notice", 0, text="Nothing of this run was kept under its earlier settings: it starts over.")
         RunFolder(run_dir).record.unlink()
     if RunFolder(run_dir).record.is_file():
         _check_forked(run_dir, fork)
@@ -60,11 +61,10 @@ def open_or_start_run(
                 step_folder(RunFolder(run_dir).checkpoints, info.step), ignore_errors=True
             )  # a killed start's
             _copy_checkpoint(info, RunFolder(run_dir).checkpoints, identity["config"]["keep"])
-        elif init.startswith("run:"):
-            first = Path(init.removeprefix("run:"))
-            parent = _parent(first, run_checkpoint(first), "weights", split)
-        else:
-            check_codec_of_export(Path(init), split.codec)
+        elif isinstance(init, OtherRun):
+            parent = _parent(init.path, run_checkpoint(init.path), "weights", split)
+        elif isinstance(init, Pretrained):
+            check_codec_of_export(Path(init.name), split.codec)
         load_codec(split.codec_folder).save(RunFolder(run_dir).codec)
         own = {sample.source_id for sample in split.train.samples}
         write_sources(run_dir, own, inherited_sources(init, fork))
@@ -90,13 +90,13 @@ def _has_no_checkpoint(run_dir: Path) -> bool:
 
 def _identity_changed(run_dir: Path, identity: dict[str, Any]) -> bool:
     """Whether a run's settings, or the weights of the run that it begins from, are others than those on record."""
-    record, init = read_record(run_dir), identity["config"]["init"]
+    record, init = read_record(run_dir), parse_init(identity["config"]["init"])
     if identity_changes(record["identity"], identity):
         return True
     parent = record["parent"]
-    if not parent or parent["kind"] != "weights" or not init.startswith("run:"):
+    if not parent or parent["kind"] != "weights" or not isinstance(init, OtherRun):
         return False
-    return bool(parent["checkpoint"] != run_checkpoint(Path(init.removeprefix("run:"))).sha256)
+    return bool(parent["checkpoint"] != run_checkpoint(init.path).sha256)
 
 
 def _foreign_checkpoints(run_dir: Path, fork: Path | None) -> list[Path]:
@@ -106,7 +106,7 @@ def _foreign_checkpoints(run_dir: Path, fork: Path | None) -> list[Path]:
 
 
 def _check_forked(run_dir: Path, fork: Path | None) -> None:
-    """Raise RunError if a run that is there already is no fork of `fork`."""
+    """Raise RunError if a run that is there already is not a fork of `fork`."""
     parent = read_record(run_dir)["parent"] or {}
     if fork is not None and parent.get("run_id") != read_record(fork)["run_id"]:
         raise RunError(f"{run_dir} is a run already, and no fork of {fork}: name a new folder for the fork.")
@@ -118,7 +118,7 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
     before = read_record(fork)["identity"]["config"]
     if before["network"] != config["network"]:
         raise RunError(
-            f"A fork goes on with its parent's network ({before['network'] or 'as the preset has it'}), setting "
+            f"A fork continues with its parent's network ({before['network'] or 'as the preset has it'}), setting "
             f"'network' is {config['network'] or 'as the preset has it'}: give it as the parent had it."
         )
     predicts = network_config(info)["prediction_type"]
@@ -127,8 +127,8 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
     if changed:
         said = "; ".join(f"{name}: {before[name]!r} before, {config[name]!r} now" for name in changed)
         raise RunError(
-            f"A fork goes on with its parent's Adam, which these settings would not fit ({said}): keep them, or start "
-            f"from the parent's weights alone with init 'run:{fork}'."
+            f"A fork continues with its parent's Adam, which these settings would not fit ({said}): keep them, or "
+            f"start from the parent's weights alone with init 'run:{fork}'."
         )
     if config["steps"] <= info.step:
         raise RunError(
@@ -138,7 +138,7 @@ def check_fork(fork: Path, info: CheckpointInfo, config: dict[str, Any]) -> None
 
 def _check_ignored_settings(fork: Path, config: dict[str, Any], parents: dict[str, Any]) -> None:
     """Raise RunError for a setting that a fork's record would hold and its training ignore."""
-    defaults = {"preset": (), "prediction": (None,), "init": ("scratch", PRESETS[config["preset"]].get("init"))}
+    defaults = {"preset": (), "prediction": (None,), "init": (str(Scratch()), PRESETS[config["preset"]].get("init"))}
     for name, unset in defaults.items():
         if config[name] not in (parents[name], *unset):
             raise RunError(
@@ -149,7 +149,7 @@ def _check_ignored_settings(fork: Path, config: dict[str, Any], parents: dict[st
 
 
 def _copy_checkpoint(info: CheckpointInfo, root: Path, keep: int) -> None:
-    """The parent's state as the child's first checkpoint; its metrics begin anew."""
+    """The parent's state as the child's first checkpoint; its metrics start over."""
     state = load_checkpoint(info)
     state.progress["metrics_bytes"] = 0
     save_checkpoint(root, state, keep)

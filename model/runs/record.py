@@ -28,7 +28,7 @@ TRAINING = "model.training.train"
 
 
 def run_identity(config: TrainConfig, data: SplitData, processes: int, device: str) -> dict[str, Any]:
-    """All that must stay the same while a run goes on, as plain JSON values."""
+    """All that must stay the same while a run continues, as plain JSON values."""
     return {
         "config": config.model_dump(mode="json"),
         "data": {
@@ -69,7 +69,7 @@ def open_run(
 ) -> dict[str, Any]:
     """Begin the run, or check that it is still the same. Returns what `run.json` holds.
 
-    Where the data set lay is noted, and is no part of what the run is.
+    Where the data set lay is noted, and is not part of what the run is.
 
     Raises RunError with every difference spelled out.
     """
@@ -79,8 +79,8 @@ def open_run(
         changed = identity_changes(record["identity"], identity)
         if changed:
             raise RunError(
-                f"Run {run_dir} cannot go on, because it began with something else ({'; '.join(changed)}): put that "
-                f"back, or train into a new folder with `--fork {run_dir}`, which goes on from its newest checkpoint."
+                f"Run {run_dir} cannot continue, because it began with something else ({'; '.join(changed)}): put that "
+                f"back, or train into a new folder with `--fork {run_dir}`, which continues from its newest checkpoint."
             )
         return record
     record = {

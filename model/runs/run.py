@@ -60,7 +60,7 @@ class Run:
 def run_checkpoint(run_dir: Path) -> CheckpointInfo:
     """The newest whole checkpoint of a run. Raises RunError if there is no such run or it has none yet."""
     if not RunFolder(run_dir).record.is_file():
-        raise RunError(f"{run_dir} is no run (it has no run.json): name the folder that `longdance train` made.")
+        raise RunError(f"{run_dir} is not a run (it has no run.json): name the folder that `longdance train` made.")
     info = newest_checkpoint(RunFolder(run_dir).checkpoints)
     if info is None:
         raise RunError(f"Run {run_dir} has no checkpoint yet: let it train first.")

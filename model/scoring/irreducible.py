@@ -14,9 +14,10 @@ from model.runs.lineage import inherited_sources, read_sources
 from model.runs.run import Run
 from model.scoring.scored_losses import LossCounts, ScoredSamples, missing_losses, read_losses
 from model.scoring.valuation import calibrated
+from model.sources import Init
 
 
-def require_unseen(data: Path, init: str) -> None:
+def require_unseen(data: Path, init: Init) -> None:
     """Raise RunError if weights to begin with have seen sources of this data set."""
     seen = inherited_sources(init, None)
     sources = {sample.source_id for sample in read_samples(data)}

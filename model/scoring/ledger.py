@@ -117,7 +117,7 @@ def read_fragment(path: Path) -> tuple[dict[str, Any], pa.Table]:
     except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
         wrong = str(error)
     if wrong:
-        raise LedgerError(f"{path} is no whole fragment of the ledger ({wrong}): delete it and score again.")
+        raise LedgerError(f"{path} is not a whole fragment of the ledger ({wrong}): delete it and score again.")
     return metadata, table
 
 

@@ -32,7 +32,7 @@ class Bank:
 
     @property
     def id(self) -> str:
-        """Names the bank; K is no part of it."""
+        """Names the bank; K is not part of it."""
         return self.config.hash[:16]
 
     def bin(self, k: int) -> int:

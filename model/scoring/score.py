@@ -27,6 +27,7 @@ from data_catalog.base.paths import DataFolder
 from data_catalog.base.settings import Settings
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
 from model.data.latents import OnProgress, verify_latents
+from model.data.loader import stacked_masks
 from model.data.text import TextTable
 from model.errors import DataError
 from model.network.conditioning import get_hint_noise
@@ -155,16 +156,27 @@ class Scorer:
                     group.windows,
                     group.draws,
                     text.expand(len(group.ks), -1, -1),
+                    counted_BFHW=self._counted(place, group.windows),
                 )
             losses[np.array(group.ks) - first] = loss_B.cpu().numpy()
         return losses
 
     def change(self, place: int) -> float:
-        """The variance over time of a sample's latents, in all frames of the bank's windows; the mean over elements."""
+        """The variance over time of a sample's latents, in all frames of the bank's windows; the mean over elements.
+
+        Latents that do not count in every one of these frames are left out.
+        """
         sample, bank = self.reader.index.samples[place], self.bank
         windows = [bank.window(2 * number, sample.frames) for number in range(bank.config.windows)]
         frames = sorted({frame for window in windows for frame in window.frames})
-        return float(self.reader.read(place, frames).astype(np.float64).var(0).mean())
+        variance_CHW = self.reader.read(place, frames).astype(np.float64).var(0)
+        counted = self.reader.counted(place, frames)
+        return float((variance_CHW if counted is None else variance_CHW[:, counted.all(0)]).mean())
+
+    def _counted(self, place: int, windows: Sequence[Window]) -> torch.Tensor | None:
+        masks = [self.reader.counted(place, window.frames) for window in windows]
+        counted = stacked_masks(masks, (len(windows[0].frames), *self.reader.index.shape[1:]))
+        return None if counted is None else counted.to(self.device)
 
     def _latents(self, place: int, windows: Sequence[Window]) -> torch.Tensor:
         """Each window's latents, read once for windows that are the same."""

@@ -188,7 +188,7 @@ def _squared_error(pairs_NP: np.ndarray) -> np.ndarray:
 
 
 def certainty(pairs_NP: np.ndarray, fraction: float, highest: bool, seed: int = 0) -> np.ndarray:
-    """Bootstrap probability that a sample is among the worst `fraction`: its units are drawn anew, with replacement,
+    """Bootstrap probability that a sample is among the worst `fraction`: its units are drawn again, with replacement,
     200 times, and all samples ranked each time; (N,)."""
     signed = pairs_NP if highest else -pairs_NP
     counts = (~np.isnan(signed)).sum(1)

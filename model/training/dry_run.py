@@ -63,7 +63,7 @@ def dry_run(data: Path, config: TrainConfig, processes: int = 1) -> DryRun:
     if config.prioritise:
         check_weights(chosen.weights)
     shapes = shapes_of(config)
-    memory = plan_memory(config, shapes.network.config, shapes.side, shapes.tokens)
+    memory = plan_memory(config, shapes.network.config, shapes.latents, shapes.tokens)
     twin = meta_copy(config, shapes.network.config)
     learnt = sum(p.numel() for p in twin.parameters() if p.requires_grad)
     return DryRun(
@@ -76,6 +76,6 @@ def dry_run(data: Path, config: TrainConfig, processes: int = 1) -> DryRun:
         holdout_samples=len(chosen.holdout),
         epochs=config.steps * config.batch / len(chosen.train),
         checkpoint_bytes=memory.weights + 4 * learnt + memory.optimizer,
-        latent_bytes=2 * stored_frames(data) * shapes.channels * shapes.side**2,
+        latent_bytes=2 * stored_frames(data) * shapes.channels * shapes.latents.area,
         assumed=shapes.assumed,
     )

@@ -13,6 +13,7 @@ from model.errors import DeviceError
 from model.plans.plan import MAX_WINDOW
 from model.runs.init_weights import splits_weights
 from model.training.step_bytes import meta_copy, step_bytes
+from pipeline.picture_size import PictureSize
 
 GIB = 2**30
 
@@ -44,9 +45,9 @@ class MemoryPlan:
 
 
 def plan_memory(
-    config: TrainConfig, network: Mapping[str, Any], side: int, text_length: int, frames: int = MAX_WINDOW
+    config: TrainConfig, network: Mapping[str, Any], latents: PictureSize, text_length: int, frames: int = MAX_WINDOW
 ) -> MemoryPlan:
-    """Predict a step on a GPU, for windows of `frames` frames of `side` x `side` latents, on one process.
+    """Predict a step on a GPU, for windows of `frames` frames of latents of this size, on one process.
 
     `network` is the config of a VideoUNet.
     """
@@ -54,7 +55,7 @@ def plan_memory(
     trained = [parameter for parameter in twin.parameters() if parameter.requires_grad]
     learnt = sum(parameter.numel() for parameter in trained)
     weights = sum(p.numel() * p.element_size() for p in twin.parameters())
-    step = step_bytes(twin, config, side, text_length, frames)
+    step = step_bytes(twin, config, latents, text_length, frames)
     moments = 8 if config.optimizer == "adamw" else 2
     return MemoryPlan(
         weights=weights,

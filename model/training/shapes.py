@@ -12,11 +12,12 @@ import torch
 
 from data_catalog.base.files import read_json
 from model.config import EncodeConfig, TrainConfig
-from model.data.codec import CODEC_FILE
 from model.data.text import ZEROS_WIDTH
 from model.errors import CodecError, DataError
 from model.network.unet import VideoUNet
 from model.runs.init_weights import initial_network
+from model.sources import CODEC_FILE, EmbeddedCodec, NoText, Pretrained, SavedCodec
+from pipeline.picture_size import PictureSize
 
 SD15_LATENTS = (4, 8)
 """Channels of its VAE's latents, and pixels per latent."""
@@ -29,7 +30,8 @@ class Shapes:
     """Of a frame's latents, of a prompt's embedding, and the network (its bytes may not be there)."""
 
     channels: int
-    side: int
+    latents: PictureSize
+    """Width and height of a frame's latents."""
     tokens: int
     network: VideoUNet
     assumed: tuple[str, ...]
@@ -39,28 +41,35 @@ class Shapes:
 def shapes_of(config: TrainConfig) -> Shapes:
     """Work them out. Raises CodecError, DataError and what `initial_network` raises, for a folder that does not fit."""
     encode = config.encode
-    channels, side = latent_shape(encode)
+    channels, latents = latent_shape(encode)
     tokens, width = text_shape(encode)
-    if _on_hub(config.init):
+    sources = (config.init_source, encode.codec_source, encode.text_source)
+    on_hub = [source for source in sources if isinstance(source, Pretrained) and source.on_hub]
+    if config.init_source in on_hub:
         with torch.device("meta"):
             network = VideoUNet.from_preset("sd15", latent_channels=channels, text_channels=width)
     else:
         network = initial_network(config, channels, width)
-    named = (config.init, encode.codec, encode.text_source)
-    return Shapes(channels, side, tokens, network, tuple(dict.fromkeys(name for name in named if _on_hub(name))))
+    return Shapes(channels, latents, tokens, network, tuple(dict.fromkeys(source.name for source in on_hub)))
 
 
-def latent_shape(encode: EncodeConfig) -> tuple[int, int]:
-    """Channels and side of a frame's latents. Raises CodecError if a local folder holds no codec."""
-    if encode.codec == "embedded":
-        return encode.channels, encode.picture // encode.patch
-    if encode.codec_is_saved:
-        record = read_json(Path(encode.codec) / CODEC_FILE)
-        if "patch" in record:
-            return record["channels"], encode.picture // record["patch"]
-        return latent_shape(encode.model_copy(update={"codec": record["source"]}))
-    channels, factor = SD15_LATENTS if _on_hub(encode.codec) else _vae_shape(encode.codec)
-    return channels, encode.picture // factor
+def latent_shape(encode: EncodeConfig) -> tuple[int, PictureSize]:
+    """Channels and size of a frame's latents. Raises CodecError if a local folder holds no codec."""
+    match encode.codec_source:
+        case EmbeddedCodec():
+            return encode.channels, _divided(encode, encode.patch)
+        case SavedCodec(folder):
+            record = read_json(folder / CODEC_FILE)
+            if "patch" in record:
+                return record["channels"], _divided(encode, record["patch"])
+            return latent_shape(encode.model_copy(update={"codec": record["source"]}))
+        case Pretrained(name) as source:
+            channels, factor = SD15_LATENTS if source.on_hub else _vae_shape(name)
+            return channels, _divided(encode, factor)
+
+
+def _divided(encode: EncodeConfig, factor: int) -> PictureSize:
+    return PictureSize(encode.size.width // factor, encode.size.height // factor)
 
 
 def _vae_shape(folder: str) -> tuple[int, int]:
@@ -80,20 +89,15 @@ def _vae_shape(folder: str) -> tuple[int, int]:
 def text_shape(encode: EncodeConfig) -> tuple[int, int]:
     """Tokens and width of a prompt's embedding. Raises DataError if a local folder holds no text encoder."""
     source = encode.text_source
-    if source == "zeros":
+    if isinstance(source, NoText):
         return 1, ZEROS_WIDTH
-    if _on_hub(source):
+    if source.on_hub:
         return SD15_TEXT
     try:
-        config = read_json(Path(source) / "text_encoder" / "config.json")
+        config = read_json(Path(source.name) / "text_encoder" / "config.json")
         return config["max_position_embeddings"], config["hidden_size"]
     except (OSError, ValueError, KeyError) as error:
         raise DataError(
-            f"No text encoder's config could be read in {source!r} ({type(error).__name__}): give a folder with "
+            f"No text encoder's config could be read in {source.name!r} ({type(error).__name__}): give a folder with "
             "tokenizer/ and text_encoder/, or set encode.text to zeros."
         ) from error
-
-
-def _on_hub(name: str) -> bool:
-    """Whether a name is neither a word of ours, nor a run, nor a local folder."""
-    return name not in ("scratch", "embedded", "zeros") and not name.startswith("run:") and not Path(name).is_dir()

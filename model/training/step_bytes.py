@@ -25,6 +25,7 @@ from model.network.diffusion import alphas_cumprod
 from model.network.unet import VideoUNet
 from model.plans.stages import Window
 from model.runs.init_weights import compute_dtype, configure_parameters, splits_weights
+from pipeline.picture_size import PictureSize
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def meta_copy(config: TrainConfig, network: Mapping[str, Any]) -> VideoUNet:
     return twin
 
 
-def step_bytes(twin: VideoUNet, config: TrainConfig, side: int, text_length: int, frames: int) -> StepBytes:
+def step_bytes(twin: VideoUNet, config: TrainConfig, latents: PictureSize, text_length: int, frames: int) -> StepBytes:
     """Run one accumulated part of a step on fake tensors and measure it."""
     batch, channels = config.batch // config.accumulate, twin.latent_channels
     window = Window((0,), tuple(range(1, frames)), 0)
@@ -59,7 +60,7 @@ def step_bytes(twin: VideoUNet, config: TrainConfig, side: int, text_length: int
     with FakeTensorMode(allow_non_fake_inputs=True):
         _make_fake(twin)
         cond = FrameConditioning.of([window] * batch, torch.zeros(batch, frames))
-        sample = torch.zeros(batch, frames, 2 * channels + 1, side, side)
+        sample = torch.zeros(batch, frames, 2 * channels + 1, latents.height, latents.width)
         text = torch.zeros(batch, text_length, twin.unet.config.cross_attention_dim)
         timestep = torch.zeros(batch, dtype=torch.long)
         half = compute_dtype(config)

@@ -1,4 +1,4 @@
-"""Train one stage. The same call again goes on where it stopped; `python -m model.training.train` does the same.
+"""Train one stage. The same call again continues where it stopped; `python -m model.training.train` does the same.
 
 accelerate launch -m model.training.train --config CONFIG.json --data DATA --run RUN [--fork PARENT] [--until STEP]
 """
@@ -44,6 +44,7 @@ from model.runs.record import locked, read_record, run_identity, threads_of
 from model.training.memory import explain_out_of_memory, plan_memory
 from model.training.metrics_log import OnTrainEvent, TrainEvent
 from model.training.trainer import Trainer
+from pipeline.picture_size import PictureSize
 
 EXIT_STOPPED = 143
 """Exit status where steps are left, with a checkpoint: 128 + 15, as a shell would say of SIGTERM."""
@@ -71,8 +72,8 @@ def train(
 ) -> RunResult:
     """Train `config.stage` on the data set `data` into `run_dir`, from its newest checkpoint if it has one.
 
-    `fork` names the run that a new run goes on from, weights, Adam and position alike, under another config.
-    `until` stops at that step, as SIGTERM does at any: the same call goes on from there.
+    `fork` names the run that a new run continues from, weights, Adam and position alike, under another config.
+    `until` stops at that step, as SIGTERM does at any: the same call continues from there.
     Raises ModelError's kinds, each with one sentence: a data set without latents, a changed config, no disk,
     no checkpoint left, an absent GPU.
     """
@@ -89,7 +90,7 @@ def train(
     split = load_data(data, config.encode, config.holdout, config.version)
     identity = run_identity(config, split, accelerator.num_processes, device)
     lock = locked(run_dir) if accelerator.is_main_process else nullcontext()
-    no_room = disk_errors(run_dir, RunError, "it goes on from its newest checkpoint")
+    no_room = disk_errors(run_dir, RunError, "it resumes from its newest checkpoint")
     with no_room, lock, _stop_flag() as stop:
         if accelerator.is_main_process:
             open_or_start_run(run_dir, identity, fork, split, say, data)
@@ -119,7 +120,8 @@ def _memory_explained(config: TrainConfig, split: SplitData, network: VideoUNet,
     try:
         yield
     except torch.OutOfMemoryError as error:
-        plan = plan_memory(config, network.config, split.train.shape[1], len(text_of(split.prompts[0])))
+        _, height, width = split.train.shape
+        plan = plan_memory(config, network.config, PictureSize(width, height), len(text_of(split.prompts[0])))
         raise DeviceError(explain_out_of_memory(config, plan)) from error
 
 

@@ -61,7 +61,7 @@ class Trainer:
         hint_noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
         self._objective = Objective(network.config.prediction_type, hint_noise)
         self._plan = BatchPlan(config.batch, config.accumulate, accelerator.num_processes)
-        random_share = config.random_windows if config.stage == "any" else 0.0
+        random_share = config.random_windows if get_stage(config.stage).random_windows else 0.0
         self._dataset = WindowDataset(
             split.train, config.stage, config.seed, config.batch, config.plans, random_share, config.prioritise
         )
@@ -229,7 +229,9 @@ class Trainer:
         dropped = None
         if self._config.hint_dropout:
             dropped = dropped_hints(self._config.seed, batch.positions, self._config.hint_dropout)
-        return self._objective.losses(self._model, latents, batch.windows, draws, text.to(self._device), dropped)
+        counted = None if batch.counted_BFHW is None else batch.counted_BFHW.to(self._device)
+        text = text.to(self._device)
+        return self._objective.losses(self._model, latents, batch.windows, draws, text, dropped, counted)
 
     def _in_order(self, losses: list[torch.Tensor]) -> list[float]:
         """All processes' losses of this step in the order of the samples' positions."""

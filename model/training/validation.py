@@ -32,6 +32,8 @@ class BankWindow:
     window: Window
     latents: torch.Tensor
     prompt: str
+    counted: torch.Tensor | None = None
+    """Which latents count (F, H, W); None: all."""
 
 
 def bin_timesteps() -> torch.Tensor:
@@ -56,7 +58,9 @@ def bank_windows(index: DataIndex, stage: str, count: int, plans: tuple[str, ...
             stage, seed=_BANK_SEED, position=number, group=number, clip_frames=entry.frames, plans=plans
         )
         latents = torch.from_numpy(reader.read(sample, window.frames)).float()
-        chosen.append(BankWindow(sample, window, latents, entry.prompt))
+        mask = reader.counted(sample, window.frames)
+        counted = None if mask is None else torch.from_numpy(mask)
+        chosen.append(BankWindow(sample, window, latents, entry.prompt, counted))
     return chosen
 
 
@@ -74,7 +78,9 @@ def validation_losses(
         draws = Draws(timesteps, drawn.noise_BFCHW, drawn.hint_level_BF, drawn.hint_noise_BFCHW)
         latents = item.latents.to(device).expand(BINS, -1, -1, -1, -1)
         text = text_of(item.prompt).to(device).expand(BINS, -1, -1)
-        rows.append(objective.losses(network, latents, [item.window] * BINS, draws, text).cpu().numpy())
+        counted = None if item.counted is None else item.counted.to(device).expand(BINS, -1, -1, -1)
+        losses = objective.losses(network, latents, [item.window] * BINS, draws, text, counted_BFHW=counted)
+        rows.append(losses.cpu().numpy())
     return np.array(rows)
 
 

@@ -3,6 +3,7 @@
 librosa compiles itself when it is imported first, and takes seconds even later: so it waits until there is sound.
 """
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Iterable
@@ -20,6 +21,7 @@ LAG_S = 0.02  # that the onset strength, and so every beat, comes late: 15 ms on
 BLOCK_S, OVERLAP_S = 60.0, 5.0  # music changes its tempo from song to song; a block's outer beats are its neighbours'
 EDGE = 2  # first and last beats are placed badly, since the tracker sees one side of them alone
 FEW = 8  # beats that tell a steady pulse
+UNSTEADY = 0.08  # of a step: a beat so far off the pulse is one of those, too
 
 
 def track_beats(blocks: Iterable[np.ndarray]) -> np.ndarray:
@@ -56,12 +58,20 @@ def beats_of_block(samples: np.ndarray) -> np.ndarray:
 
 
 def with_steady_edges(beats: np.ndarray) -> np.ndarray:
-    """The beats with the first and the last EDGE ones moved to where the pulse beside them puts them."""
+    """The beats with the first and last ones, at least EDGE, moved to where the pulse beside them puts them."""
     if len(beats) < FEW:
         return beats
-    inner, steps = beats[EDGE:-EDGE], np.arange(1, EDGE + 1)
-    before, after = np.median(np.diff(inner[:FEW])), np.median(np.diff(inner[-FEW:]))
-    return np.concatenate([inner[0] - before * steps[::-1], inner, inner[-1] + after * steps])
+    begun = -_with_steady_end(-beats[::-1])[::-1]
+    return _with_steady_end(begun)
+
+
+def _with_steady_end(beats: np.ndarray) -> np.ndarray:
+    steps = np.diff(beats)
+    usual = float(np.median(steps[-FEW:]))
+    moved = EDGE
+    while moved < FEW // 2 and abs(steps[-1 - moved] - usual) > UNSTEADY * usual:
+        moved += 1
+    return np.concatenate([beats[:-moved], beats[-moved - 1] + usual * np.arange(1, moved + 1)])
 
 
 def sound_blocks(chunks: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
@@ -90,9 +100,9 @@ def _librosa() -> Any:
 
 
 def _writable() -> Path:
-    folder = user_cache() / "numba"
-    try:
+    with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: this user has no home
+        folder = user_cache() / "numba"
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError:
-        return Path(tempfile.gettempdir()) / f"longdance-numba-{os.getuid()}"
-    return folder
+        if os.access(folder, os.W_OK):
+            return folder
+    return Path(tempfile.gettempdir()) / f"longdance-numba-{os.getuid()}"

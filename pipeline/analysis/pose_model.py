@@ -54,7 +54,7 @@ def pose_model_path() -> Path:
     if chosen:
         if not Path(chosen).is_file():
             raise LongdanceError(
-                f"LONGDANCE_POSE_MODEL names {chosen!r}, which is no file: name a .task file or unset it."
+                f"LONGDANCE_POSE_MODEL names {chosen!r}, which is not a file: name a .task file or unset it."
             )
         return Path(chosen).absolute()  # Ray's workers are in another directory
     path = cached_model()

@@ -53,7 +53,7 @@ def link(people: list[np.ndarray], max_gap: int) -> list[Track]:
 
     Args:
         people: per sample, (n, 33, 4) landmarks in pixels.
-        max_gap: samples that a track may miss and go on.
+        max_gap: samples that a track may miss and continue.
     """
     tracks: list[Track] = []
     for sample, found in enumerate(people):

@@ -20,10 +20,10 @@ from pipeline.analysis.cuts import shots
 from pipeline.analysis.source_pass import Analysis
 from pipeline.batches.prepare_sources import build_keys, clips_of, finite
 from pipeline.batches.stage_sound import SourceSounds
-from pipeline.clips.align import to_crop
+from pipeline.clips.crop import Placement, placed
 from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at
 from pipeline.config import BuildConfig
-from pipeline.shards.augment import draw, flipped, moved_crop, retimed
+from pipeline.shards.augment import draw, flipped, flipped_picture, moved_crop, retimed
 from pipeline.shards.encode_clip import VariantJob, encode_variants
 from pipeline.shards.tar import MEMBERS, SOUND, ShardSample, write_shard
 from pipeline.video.ffmpeg import open_source
@@ -40,6 +40,8 @@ class PlannedSample:
     variant: int
     job: VariantJob
     landmarks: np.ndarray
+    placement: Placement
+    """Where the picture lies in the clip, before a flip."""
 
 
 def sample_keys(clip_id: str, sample_set: str, variants: int) -> list[str]:
@@ -113,8 +115,8 @@ def plan_samples(
     found = analysis.probe_at(int(clip.window.frames[0]), found)
     keys = sample_keys(clip.clip_id, build_keys(config).sample_set, config.variants.count)
     for variant, key in enumerate(keys):
-        job, landmarks = variant_job(clip, analysis, found, variant, data.staged(key, "mp4"), config)
-        planned.append(PlannedSample(key, variant, job, landmarks))
+        job, landmarks, placement = variant_job(clip, analysis, found, variant, data.staged(key, "mp4"), config)
+        planned.append(PlannedSample(key, variant, job, landmarks, placement))
     return planned
 
 
@@ -129,13 +131,14 @@ def _encode_clip(
     config: BuildConfig,
 ) -> Counter[str]:
     """Encode v0 and the variants in one run; each sample's json is published last."""
-    size = config.crop.size
     found = analysis.probe_at(int(clip.window.frames[0]), found)
     data.work.mkdir(parents=True, exist_ok=True)
     temps = {sample.key: temp_name(sample.job.out) for sample in planned}
     try:
         jobs = [replace(sample.job, out=temps[sample.key]) for sample in planned]
-        encode_variants(descriptor, found, analysis.pts, jobs, clip.window.fps, size, config.video, config.limits)
+        encode_variants(
+            descriptor, found, analysis.pts, jobs, clip.window.fps, config.crop, config.video, config.limits
+        )
         for sample in planned:
             key, job = sample.key, sample.job
             publish(temps[key], job.out)
@@ -147,7 +150,7 @@ def _encode_clip(
                 "crop": job.crop.row(),
                 "fps": str(clip.window.fps),
                 "source_frames": [int(frame) for frame in job.frames],
-                "size": size,
+                **place_row(sample.placement, job.recipe.flip),
             }
             if sounds is not None:
                 meta["sound"] = _stage_sound(data, key, sounds)
@@ -172,8 +175,8 @@ def _stage_sound(data: DataFolder, key: str, sounds: SourceSounds) -> dict[str, 
 
 def variant_job(
     clip: Clip, analysis: Analysis, found: Probe, variant: int, out: Path, config: BuildConfig
-) -> tuple[VariantJob, np.ndarray]:
-    """(what is to be encoded, (frames, 33, 4) landmarks in clip pixels) of one variant.
+) -> tuple[VariantJob, np.ndarray, Placement]:
+    """(what is to be encoded, (frames, 33, 4) landmarks in clip pixels, where the picture lies before a flip).
 
     A variant that its source cannot give (no frames for the tempo, no crop for the new frames) keeps the
     clip's own frames or crop, and its recipe says so.
@@ -196,8 +199,33 @@ def variant_job(
             crop = moved_crop(landmarks, known, shape, recipe, config.crop) or crop
         else:
             frames, (landmarks, known), crop = moved, at, other
-    placed = to_crop(landmarks, crop, config.crop.size)
-    return VariantJob(frames, crop, recipe, out), flipped(placed, config.crop.size) if recipe.flip else placed
+    placement = placed(crop, shape, config.crop.size)
+    inside = placement.landmarks(landmarks)
+    return (
+        VariantJob(frames, crop, recipe, out),
+        flipped(inside, config.crop.size.width) if recipe.flip else inside,
+        placement,
+    )
+
+
+def place_row(placement: Placement, flip: bool) -> dict[str, Any]:
+    """The clip's size, and where the picture lies in it, as JSON.
+
+    `picture`: x0, y0, x1, y1 in pixels of the stored clip, per frame or once for all; what lies outside is filled.
+    `source`: the part of the source that is shown there, in its pixels (mirrored, where the recipe says so).
+    """
+    picture = flipped_picture(placement.picture, placement.size.width) if flip else placement.picture
+    return {
+        "size": list(placement.size),
+        "picture": once(picture).tolist(),
+        "source": once(np.round(placement.source, 3)).tolist(),
+        "filled": round(placement.filled, 6),
+    }
+
+
+def once(rows: np.ndarray) -> np.ndarray:
+    """One row where all (n, 4) are the same."""
+    return rows[:1] if (rows == rows[:1]).all() else rows
 
 
 def shard_name(clip_ids: list[str], sample_set: str) -> str:
@@ -219,6 +247,7 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
             kinds = (*MEMBERS, *([SOUND] if meta.get("sound") else []))
             files = {kind: data.staged(key, kind) for kind in kinds}
             row = {"clip_id": clip_id, "variant": meta["variant"], "recipe": meta["recipe"]}
+            row |= {"picture": meta["picture"]} if meta.get("filled") else {}
             samples.append(ShardSample(key, row, files))
     if not samples:
         return None

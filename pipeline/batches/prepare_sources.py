@@ -61,13 +61,13 @@ def prepare_sources(data: DataFolder, batch: list[tuple[str, bytes]], config: Bu
             except RejectedError as error:
                 logger.warning("Source %s cannot be opened any more and waits for the next run: %s", source_id, error)
                 done["sources_unopened"] += 1
-            except OSError:  # a full or broken disk: going on would lose everything else, too
+            except OSError:  # a full or broken disk: continuing would lose everything else, too
                 raise
             except KilledError as error:
                 logger.warning("Source %s: %s The next run tries again.", source_id, error)
                 done["sources_interrupted"] += 1
             except Exception:
-                logger.exception("Source %s failed, which is a fault of longdance; the others go on.", source_id)
+                logger.exception("Source %s failed, which is a fault of longdance; the others continue.", source_id)
                 done["sources_failed"] += 1
     return done
 
@@ -78,7 +78,7 @@ def prepare_source(
     """Analyse, listen to and tile one source as far as that is not done.
 
     Raises:
-        RejectedError: it cannot be opened. That is no property of its bytes, so nothing is written down.
+        RejectedError: it cannot be opened. That is not a property of its bytes, so nothing is written down.
     """
     done: Counter[str] = Counter()
     names = build_keys(config)

@@ -32,8 +32,8 @@ class SourceFile:
 
 
 def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
-    """Every entry below `root` that is no folder, in byte order, but for SIDECARS, the folder `exclude` and other data
-    sets (folders with a catalog), whose shards are no footage.
+    """Every entry below `root` that is not a folder, in byte order, but for SIDECARS, the folder `exclude` and other
+    data sets (folders with a catalog), whose shards are no footage.
 
     A folder that cannot be listed is an entry itself: opening it will say why not.
 

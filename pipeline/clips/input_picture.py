@@ -8,8 +8,11 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from data_catalog.base.errors import LongdanceError, RejectedError
 from pipeline.analysis.pose import box, pose_finder
-from pipeline.clips.align import Crop, plan_crop
+from pipeline.clips.align import plan_crop
+from pipeline.clips.crop import Placement, placed
+from pipeline.clips.fill import Rectangle, fill_outside
 from pipeline.config import AnalysisConfig, CropConfig
+from pipeline.picture_size import PictureSize
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 1 << 26
@@ -54,28 +57,31 @@ def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:
     return picture
 
 
-def aligned_picture(picture: np.ndarray, name: str, model: Path, config: CropConfig, side: int) -> np.ndarray:
-    """The crop around the largest person, as a clip's (`align.plan_crop`), scaled to `side` x `side`.
+def aligned_picture(
+    picture: np.ndarray, name: str, model: Path, config: CropConfig, size: PictureSize
+) -> tuple[np.ndarray, Rectangle]:
+    """The crop around the largest person, as a clip's (`align.plan_crop`), as uint8 (height, width, 3) of this size.
 
-    Raises LongdanceError if nobody is found, or no such crop lies within the picture.
+    Also where the picture lies in it: what is outside of that is filled. Raises LongdanceError if nobody is found, or
+    no such crop can be had.
     """
     analysis = AnalysisConfig()
     with pose_finder(model, analysis.max_people, analysis.min_pose_confidence) as finder:
         people = finder.find(picture)
     if not len(people):
         raise LongdanceError(
-            f"No person was found in {name}: give a picture of one dancer, or add --no-align to take its middle square."
+            f"No person was found in {name}: give a picture of one dancer, or add --no-align to take its middle."
         )
     shape = (picture.shape[0], picture.shape[1])
-    still = config.model_copy(update={"size": side, "mode": "static"})
+    still = config.model_copy(update={"shape": str(size), "mode": "static"})
     try:
         crop = plan_crop(largest_person(people)[None], np.ones(1, bool), shape, still)
     except RejectedError as error:
         raise LongdanceError(
             f"{name} cannot be cropped as clips are ({error.detail}): give a larger picture of the whole dancer, or "
-            "add --no-align to take its middle square."
+            "add --no-align to take its middle."
         ) from error
-    return scaled_square(picture, crop, side)
+    return shown(picture, placed(crop, shape, size))
 
 
 def largest_person(people: np.ndarray) -> np.ndarray:
@@ -84,17 +90,24 @@ def largest_person(people: np.ndarray) -> np.ndarray:
     return np.asarray(people[np.argmax((boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1]))])
 
 
-def middle_square(picture: np.ndarray, side: int) -> np.ndarray:
-    """The largest square in the picture's middle, scaled to `side` x `side`."""
+def middle_part(picture: np.ndarray, size: PictureSize) -> np.ndarray:
+    """The largest part of this shape in the picture's middle, as uint8 (height, width, 3) of this size."""
     height, width = picture.shape[:2]
-    length = min(height, width)
-    corner = np.array([[(width - length) // 2, (height - length) // 2]])
-    return scaled_square(picture, Crop(corner, length, "full"), side)
+    tall = min(height, int(width / size.aspect))
+    wide = min(width, int(tall * size.aspect))
+    left, top = (width - wide) // 2, (height - tall) // 2
+    return _scaled(picture[top : top + tall, left : left + wide], size)
 
 
-def scaled_square(picture: np.ndarray, crop: Crop, side: int) -> np.ndarray:
-    """The crop's square as uint8 (side, side, 3)."""
-    x, y = (int(value) for value in crop.corners[0])
-    square = picture[y : y + crop.side, x : x + crop.side]
-    how = cv2.INTER_AREA if crop.side >= side else cv2.INTER_CUBIC
-    return np.ascontiguousarray(cv2.resize(square, (side, side), interpolation=how))
+def shown(picture: np.ndarray, placement: Placement) -> tuple[np.ndarray, Rectangle]:
+    """What a clip would show of a still picture, (height, width, 3), and where the picture lies in it."""
+    x0, y0, x1, y1 = (int(value) for value in placement.source[0])
+    left, top, right, bottom = (int(value) for value in placement.picture[0])
+    frame = np.zeros((placement.size.height, placement.size.width, 3), np.uint8)
+    frame[top:bottom, left:right] = _scaled(picture[y0:y1, x0:x1], PictureSize(right - left, bottom - top))
+    return fill_outside(frame, (left, top, right, bottom)), (left, top, right, bottom)
+
+
+def _scaled(part: np.ndarray, size: PictureSize) -> np.ndarray:
+    how = cv2.INTER_AREA if part.shape[0] >= size.height else cv2.INTER_CUBIC
+    return np.ascontiguousarray(cv2.resize(part, tuple(size), interpolation=how))

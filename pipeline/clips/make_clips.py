@@ -11,8 +11,9 @@ from pipeline.analysis.cuts import shots
 from pipeline.analysis.sound_pass import Heard
 from pipeline.analysis.source_pass import Analysis, detections_of_shot
 from pipeline.analysis.tracking import Track, choose, link, switches, trajectory
-from pipeline.clips.align import Crop, plan_crop
+from pipeline.clips.align import plan_crop
 from pipeline.clips.beats import beat_scores
+from pipeline.clips.crop import Crop
 from pipeline.clips.frame_grid import FrameGrid, frame_grids, native_rate
 from pipeline.clips.overlay_scores import overlay_scores
 from pipeline.clips.scores import clip_hash, detections_in, scores
@@ -49,10 +50,10 @@ class Clip:
 def clip_set(analysis_key: str, clips: ClipConfig, crop: CropConfig, sound_key: str | None) -> str:
     """The name of everything that decides which clips a source gives, how they look and what is known of them.
 
-    Without sound it is what it was before there was any, so that older data sets go on.
+    Without sound it is what it was before there was any, so that older data sets continue.
     """
     heard = [] if sound_key is None else [sound_key]
-    return clips.key(crop.model_dump(mode="json"), analysis_key, VERSION, *heard)
+    return clips.key(crop.identity(), analysis_key, VERSION, *heard)
 
 
 def dancer_of_shot(analysis: Analysis, start: int, end: int, shape: tuple[int, int]) -> Dancer:
@@ -171,7 +172,9 @@ def _row(
         "frames": len(window.frames),
         "crop_x": None if corner is None else float(corner[0]),
         "crop_y": None if corner is None else float(corner[1]),
-        "crop_side": None if crop is None else float(crop.side),
+        "crop_side": None if crop is None else float(crop.height),
+        "crop_width": None if crop is None else float(crop.width),
+        "crop_height": None if crop is None else float(crop.height),
         "crop_mode": None if crop is None else ("static" if len(crop.corners) == 1 else "follow"),
         "framing": None if crop is None else crop.framing,
         "align_reason": rejected,

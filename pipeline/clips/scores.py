@@ -21,10 +21,11 @@ from pipeline.analysis.pose import (
 )
 from pipeline.analysis.source_pass import Analysis
 from pipeline.analysis.tracking import main_joints_inside
-from pipeline.clips.align import Crop, to_crop
+from pipeline.clips.crop import Crop, placed
 from pipeline.clips.frame_grid import FrameGrid
+from pipeline.picture_size import PictureSize
 
-REFERENCE = 512  # pixels are stated for a clip of this size
+REFERENCE = 512  # pixels are stated for a clip of this height
 MIN_KNOWN = 0.5  # share of camera steps below which camera motion is unknown
 SHAKE_WINDOW_S = 0.5
 # A dancer last seen with the pelvis this near a border (sides, top and bottom; in body lengths) and gone has left.
@@ -42,7 +43,7 @@ def scores(
     known: np.ndarray,
     shape: tuple[int, int],
     crop: Crop | None,
-    size: int,
+    size: PictureSize,
     duplicate_change: float,
 ) -> dict[str, Any]:
     """Every score of one clip; None where it cannot be measured.
@@ -51,9 +52,10 @@ def scores(
         landmarks: (frames, 33, 4) of the dancer in source pixels; known: (frames,) bool.
         shape: (height, width) of the source picture.
         crop: None where alignment rejected the clip: then pixels are those of the whole picture at 512.
+        size: of the clip.
     """
-    side = crop.side if crop else max(shape)
-    middle = (crop.at(len(landmarks)).mean(0) + side / 2) if crop else np.array([shape[1] / 2, shape[0] / 2])
+    side = crop.height if crop else max(shape)
+    middle = (crop.at(len(landmarks)).mean(0) + crop.size / 2) if crop else np.array([shape[1] / 2, shape[0] / 2])
     upper = crop is not None and crop.framing == "upper"
     detections = detections_in(analysis, window)
     result = camera_scores(analysis, window, middle, REFERENCE / side)
@@ -70,23 +72,22 @@ def scores(
         "pelvis_y": None,
         "out_of_crop_joints": None,
         "upscale": None,
+        "filled": None,
     }
     if crop:
-        inside = to_crop(landmarks[known], _known(crop, known), size)
+        placement = placed(crop, shape, size)
+        inside = placement.chosen(known).landmarks(landmarks[known])
         checked = CORE if upper else MAIN
-        low, high = np.zeros(2), np.full(2, float(size))
+        held = main_joints_inside(inside, np.zeros(2), np.array(size), checked).all(1)
         result |= {
-            "out_of_crop_joints": _mean(np.logical_not(main_joints_inside(inside, low, high, checked).all(1))),
-            "body_size": float(np.median(body_length(inside))) / size,
-            "pelvis_x": float(pelvis(inside)[:, 0].mean()) / size,
-            "pelvis_y": float(pelvis(inside)[:, 1].mean()) / size,
-            "upscale": size / crop.side,
+            "out_of_crop_joints": _mean(np.logical_not(held)),
+            "body_size": float(np.median(body_length(inside))) / size.height,
+            "pelvis_x": float(pelvis(inside)[:, 0].mean()) / size.width,
+            "pelvis_y": float(pelvis(inside)[:, 1].mean()) / size.height,
+            "upscale": size.height / crop.height,
+            "filled": placement.filled,
         }
     return result
-
-
-def _known(crop: Crop, known: np.ndarray) -> Crop:
-    return Crop(crop.at(len(known))[known], crop.side, crop.framing)
 
 
 def _mean(values: np.ndarray) -> float | None:
@@ -129,7 +130,7 @@ def camera_scores(analysis: Analysis, window: FrameGrid, middle: np.ndarray, sca
 
 
 def _moving_average(speed: np.ndarray, width: int) -> np.ndarray:
-    """Centred mean of (n, 2) speeds; at the ends they go on by point reflection, so that a steady turn has no shake."""
+    """Centred mean of (n, 2) speeds; at the ends they continue by point reflection: a steady turn has no shake."""
     half = min(width // 2, len(speed) - 1)
     if half == 0:
         return speed

@@ -8,7 +8,9 @@ import numpy as np
 
 from data_catalog.base.errors import RejectedError
 from pipeline.analysis.pose import MIRROR
-from pipeline.clips.align import Crop, extent, plan_crop, standing_height
+from pipeline.clips.align import plan_crop, snapped
+from pipeline.clips.body_extent import extent, standing_height
+from pipeline.clips.crop import Crop, placed
 from pipeline.config import CropConfig, VariantConfig
 
 
@@ -85,21 +87,39 @@ def moved_crop(
         return None
     if recipe.zoom == 1.0 and recipe.shift == (0.0, 0.0):
         return crop
-    side = min(int(crop.side / recipe.zoom) // 2 * 2, *(edge // 2 * 2 for edge in shape))
-    side = max(side, int(np.ceil(config.size / config.max_upscale / 2)) * 2)
-    corners = crop.corners + (crop.side - side) / 2 + np.array(recipe.shift) * side
-    seen = landmarks[known]
+    moved = _moved(crop, landmarks[known], shape, recipe, config)
+    return moved if placed(moved, shape, config.size).shows_enough else crop
+
+
+def _moved(crop: Crop, seen: np.ndarray, shape: tuple[int, int], recipe: Recipe, config: CropConfig) -> Crop:
+    """The crop zoomed and shifted. Along an axis on which it lies within the picture it stays there."""
+    picture, aspect = np.array([shape[1], shape[0]]), config.size.aspect
+    reaches_out = ((crop.corners < 0) | (crop.corners + crop.size > picture)).any(0)
+    edges = [int(edge) // 2 * 2 for edge in np.array([shape[1] / aspect, shape[0]])[~reaches_out]]
+    tall = min([int(crop.height / recipe.zoom) // 2 * 2, *edges])
+    tall = max(tall, int(np.ceil(config.size.height / config.max_upscale / 2)) * 2)
+    size = np.array([int(tall * aspect) // 2 * 2, tall])
+    corners = crop.corners + (crop.size - size) / 2 + np.array(recipe.shift) * size
     low, high = extent(seen, standing_height(seen))
+    if config.fit == "body":
+        low, high = np.clip(low, 0, picture), np.clip(high, 0, picture)
     if len(crop.corners) == 1 and crop.framing == "full":
-        if (high - low).max() > side:
+        if ((high - low) > size).any():
             return crop
-        corners = np.clip(corners, high - side, low)
-    corners = np.clip(corners, 0, np.array([shape[1], shape[0]]) - side)
-    return Crop(np.floor(corners / 2).astype(np.int64) * 2, side, crop.framing)
+        corners = np.clip(corners, high - size, low)
+    if len(corners) == 1:  # a moving window would jerk
+        corners = snapped(corners, size, picture // 2 * 2)
+    corners = np.where(reaches_out, corners, np.clip(corners, 0, np.maximum(picture - size, 0)))
+    return Crop(np.floor(corners / 2).astype(np.int64) * 2, int(size[0]), tall, crop.framing)
 
 
-def flipped(landmarks: np.ndarray, size: int) -> np.ndarray:
+def flipped(landmarks: np.ndarray, width: int) -> np.ndarray:
     """Landmarks of a mirrored clip: x from the other side, left and right exchanged."""
     mirrored = landmarks[:, MIRROR].copy()
-    mirrored[..., 0] = size - mirrored[..., 0]
+    mirrored[..., 0] = width - mirrored[..., 0]
     return mirrored
+
+
+def flipped_picture(picture: np.ndarray, width: int) -> np.ndarray:
+    """(n, 4) rectangles of a mirrored clip."""
+    return np.stack([width - picture[:, 2], picture[:, 1], width - picture[:, 0], picture[:, 3]], 1)

@@ -10,11 +10,13 @@ import ffmpeg
 import numpy as np
 
 from data_catalog.base.errors import RejectedError
-from pipeline.clips.align import Crop
-from pipeline.config import LimitsConfig, VideoConfig
+from pipeline.clips.crop import Crop
+from pipeline.clips.crop_filter import balanced_sum, cropped
+from pipeline.config import CropConfig, LimitsConfig, VideoConfig
+from pipeline.picture_size import PictureSize
 from pipeline.shards.augment import Recipe
 from pipeline.video.ffmpeg import encode, file_url
-from pipeline.video.filters import sized, upright
+from pipeline.video.filters import upright
 from pipeline.video.probe import Probe
 
 VERSION = 1  # raise it when the same recipe would give other bytes
@@ -37,7 +39,7 @@ def encode_variants(
     pts: np.ndarray,
     jobs: list[VariantJob],
     fps: Fraction,
-    size: int,
+    crop: CropConfig,
     config: VideoConfig,
     limits: LimitsConfig,
 ) -> None:
@@ -53,10 +55,10 @@ def encode_variants(
     span = _span(pts, first, max(int(job.frames[-1]) for job in jobs))
     picture = upright(descriptor, probe, limits, span, counted=True)
     branches = picture.filter_multi_output("split", len(jobs)) if len(jobs) > 1 else [picture]
-    outputs = [_output(branches[i], job, first, probe, fps, size, config, limits.threads) for i, job in enumerate(jobs)]
+    outputs = [_output(branches[i], job, first, probe, fps, crop, config, limits.threads) for i, job in enumerate(jobs)]
     encode(ffmpeg.merge_outputs(*outputs), descriptor, limits, MAX_BYTES)
     for job in jobs:
-        verify(job.out, len(job.frames), size, fps)
+        verify(job.out, len(job.frames), crop.size, fps)
 
 
 def _span(pts: np.ndarray, first: int, last: int) -> dict[str, str]:
@@ -74,14 +76,12 @@ def _output(
     first: int,
     probe: Probe,
     fps: Fraction,
-    size: int,
+    crop: CropConfig,
     config: VideoConfig,
     threads: int,
 ) -> ffmpeg.nodes.OutputStream:
     picture = branch.filter("select", selection(job.frames - first))
-    x, y = corner_expressions(job.crop)
-    picture = picture.filter("crop", job.crop.side, job.crop.side, x, y)
-    picture = sized(picture, probe, size, size, "bicubic")
+    picture = cropped(picture, job.crop, probe, crop.size, crop.fill, "bicubic")
     recipe = job.recipe
     if (recipe.brightness, recipe.contrast, recipe.saturation) != (0.0, 1.0, 1.0):
         picture = picture.filter(
@@ -122,32 +122,14 @@ def selection(frames: np.ndarray) -> str:
     return balanced_sum(parts)
 
 
-def balanced_sum(terms: list[str]) -> str:
-    """The terms added up in halves: ffmpeg refuses what is nested more than 100 deep, as a long sum is."""
-    if len(terms) == 1:
-        return terms[0]
-    half = len(terms) // 2
-    return f"({balanced_sum(terms[:half])}+{balanced_sum(terms[half:])})"
-
-
-def corner_expressions(crop: Crop) -> tuple[str, str]:
-    """x and y of ffmpeg's `crop`: numbers, or sums of steps over the output frame number for a moving window."""
-    texts = []
-    for axis in (0, 1):
-        path = crop.corners[:, axis]
-        steps = [f"{int(d)}*gte(n,{n})" for n, d in enumerate(np.diff(path), start=1) if d]
-        texts.append(balanced_sum([str(int(path[0])), *steps]))
-    return texts[0], texts[1]
-
-
-def verify(path: Path, frames: int, size: int, fps: Fraction) -> None:
+def verify(path: Path, frames: int, size: PictureSize, fps: Fraction) -> None:
     """Decode a written clip back.
 
     Raises:
         RejectedError: `encode_failed`, with what differs.
     """
     found = describe(path)
-    wanted = {"frames": frames, "width": size, "height": size, "fps": fps, "even": True}
+    wanted = {"frames": frames, "width": size.width, "height": size.height, "fps": fps, "even": True}
     wrong = {name: (found[name], value) for name, value in wanted.items() if found[name] != value}
     if wrong:
         text = ", ".join(f"{name} is {got}, expected {value}" for name, (got, value) in wrong.items())

@@ -12,6 +12,7 @@ import numpy as np
 
 from data_catalog.base.errors import LongdanceError, RejectedError
 from data_catalog.base.files import read_json, sha256_file
+from pipeline.picture_size import PictureSize
 from pipeline.shards import encode_clip
 from pipeline.shards.cut_sound import verify_sound
 from pipeline.shards.tar import MEMBERS, SOUND, read_member
@@ -74,4 +75,10 @@ def _check_sample(shard: Path, sample: dict[str, Any]) -> None:
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
         file.write(members["mp4"])
         file.flush()
-        encode_clip.verify(Path(file.name), frames, meta["size"], Fraction(meta["fps"]))
+        encode_clip.verify(Path(file.name), frames, clip_size(meta), Fraction(meta["fps"]))
+
+
+def clip_size(meta: dict[str, Any]) -> PictureSize:
+    """From a sample's json; older ones hold the side of a square."""
+    size = meta["size"]
+    return PictureSize(size, size) if isinstance(size, int) else PictureSize(*size)

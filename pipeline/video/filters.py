@@ -27,7 +27,7 @@ def upright(
 
     Args:
         options: more of ffmpeg's for the input.
-        counted: filters that follow count frames. ffmpeg sets up its graph anew where size, format or colour tags
+        counted: filters that follow count frames. ffmpeg sets up its graph again where size, format or colour tags
             change, and all filters count from 0 again; so the graph is kept, and `scale`, which alone may meet other
             frames, brings them all to one size and format first. A picture that is turned or has oblong pixels goes
             through other filters before that, so there the graph is not kept.

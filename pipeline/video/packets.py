@@ -10,7 +10,7 @@ from data_catalog.base.errors import RejectedError
 from pipeline.config import LimitsConfig
 from pipeline.video.ffmpeg import Child, hardened_input
 
-WHOLE = 0.9  # a file is cut short where no stream goes on to this share of the length that its header promises
+WHOLE = 0.9  # a file is cut short where no stream continues to this share of the length that its header promises
 
 
 @dataclass
@@ -79,7 +79,7 @@ def _count(line: bytes, bases: dict[int, float], counts: list[PacketCount]) -> N
 def refuse_truncated(descriptor: int, pts: np.ndarray, promised_s: float, limits: LimitsConfig) -> None:
     """Refuse a file that ends before its header says.
 
-    The header's length is that of the longest stream: sound and subtitles may go on where the picture has ended. So
+    The header's length is that of the longest stream: sound and subtitles may continue where the picture has ended. So
     the file is whole if any stream does.
 
     Args:

@@ -41,7 +41,8 @@ def test_near_duplicates_are_those_that_comparing_all_pairs_finds(path: Path) ->
 
 
 def test_the_examples_count_what_is_there(path: Path) -> None:
-    clips = [clip(n, cam_translation=float(n)) for n in range(4)]
+    heard = {"sound": True, "tempo": 120.4, "beats": 12}
+    clips = [clip(n, cam_translation=float(n), beat_alignment=n / 10, **(heard if n < 3 else {})) for n in range(4)]
     tables = {
         "sources": [source(0, path="a.mp4", duration_s=3600.0), source(1, path="b.mp4")],
         "clips": clips,
@@ -54,4 +55,5 @@ def test_the_examples_count_what_is_there(path: Path) -> None:
     assert answer(path, "verdicts") == [("ok", None, 3, 0.3), ("bad", "camera_motion", 1, 0.1)]
     assert answer(path, "worst-camera")[0] == (3.0, "bad", ["camera_motion"], 18.0, 24.0, "a.mp4")
     assert answer(path, "hours-per-source") == [("a.mp4", 4, 3, 0.005, 1.0), ("b.mp4", 0, 0, 0.0, 0.0167)]
+    assert [row[:3] for row in answer(path, "on-the-beat")] == [(n / 10, 120, "ok") for n in (2, 1, 0)]
     assert [row[0] for row in answer(path, "shard-offsets")] == ["clip-0-v0", "clip-1-v0"]

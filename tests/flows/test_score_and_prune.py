@@ -66,7 +66,7 @@ def said(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def made(root: Path) -> dict[str, dict[str, Any]]:
-    """Versions by name, folds too: their content without the ids of runs, which are drawn anew."""
+    """Versions by name, folds too: their content without the ids of runs, which are drawn again."""
     found = {path.stem: read_json(path) for path in sorted((root / "data" / "versions").glob("*.json"))}
     for version in found.values():
         version["policy"].pop("runs", None)
@@ -175,9 +175,9 @@ def test_mistakes_end_in_one_sentence_and_exit_code_2(whole, server, tmp_path):
     root = Path(shutil.copytree(whole, tmp_path / "root"))
     for change, words in (
         ({"--fraction": "1.5"}, "fraction"),
-        ({"--run": str(tmp_path / "none")}, "is no run"),
+        ({"--run": str(tmp_path / "none")}, "is not a run"),
         ({"--parent": "none-such"}, "Unknown version 'none-such'"),
-        ({"--irreducible": str(tmp_path / "none")}, "is no run"),
+        ({"--irreducible": str(tmp_path / "none")}, "is not a run"),
         ({"--name": "no/name"}, "'no/name' is not one"),
         ({"--set": "policy.motion_strata=100"}, "leave one of them empty"),
     ):
@@ -240,7 +240,7 @@ def test_a_fragment_measured_again_and_other_latents_cost_a_lost_catalog_nothing
     first.write_bytes(first.read_bytes()[:300])
     score(ScoreJob(data=data, run=root / "starter", config=config.model_copy(update={"k": 8})))
     expected = {(row["sample_key"], row["k"]): row["loss"] for p in fragments(data) for row in _rows_of(p)}
-    for path in (data / "latents").glob("*/*.f16"):  # the data set is encoded anew, with other bytes
+    for path in (data / "latents").glob("*/*.f16"):  # the data set is encoded again, with other bytes
         content = bytearray(path.read_bytes())
         content[1] ^= 1
         path.write_bytes(content)

@@ -52,12 +52,12 @@ def micro_encode() -> EncodeConfig:
     return micro_config().encode
 
 
-def moving_square(frames: int, side: int, seed: int) -> np.ndarray:
-    """A bright square that wanders over a coloured gradient: uint8 (F, side, side, 3)."""
+def moving_square(frames: int, side: int, seed: int, height: int | None = None) -> np.ndarray:
+    """A bright square that wanders over a coloured gradient: uint8 (F, height or side, side, 3)."""
     generator = np.random.default_rng(seed)
     colour = generator.integers(60, 255, 3)
     ramp = np.linspace(20, 120, side, dtype=np.uint8)
-    clip = np.broadcast_to(ramp[None, None, :, None], (frames, side, side, 3)).copy()
+    clip = np.broadcast_to(ramp[None, None, :, None], (frames, height or side, side, 3)).copy()
     speed = generator.uniform(0.2, 0.8)
     for number, frame in enumerate(clip):
         x = int((0.5 + 0.4 * np.sin(speed * number)) * (side - 8))
@@ -65,11 +65,24 @@ def moving_square(frames: int, side: int, seed: int) -> np.ndarray:
     return clip
 
 
-def encode_mp4(frames_FHWC: np.ndarray) -> bytes:
-    """An H.264 mp4 of these frames."""
+def spoiled_outside(frames_FHWC: np.ndarray, picture: list[list[int]], seed: int) -> np.ndarray:
+    """The frames with noise outside of the rectangle that all of them, or each, shows the picture in.
+
+    A few pixels around it stay: colours are stored at half the size, and averaged on the way there.
+    """
+    noise = np.random.default_rng(seed).integers(0, 256, frames_FHWC.shape).astype(np.uint8)
+    for number, frame in enumerate(frames_FHWC):
+        x0, y0, x1, y1 = picture[number if len(picture) > 1 else 0]
+        kept = slice(max(0, y0 - 4), y1 + 4), slice(max(0, x0 - 4), x1 + 4)
+        noise[number][kept] = frame[kept]
+    return noise
+
+
+def encode_mp4(frames_FHWC: np.ndarray, crf: int = 18) -> bytes:
+    """An H.264 mp4 of these frames; lossless at 0."""
     buffer = io.BytesIO()
     with av.open(buffer, "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=30, options={"crf": "18", "preset": "ultrafast"})
+        stream = container.add_stream("libx264", rate=30, options={"crf": str(crf), "preset": "ultrafast"})
         stream.height, stream.width = frames_FHWC.shape[1:3]
         stream.pix_fmt = "yuv420p"
         for picture in frames_FHWC:
@@ -78,8 +91,14 @@ def encode_mp4(frames_FHWC: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def make_dataset(data: Path, *, sources: int = 4, clips_per_source: int = 2, frames: int = 25, side: int = 32) -> Path:
-    """Two shards of `sources * clips_per_source` clips; returns `data`."""
+def make_dataset(
+    data: Path, *, sources: int = 4, clips_per_source: int = 2, frames: int = 25, side: int = 32,
+    height: int | None = None, picture: list[list[int]] | None = None, spoil: int | None = None,
+) -> Path:  # fmt: skip
+    """Two shards of `sources * clips_per_source` clips; returns `data`.
+
+    picture: where odd sources' clips show their source's picture; what lies outside of it is noise of seed `spoil`.
+    """
     (data / "shards").mkdir(parents=True)
     clips, shards, samples = [], [], []
     for number in range(2):
@@ -89,7 +108,11 @@ def make_dataset(data: Path, *, sources: int = 4, clips_per_source: int = 2, fra
         with tarfile.open(path, "w", format=tarfile.USTAR_FORMAT) as tar:
             for source, clip in mine:
                 key = f"s{source}c{clip}v0"
-                content = encode_mp4(moving_square(frames, side, 100 * source + clip))
+                clip_FHWC = moving_square(frames, side, 100 * source + clip, height)
+                filled = picture if source % 2 else None
+                if filled is not None and spoil is not None:
+                    clip_FHWC = spoiled_outside(clip_FHWC, filled, spoil)
+                content = encode_mp4(clip_FHWC, 18 if spoil is None else 0)
                 member = tarfile.TarInfo(f"{key}.mp4")
                 member.size = len(content)
                 place = tar.offset + 512
@@ -112,6 +135,7 @@ def make_dataset(data: Path, *, sources: int = 4, clips_per_source: int = 2, fra
                         "shard": name,
                         "mp4_offset": place,
                         "mp4_length": len(content),
+                        "picture": filled,
                         "mp4_sha256": hashlib.sha256(content).hexdigest(),
                     }
                 )

@@ -16,14 +16,14 @@ from pipeline.analysis.pose import PoseFinder
 from pipeline.analysis.source_pass import Analysis, analyse
 from pipeline.batches.pack_shards import encode_clips, sample_keys
 from pipeline.batches.prepare_sources import build_keys, clips_of, prepare_source
-from pipeline.clips.align import Crop
 from pipeline.clips.make_clips import Clip
-from pipeline.config import VariantConfig, VideoConfig
+from pipeline.config import CropConfig, VariantConfig, VideoConfig
 from pipeline.shards.augment import Recipe
 from pipeline.shards.encode_clip import VariantJob, encode_variants
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import probe
 from tests.conftest import SMALL
+from tests.pipeline.crops import square
 from tests.pipeline.videos import LIMITS, SIDE, ffmpeg, joined, luma_of, numbers_in, write_numbered
 
 CONFIG = SMALL.model_copy(update={"variants": VariantConfig(count=0)})
@@ -81,7 +81,10 @@ def test_each_side_of_a_change_gives_the_clips_that_it_gives_alone(
             assert (one.window.frames - 55 * number).tolist() == other.window.frames.tolist()
             assert one.crop
             assert other.crop
-            assert (one.crop.side, one.crop.corners.tolist()) == (other.crop.side, other.crop.corners.tolist())
+            assert (one.crop.size.tolist(), one.crop.corners.tolist()) == (
+                other.crop.size.tolist(),
+                other.crop.corners.tolist(),
+            )
             np.testing.assert_allclose(one.landmarks, other.landmarks, atol=0.01)
             for score in ("cam_translation", "motion_energy", "blur", "visibility"):
                 assert one.row[score] == pytest.approx(other.row[score], abs=1e-4), score
@@ -111,9 +114,11 @@ def test_where_the_pixel_format_changes_every_frame_keeps_its_number(
         assert analysis.sizes.tolist() == [[0, SIDE, SIDE], [35, side, side]]
         for first in (20, 36, 60):
             here = analysis.probe_at(first, found)
-            whole = Crop(np.array([[0, 0]]), here.width, "full")
+            whole = square([[0, 0]], here.width)
             job = VariantJob(np.arange(first, first + 9), whole, Recipe(), tmp_path / "clip.mp4")
-            encode_variants(descriptor, here, analysis.pts, [job], Fraction(25), SIDE, VideoConfig(crf=10), LIMITS)
+            encode_variants(
+                descriptor, here, analysis.pts, [job], Fraction(25), CropConfig(shape=SIDE), VideoConfig(crf=10), LIMITS
+            )
             assert numbers_in(job.out) == list(range(first, first + 9))
     finally:
         os.close(descriptor)

@@ -10,9 +10,21 @@ import numpy as np
 from data_catalog.base.paths import DataFolder
 from pipeline.analysis import source_pass
 from pipeline.analysis.camera import decompose
-from pipeline.analysis.pose import BODY_PER_HEIGHT, CORE, LIMBS, MAIN, body_length, pelvis
+from pipeline.analysis.pose import (
+    BODY_PER_HEIGHT,
+    CORE,
+    LEFT_ANKLE,
+    LEFT_WRIST,
+    LIMBS,
+    MAIN,
+    RIGHT_ANKLE,
+    RIGHT_WRIST,
+    body_length,
+    pelvis,
+)
 from pipeline.batches.prepare_sources import build_keys, clips_of, prepare_sources
 from pipeline.batches.sources import hash_source, walk
+from pipeline.clips.crop import placed
 from pipeline.clips.make_clips import Clip
 from pipeline.clips.scores import LOST_LIMBS, REFERENCE
 from pipeline.config import BuildConfig
@@ -20,6 +32,7 @@ from pipeline.config import BuildConfig
 CAMERA_REASONS = {"camera_translation", "camera_zoom", "camera_rotation", "camera_shake"}
 HEAVY_TRANSLATION, HEAVY_ZOOM = 2.0, 0.25  # pixels and per cent a frame: what a person calls a moving camera
 OUT_SHARE = 0.08
+ENDS = [LEFT_WRIST, RIGHT_WRIST, LEFT_ANKLE, RIGHT_ANKLE]
 
 
 @dataclass(frozen=True)
@@ -35,6 +48,8 @@ class Judged:
     pelvis_error: float
     body_error: float
     joints_inside: float
+    ends_inside: float  # of the wrists and ankles within the source's picture, the share within the clip's
+    filled: float
     out_true: float
     translation_true: float
     zoom_true: float
@@ -87,25 +102,43 @@ def judge(
     core, limbs = inside[:, : len(CORE)], inside[:, len(CORE) :]
     assert len(LIMBS) == limbs.shape[1]
     out = ~core.all(1) | ((~limbs).sum(1) >= LOST_LIMBS)
-    side = clip.crop.side if clip.crop else max(shape)
+    side = clip.crop.height if clip.crop else max(shape)
     steps = _camera_steps(truth, frames)
-    middle = clip.crop.at(len(frames)).mean(0) + side / 2 if clip.crop else picture / 2
+    middle = clip.crop.at(len(frames)).mean(0) + clip.crop.size / 2 if clip.crop else picture / 2
     translation, zoom, _ = decompose(steps, middle)
-    pelvis_error = body_error = joints_inside = np.nan
+    pelvis_error = body_error = joints_inside = ends_inside = filled = np.nan
     if clip.crop:
-        placed = (joints - clip.crop.at(len(frames))[:, None]) / side
-        place = np.array([0.5, config.crop.pelvis_y])
-        pelvis_error = float(np.abs(pelvis(placed).mean(0) - place).max())
-        body_error = float(np.median(body_length(placed))) / (config.crop.body * BODY_PER_HEIGHT) - 1
-        joints_inside = float(((placed[:, MAIN] >= 0) & (placed[:, MAIN] <= 1)).all((1, 2)).mean())
+        placement = placed(clip.crop, shape, config.crop.size)
+        flat = np.concatenate([joints, np.zeros_like(joints)], -1)
+        inside_clip = placement.landmarks(flat)[..., :2]
+        shares = inside_clip / config.crop.size
+        pelvis_error = float(np.abs(pelvis(shares).mean(0) - [0.5, config.crop.pelvis_y]).max())
+        tall = float(np.median(body_length(inside_clip))) / config.crop.size.height
+        body_error = tall / (config.crop.body * BODY_PER_HEIGHT) - 1
+        joints_inside = float(((shares[:, MAIN] >= 0) & (shares[:, MAIN] <= 1)).all((1, 2)).mean())
+        ends_inside, filled = share_of_ends(joints, inside_clip, placement.picture, picture), placement.filled
     return Judged(
         video=video, clip=clip, reasons=reasons(clip.row, config), fault=truth["spec"]["fault"],
         spans_cut=any(frames[0] < cut <= frames[-1] for cut in truth["cuts"]),
         even=len(frames) == config.clips.frames and bool((np.diff(frames) > 0).all()),
-        pelvis_error=pelvis_error, body_error=body_error, joints_inside=joints_inside, out_true=float(out.mean()),
+        pelvis_error=pelvis_error, body_error=body_error, joints_inside=joints_inside,
+        ends_inside=ends_inside, filled=filled, out_true=float(out.mean()),
         translation_true=float(np.linalg.norm(translation, axis=1).mean()) * REFERENCE / side,
         zoom_true=float(np.abs(zoom).mean()) * 100, shaken=truth["spec"]["fault"] == "shake",
     )  # fmt: skip
+
+
+def share_of_ends(joints: np.ndarray, inside_clip: np.ndarray, shown: np.ndarray, picture: np.ndarray) -> float:
+    """Of all frames' wrists and ankles that lie within the source's picture, the share within what the clip shows.
+
+    Args:
+        joints: (frames, 33, >=2) in source pixels; inside_clip: the same in clip pixels.
+        shown: (n, 4) where the picture lies in the clip; picture: (2,) the source's width and height.
+    """
+    there = ((joints[:, ENDS, :2] >= 0) & (joints[:, ENDS, :2] < picture)).all(-1)
+    low, high = shown[:, None, :2] - 1, shown[:, None, 2:] + 1  # of rounding
+    held = ((inside_clip[:, ENDS, :2] >= low) & (inside_clip[:, ENDS, :2] <= high)).all(-1)
+    return float(held[there].mean()) if there.any() else 1.0
 
 
 def _camera_steps(truth: dict[str, Any], frames: np.ndarray) -> np.ndarray:
@@ -138,6 +171,7 @@ def summary(judged: list[Judged]) -> dict[str, float]:
         "pelvis_within_3pc": float(np.mean([j.pelvis_error <= 0.03 for j in ok])),
         "body_within_8pc": float(np.mean([abs(j.body_error) <= 0.08 for j in ok])),
         "joints_inside_frames": float(np.mean([j.joints_inside for j in ok])),
+        "least_ends_inside": float(np.min([j.ends_inside for j in ok])),
         "camera_clips": int(camera_true.sum()), "camera_precision": camera[0], "camera_recall": camera[1],
         "out_clips": int(out_true.sum()), "out_precision": out[0], "out_recall": out[1],
         "translation_ratio_min": float(ratios.min()), "translation_ratio_max": float(ratios.max()),

@@ -137,11 +137,11 @@ function detailBody(dialog, at) {
     ["rate", `${fmt(n("frames"))} frames, ${fmt(n("fps"))} a second`],
     [
       "crop",
-      Number.isNaN(n("crop_side"))
+      Number.isNaN(n("crop_height"))
         ? "none"
-        : `${fmt(n("crop_side"))} px at ${fmt(n("crop_x"))}, ${fmt(n("crop_y"))}, ${textOf("crop_mode", clip) ?? ""} ${
-          textOf("framing", clip) ?? ""
-        }`,
+        : `${fmt(n("crop_width"))}x${fmt(n("crop_height"))} px at ${fmt(n("crop_x"))}, ${fmt(n("crop_y"))}, ${
+          textOf("crop_mode", clip) ?? ""
+        } ${textOf("framing", clip) ?? ""}`,
     ],
   ];
   return [

@@ -29,11 +29,14 @@ function galleryView() {
   const grid = el("div", { class: "grid", id: "grid", role: "group", "aria-label": "Clips" });
   const cards = new Map();
   let columns = 1, side = 180, rowHeight = 240, focused = 0, wait = 0;
+  const { crop_width: across, crop_height: tall } = clips.numbers;
+  const known = across && tall ? across.values.findIndex((value) => value > 0) : -1;
+  const ratio = known < 0 ? 1 : tall.values[known] / across.values[known]; // all clips of a data set have one shape
   const measure = () => {
     const wide = grid.clientWidth || 800, least = wide < 500 ? 150 : 190;
     columns = Math.max(2, Math.floor((wide + 12) / (least + 12)));
     side = (wide - 12 * (columns - 1)) / columns;
-    rowHeight = side + 58;
+    rowHeight = side * ratio + 58;
     grid.style.height = `${Math.ceil(shown.length / columns) * rowHeight}px`;
   };
   const makeCard = (at) => {

@@ -66,11 +66,11 @@ def error_of(number: int, *names: str) -> OSError:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_is_explained_with_its_cause_its_room_and_where_one_goes_on(number: int, tmp_path: Path) -> None:
-    with pytest.raises(LongdanceError) as caught, disk_errors(tmp_path / "new", LongdanceError, "it goes on"):
+    with pytest.raises(LongdanceError) as caught, disk_errors(tmp_path / "new", LongdanceError, "it continues"):
         raise error_of(number)
     sentence = str(caught.value)
     assert sentence.startswith(f"The disk of {tmp_path / 'new'} is full ({os.strerror(number)}, ")
-    assert sentence.endswith("GiB free): make room and run the same command again, it goes on.")
+    assert sentence.endswith("GiB free): make room and run the same command again, it continues.")
 
 
 def test_what_rust_says_in_its_text_alone_is_understood() -> None:

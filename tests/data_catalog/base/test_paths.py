@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_catalog.base import paths
+from data_catalog.base.errors import LongdanceError
 from data_catalog.base.paths import DataFolder, RolloutFolder, RunFolder
 
 ROOT = Path(paths.__file__).parents[2]
@@ -76,3 +77,10 @@ def test_no_two_things_lie_in_the_same_place(kind: type) -> None:
 def test_a_codec_s_latents_and_a_video_s_rollout_are_found_by_name() -> None:
     assert DataFolder(Path("d")).latents_of("0123456789abcdef0123") == Path("d/latents/0123456789abcdef")
     assert RolloutFolder.beside(Path("videos/dance.mp4")).root == Path("videos/dance.rollout")
+
+
+def test_a_folder_without_a_data_set_is_told_with_the_command_that_builds_one(tmp_path: Path) -> None:
+    with pytest.raises(LongdanceError, match=r"holds no data set: run `longdance build RAW --data "):
+        DataFolder.built(tmp_path)
+    DataFolder(tmp_path).catalog.touch()
+    assert DataFolder.built(tmp_path / "." / "new" / "..") == DataFolder(tmp_path)

@@ -15,7 +15,7 @@ from data_catalog.views import set_thresholds
 from data_catalog.writes import merge_clips, merge_decisions, merge_sources
 from flows.build_dataset import wanted_clips
 from flows.catalog.decisions import decide, merge_recorded, recorded
-from flows.catalog.manifests import mend_catalog, rebuild_from_record
+from flows.catalog.manifests import rebuild_from_record, repair_catalog
 from pipeline.batches.prepare_sources import build_keys
 from pipeline.config import BuildConfig
 from tests.data_catalog.rows import clip, source, table, threshold
@@ -81,7 +81,7 @@ def test_half_written_and_foreign_files_are_no_decisions(data: DataFolder) -> No
 
 
 def test_a_reason_of_half_a_character_is_refused_and_leaves_a_data_set_that_can_be_rebuilt(data: DataFolder) -> None:
-    with pytest.raises(LongdanceError, match=r"reason '\\ud800' is no text"):
+    with pytest.raises(LongdanceError, match=r"reason '\\ud800' is not text"):
         decide(data, ["clip-0"], "drop", "ann", "\ud800")
     assert not data.decisions.exists()
 
@@ -108,18 +108,18 @@ def test_a_file_that_no_catalog_takes_is_passed_over_by_a_rebuild_and_named(
     write_json(data.build_record, {"raw": "raw", "config": BuildConfig().model_dump(mode="json")})
     rebuild_from_record(data)
     assert table(data.catalog, "SELECT clip_id, decision, who FROM decisions") == [("clip-0", "drop", "ann")]
-    assert "odd.json is no record of a decision" in caplog.text
+    assert "odd.json is not a record of a decision" in caplog.text
 
 
 def test_a_mark_that_was_killed_before_the_catalog_is_honoured_by_an_ordinary_build(data: DataFolder) -> None:
     config = BuildConfig()
-    mend_catalog(data, config, build_keys(config))  # a new catalog is made again once; from here on it is sound
+    repair_catalog(data, config, build_keys(config))  # a new catalog is made again once; from here on it is sound
     with open_catalog(data.catalog) as con:
         merge_clips(con, [clip(0, blur=0.1, first_frame=0, step=1, frames=181)])
     decide(data, ["clip-0"], "drop", "ann", "")
     with open_catalog(data.catalog) as con:
         con.execute("DELETE FROM decision_rows")
-    assert mend_catalog(data, config, build_keys(config)) is None
+    assert repair_catalog(data, config, build_keys(config)) is None
     assert table(data.catalog, "SELECT reason FROM clips WHERE clip_id = 'clip-0'") == [("marked_drop",)]
     assert merge_recorded(data) == 0
 
@@ -144,7 +144,7 @@ def test_a_later_word_wins_even_where_the_clock_went_back(data: DataFolder) -> N
         ([], "drop", "ann", "0 clips"),
         (["clip-0"], "drop", "  ", "a name"),
         (["clip-0"], "drop", "x" * 3000, "at most"),
-        (["clip-0"], "drop", "J\udcf6rg", r"name 'J\\udcf6rg' is no text"),
+        (["clip-0"], "drop", "J\udcf6rg", r"name 'J\\udcf6rg' is not text"),
     ],
 )
 def test_a_decision_that_does_not_fit_is_one_sentence_and_leaves_nothing(

@@ -75,7 +75,7 @@ def test_a_folder_that_is_no_run_is_one_sentence_and_exit_code_2(whole):
         given = [*command, "--run", str(whole / "none"), "--data", str(whole / "data"), "--dry-run"]
         done = CliRunner().invoke(main, given)
         assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.output
-        assert "is no run" in done.stderr
+        assert "is not a run" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_a_fork_that_could_not_go_on_is_refused_and_one_that_can_is_not(whole, t
     given = ["train", "starter", "--data", str(whole / "data"), "--run", str(whole / "child"), *encoding(), *sizes]
     said = dry(whole, *given, "--fork", str(whole / "starter"), f"--set=steps={STEPS + 1}")
     assert f"steps: {STEPS + 1}" in said
-    for fork, steps, why in ((tmp_path, 9, "is no run"), (whole / "starter", STEPS, "at step 4 already")):
+    for fork, steps, why in ((tmp_path, 9, "is not a run"), (whole / "starter", STEPS, "at step 4 already")):
         done = CliRunner().invoke(main, [*given, "--fork", str(fork), f"--set=steps={steps}", "--dry-run"])
         assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.output
         assert why in done.stderr

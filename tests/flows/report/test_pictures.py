@@ -52,7 +52,7 @@ def test_ctrl_c_while_pictures_are_drawn_says_how_to_go_on_and_no_more(shown: Sh
     assert code == 130
     assert shown_text == ""
     print(said)
-    assert [line for line in said.splitlines() if line] == ["Stopped. Run the same command again to go on."]
+    assert [line for line in said.splitlines() if line] == ["Stopped. Run the same command again to resume."]
     psutil.wait_procs(workers, timeout=10)
     assert not any(worker.is_running() for worker in workers)
 
@@ -80,6 +80,6 @@ def test_ctrl_c_while_videos_are_drawn_says_it_is_stopped_and_no_more(tmp_path: 
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert [line for line in said.splitlines() if line] == ["Stopped. Run the same command again to go on."]
+    assert [line for line in said.splitlines() if line] == ["Stopped. Run the same command again to resume."]
     psutil.wait_procs(workers, timeout=10)
     assert not any(worker.is_running() for worker in workers)

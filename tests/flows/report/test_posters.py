@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from data_catalog.base.files import read_json
-from flows.report.posters import KINDS, SIDE, Wanted, draw_pictures, missing, picture_path
+from flows.report.posters import KINDS, LONGER, Wanted, draw_pictures, missing, picture_path
 from pipeline.batches.prepare_sources import build_keys, clips_of
 from pipeline.clips.make_clips import Clip
 from pipeline.config import VariantConfig
@@ -54,7 +54,7 @@ def stored_frames(built: Built, clip: Wanted) -> list[np.ndarray]:
     _, offset, length = clip.stored
     video = built.shard.read_bytes()[offset : offset + length]
     with av.open(io.BytesIO(video)) as container:
-        return [frame.to_ndarray(format="bgr24", width=SIDE, height=SIDE) for frame in container.decode(video=0)]
+        return [frame.to_ndarray(format="bgr24", width=LONGER, height=LONGER) for frame in container.decode(video=0)]
 
 
 def test_a_preview_of_a_stored_clip_plays_its_sound(built: Built, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_the_source_frame_shows_the_crop_where_it_is_and_the_landmarks(built: Bu
     picture = cv2.imread(str(picture_path(tmp_path, "frames", name))).astype(int)
     assert clip.crop is not None
     assert picture.shape[:2] == (480, 270)  # the source's own size: it is smaller than the longest side
-    x, y, side = *clip.crop.corners[0].astype(int), clip.crop.side
+    x, y, side = *clip.crop.corners[0].astype(int), clip.crop.height
     edge = picture[y + side // 2, max(x, 0) : max(x, 0) + 2].mean(0)
     assert edge[1] > 180  # green
     assert edge[1] > edge[0] + 60

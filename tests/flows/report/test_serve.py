@@ -129,7 +129,7 @@ def test_a_write_without_origin_token_or_json_is_refused_and_leaves_nothing(serv
         ({"clips": ["nobody"], "decision": "drop"}, "no clip 'nobody'"),
         ({"clips": ["drawn-00001"]}, "'None'"),
         ({"clips": ["drawn-00001"], "decision": "drop", "why": 3}, "expected a text"),
-        ({"clips": ["drawn-00001"], "decision": "drop", "why": "\ud800"}, "is no text"),
+        ({"clips": ["drawn-00001"], "decision": "drop", "why": "\ud800"}, "is not text"),
         ({"clips": ["x' OR 1=1 --"], "decision": "drop"}, "no clip"),
         ({"clips": ["drawn-00000"], "decision": "keep"}, "cannot be kept"),
     ],
@@ -290,7 +290,7 @@ def test_a_name_that_no_mark_can_carry_is_refused_before_anything_is_served(show
     command = [sys.executable, "-m", "flows.cli", "serve", "--data", str(shown.data.root), "--port", "0"]
     done = subprocess.run([*map(os.fsencode, command), b"--who", b"J\xf6rg"], capture_output=True, check=False)
     assert done.returncode == 2
-    assert b"is no text in UTF-8" in done.stderr
+    assert b"is not text in UTF-8" in done.stderr
     assert done.stderr.count(b"\n") == 1
 
 

@@ -11,6 +11,7 @@ from diffusers import AutoencoderKL
 
 from model.data.codec import KLCodec, fit_patch_codec, lapping_filter, load_codec, resize_frames
 from model.errors import CodecError
+from pipeline.picture_size import PictureSize
 from tests.model.dataset import moving_square
 
 
@@ -42,7 +43,7 @@ def test_the_patch_codec_half_whitens_and_brings_pictures_back() -> None:
     codec = fit_patch_codec(frames, patch=4, channels=16)
     latents = codec.encode(frames)
     assert latents.shape == (16, 16, 16, 16)
-    assert (codec.channels, codec.factor, codec.picture) == (16, 4, 64)
+    assert (codec.channels, codec.factor, codec.picture) == (16, 4, (64, 64))
     variance_C = latents.var(dim=(0, 2, 3))
     kept_C = (variance_C > 0.1).nonzero().ravel()
     assert (variance_C[kept_C].diff() < 0).all()  # half whitened: the order of the components still shows
@@ -97,7 +98,7 @@ def test_a_flat_data_set_does_not_divide_by_zero() -> None:
 
 def test_a_saved_codec_loads_as_the_same_function(tmp_path: Path, vae_folder: Path) -> None:
     frames = moving_square(3, 32, 4)
-    for number, codec in enumerate((fit_patch_codec(frames, 4, 8), KLCodec(str(vae_folder), 32))):
+    for number, codec in enumerate((fit_patch_codec(frames, 4, 8), KLCodec(str(vae_folder), PictureSize(32, 32)))):
         codec.save(tmp_path / str(number))
         loaded = load_codec(tmp_path / str(number))
         assert loaded.hash == codec.hash
@@ -107,7 +108,7 @@ def test_a_saved_codec_loads_as_the_same_function(tmp_path: Path, vae_folder: Pa
 
 def test_the_kl_codec_is_the_posteriors_mean_shifted_and_scaled(vae_folder: Path) -> None:
     frames = moving_square(3, 32, 5)
-    codec = KLCodec(str(vae_folder), 32)
+    codec = KLCodec(str(vae_folder), PictureSize(32, 32))
     latents = codec.encode(frames)
     assert (codec.channels, codec.factor, latents.shape) == (4, 4, (3, 4, 8, 8))
     vae = AutoencoderKL.from_pretrained(vae_folder)
@@ -123,7 +124,7 @@ def test_the_kl_codec_is_the_posteriors_mean_shifted_and_scaled(vae_folder: Path
 def test_a_kl_codec_whose_weights_changed_is_refused(vae_folder: Path, tmp_path: Path) -> None:
     vae = AutoencoderKL.from_pretrained(vae_folder)
     vae.save_pretrained(tmp_path / "vae")
-    KLCodec(str(tmp_path / "vae"), 32).save(tmp_path / "codec")
+    KLCodec(str(tmp_path / "vae"), PictureSize(32, 32)).save(tmp_path / "codec")
     with torch.no_grad():
         next(vae.parameters()).add_(0.01)
     vae.save_pretrained(tmp_path / "vae")
@@ -133,7 +134,7 @@ def test_a_kl_codec_whose_weights_changed_is_refused(vae_folder: Path, tmp_path:
 
 def test_a_folder_without_an_autoencoder_is_said_clearly(tmp_path: Path) -> None:
     with pytest.raises(CodecError, match="No AutoencoderKL could be loaded"):
-        KLCodec(str(tmp_path), 32)
+        KLCodec(str(tmp_path), PictureSize(32, 32))
     with pytest.raises(CodecError, match="run `longdance encode`"):
         load_codec(tmp_path)
 
@@ -149,4 +150,4 @@ def test_wrong_frames_are_refused() -> None:
 def test_resizing_averages_areas() -> None:
     frames = np.zeros((1, 4, 4, 3), np.uint8)
     frames[0, :2, :2] = [[[0], [100]], [[100], [200]]]
-    assert resize_frames(frames, 2)[0, 0, 0].tolist() == [100, 100, 100]
+    assert resize_frames(frames, PictureSize(2, 2))[0, 0, 0].tolist() == [100, 100, 100]

@@ -14,6 +14,7 @@ import pytest
 import torch
 from diffusers import AutoencoderKL
 
+from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, sealed, write_json
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_latents
@@ -29,6 +30,7 @@ from model.data.latents import (
 )
 from model.data.samples import read_samples
 from model.errors import CodecError, DataError
+from pipeline.picture_size import PictureSize
 from tests.model.dataset import ENCODE, micro_config, micro_encode
 
 ROOT = Path(__file__).parents[3]
@@ -47,7 +49,7 @@ def test_latents_are_the_codec_of_the_videos_frames(dataset: Path) -> None:
     reader = LatentReader(split.train)
     by_key = {sample.key: sample for sample in read_samples(dataset)}
     for number, entry in enumerate(split.train.samples):
-        frames = read_video(dataset, by_key[entry.key], 32)
+        frames = read_video(dataset, by_key[entry.key], PictureSize(32, 32))
         expected = codec.encode(frames).half().numpy()
         assert np.array_equal(reader.read(number, range(len(frames))), expected)
 
@@ -151,7 +153,7 @@ def test_a_shard_that_is_cut_short_is_said_clearly(data: Path) -> None:
 
 
 def test_no_data_set_is_said_clearly(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="run `longdance build` first"):
+    with pytest.raises(LongdanceError, match=r"holds no data set: run `longdance build RAW --data .*` first"):
         encode_dataset(tmp_path, micro_encode())
 
 

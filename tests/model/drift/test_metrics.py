@@ -32,6 +32,7 @@ from model.drift.metrics import (
 from model.errors import MetricsError
 from pipeline.analysis.pose import JOINTS, MAIN
 from pipeline.analysis.pose_metrics import DancerFinder, motion_features, proportion_change
+from pipeline.picture_size import PictureSize
 from tests.footage import footage
 
 FRAMES, DOSES = 30, (0.0, 0.25, 0.5, 1.0)
@@ -65,7 +66,7 @@ def clip(dancer: Path, request: pytest.FixtureRequest) -> np.ndarray:
         return first_frames(dancer)[:, 150:406, :256]
     frames = first_frames(footage() / "dance_studio.mp4")
     side = (frames.shape[1] - frames.shape[2]) // 2
-    return resize_frames(np.pad(frames, ((0, 0), (0, 0), (side, side), (0, 0)), mode="edge"), 256)
+    return resize_frames(np.pad(frames, ((0, 0), (0, 0), (side, side), (0, 0)), mode="edge"), PictureSize(256, 256))
 
 
 def first_frames(video: Path) -> np.ndarray:
@@ -274,3 +275,35 @@ def test_fvd_and_lpips_take_networks_from_files_and_say_when_there_are_none(tmp_
 def test_windows_are_full_and_do_not_overlap() -> None:
     frames = np.arange(10)[:, None, None, None]
     assert [w[:, 0, 0, 0].tolist() for w in windows_of(frames, 4)] == [[0, 1, 2, 3], [4, 5, 6, 7]]
+
+
+def spoiled(frames: np.ndarray, region: tuple[int, int, int, int]) -> np.ndarray:
+    """The frames with noise outside of a region."""
+    x0, y0, x1, y1 = region
+    noise = np.random.default_rng(5).integers(0, 256, frames.shape).astype(np.uint8)
+    noise[:, y0:y1, x0:x1] = frames[:, y0:y1, x0:x1]
+    return noise
+
+
+def test_errors_planted_in_the_filled_area_change_no_number_by_a_bit(clip: np.ndarray, finder: Remembering) -> None:
+    region = (40, 10, 216, 256)
+    truth = np.roll(clip, 1, axis=0)
+    honest = measure(clip, finder, truth, region)
+    for frames, real in ((spoiled(clip, region), truth), (clip, spoiled(truth, region))):
+        planted = measure(frames, finder, real, region)
+        assert planted.curves.keys() == honest.curves.keys()
+        for name, curve in honest.curves.items():
+            assert np.array_equal(planted.curves[name], curve, equal_nan=True), name
+        assert np.array_equal(planted.landmarks, honest.landmarks, equal_nan=True)
+    assert measure(spoiled(clip, region), finder).curves["contrast"] != measure(clip, finder).curves["contrast"]
+
+
+def test_lengths_are_those_of_the_whole_frame_whatever_part_is_measured(clip: np.ndarray, finder: Remembering) -> None:
+    whole, part = (measure(clip[:8], finder, clip[1:9], region) for region in (None, (0, 0, 256, 255)))
+    for name in ("pose_motion", "pose_error"):
+        assert np.nanmean(part.curves[name]) == pytest.approx(np.nanmean(whole.curves[name]), rel=0.35)
+
+
+def test_windows_for_fvd_hold_frames_of_one_size() -> None:
+    frames = [np.zeros((side, side, 3), np.uint8) for side in (8, 8, 8, 9, 9, 9, 9, 8)]
+    assert [window.shape for window in windows_of(frames, 2)] == [(2, 8, 8, 3), (2, 9, 9, 3), (2, 9, 9, 3)]

@@ -79,3 +79,53 @@ def test_hints_carry_no_gradient() -> None:
 
 def test_loss_of_half_precision_predictions_is_float32() -> None:
     assert loss_per_sample(X.bfloat16(), X, torch.ones(2, 3, dtype=torch.bool)).dtype == torch.float32
+
+
+def counted_mask(*kept: tuple[slice, slice]) -> torch.Tensor:
+    """(2, 3, 5, 5): of each sample a rectangle, in all frames."""
+    mask = torch.zeros(2, 3, 5, 5, dtype=torch.bool)
+    for sample, (rows, columns) in zip(mask, kept):
+        sample[:, rows, columns] = True
+    return mask
+
+
+ALL = (slice(None), slice(None))
+IS_TARGET = torch.tensor([[False, True, True], [True, True, False]])
+
+
+@pytest.mark.parametrize("planted", [1e3, 1e30, float("inf"), float("nan")])
+def test_what_is_said_where_latents_do_not_count_changes_no_bit_of_loss_or_gradient(planted: float) -> None:
+    counted = counted_mask((slice(1, 4), slice(0, 3)), ALL)
+    clean = (X + 0.3 * NOISE).requires_grad_()
+    spoiled = torch.where(counted[:, :, None], clean.detach(), torch.full_like(clean, planted)).requires_grad_()
+    losses = [loss_per_sample(prediction, X, IS_TARGET, counted) for prediction in (clean, spoiled)]
+    assert torch.equal(*losses)
+    for loss in losses:
+        loss.sum().backward()
+    assert torch.equal(clean.grad, spoiled.grad)
+    assert not clean.grad[~counted[:, :, None].expand_as(clean)].any()
+
+
+def test_the_loss_of_the_latents_that_count_is_their_mean() -> None:
+    error = torch.full_like(X, 100.0)
+    error[0, :, :, 1:4, 0:3], error[1] = 2.0, 3.0
+    counted = counted_mask((slice(1, 4), slice(0, 3)), ALL)
+    assert loss_per_sample(X + error, X, IS_TARGET, counted).tolist() == pytest.approx([4.0, 9.0], rel=1e-4)
+
+
+def test_a_sample_whose_latents_all_count_has_the_same_bits_as_without_the_mask() -> None:
+    prediction = X + 0.3 * NOISE
+    plain = loss_per_sample(prediction, X, IS_TARGET)
+    assert torch.equal(loss_per_sample(prediction, X, IS_TARGET, counted_mask(ALL, ALL)), plain)
+    beside = loss_per_sample(prediction, X, IS_TARGET, counted_mask((slice(0, 2), slice(0, 2)), ALL))
+    assert torch.equal(beside[1], plain[1])
+    assert not torch.equal(beside[0], plain[0])
+
+
+def test_a_frame_without_a_latent_that_counts_is_no_target() -> None:
+    error = torch.zeros_like(X)
+    error[:, 1], error[:, 2] = 2.0, 50.0
+    counted = counted_mask(ALL, ALL)
+    counted[0, 2] = False
+    loss = loss_per_sample(X + error, X, torch.tensor([[False, True, True]] * 2), counted)
+    assert loss[0].item() == pytest.approx(4.0, rel=1e-4)

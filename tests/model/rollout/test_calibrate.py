@@ -54,7 +54,7 @@ def bench() -> CalibrationSetup:
     latents = codec.encode(clip)
     text = TextPair(torch.zeros(1, 1, 8), torch.zeros(1, 1, 8))
     network = CopiesAHint(5.0)
-    return CalibrationSetup(network, "epsilon", codec, text, (latents - latents,), QUICK, CPU)
+    return CalibrationSetup(network, "epsilon", codec, text, (latents - latents,), (None,), QUICK, CPU)
 
 
 @pytest.mark.parametrize("stage", ["extrapolation", "interpolation"])

@@ -18,6 +18,7 @@ from data_catalog.base.files import read_json, sealed, write_json
 from data_catalog.base.paths import RolloutFolder, RunFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_rollouts
+from model.data.latents import encode_dataset
 from model.drift.report import RealClip, catalog_metrics, measure_drift, real_clip, reference_clips
 from model.drift.table import report_table
 from model.errors import ConfigError, DataError, ModelError, PlanError, RolloutError, RunError
@@ -25,6 +26,7 @@ from model.plans.plan import depth_per_frame, make_plan
 from model.rollout.config import SamplingConfig, run_defaults, sampling_config
 from model.rollout.generate import (
     Request,
+    Start,
     _text,
     at_work,
     check_output,
@@ -32,13 +34,17 @@ from model.rollout.generate import (
     prepare,
     rollout_row,
 )
+from model.rollout.refill import refilled
 from model.rollout.stage_networks import runs_by_stage
 from model.runs.run import Run
 from model.training.train import train
 from pipeline.analysis.pose import JOINTS
-from tests.model.dataset import micro_config
+from pipeline.clips.fill import fill_outside, refill
+from pipeline.picture_size import PictureSize
+from tests.model.dataset import make_dataset, micro_config, micro_encode
 
 QUICK = SamplingConfig(steps=2, device="cpu")
+SIZE = PictureSize(32, 32)
 
 
 @pytest.fixture(scope="module")
@@ -52,9 +58,9 @@ def runs(dataset: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, P
 
 
 @pytest.fixture
-def picture() -> np.ndarray:
+def picture() -> Start:
     """A picture of the micro codec's size."""
-    return np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    return Start(np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8))
 
 
 def request(*runs: Path, plan: str = "origin", frames: int = 20, **changes: Any) -> Request:
@@ -63,7 +69,7 @@ def request(*runs: Path, plan: str = "origin", frames: int = 20, **changes: Any)
 
 
 def test_three_runs_make_the_origins_plan_and_the_same_request_the_same_bytes(
-    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
+    runs: dict[str, Path], picture: Start, tmp_path: Path
 ) -> None:
     three = [runs[stage] for stage in ("interpolation", "starter", "extrapolation")]
     videos = []
@@ -79,7 +85,7 @@ def test_three_runs_make_the_origins_plan_and_the_same_request_the_same_bytes(
 
 @pytest.mark.parametrize("plan", ["origin", "streaming", "tree"])
 def test_one_run_of_stage_any_serves_every_plan(
-    plan: str, runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
+    plan: str, runs: dict[str, Path], picture: Start, tmp_path: Path
 ) -> None:
     made = generate_video(prepare(request(runs["any"], plan=plan)), picture, tmp_path / "video.mp4")
     frames = list(made.rollout.decoded())
@@ -121,7 +127,7 @@ def test_runs_of_different_codecs_are_refused(runs: dict[str, Path], tmp_path: P
         prepare(request(runs["starter"], other, runs["interpolation"]))
 
 
-def test_guidance_that_a_run_was_not_trained_for_is_refused(runs: dict[str, Path], picture: np.ndarray) -> None:
+def test_guidance_that_a_run_was_not_trained_for_is_refused(runs: dict[str, Path], picture: Start) -> None:
     three = [runs[stage] for stage in ("starter", "extrapolation", "interpolation")]
     guided = sampling_config([], {"steps": 2, "hint_guidance": {"extrapolation": 1.5}})
     with pytest.raises(ConfigError, match=r"never trained without hints.*hint_dropout"):
@@ -131,7 +137,7 @@ def test_guidance_that_a_run_was_not_trained_for_is_refused(runs: dict[str, Path
         prepare(request(runs["any"], sampling=sampling_config([], {"text_guidance": 3})))
 
 
-def test_guidance_over_hints_changes_what_is_made(runs: dict[str, Path], picture: np.ndarray, tmp_path: Path) -> None:
+def test_guidance_over_hints_changes_what_is_made(runs: dict[str, Path], picture: Start, tmp_path: Path) -> None:
     made = []
     for scale in (1.0, 2.5):
         sampling = sampling_config([], {"steps": 2, "hint_guidance": {"starter": scale}})
@@ -141,7 +147,7 @@ def test_guidance_over_hints_changes_what_is_made(runs: dict[str, Path], picture
 
 
 def test_another_request_for_the_same_file_is_refused_unless_it_may_overwrite(
-    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
+    runs: dict[str, Path], picture: Start, tmp_path: Path
 ) -> None:
     first = request(runs["any"], frames=6)
     generate_video(prepare(first), picture, tmp_path / "video.mp4")
@@ -155,7 +161,7 @@ def test_another_request_for_the_same_file_is_refused_unless_it_may_overwrite(
 
 
 def test_a_rollout_whose_runs_were_calibrated_since_says_how_to_go_on_with_what_it_had(
-    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
+    runs: dict[str, Path], picture: Start, tmp_path: Path
 ) -> None:
     first = request(runs["any"], frames=6)
     generate_video(prepare(first), picture, tmp_path / "video.mp4")
@@ -163,7 +169,7 @@ def test_a_rollout_whose_runs_were_calibrated_since_says_how_to_go_on_with_what_
     others = replace(first, sampling=sampling_config([], settings))
     assert generate_video(prepare(others), picture, tmp_path / "video.mp4").video.is_file()
     its_own = replace(first, sampling=sampling_config([], {**settings, "hint_noise": {"starter": 0.2}}))
-    with pytest.raises(RolloutError, match=r"go on with what it had: --set hint_noise\.starter=0\.0\.$"):
+    with pytest.raises(RolloutError, match=r"continue with what it had: --set hint_noise\.starter=0\.0\.$"):
         generate_video(prepare(its_own), picture, tmp_path / "video.mp4")
 
 
@@ -208,7 +214,7 @@ def test_the_prompt_leads_and_the_negative_prompt_is_led_away_from(
 
 
 def test_a_redo_is_remembered_and_made_once_for_each_finished_command(
-    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
+    runs: dict[str, Path], picture: Start, tmp_path: Path
 ) -> None:
     out, first = tmp_path / "video.mp4", request(runs["any"], frames=20, plan="tree")
     with pytest.raises(RolloutError, match="not finished"):
@@ -229,7 +235,7 @@ def test_a_redo_is_remembered_and_made_once_for_each_finished_command(
     assert generate_video(prepare(replace(first, redo="8:12")), picture, out).record.redos == [(8, 12), (8, 12)]
 
 
-def test_a_record_that_is_damaged_is_one_sentence(runs: dict[str, Path], picture: np.ndarray, tmp_path: Path) -> None:
+def test_a_record_that_is_damaged_is_one_sentence(runs: dict[str, Path], picture: Start, tmp_path: Path) -> None:
     out, first = tmp_path / "video.mp4", request(runs["any"], frames=6)
     made = generate_video(prepare(first), picture, out)
     path = made.folder / "rollout.json"
@@ -239,9 +245,7 @@ def test_a_record_that_is_damaged_is_one_sentence(runs: dict[str, Path], picture
     assert generate_video(prepare(replace(first, overwrite=True)), picture, out).video.is_file()
 
 
-def test_a_file_of_somebody_elses_is_not_written_over(
-    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path
-) -> None:
+def test_a_file_of_somebody_elses_is_not_written_over(runs: dict[str, Path], picture: Start, tmp_path: Path) -> None:
     (tmp_path / "mine.mp4").write_bytes(b"holiday")
     (tmp_path / "file").write_bytes(b"")
     prepared = prepare(request(runs["any"], frames=6))
@@ -293,7 +297,7 @@ def test_a_wrong_sampling_setting_is_one_sentence(settings: dict[str, Any], word
 def generate_on_full_disk(run: Path, out: Path, limit: int) -> None:
     """Generate with a limit on the size of files that stands in for a full disk, on one thread as these tests do."""
     torch.set_num_threads(1)
-    picture = np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8)
+    picture = Start(np.random.default_rng(0).integers(0, 255, (32, 32, 3)).astype(np.uint8))
     prepared = prepare(request(run, frames=60))
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
     try:
@@ -303,7 +307,7 @@ def generate_on_full_disk(run: Path, out: Path, limit: int) -> None:
 
 
 def test_a_full_disk_is_one_sentence_and_afterwards_it_goes_on(
-    runs: dict[str, Path], picture: np.ndarray, tmp_path: Path, children: ForkServerContext
+    runs: dict[str, Path], picture: Start, tmp_path: Path, children: ForkServerContext
 ) -> None:
     out = tmp_path / "full" / "video.mp4"
     child = children.Process(target=generate_on_full_disk, args=(runs["any"], out, 7000))
@@ -327,8 +331,8 @@ def test_a_rollout_from_a_clip_is_measured_against_it_and_goes_into_the_catalog(
     dataset: Path, runs: dict[str, Path], tmp_path: Path
 ) -> None:
     prepared = prepare(request(runs["any"], frames=25))
-    truth = real_clip(dataset, "s0c0", prepared.picture)
-    made = generate_video(prepared, truth.frames_FHWC[0], tmp_path / "video.mp4")
+    truth = real_clip(dataset, "s0c0", prepared.size)
+    made = generate_video(prepared, Start(truth.frames_FHWC[0]), tmp_path / "video.mp4")
     depths = depth_per_frame(prepared.request.calls())
     drift = measure_drift(made.rollout.decoded, Nobody(), depths, truth, ())
     assert drift.generated.curves["psnr"][0] > 30  # frame 0 is the clip's own, frame by frame
@@ -352,18 +356,83 @@ def test_a_rollout_from_a_clip_is_measured_against_it_and_goes_into_the_catalog(
 def test_reference_clips_are_held_out_ones_of_different_sources_and_a_clip_that_is_none_is_refused(
     dataset: Path,
 ) -> None:
-    clips = list(reference_clips(dataset, 3, 32, holdout=0.3))
+    clips = list(reference_clips(dataset, 3, SIZE, holdout=0.3))
     assert len({clip.clip_id[:2] for clip in clips}) == 3
     with pytest.raises(DataError, match="no stored clip 'waltz'"):
-        real_clip(dataset, "waltz", 32)
+        real_clip(dataset, "waltz", SIZE)
 
 
 def test_frame_by_frame_a_clip_is_compared_with_its_own_frames(dataset: Path) -> None:
-    clip = real_clip(dataset, "s0c0", 32)
+    clip = real_clip(dataset, "s0c0", SIZE)
     drift = measure_drift(lambda: iter(clip.frames_FHWC), Nobody(), {}, clip, ())
     late = measure_drift(lambda: iter(np.roll(clip.frames_FHWC, 1, axis=0)), Nobody(), {}, clip, ())
     assert min(drift.generated.curves["psnr"]) > 90
     assert float(np.median(late.generated.curves["psnr"])) < 40
+
+
+REGION = (8, 2, 24, 32)
+DEPTHS = dict.fromkeys(range(25), 1)
+
+
+@pytest.fixture(scope="module")
+def filled_dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set whose odd sources' clips show their source's picture in a part alone, encoded."""
+    data = make_dataset(tmp_path_factory.mktemp("filled") / "data", picture=[list(REGION)])
+    encode_dataset(data, micro_encode())
+    return data
+
+
+def test_what_lies_outside_of_the_first_picture_is_made_anew_in_every_frame(
+    runs: dict[str, Path], picture: Start, tmp_path: Path
+) -> None:
+    prepared = prepare(request(runs["any"]))
+    start = Start(fill_outside(picture.picture_HWC, REGION), REGION)
+    made = generate_video(prepared, start, tmp_path / "video.mp4")
+    frames = np.stack(list(made.rollout.decoded()))
+    assert np.array_equal(frames, refill(frames, np.array([REGION])))
+    for number in (1, 7, 19):  # what a later call is given is what training had seen, not what was made outside
+        latents = made.rollout.store.frames([number], made.rollout._final)
+        assert (refilled(latents, REGION, prepared.codec) - latents).abs().mean() < 0.05
+    whole = generate_video(prepared, Start(start.picture_HWC), tmp_path / "whole.mp4")
+    assert whole.record.identity != made.record.identity
+    assert "region" not in whole.record.identity
+    with pytest.raises(RolloutError, match="region"):
+        generate_video(prepared, Start(start.picture_HWC), tmp_path / "video.mp4")
+
+
+def test_a_killed_rollout_of_a_filled_picture_ends_with_the_same_bytes(
+    runs: dict[str, Path], picture: Start, tmp_path: Path
+) -> None:
+    start = Start(fill_outside(picture.picture_HWC, REGION), REGION)
+    first = generate_video(prepare(request(runs["any"])), start, tmp_path / "a.mp4")
+    for path in sorted((first.folder / "latents").glob("call-*"))[3:]:
+        path.unlink()
+    bytes_before = first.video.read_bytes()
+    assert generate_video(prepare(request(runs["any"])), start, tmp_path / "a.mp4").video.read_bytes() == bytes_before
+
+
+def test_errors_planted_in_the_filled_area_of_a_generated_video_change_nothing_in_its_report(
+    filled_dataset: Path,
+) -> None:
+    truth = real_clip(filled_dataset, "s1c0", SIZE)
+    assert truth.region == REGION
+    frames = np.roll(truth.frames_FHWC, 2, axis=0)
+    spoiled = np.random.default_rng(3).integers(0, 255, frames.shape).astype(np.uint8)
+    x0, y0, x1, y1 = REGION
+    spoiled[:, y0:y1, x0:x1] = frames[:, y0:y1, x0:x1]
+    references = list(reference_clips(filled_dataset, 3, SIZE, holdout=0.3))
+    for given, beside in ((truth, ()), (None, references)):
+        reports = [
+            measure_drift(
+                lambda made=made: iter(made), Nobody(), dict.fromkeys(range(25), 1), given, beside, region=REGION
+            ).report()
+            for made in (frames, spoiled)
+        ]
+        assert reports[0] == reports[1]
+        assert reports[0]["region"] == list(REGION)
+    free = measure_drift(lambda: iter(frames), Nobody(), {}, None, ()).report()
+    assert "region" not in free
+    assert free["metrics"]["contrast"] != reports[0]["metrics"]["contrast"]
 
 
 def test_long_curves_are_pooled_for_the_catalog() -> None:

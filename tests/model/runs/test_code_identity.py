@@ -64,7 +64,7 @@ def test_changed_code_is_told_by_its_modules() -> None:
 
 @pytest.fixture
 def train_with(dataset: Path, tmp_path: Path) -> Callable[[], subprocess.CompletedProcess[str]]:
-    """Trains a run on a copy of the code in `tmp_path / "code"`: the first call begins it, the next ones go on."""
+    """Trains a run on a copy of the code in `tmp_path / "code"`: the first call begins it, the next ones continue."""
     for package in ("flows", "model", "pipeline", "data_catalog"):
         shutil.copytree(ROOT / package, tmp_path / "code" / package, ignore=shutil.ignore_patterns("__pycache__"))
     config = tmp_path / "config.json"

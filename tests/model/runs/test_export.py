@@ -11,6 +11,7 @@ from model.data.samples import read_samples
 from model.errors import CodecError, RunError
 from model.runs.export import export_run
 from model.runs.init_weights import initial_network, network_of_run
+from model.sources import NoText
 from model.training.train import train
 from tests.model.dataset import micro_config, micro_encode
 
@@ -38,7 +39,7 @@ def test_a_data_set_is_encoded_with_an_exported_codec_and_a_training_goes_on_fro
     encode = micro_encode().model_copy(update={"codec": str(out)})
     codec = prepare_codec(fresh, encode, read_samples(fresh))
     assert codec.hash == prepare_codec(fresh, micro_encode(), read_samples(fresh)).hash
-    assert encode.text_source == "zeros"
+    assert encode.text_source == NoText()
 
 
 def test_a_codec_for_another_size_of_picture_and_a_folder_that_is_there_are_refused(trained, fresh, tmp_path):

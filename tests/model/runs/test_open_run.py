@@ -1,4 +1,4 @@
-"""A run is opened as new, as one that goes on, or as a fork that names its parent; anything else is refused."""
+"""A run is opened as new, as one that continues, or as a fork that names its parent; anything else is refused."""
 
 from __future__ import annotations
 

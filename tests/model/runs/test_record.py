@@ -191,7 +191,7 @@ def test_a_networks_size_means_the_same_as_text_and_as_a_number() -> None:
         ({"device": "cuda"}, DeviceError, "GPU was asked for .* and torch finds none"),
         ({"mixed_precision": "fp16"}, DeviceError, "'fp16'.* needs a GPU: use 'bf16' or 'no'"),
         ({"encode": {**ENCODE, "channels": 5}}, DataError, "no latents of this codec: run `longdance encode"),
-        ({"init": "run:/nowhere"}, RunError, "is no run"),
+        ({"init": "run:/nowhere"}, RunError, "is not a run"),
         ({"network": {"widths": 3}}, ConfigError, r"Unknown setting 'network\.widths'"),
         ({"batch": 6, "accumulate": 3, "holdout": 0.99}, None, ""),
     ],

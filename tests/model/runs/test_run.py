@@ -35,7 +35,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(trained: Path, t
 
 
 def test_a_folder_that_is_no_run_and_a_run_without_a_checkpoint_are_told_apart(trained: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="is no run"):
+    with pytest.raises(RunError, match="is not a run"):
         Run.open(tmp_path)
     copy = Path(shutil.copytree(trained, tmp_path / "run"))
     shutil.rmtree(RunFolder(copy).checkpoints)

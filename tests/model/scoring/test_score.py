@@ -181,7 +181,7 @@ def test_fragments_become_rows_of_the_catalog_and_again_change_nothing(data, tra
 
 
 def test_mistakes_are_one_sentence(data, tmp_path, trained):
-    with pytest.raises(RunError, match="is no run"):
+    with pytest.raises(RunError, match="is not a run"):
         score(job(data, tmp_path / "none"))
     for wrong in ({"k": 7}, {"most_k": 5}, {"most_k": 10**9}):
         with pytest.raises(PolicyError, match="k"):

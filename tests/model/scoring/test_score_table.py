@@ -177,7 +177,7 @@ def test_a_run_that_saw_the_samples_is_refused_and_a_hold_out_must_be_there(data
         make_score_table(data, run, [run], CONFIG, policy(score="rho", strata=()), samples)
     with pytest.raises(DataError, match=r"No source of .* is held out"):
         require_holdout(data, micro_config(holdout=0))
-    with pytest.raises(RunError, match="is no run"):
+    with pytest.raises(RunError, match="is not a run"):
         Run.open(data)
 
 

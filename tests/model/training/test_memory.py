@@ -17,6 +17,7 @@ from model.training.dry_run import dry_run
 from model.training.memory import GIB, MemoryPlan, explain_out_of_memory, plan_memory
 from model.training.step_bytes import meta_copy, step_bytes
 from model.training.train import train
+from pipeline.picture_size import PictureSize
 from tests.model.dataset import make_dataset, micro_config
 
 
@@ -48,7 +49,7 @@ def kept_by_a_real_pass(config: TrainConfig, frames: int, side: int) -> int:
 def test_what_a_pass_keeps_is_predicted_as_it_is(train: str) -> None:
     config = micro_config(train=train, mixed_precision="bf16", batch=2)
     network = initial_network(config, 4, 32).config
-    predicted = step_bytes(meta_copy(config, network), config, side=16, text_length=5, frames=9)
+    predicted = step_bytes(meta_copy(config, network), config, PictureSize(16, 16), text_length=5, frames=9)
     assert predicted.kept == pytest.approx(kept_by_a_real_pass(config, 9, 16), rel=0.03)
     assert predicted.peak >= predicted.kept >= predicted.peak_kept > 0
 
@@ -58,7 +59,7 @@ def sd15(**settings: object) -> MemoryPlan:
     config = train_config("interpolation", "sd15", **settings)
     with torch.device("meta"):
         network = VideoUNet.from_preset("sd15", latent_channels=4, text_channels=768)
-    return plan_memory(config, network.config, side=64, text_length=77)
+    return plan_memory(config, network.config, PictureSize(64, 64), text_length=77)
 
 
 @pytest.mark.parametrize(("settings", "bound"), [({}, 12.0), ({"train": "all", "optimizer": "adamw8bit"}, 22.0)])
@@ -70,22 +71,23 @@ def test_parts_are_counted_by_parameters_and_activations_grow_with_the_batch() -
     config = micro_config(batch=2)
     network = initial_network(config, 4, 32)
     count = sum(parameter.numel() for parameter in network.parameters())
-    plan = plan_memory(config, network.config, side=8, text_length=1)
+    plan = plan_memory(config, network.config, PictureSize(8, 8), text_length=1)
     assert (plan.weights, plan.optimizer, plan.ema) == tuple(n * count for n in (4, 8, 4))
-    double = plan_memory(config.model_copy(update={"batch": 4}), network.config, side=8, text_length=1)
+    double = plan_memory(config.model_copy(update={"batch": 4}), network.config, PictureSize(8, 8), text_length=1)
     assert double.activations == pytest.approx(2 * plan.activations, rel=0.1)
     split = config.model_copy(update={"batch": 4, "accumulate": 2})
-    assert plan_memory(split, network.config, side=8, text_length=1) == plan
+    assert plan_memory(split, network.config, PictureSize(8, 8), text_length=1) == plan
     assert plan.total == sum(vars(plan).values())
     elsewhere = config.model_copy(update={"ema_device": "cpu"})
-    assert plan_memory(elsewhere, network.config, side=8, text_length=1).ema == 0
+    assert plan_memory(elsewhere, network.config, PictureSize(8, 8), text_length=1).ema == 0
 
 
 def test_gradients_come_as_activations_go() -> None:
     config = micro_config(batch=1)
     network = initial_network(config, 4, 32).config
     count = sum(parameter.numel() for parameter in initial_network(config, 4, 32).parameters())
-    small, large = (step_bytes(meta_copy(config, network), config, side, 1, frames=4) for side in (4, 32))
+    sizes = (PictureSize(4, 4), PictureSize(32, 32))
+    small, large = (step_bytes(meta_copy(config, network), config, size, 1, frames=4) for size in sizes)
     assert small.peak_gradients > 0.5 * 4 * count  # few activations: the fullest moment is the end
     assert large.peak_gradients < 0.1 * 4 * count  # many: it is the beginning of the backward pass
     for step in (small, large):
@@ -95,7 +97,7 @@ def test_gradients_come_as_activations_go() -> None:
 def test_frozen_layers_take_half_the_bytes_and_no_moments() -> None:
     network = initial_network(micro_config(), 4, 32)
     config = micro_config(train="new", mixed_precision="bf16")
-    plan = plan_memory(config, network.config, side=8, text_length=1)
+    plan = plan_memory(config, network.config, PictureSize(8, 8), text_length=1)
     new = sum(parameter.numel() for parameter in network.new_parameters().values())
     old = sum(parameter.numel() for parameter in network.image_parameters().values())
     assert plan.weights == 4 * new + 2 * old
@@ -106,19 +108,19 @@ def test_weights_in_halves_take_four_bytes_and_their_moments_two() -> None:
     network = initial_network(micro_config(), 4, 32)
     count = sum(parameter.numel() for parameter in network.parameters())
     config = micro_config(train="all", optimizer="adamw8bit", mixed_precision="bf16")
-    plan = plan_memory(config, network.config, side=8, text_length=1)
+    plan = plan_memory(config, network.config, PictureSize(8, 8), text_length=1)
     assert (plan.weights, plan.optimizer) == (2 * count, 4 * count)
 
 
 def test_planning_leaves_real_training_alone(dataset: Path, tmp_path: Path) -> None:
     config = micro_config(steps=1, sample_every=50, validate_every=50)
-    plan_memory(config, initial_network(config, 4, 32).config, side=8, text_length=1)
+    plan_memory(config, initial_network(config, 4, 32).config, PictureSize(8, 8), text_length=1)
     assert train(dataset, tmp_path / "run", config).status == "finished"
 
 
 def test_the_explanation_names_the_parts_and_the_settings_that_help() -> None:
     config = micro_config(batch=8)
-    plan = plan_memory(config, initial_network(config, 4, 32).config, side=8, text_length=1)
+    plan = plan_memory(config, initial_network(config, 4, 32).config, PictureSize(8, 8), text_length=1)
     text = explain_out_of_memory(config, plan)
     for word in ("vram_gib=24", "activations", "accumulate=8 frees", "mixed_precision='bf16' frees", "train='new'"):
         assert word in text

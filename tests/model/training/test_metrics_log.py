@@ -1,4 +1,4 @@
-"""Metrics go on at their place, and pictures are whole."""
+"""Metrics continue at their place, and pictures are whole."""
 
 from __future__ import annotations
 

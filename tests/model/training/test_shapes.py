@@ -9,6 +9,7 @@ from model.data.codec import KLCodec, fit_patch_codec
 from model.data.text import embed
 from model.errors import CodecError, DataError
 from model.training.shapes import latent_shape, shapes_of, text_shape
+from pipeline.picture_size import PictureSize
 from tests.model.dataset import micro_config
 from tests.model.networks import save_stable_diffusion
 
@@ -27,8 +28,8 @@ def test_the_shapes_of_a_local_checkpoint_are_read_from_its_configs(checkpoint: 
     encode = {"codec": str(checkpoint), "picture": 32}
     config = micro_config("interpolation", init=str(checkpoint), network={}, train="new", encode=encode)
     shapes = shapes_of(config)
-    latents = KLCodec(str(checkpoint), 32).encode(FRAMES)
-    assert (shapes.channels, shapes.side) == latents.shape[1:3]
+    latents = KLCodec(str(checkpoint), PictureSize(32, 32)).encode(FRAMES)
+    assert (shapes.channels, shapes.latents.height, shapes.latents.width) == latents.shape[1:]
     embedded = embed(str(checkpoint), ["a person"])
     assert text_shape(config.encode) == embedded.shape[1:]
     assert shapes.network.unet.config.cross_attention_dim == embedded.shape[2]
@@ -36,10 +37,12 @@ def test_the_shapes_of_a_local_checkpoint_are_read_from_its_configs(checkpoint: 
 
 
 def test_the_shape_of_a_saved_codec_is_its_own(checkpoint: Path, tmp_path: Path) -> None:
-    for name, codec in (("patches", fit_patch_codec(FRAMES, 8, 5)), ("kl", KLCodec(str(checkpoint), 32))):
+    kl = KLCodec(str(checkpoint), PictureSize(32, 32))
+    for name, codec in (("patches", fit_patch_codec(FRAMES, 8, 5)), ("kl", kl)):
         codec.save(tmp_path / name)
         encode = micro_config(encode={"codec": str(tmp_path / name), "picture": 32}).encode
-        assert latent_shape(encode) == codec.encode(FRAMES).shape[1:3]
+        channels, latents = latent_shape(encode)
+        assert (channels, latents.height, latents.width) == codec.encode(FRAMES).shape[1:]
 
 
 def test_a_folder_that_holds_nothing_of_the_kind_is_one_sentence(tmp_path: Path) -> None:

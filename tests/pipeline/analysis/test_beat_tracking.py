@@ -1,7 +1,9 @@
 """Beats are where they were played: of drawn music in every groove, of long music, and of none."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -80,9 +82,8 @@ def test_blocks_overlap_and_together_are_the_whole(seconds: float) -> None:
 def test_edges_follow_the_pulse_and_few_beats_are_left_alone() -> None:
     beats = np.arange(20) * 0.5
     wrong = beats.copy()
-    wrong[[0, 1, -1]] += [0.2, -0.1, 0.17]
+    wrong[[0, 1, -3, -1]] += [0.2, -0.1, 0.08, 0.17]
     np.testing.assert_allclose(with_steady_edges(wrong), beats)
-    assert with_steady_edges(wrong[:5]) is not None
     np.testing.assert_array_equal(with_steady_edges(wrong[:5]), wrong[:5])
 
 
@@ -92,3 +93,16 @@ def test_the_tracker_waits_until_there_is_sound() -> None:
     listed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert "pipeline.analysis.beat_tracking" in listed
     assert not {"librosa", "numba", "soundfile", "soxr", "pyloudnorm"} & set(listed)
+
+
+def test_it_works_where_neither_the_library_nor_a_home_can_be_written(tmp_path: Path) -> None:
+    """As in a container whose user has no home: numba would refuse to be imported."""
+    code = "from pipeline.analysis.beat_tracking import _writable; print(_writable())"
+    closed = tmp_path / "file"
+    closed.touch()
+    env = {**os.environ, "XDG_CACHE_HOME": str(closed), "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()).parent == tmp_path
+    env["XDG_CACHE_HOME"] = str(tmp_path / "cache")
+    done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()) == tmp_path / "cache" / "longdance" / "numba"

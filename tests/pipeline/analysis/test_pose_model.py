@@ -43,7 +43,7 @@ def test_a_named_model_is_taken_and_a_missing_one_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("LONGDANCE_POSE_MODEL", str(tmp_path / "mine.task"))
-    with pytest.raises(LongdanceError, match="which is no file"):
+    with pytest.raises(LongdanceError, match="which is not a file"):
         pose_model_path()
     (tmp_path / "mine.task").touch()
     assert pose_model_path() == tmp_path / "mine.task"

@@ -10,8 +10,10 @@ from PIL import Image
 
 from data_catalog.base.errors import LongdanceError
 from pipeline.analysis.pose import PoseFinder, pelvis
-from pipeline.clips.input_picture import aligned_picture, largest_person, middle_square, read_picture
+from pipeline.clips.fill import fill_outside
+from pipeline.clips.input_picture import aligned_picture, largest_person, middle_part, read_picture
 from pipeline.config import CropConfig
+from pipeline.picture_size import PictureSize
 
 
 @pytest.fixture(scope="module")
@@ -24,8 +26,9 @@ def photo(dancer: Path) -> np.ndarray:
 
 def test_the_dancer_of_a_picture_is_placed_as_in_a_clip(photo: np.ndarray, pose_model: Path, finder: PoseFinder):
     config = CropConfig()
-    aligned = aligned_picture(photo, "photo", pose_model, config, 256)
+    aligned, region = aligned_picture(photo, "photo", pose_model, config, PictureSize(256, 256))
     assert aligned.shape == (256, 256, 3)
+    assert region == (0, 0, 256, 256)
     [landmarks] = finder.find(aligned)
     x, y = pelvis(landmarks) / 256
     assert x == pytest.approx(0.5, abs=0.06)
@@ -42,18 +45,36 @@ def test_of_several_people_the_largest_is_taken(photo: np.ndarray, finder: PoseF
 
 def test_a_picture_without_a_person_is_refused_with_a_way_out(pose_model: Path):
     with pytest.raises(LongdanceError, match=r"No person was found in wall\.png.*--no-align"):
-        aligned_picture(np.full((300, 300, 3), 90, np.uint8), "wall.png", pose_model, CropConfig(), 64)
+        aligned_picture(np.full((300, 300, 3), 90, np.uint8), "wall.png", pose_model, CropConfig(), PictureSize(64, 64))
 
 
 def test_a_dancer_far_too_small_is_refused(photo: np.ndarray, pose_model: Path):
     with pytest.raises(LongdanceError, match=r"cannot be cropped as clips are.*--no-align"):
-        aligned_picture(photo, "photo", pose_model, CropConfig(), 2048)
+        aligned_picture(photo, "photo", pose_model, CropConfig(), PictureSize(2048, 2048))
 
 
-def test_the_middle_square_needs_nobody():
+def test_what_lies_outside_of_a_tight_picture_is_filled_and_its_place_is_told(dancer: Path, pose_model: Path):
+    with av.open(str(dancer)) as container:
+        frame = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    tight = frame[:, frame.shape[1] // 2 - 90 : frame.shape[1] // 2 + 90]
+    size = PictureSize(160, 160)
+    aligned, region = aligned_picture(tight, "photo", pose_model, CropConfig(max_filled=0.95), size)
+    x0, y0, x1, y1 = region
+    assert (x1 - x0) * (y1 - y0) < 0.9 * size.area
+    assert aligned.shape == (160, 160, 3)
+    assert np.array_equal(fill_outside(aligned, region), aligned)
+    other = aligned.copy()
+    other[:, :x0] = 0
+    assert np.array_equal(fill_outside(other, region), aligned)
+
+
+@pytest.mark.parametrize(("size", "sides"), [((64, 64), (100, 200)), ((32, 64), (125, 175))])
+def test_the_middle_part_needs_nobody(size: tuple[int, int], sides: tuple[int, int]):
     picture = np.zeros((100, 300, 3), np.uint8)
-    picture[:, 100:200] = 255
-    assert (middle_square(picture, 64) == 255).all()
+    picture[:, sides[0] : sides[1]] = 255
+    part = middle_part(picture, PictureSize(*size))
+    assert part.shape == (size[1], size[0], 3)
+    assert (part == 255).all()
 
 
 @pytest.mark.parametrize("kind", ["png", "jpg", "webp"])

@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.analysis.pose import JOINTS, LEFT_HIP, LEFT_WRIST, MIRROR, RIGHT_HIP, RIGHT_WRIST
-from pipeline.clips.align import Crop, plan_crop, to_crop
+from pipeline.clips.align import plan_crop
+from pipeline.clips.crop import Crop
 from pipeline.config import CropConfig, VariantConfig
-from pipeline.shards.augment import Recipe, draw, flipped, moved_crop, retimed
+from pipeline.shards.augment import Recipe, draw, flipped, flipped_picture, moved_crop, retimed
+from tests.pipeline.crops import in_clip
 from tests.pipeline.people import dance
 
 CONFIG = VariantConfig()
@@ -114,33 +116,73 @@ def test_the_mirror_pairs_every_joint_with_its_other_side() -> None:
     assert [i for i in range(JOINTS) if MIRROR[i] == i] == [0]
 
 
+recipes = st.builds(Recipe, zoom=st.floats(0.96, 1.04), shift=st.tuples(st.floats(-0.03, 0.03), st.floats(-0.03, 0.03)))
+SHAPES = [(1281, 721), (1000, 1000), (720, 1280), (1920, 1080)]
+
+
 @settings(deadline=None, max_examples=80)
-@given(
-    st.floats(0.96, 1.04), st.tuples(st.floats(-0.03, 0.03), st.floats(-0.03, 0.03)), st.floats(0.2, 0.8),
-    st.floats(250, 700), st.sampled_from([(1281, 721), (1000, 1000), (720, 1280)]),
-)  # fmt: skip
-def test_a_moved_crop_is_inside_even_and_holds_the_dance(
-    zoom: float, shift: tuple[float, float], x: float, height: float, shape: tuple[int, int]
+@given(recipes, st.floats(0.2, 0.8), st.floats(250, 700), st.sampled_from(SHAPES))
+def test_a_moved_crop_that_may_not_reach_out_is_inside_even_and_holds_the_dance(
+    recipe: Recipe, x: float, height: float, shape: tuple[int, int]
 ) -> None:
+    config = CropConfig(fit="upper")
     landmarks = dance(30, x * shape[1], 0.85 * shape[0], height, swing=0.05)
     known = np.ones(30, bool)
-    crop = moved_crop(landmarks, known, shape, Recipe(zoom=zoom, shift=shift), CROP)
+    crop = moved_crop(landmarks, known, shape, recipe, config)
     if crop is None:
         return
-    assert crop.side % 2 == 0
+    assert crop.height % 2 == 0
     assert (crop.corners % 2 == 0).all()
     assert (crop.corners >= 0).all()
-    assert (crop.corners + crop.side <= [shape[1], shape[0]]).all()
-    assert CROP.size / crop.side <= CROP.max_upscale
+    assert (crop.corners + crop.size <= [shape[1], shape[0]]).all()
+    assert config.size.height / crop.height <= config.max_upscale
     if crop.framing == "full":
-        plain = plan_crop(landmarks, known, shape, CROP)
+        plain = plan_crop(landmarks, known, shape, config)
         assert lost(landmarks, crop) <= lost(landmarks, plain) + 0.01
+
+
+@settings(deadline=None, max_examples=80)
+@given(
+    recipes, st.floats(0.2, 0.8), st.floats(0.3, 1.0), st.sampled_from(SHAPES), st.sampled_from(["512x512", "384x640"])
+)
+def test_a_moved_crop_holds_the_dance_and_reaches_out_only_along_the_axes_along_which_the_clips_does(
+    recipe: Recipe, x: float, share: float, shape: tuple[int, int], clip: str
+) -> None:
+    config, picture = CropConfig(shape=clip, max_grow=2), np.array([shape[1], shape[0]])
+    landmarks = dance(30, x * shape[1], 0.95 * shape[0], share * shape[0], swing=0.05)
+    known = np.ones(30, bool)
+    moved = moved_crop(landmarks, known, shape, recipe, config)
+    if moved is None:
+        return
+    plain = plan_crop(landmarks, known, shape, config)
+    outside = [((crop.corners < 0) | (crop.corners + crop.size > picture)).any(0) for crop in (plain, moved)]
+    assert (outside[0] | ~outside[1]).all()
+    assert moved.height % 2 == moved.width % 2 == 0
+    assert (moved.corners % 2 == 0).all()
+    assert config.size.height / moved.height <= config.max_upscale
+    points = np.clip(landmarks[..., :2], 0, picture)
+    held = ((points >= moved.corners - 4) & (points <= moved.corners + moved.size + 4)).all(-1)
+    before = ((points >= plain.corners - 4) & (points <= plain.corners + plain.size + 4)).all(-1)
+    assert held.mean() >= before.mean() - 0.01
 
 
 def lost(landmarks: np.ndarray, crop: Crop) -> float:
     """Share of joints outside a crop."""
-    points = to_crop(landmarks, crop, 512)[..., :2]
+    points = in_clip(landmarks, crop)[..., :2]
     return float(((points < -2) | (points > 514)).any(-1).mean())
+
+
+@given(st.lists(st.tuples(*[st.integers(0, 256)] * 4), min_size=1, max_size=5))
+def test_the_pictures_rectangle_is_mirrored_with_the_clip(rows: list[tuple[int, int, int, int]]) -> None:
+    rectangles = np.sort(np.array(rows).reshape(-1, 2, 2), 1).reshape(-1, 4)
+    mirrored = flipped_picture(rectangles, 256)
+    for rectangle, other in zip(rectangles, mirrored):
+        mask = np.zeros((256, 256), bool)
+        mask[rectangle[1] : rectangle[3], rectangle[0] : rectangle[2]] = True
+        turned = np.zeros_like(mask)
+        turned[other[1] : other[3], other[0] : other[2]] = True
+        assert np.array_equal(mask[:, ::-1], turned)
+    assert np.array_equal(flipped_picture(mirrored, 256), rectangles)
 
 
 def test_no_zoom_and_no_shift_is_the_clips_own_crop() -> None:
@@ -149,7 +191,7 @@ def test_no_zoom_and_no_shift_is_the_clips_own_crop() -> None:
     same = moved_crop(landmarks, known, shape, Recipe(flip=True, tempo=0.9), CROP)
     assert same is not None
     assert np.array_equal(same.corners, plain.corners)
-    assert same.side == plain.side
+    assert same.height == plain.height
 
 
 def test_frames_that_cannot_be_aligned_give_no_crop() -> None:

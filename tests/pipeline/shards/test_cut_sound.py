@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from data_catalog.base.errors import RejectedError
-from pipeline.clips.align import Crop
 from pipeline.clips.frame_grid import frame_grids
 from pipeline.config import ClipConfig, SoundConfig
 from pipeline.shards.augment import Recipe, retimed
@@ -27,11 +26,12 @@ from pipeline.shards.cut_sound import (
 from pipeline.shards.encode_clip import VariantJob
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.sound import clock_shift
+from tests.pipeline.crops import square
 from tests.pipeline.sounds import click_errors, write_clicks, write_wav
 from tests.pipeline.videos import LIMITS, SIDE, ffmpeg, pass_over, read_numbers, write_numbered
 
 COUNT, EVERY = 230, 6  # frames of a video, frames from stroke to stroke
-WHOLE = Crop(np.array([[0, 0]]), SIDE, "full")
+WHOLE = square([[0, 0]], SIDE)
 X264 = ("-c:v", "libx264", "-crf", "12", "-pix_fmt", "yuv420p", "-bf", "2")
 PCM, AAC = ("-c:a", "pcm_s16le"), ("-c:a", "aac", "-b:a", "160k")
 EXACT_TIMES = ("-fps_mode", "passthrough", "-enc_time_base", "1/1000")

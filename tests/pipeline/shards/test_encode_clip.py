@@ -12,11 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data_catalog.base.errors import RejectedError
-from pipeline.clips.align import Crop
-from pipeline.config import VideoConfig
+from pipeline.clips.crop_filter import corner_expressions
+from pipeline.config import CropConfig, VideoConfig
+from pipeline.picture_size import PictureSize
 from pipeline.shards.augment import Recipe
-from pipeline.shards.encode_clip import VariantJob, corner_expressions, describe, encode_variants, selection, verify
+from pipeline.shards.encode_clip import VariantJob, describe, encode_variants, selection, verify
 from pipeline.video.ffmpeg import open_source
+from tests.pipeline.crops import square
 from tests.pipeline.videos import (
     LIMITS,
     SIDE,
@@ -31,7 +33,7 @@ from tests.pipeline.videos import (
 
 COUNT = 70
 SHARP = VideoConfig(crf=10)
-WHOLE = Crop(np.array([[0, 0]]), SIDE, "full")
+WHOLE = square([[0, 0]], SIDE)
 X264 = ("-c:v", "libx264", "-crf", "10", "-pix_fmt", "yuv420p")
 B_FRAMES = (*X264, "-bf", "3", "-g", "24", "-x264-params", "b-adapt=0:scenecut=0")
 # Irregular times, ascending: 2 to 6 ticks of 1/50 s apart.
@@ -60,7 +62,7 @@ def late_picture(folder: Path) -> Path:
 
 
 def other_colours(folder: Path) -> Path:
-    """A stream whose colour tags change in the middle: ffmpeg would set up its filters anew there."""
+    """A stream whose colour tags change in the middle: ffmpeg would set up its filters again there."""
     film = write_numbered(folder / "film.mkv", COUNT, "-c:v", "ffv1")
     halves = []
     for half, matrix in enumerate(("bt709", "smpte170m")):
@@ -111,7 +113,7 @@ def run(path: Path, frame_lists: list[np.ndarray], out: Path, size: int = SIDE) 
     jobs = [VariantJob(frames, WHOLE, Recipe(), out / f"take{i}.mp4") for i, frames in enumerate(frame_lists)]
     descriptor = open_source(bytes(path))
     try:
-        encode_variants(descriptor, found, pts, jobs, Fraction(25), size, SHARP, LIMITS)
+        encode_variants(descriptor, found, pts, jobs, Fraction(25), CropConfig(shape=size), SHARP, LIMITS)
     finally:
         os.close(descriptor)
     return [take.out for take in jobs]
@@ -149,7 +151,7 @@ def test_a_full_size_clip_of_181_uneven_frames_is_exact(tmp_path: Path) -> None:
     frames = np.sort(np.random.default_rng(5).permutation(250)[:181])
     (clip,) = run(path, [frames], tmp_path, size=512)
     assert numbers_in(clip) == list(frames)
-    verify(clip, 181, 512, Fraction(25))
+    verify(clip, 181, PictureSize(512, 512), Fraction(25))
 
 
 def test_the_same_takes_give_the_same_bytes(tmp_path: Path) -> None:
@@ -161,7 +163,8 @@ def test_the_same_takes_give_the_same_bytes(tmp_path: Path) -> None:
         jobs = [VariantJob(np.arange(20, 40), WHOLE, kind, tmp_path / f"{again}{i}.mp4") for i, kind in
                  enumerate([Recipe(), recipe])]  # fmt: skip
         descriptor = open_source(bytes(path))
-        encode_variants(descriptor, found, pts, jobs, Fraction(30000, 1001), 256, VideoConfig(), LIMITS)
+        crop, rate = CropConfig(shape=256), Fraction(30000, 1001)
+        encode_variants(descriptor, found, pts, jobs, rate, crop, VideoConfig(), LIMITS)
         os.close(descriptor)
         sums.append([hashlib.sha256(take.out.read_bytes()).hexdigest() for take in jobs])
     assert sums[0] == sums[1]
@@ -174,7 +177,7 @@ def test_a_flip_mirrors_the_picture_and_colour_changes_it(tmp_path: Path) -> Non
     jobs = [VariantJob(np.arange(20, 29), WHOLE, recipe, tmp_path / f"{name}.mp4") for name, recipe in
              {"as": Recipe(), "flip": Recipe(flip=True), "dark": Recipe(brightness=-0.05)}.items()]  # fmt: skip
     descriptor = open_source(bytes(path))
-    encode_variants(descriptor, found, pts, jobs, Fraction(25), SIDE, SHARP, LIMITS)
+    encode_variants(descriptor, found, pts, jobs, Fraction(25), CropConfig(shape=SIDE), SHARP, LIMITS)
     os.close(descriptor)
     plain, flipped, dark = [np.stack(luma_of(take.out)).astype(float) for take in jobs]
     assert np.abs(plain[..., ::-1] - flipped).mean() < 3
@@ -188,7 +191,7 @@ def test_the_clip_has_the_exact_rate_and_even_times(rate: str, tmp_path: Path) -
     found, pts, _ = pass_over(path)
     take = VariantJob(np.arange(3, 28), WHOLE, Recipe(), tmp_path / "clip.mp4")
     descriptor = open_source(bytes(path))
-    encode_variants(descriptor, found, pts, [take], Fraction(rate), SIDE, VideoConfig(), LIMITS)
+    encode_variants(descriptor, found, pts, [take], Fraction(rate), CropConfig(shape=SIDE), VideoConfig(), LIMITS)
     os.close(descriptor)
     assert describe(take.out) == {"frames": 25, "width": SIDE, "height": SIDE, "fps": Fraction(rate), "even": True}
 
@@ -202,11 +205,11 @@ def test_a_moving_crop_follows_its_corners(tmp_path: Path) -> None:
            "-c:v", "ffv1", "-pix_fmt", "yuv420p", "-color_range", "tv", str(path), stdin=ramp.tobytes())  # fmt: skip
     random = np.random.default_rng(2)
     x = np.clip(np.cumsum(random.integers(-3, 4, count)) * 2 + 100, 0, width - 128)
-    crop = Crop(np.stack([x, np.zeros(count, int)], 1), 128, "full")
+    crop = square(np.stack([x, np.zeros(count, int)], 1), 128)
     found, pts, pictures = pass_over(path)
     take = VariantJob(np.arange(count), crop, Recipe(), tmp_path / "clip.mp4")
     descriptor = open_source(bytes(path))
-    encode_variants(descriptor, found, pts, [take], Fraction(25), 128, VideoConfig(crf=4), LIMITS)
+    encode_variants(descriptor, found, pts, [take], Fraction(25), CropConfig(shape=128), VideoConfig(crf=4), LIMITS)
     os.close(descriptor)
     wanted = np.array([pictures[i][:height][:, left : left + 128].mean() for i, left in enumerate(x)])
     got = np.array([picture.mean() for picture in luma_of(take.out)])
@@ -225,7 +228,7 @@ def test_a_selection_is_true_for_its_frames_and_no_others(chosen: set[int]) -> N
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=1, max_size=40))
 def test_corner_expressions_give_each_frames_corner(corners: list[tuple[int, int]]) -> None:
-    texts = corner_expressions(Crop(np.array(corners), 10, "full"))
+    texts = corner_expressions(square(corners, 10))
     for n, corner in enumerate(corners):
         assert tuple(eval(text, {"n": n, "gte": lambda a, b: int(a >= b)}) for text in texts) == corner
 
@@ -233,7 +236,7 @@ def test_corner_expressions_give_each_frames_corner(corners: list[tuple[int, int
 def test_a_clip_with_a_frame_missing_does_not_verify(tmp_path: Path) -> None:
     path = CONTAINERS["mp4 of one group"](tmp_path)
     with pytest.raises(RejectedError, match="frames is 70, expected 71") as caught:
-        verify(path, 71, SIDE, Fraction(25))
+        verify(path, 71, PictureSize(SIDE, SIDE), Fraction(25))
     assert caught.value.code == "encode_failed"
 
 

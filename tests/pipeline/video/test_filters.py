@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.clips.align import Crop
-from pipeline.config import VideoConfig
+from pipeline.config import CropConfig, VideoConfig
 from pipeline.shards.augment import Recipe
 from pipeline.shards.encode_clip import VariantJob, encode_variants
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.filters import proxy_shape
 from pipeline.video.probe import Probe
+from tests.pipeline.crops import square
 from tests.pipeline.videos import LIMITS, ffmpeg, luma_of, pass_over
 
 COUNT = 12
@@ -112,10 +112,10 @@ def test_analysis_and_clip_agree_on_an_upright_picture(kind: str, tmp_path: Path
 
     side = min(size) // 2 * 2
     corner = (np.array(size) - side) // 2 * 2  # at the far end: another idea of the size would show
-    take = VariantJob(np.arange(2, 11), Crop(corner[None], side, "full"), Recipe(), tmp_path / "clip.mp4")
+    take = VariantJob(np.arange(2, 11), square(corner[None], side), Recipe(), tmp_path / "clip.mp4")
     descriptor = open_source(bytes(path))
     try:
-        encode_variants(descriptor, found, pts, [take], Fraction(25), 96, VideoConfig(crf=6), LIMITS)
+        encode_variants(descriptor, found, pts, [take], Fraction(25), CropConfig(shape=96), VideoConfig(crf=6), LIMITS)
     finally:
         os.close(descriptor)
     x, y = corner

@@ -145,7 +145,7 @@ def matroska_of_tracks(count: int) -> bytes:
 
 
 def test_a_file_of_thousands_of_streams_is_refused_as_such(tmp_path: Path) -> None:
-    """ffmpeg would go on with the first ones, and lose frames without a word."""
+    """ffmpeg would continue with the first ones, and lose frames without a word."""
     path = tmp_path / "a.mkv"
     path.write_bytes(matroska_of_tracks(MAX_STREAMS + 10))
     with pytest.raises(RejectedError, match=str(MAX_STREAMS)) as caught:

@@ -1,10 +1,10 @@
-"""From what a user typed to settings."""
+"""Settings of training: folders are noted by their whole paths."""
 
 from pathlib import Path
 
 import pytest
 
-from flows.options import absolute_folders
+from model.config import absolute_folders
 
 
 def test_local_folders_become_absolute_and_ids_words_and_mistakes_stay(
