@@ -19,7 +19,7 @@ SAMPLES, CARRIED = 8, 4  # in a passage; the last one of a shot has at least as 
 BESIDE = 3  # pixels beside an overlay or a bar in which a corner is none of the scene's
 MOVES = 0.7  # pixels a step at the picture's corners: before a slower camera the scene's own corners stay, too
 
-Track = tuple[int, int, np.ndarray, np.ndarray]  # frames from, to; (n, 2) places of corners in each
+CornerTrack = tuple[int, int, np.ndarray, np.ndarray]  # frames from, to; (n, 2) places of corners in each
 
 
 @dataclass(frozen=True)
@@ -47,13 +47,13 @@ class PassageReader:
     look_s: float
     passages: list[Passage] = field(default_factory=list)
     _samples: list[_Sample] = field(default_factory=list)
-    _tracks: list[Track] = field(default_factory=list)
+    _tracks: list[CornerTrack] = field(default_factory=list)
     _looking: _Sample | None = None
     _next_sample: float = -np.inf
     _next_look: float = -np.inf
     _cuts: int = 0
 
-    def follow(self, track: Track) -> None:
+    def follow(self, track: CornerTrack) -> None:
         """Take corners that were followed from a frame to a later one."""
         self._tracks.append(track)
 
@@ -100,7 +100,9 @@ class PassageReader:
         return self.passages
 
 
-def read_passage(start: int, lumas: np.ndarray, looks: list[tuple[int, np.ndarray]], tracks: list[Track]) -> Passage:
+def read_passage(
+    start: int, lumas: np.ndarray, looks: list[tuple[int, np.ndarray]], tracks: list[CornerTrack]
+) -> Passage:
     """Find the picture, the overlays and the camera.
 
     Args:
@@ -133,7 +135,7 @@ def scene_mask(shape: tuple[int, int], picture: Rect, boxes: np.ndarray) -> np.n
     return inside
 
 
-def _steps(tracks: list[Track], scene: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
+def _steps(tracks: list[CornerTrack], scene: np.ndarray) -> list[tuple[int, int, np.ndarray]]:
     """The camera's steps by the corners that begin in the scene."""
     steps = []
     limit = np.array(scene.shape[::-1]) - 1

@@ -5,7 +5,7 @@ import numpy as np
 
 from pipeline.analysis.pose import box
 from pipeline.analysis.source_pass import Analysis
-from pipeline.clips.align import Crop
+from pipeline.clips.crop import Crop
 from pipeline.clips.frame_grid import FrameGrid
 
 FINE = 256  # pixels of the raster on which covered areas are counted, along each side
@@ -27,7 +27,7 @@ def overlay_scores(
     if not len(looks):
         return {"overlay": None, "overlay_dancer": None}
     corners = crop.at(len(window.frames)) if crop else np.zeros((len(window.frames), 2))
-    size = np.array([crop.side, crop.side] if crop else [shape[1], shape[0]])
+    size = crop.size if crop else np.array([shape[1], shape[0]])
     covered = []
     for look in looks:
         frame = min(int(np.searchsorted(window.frames, analysis.look_frames[look])), len(window.frames) - 1)
