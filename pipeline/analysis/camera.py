@@ -7,7 +7,7 @@ import numpy as np
 
 TILES, TILE_FEATURES = (8, 5), 3  # along the longer and the shorter side of the picture, corners in each tile
 APART = 9  # pixels, odd
-WEAKEST, FAINT = 0.01, 2e-5  # corner strength: as a share of what most tiles have, and where noise begins
+WEAKEST, FAINT = 0.01, 1e-4  # corner strength: as a share of what three tiles of four exceed, and where noise begins
 MIN_TRACKS = 10
 PAIR_S = 1 / 34  # motion is measured from a frame to the next of 20 to 33 frames per second
 KEPT = 0.5  # of the corners that were found: with fewer left, new ones are sought
@@ -76,7 +76,7 @@ def spread_corners(luma: np.ndarray, mask: np.ndarray) -> np.ndarray:
     tile, x, y = tile[order], x[order], y[order]
     starts = np.flatnonzero(np.diff(tile, prepend=-1))
     rank = np.arange(len(tile)) - np.repeat(starts, np.diff([*starts, len(tile)]))
-    usual = float(np.median(strength[y[starts], x[starts]]))
+    usual = float(np.quantile(strength[y[starts], x[starts]], 0.25))
     kept = (rank < TILE_FEATURES) & (strength[y, x] > WEAKEST * usual)
     return np.stack([x[kept], y[kept]], 1).astype(np.float32)[:, None]
 

@@ -14,7 +14,8 @@ AGREE = 0.9  # length of the mean direction of an edge that stays
 CORNER = 0.12  # smaller over larger eigenvalue, squared: an edge alone seems to stay while a camera moves along it
 STANDS = 0.2  # share of the edges that stay beyond which it is the camera that stands
 LEAST_EDGE = 24  # pixels of edge of the smallest overlay
-NEAR = 7  # pixels between parts of one overlay
+NEAR = 7  # pixels within which edges of two directions make a corner
+JOIN = 25  # pixels, odd: corners no further apart are one overlay's
 
 
 def standing(boxes: np.ndarray, before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -72,9 +73,9 @@ def _marks(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     xx, yy, xy = (cv2.boxFilter(part, -1, side, normalize=False) for part in (x * x, y * y, x * y))
     round_ = xx * yy - xy * xy > CORNER * (xx + yy) ** 2
     edge = ((x != 0) | (y != 0)) & round_
-    joined = cv2.dilate(edge.astype(np.uint8), np.ones((NEAR, NEAR), np.uint8))
+    joined = cv2.dilate(edge.astype(np.uint8), np.ones((JOIN, JOIN), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(joined)
     pixels = np.bincount(labels[edge], minlength=count)
     large = np.flatnonzero(pixels >= LEAST_EDGE)
-    x0, y0, wide, tall = stats[large[large > 0], :4].T + np.array([[NEAR // 2]] * 2 + [[-NEAR + 1]] * 2)
+    x0, y0, wide, tall = stats[large[large > 0], :4].T + np.array([[JOIN // 2]] * 2 + [[1 - JOIN]] * 2)
     return np.stack([x0, y0, x0 + wide, y0 + tall], 1).astype(np.float32).reshape(-1, 4)
