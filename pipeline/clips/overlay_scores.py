@@ -14,7 +14,7 @@ FINE = 256  # pixels of the raster on which covered areas are counted, along eac
 def overlay_scores(
     analysis: Analysis, window: FrameGrid, landmarks: np.ndarray, shape: tuple[int, int], crop: Crop | None
 ) -> dict[str, float | None]:
-    """Means over the looks that lie in a clip; None where nobody looked.
+    """Means over the looks that lie in a clip, or the nearest of its shot; None where nobody looked.
 
     overlay: share of the clip's picture that is covered, 0 where nothing was found; overlay_dancer: share of the box
     around the dancer's main joints.
@@ -23,7 +23,7 @@ def overlay_scores(
         landmarks: (frames, 33, 4) of the dancer in source pixels.
         shape: (height, width) of the source picture; it stands for the clip's where there is no crop.
     """
-    looks = np.flatnonzero((analysis.look_frames >= window.frames[0]) & (analysis.look_frames <= window.frames[-1]))
+    looks = _looks_at(analysis, window)
     if not len(looks):
         return {"overlay": None, "overlay_dancer": None}
     corners = crop.at(len(window.frames)) if crop else np.zeros((len(window.frames), 2))
@@ -35,6 +35,15 @@ def overlay_scores(
         covered.append([share_covered(analysis.overlays_of(look), place) for place in places])
     overlay, dancer = np.mean(covered, axis=0)
     return {"overlay": float(overlay), "overlay_dancer": float(dancer)}
+
+
+def _looks_at(analysis: Analysis, window: FrameGrid) -> np.ndarray:
+    """Numbers of the looks that tell about a clip."""
+    first, last = window.frames[0], window.frames[-1]
+    shot = np.searchsorted(analysis.cuts, first, "right")
+    same = np.flatnonzero(np.searchsorted(analysis.cuts, analysis.look_frames, "right") == shot)
+    away = np.maximum(first - analysis.look_frames[same], analysis.look_frames[same] - last).clip(0)
+    return np.asarray(same[away == away.min(initial=np.iinfo(np.int64).max)])
 
 
 def share_covered(boxes: np.ndarray, place: np.ndarray) -> float:

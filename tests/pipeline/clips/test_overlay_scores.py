@@ -43,6 +43,13 @@ def test_boxes_that_overlap_count_once_and_a_caption_over_the_dancer_counts_ther
     assert 0.2 < measured["overlay_dancer"] < 0.6
 
 
-def test_a_clip_in_which_nobody_looked_is_not_measured():
-    assert overlay_scores(analysis([], at=90), GRID, LANDMARKS, (1920, 1080), None)["overlay"] is None
+def test_the_nearest_look_of_the_shot_counts_where_none_lies_in_the_clip():
+    caption, crop = [[0, 900, 1000, 1000]], Crop(np.array([[0, 0]]), 1000, 1000, "full")
+    before = analysis(caption, at=10)
+    assert overlay_scores(before, GRID, LANDMARKS, (1920, 1080), crop)["overlay"] == pytest.approx(0.1, abs=0.01)
+    cut = replace(before, cuts=np.array([15]))
+    assert overlay_scores(cut, GRID, LANDMARKS, (1920, 1080), crop) == {"overlay": None, "overlay_dancer": None}
+
+
+def test_nothing_is_covered_by_no_boxes():
     assert share_covered(np.empty((0, 4)), np.array([0.0, 0, 10, 10])) == 0
