@@ -25,7 +25,7 @@ import av
 import psutil
 
 from pipeline.config import BuildConfig
-from pipeline.synthetic.synth import SynthVideo, plan_videos, write_video
+from pipeline.synthetic.synth import SynthVideo, plan_videos
 from pipeline.video.ffmpeg import ffmpeg_exe
 
 WORKERS = 2
@@ -89,10 +89,9 @@ def full_size(spec: SynthVideo) -> SynthVideo:
 
 _DRAW = """
 import sys, pathlib
-from pipeline.synthetic.synth import SynthVideo, plan_videos, write_video
+from pipeline.synthetic.synth import SynthVideo, write_video
 write_video(SynthVideo.model_validate_json(sys.argv[1]), pathlib.Path(sys.argv[2]))
 """
-assert write_video  # what _DRAW runs
 
 
 def build(raw: Path, data: Path, variants: int) -> tuple[dict, float, float]:

@@ -3,7 +3,7 @@
     python bench/train_step.py [--preset tiny|sd15] [--device cpu|cuda]
 
 A step of the trainer (loader, draws, conditioning, accelerate, EMA, metrics) against the bare forward, backward,
-optimiser and EMA on tensors of the same shapes.
+optimizer and EMA on tensors of the same shapes.
 """
 
 from __future__ import annotations
@@ -71,7 +71,7 @@ def median_of(work: Callable[[], object], repeats: int, device: torch.device) ->
 
 
 def bare_step(config: TrainConfig, split: SplitData, network: VideoUNet, device: torch.device) -> Callable[[], None]:
-    """Forward, backward, clipping, optimiser and EMA on one batch that is there already."""
+    """Forward, backward, clipping, optimizer and EMA on one batch that is there already."""
     trained = configure_parameters(network, config, device)
     network.to(device).train()
     optimizer = make_optimizer(config, list(trained.values()))

@@ -109,7 +109,7 @@ class TrainConfig(Settings):
     steps: int = Field(100_000, ge=1)
     """Optimizer steps of the whole run."""
     batch: int = Field(1, ge=1)
-    """Samples per optimiser step, over all processes and accumulated parts."""
+    """Samples per optimizer step, over all processes and accumulated parts."""
     accumulate: int = Field(1, ge=1)
     """Parts that a batch is split into, one after the other, to save memory."""
     version: str | None = Field(None, min_length=1)

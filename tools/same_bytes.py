@@ -56,8 +56,8 @@ def make(commit: str, work: Path) -> dict[str, str]:
 
 
 def _without_run(name: str) -> str:
-    """A file's name without the id of a run in it: `data/ledger/RUN-CHECKPOINT/...`."""
-    return re.sub(r"^(data/ledger/)[0-9a-f]+-", r"\1", name)
+    """A file's name without what follows from the id of a run: `data/ledger/RUN-CHECKPOINT/BANK/PART-HASH.parquet`."""
+    return re.sub(r"-[0-9a-f]{12}(?=\.parquet$)", "", re.sub(r"^(data/ledger/)[0-9a-f]+-", r"\1", name))
 
 
 def _content(path: Path) -> bytes:

@@ -140,7 +140,7 @@ def draw_window(
 ) -> Window:
     """The window of the sample at `position`, a pure function of its arguments (nothing is remembered).
 
-    All positions of one `group` (the samples of one optimiser step, say) get windows of the same number of
+    All positions of one `group` (the samples of one optimizer step, say) get windows of the same number of
     frames, so that they stack; within it the call and the shift are drawn per position. Calls are drawn in
     proportion to their weight, shifts evenly over those that fit the clip. `random_share` of the positions get
     a window of random frames instead.

@@ -62,7 +62,7 @@ class CheckpointInfo:
 
 
 def step_folder(root: Path, step: int) -> Path:
-    """The folder of the checkpoint after `step` optimiser steps."""
+    """The folder of the checkpoint after `step` optimizer steps."""
     return root / f"step-{step:08d}"
 
 

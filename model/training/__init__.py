@@ -1,1 +1,1 @@
-"""Training one stage: the loop, its optimiser, validation, memory and log."""
+"""Training one stage: the loop, its optimizer, validation, memory and log."""

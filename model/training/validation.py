@@ -84,12 +84,12 @@ def validation_losses(
     return np.array(rows)
 
 
-@torch.no_grad()
 def window_sampling(config: TrainConfig) -> CallSettings:
     """How a run samples the windows that it shows."""
     return CallSettings("ddim", config.sample_steps, config.sample_temperature, 0.0, Scales())
 
 
+@torch.no_grad()
 def sample_window(
     network: Network,
     prediction: PredictionType,

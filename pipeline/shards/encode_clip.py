@@ -18,6 +18,7 @@ from pipeline.shards.augment import Recipe
 from pipeline.video.ffmpeg import encode, file_url
 from pipeline.video.filters import upright
 from pipeline.video.probe import Probe
+from pipeline.video.writer import timescale
 
 VERSION = 1  # raise it when the same recipe would give other bytes
 MAX_BYTES = 256 << 20
@@ -94,17 +95,12 @@ def _output(
     picture = picture.filter("fps", f"{fps.numerator}/{fps.denominator}")
     return ffmpeg.output(
         picture, file_url(job.out), format="mp4", vcodec="libx264", preset=config.preset, crf=config.crf,
-        r=f"{fps.numerator}/{fps.denominator}", fps_mode="cfr", video_track_timescale=_timescale(fps),
+        r=f"{fps.numerator}/{fps.denominator}", fps_mode="cfr", video_track_timescale=timescale(fps),
         g=config.gop, keyint_min=config.gop, sc_threshold=0, bf=2, threads=threads, pix_fmt="yuv420p",
         maxrate=f"{config.max_kbit}k", bufsize=f"{config.max_kbit}k", colorspace="bt709", color_primaries="bt709",
         color_trc="bt709", color_range="tv", map_metadata=-1, fflags="+bitexact", movflags="+faststart",
         **{"flags:v": "+bitexact", "frames:v": len(job.frames)},
     )  # fmt: skip
-
-
-def _timescale(fps: Fraction) -> int:
-    """Ticks a second in which every frame lasts a whole number of ticks."""
-    return fps.numerator * max(1, 10000 // fps.numerator)
 
 
 def selection(frames: np.ndarray) -> str:

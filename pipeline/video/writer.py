@@ -55,16 +55,20 @@ def _encode(path: Path, picture: ffmpeg.nodes.Stream, descriptor: int, count: in
     with atomic(path) as temp:
         output = ffmpeg.output(
             picture, file_url(temp), format="mp4", vcodec="libx264", preset=PRESET, qp=QP, g=1, bf=0,
-            threads=1, r=str(fps), fps_mode="cfr", video_track_timescale=_timescale(fps),
+            threads=1, r=str(fps), fps_mode="cfr", video_track_timescale=timescale(fps, above=10_000),
             colorspace="bt709", color_primaries="bt709", color_trc="bt709", color_range="tv", map_metadata=-1,
             fflags="+bitexact", **{"flags:v": "+bitexact", "frames:v": count},
         )  # fmt: skip
         encode(output, descriptor, LimitsConfig(), MAX_BYTES)
 
 
-def _timescale(fps: Fraction) -> int:
-    """Ticks a second: a frame lasts a whole number of them, and mp4 wants more than 10,000."""
-    return fps.numerator * (1 + 10000 // fps.numerator)
+def timescale(fps: Fraction, above: int = 0) -> int:
+    """Ticks a second of an mp4, of which every frame lasts a whole number: about 10,000 of them, and more than `above`.
+
+    Files that are joined need more than 10,000: the muxer that copies them doubles what is less.
+    """
+    ticks = fps.numerator * max(1, 10_000 // fps.numerator)
+    return ticks if ticks > above else ticks + fps.numerator
 
 
 def join_segments(path: Path, segments: Sequence[Path]) -> None:

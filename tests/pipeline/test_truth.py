@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipeline.analysis.pose_model import pose_model_path
@@ -58,6 +59,45 @@ def test_a_clean_dancer_is_aligned_and_bad_clips_are_found_for_their_reason(judg
     panned = by_name["panned"]
     assert panned.clip.row["cam_translation"] == pytest.approx(panned.translation_true, rel=0.1)
     assert not any(j.spans_cut for j in judged)
+
+
+def upright(name: str, seed: int, standing: float, width: int = 1080, height: int = 1920) -> SynthVideo:
+    """A dancer as phones film one: the square around the body is wider than the picture."""
+    fps = ("24", "25", "30")[seed % 3]
+    return video(name, None, seed=seed, width=width, height=height, standing=standing, fps=fps, frames=184)
+
+
+def check_whole_and_at_its_place(judged: list[Judged]) -> None:
+    """Of every clip: wrists and ankles that the source shows are inside, pelvis and body size at their place."""
+    for one in judged:
+        assert not one.reasons, one.video
+        assert one.clip.row["framing"] == "full"
+        assert one.ends_inside >= 0.99, one.video
+        assert one.pelvis_error <= 0.03, one.video
+        assert abs(one.body_error) <= 0.08, one.video
+        assert one.clip.row["filled"] == pytest.approx(one.filled)
+
+
+def test_upright_dancers_keep_their_legs_and_their_place(judge):
+    judged = judge([upright("near", 71, 0.85, 540, 960), upright("far", 72, 0.6, 540, 960)])
+    check_whole_and_at_its_place(judged)
+    assert len(judged) == 2
+    assert {one.video: one.filled > 0.45 for one in judged} == {"near": True, "far": False}
+
+
+@pytest.mark.soak
+def test_fifty_unseen_upright_dancers_keep_their_legs_and_their_place(tmp_path):
+    raw = Path(os.environ.get("LONGDANCE_SOAK_RAW", tmp_path / "raw")) / "upright"
+    shares = np.random.default_rng(UNSEEN_SEED).uniform(0.5, 0.9, 54)
+    draw_all([upright(f"upright_{n:02}", UNSEEN_SEED + n, round(float(s), 3)) for n, s in enumerate(shares)], raw)
+    judged = judge_all(raw, tmp_path / "data", pose_model_path(), BuildConfig())
+    for name in ("pelvis_error", "body_error", "filled", "ends_inside"):
+        values = np.array([getattr(one, name) for one in judged])
+        print(f"{name}: {values.min():.4f} to {values.max():.4f}, mean {values.mean():.4f}")
+    accepted = [one for one in judged if not one.reasons]
+    assert len(accepted) >= 50
+    assert len(accepted) >= 0.95 * len(judged)
+    check_whole_and_at_its_place(accepted)
 
 
 def test_no_clip_spans_a_drawn_cut(judge):

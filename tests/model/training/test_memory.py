@@ -9,12 +9,14 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from model.config import TrainConfig, train_config
+from model.errors import ConfigError
 from model.network.conditioning import FrameConditioning
 from model.network.unet import VideoUNet
 from model.plans.stages import Window
 from model.runs.init_weights import compute_dtype, configure_parameters, initial_network
 from model.training.dry_run import dry_run
 from model.training.memory import GIB, MemoryPlan, explain_out_of_memory, plan_memory
+from model.training.shapes import latent_shape
 from model.training.step_bytes import meta_copy, step_bytes
 from model.training.train import train
 from pipeline.picture_size import PictureSize
@@ -54,12 +56,12 @@ def test_what_a_pass_keeps_is_predicted_as_it_is(train: str) -> None:
     assert predicted.peak >= predicted.kept >= predicted.peak_kept > 0
 
 
-def sd15(**settings: object) -> MemoryPlan:
+def sd15(latents: PictureSize = PictureSize(64, 64), **settings: object) -> MemoryPlan:  # noqa: B008
     """The plan at the origin's size: 9 frames of 64x64 latents, 77 tokens."""
     config = train_config("interpolation", "sd15", **settings)
     with torch.device("meta"):
         network = VideoUNet.from_preset("sd15", latent_channels=4, text_channels=768)
-    return plan_memory(config, network.config, PictureSize(64, 64), text_length=77)
+    return plan_memory(config, network.config, latents, text_length=77)
 
 
 @pytest.mark.parametrize(("settings", "bound"), [({}, 12.0), ({"train": "all", "optimizer": "adamw8bit"}, 22.0)])
@@ -153,3 +155,14 @@ def test_a_dry_run_of_stable_diffusion_downloads_nothing_and_says_what_it_took_f
     assert told.latent_bytes == 8 * 25 * 4 * 64 * 64 * 2
     said = "\n".join(told.lines())
     assert f"not looked at: {config.init}; it is taken to be shaped as Stable Diffusion 1.5's" in said
+
+
+def test_upright_pictures_of_sd15_have_upright_latents_and_take_less_than_a_square() -> None:
+    config = train_config("interpolation", "sd15", encode={"picture": "384x640"})
+    assert latent_shape(config.encode) == (4, (48, 80))
+    upright = sd15(PictureSize(48, 80), encode={"picture": "384x640"})
+    square = sd15()
+    assert upright.total < square.total < 24 * GIB
+    assert upright.activations == pytest.approx(square.activations * 48 * 80 / 64**2, rel=0.05)
+    with pytest.raises(ConfigError, match="is 400x656: for sd15 both sides are multiples of 64"):
+        train_config("interpolation", "sd15", encode={"picture": "400x656"})

@@ -381,8 +381,15 @@ def test_a_sound_setting_hears_and_detects_nothing_again(tmp_path: Path, dancer:
         assert prepare_sources(data, batch, config, pose_model) == {"sources_tiled": 1}
 
 
-@pytest.mark.parametrize(("arguments", "reason"), [(("-an",), "no_sound"), (("-c:a", "wavpack"), "sound_codec"),
-                                                   (("-af", "volume=0"), "silent")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (("-an",), "no_sound"),
+        (("-c:a", "wavpack"), "sound_codec"),
+        (("-af", "volume=0"), "silent"),
+        (("-c:a", "aac", "-bsf:a", "noise=amount=1"), "damaged"),
+    ],
+)
 def test_a_source_without_sound_is_a_fact_and_no_fault(
     arguments: tuple[str, ...], reason: str, tmp_path: Path, dancer: Path, finder: PoseFinder
 ) -> None:

@@ -109,7 +109,7 @@ def test_a_shard_on_a_full_disk_is_one_error_and_not_there(tmp_path: Path) -> No
     code = f"""
 import resource, signal
 from pathlib import Path
-from data_catalog.base.files import is_disk_full
+from data_catalog.base.disk import explain_disk_error
 from tests.pipeline.shards.test_tar import samples
 from pipeline.shards.tar import write_shard
 made = samples(Path({str(files)!r}))
@@ -118,7 +118,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192))
 try:
     write_shard(Path({str(path)!r}), made, "plan")
 except OSError as error:
-    print(is_disk_full(error))
+    print("is full" in explain_disk_error(error))
 """
     done = subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, capture_output=True, text=True)
     assert (done.stdout, done.stderr) == ("True\n", "")

@@ -8,11 +8,13 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 
 from data_catalog.base.errors import LongdanceError
 from pipeline.shards.encode_clip import describe
-from pipeline.video.writer import encode_segment, join_segments, write_gif_within
+from pipeline.video.writer import encode_segment, join_segments, timescale, write_gif_within
 
 FPS = Fraction(30)
 
@@ -122,3 +124,18 @@ def test_no_room_is_an_oserror_and_leaves_no_half_file(tmp_path: Path):
     child.join()
     assert (tmp_path / "errno").read_text() == "27"
     assert [path.name for path in tmp_path.iterdir()] == ["errno"]
+
+
+@given(st.fractions(1, 240, max_denominator=1001))
+def test_a_frame_lasts_a_whole_number_of_ticks_and_joined_files_keep_theirs(fps: Fraction) -> None:
+    for above in (0, 10_000):
+        ticks = timescale(fps, above)
+        assert (ticks / fps).denominator == 1
+        assert ticks > above
+    assert timescale(fps) <= max(10_000, fps.numerator)
+
+
+def test_ticks_of_usual_rates_are_those_that_shards_and_videos_were_written_with() -> None:
+    rates = [Fraction(24), Fraction(25), Fraction(30), Fraction(30000, 1001), Fraction(60)]
+    assert [timescale(fps) for fps in rates] == [9984, 10000, 9990, 30000, 9960]
+    assert [timescale(fps, above=10_000) for fps in rates] == [10008, 10025, 10020, 30000, 10020]
