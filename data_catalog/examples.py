@@ -1,4 +1,4 @@
-"""Queries that answer what people ask first. README, report and bench read them from here."""
+"""Queries that answer what people ask first: `longdance sql NAME` runs one; docs and bench read them from here."""
 
 # name -> (sql, what it answers)
 EXAMPLES: dict[str, tuple[str, str]] = {
@@ -145,3 +145,8 @@ ORDER BY ALL
         "Loss against camera motion, by tenths",
     ),
 }
+
+
+def named_query(query: str) -> str:
+    """The SQL of an example's name; any other query as it is."""
+    return EXAMPLES[query][0] if query in EXAMPLES else query

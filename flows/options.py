@@ -132,4 +132,7 @@ def settings_of(command: str) -> list[tuple[str, str, str]]:
         "prune": [("policy.", Policy), ("scoring.", ScoreConfig)],
         "generate": [("", SamplingConfig)],
     }
-    return [row for prefix, model in tables[command] for row in defaults_table(model, prefix)]
+    rows = [row for prefix, model in tables[command] for row in defaults_table(model, prefix)]
+    if command == "prune":
+        rows.append(("fit.NAME", "", "Any setting of `train`, for the two runs that an irreducible loss comes from."))
+    return rows

@@ -222,6 +222,8 @@ class BuildConfig(Settings):
     @classmethod
     def recorded(cls, record: dict[str, Any]) -> Self:
         """A config as `build.json` holds it: what older ones lack is as it was when they were written."""
+        if not record:
+            return cls()
         record, crop = {"sound": {"keep": False}, **record}, dict(record.get("crop", {}))
         if "encode" in record:
             record["video"] = record.pop("encode")

@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner
 
 from data_catalog.connection import open_catalog
-from data_catalog.examples import EXAMPLES
+from data_catalog.examples import EXAMPLES, named_query
 from data_catalog.queries import run_query
 from flows.cli.main import main
 
@@ -66,8 +66,9 @@ def test_a_query_of_the_page_is_the_codes_and_runs(name, tmp_path):
     assert f"{meaning} (`{name}`):\n\n```sql{sql}```" in (ROOT / "docs" / "queries.md").read_text()
     with open_catalog(tmp_path / "catalog.duckdb"):
         pass
-    columns, _ = run_query(tmp_path / "catalog.duckdb", sql)
+    columns, _ = run_query(tmp_path / "catalog.duckdb", named_query(name))
     assert columns
+    assert named_query(sql) == sql == named_query(name)
 
 
 def figures() -> Iterator[tuple[str, str, str]]:
@@ -137,3 +138,10 @@ def test_every_file_that_the_architecture_names_is_there():
     text = (ROOT / "docs" / "architecture.md").read_text()
     for name in re.findall(r"`((?:flows|model|pipeline|data_catalog|tools|docs)/[\w./]*)`", text):
         assert (ROOT / name).exists(), name
+
+
+def test_the_version_that_is_told_is_the_one_that_is_declared():
+    declared = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.M)
+    told = CliRunner().invoke(main, ["--version"]).output
+    assert declared is not None
+    assert told.split()[-1] == declared[1], "install again: pip install -e ."

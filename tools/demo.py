@@ -11,7 +11,10 @@ import argparse
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # found whether or not PYTHONSAFEPATH is set
 
 from steps import LONGDANCE, SHOWCASE_BODY, Step, run_steps
 

@@ -10,7 +10,10 @@ origin.json, which says from how many steps, of which seed, data and sources, wi
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))  # found whether or not PYTHONSAFEPATH is set
 
 from steps import SHOWCASE_BODY, Step, run_steps
 

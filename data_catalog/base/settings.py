@@ -34,7 +34,7 @@ class Settings(BaseModel):
             if new in values:
                 raise ValueError(f"{old!r} is the old name of {new!r}, and both are given: leave {old!r} out")
             values[new] = values.pop(old)
-            logger.warning("Setting %r is called %r now: the old name works until the next release.", old, new)
+            logger.warning("Setting %r of %s is called %r now: the old name works until 0.3.", old, cls.__name__, new)
         return values
 
     @property

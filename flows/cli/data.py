@@ -94,11 +94,12 @@ def synth(out: Path, videos: int, seed: int, workers: int) -> None:
 @data_option
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 def sql(query: str, data: Path, form: str) -> None:
-    """Ask the catalog. Views: sources, clips, samples, shards, versions, losses, runs, checkpoints, rollouts."""
+    """Ask the catalog: SQL over its views (docs/queries.md), or the name of an example there, as worst-camera."""
+    from data_catalog.examples import named_query
     from data_catalog.queries import stream_query
 
     exit_on_sigint()
-    for text in stream_query(DataFolder.at(data).catalog, query, form):
+    for text in stream_query(DataFolder.at(data).catalog, named_query(query), form):
         # Left alone: in a pipe click would cut what looks like a colour out of a file's name.
         click.echo(text, nl=False, color=True)
 

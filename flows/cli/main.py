@@ -56,7 +56,7 @@ def main() -> None:
 
     \b
     longdance build RAW --data DATA         raw videos to training-ready shards
-    longdance train STAGE --data DATA --run RUN   train starter, extrapolation, interpolation
+    longdance train STAGE --data DATA --run RUN   train starter, extrapolation, interpolation or any
     longdance generate --runs RUN... --image P.png --out F.mp4   a long video and its drift
     longdance prune --run RUN --data DATA   a version without what teaches nothing
     longdance sql "SELECT ..." --data DATA  ask the catalog

@@ -43,7 +43,14 @@ def score(
 
 @click.command(epilog="Example: longdance prune --run runs/starter --data dance --score rho --fraction 0.1")
 @data_option
-@click.option("--run", "runs", type=FOLDER, multiple=True, required=True, help="Trained run; one a stage.")
+@click.option(
+    "--run",
+    "runs",
+    type=FOLDER,
+    multiple=True,
+    required=True,
+    help="Trained run whose losses decide; give one for each stage.",
+)
 @click.option(
     "--score", "worth", type=click.Choice(["unlearnable", "rho", "high_loss", "learnt", "random", "flags"]),
     help="Score by which samples are dropped [random].",
@@ -57,7 +64,9 @@ def score(
 )
 @click.option("--then-train", is_flag=True, help="Fork each run onto its version and train it on.")
 @click.option("--then-steps", type=click.IntRange(1), help="Steps of --then-train [as many as the run has had].")
-@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting: policy., scoring., fit.")
+@click.option(
+    "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of `longdance settings prune`."
+)
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True, help="table: in Markdown.")
 @dry_run_option
 def prune(

@@ -57,7 +57,9 @@ def _stages(context: click.Context, parameter: click.Parameter, typed: str) -> l
 @click.option("--version", help="Named set of samples to train on [all good clips].")
 @click.option("--fork", type=FOLDER, help="Run that this new one continues from, under other settings.")
 @click.option("--until", type=click.IntRange(1), help="Stop at this step; the same command without it continues.")
-@click.option("--processes", type=click.IntRange(1), default=1, show_default=True, help="Of `accelerate launch`.")
+@click.option(
+    "--processes", type=click.IntRange(1), default=1, show_default=True, help="Processes that train together."
+)
 @click.option("--dry-run", is_flag=True, help="Print the config, parameters, memory and disk, and stop.")
 def train(
     stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], vram_gib: float | None,

@@ -163,7 +163,7 @@ def _stored_sound(shards: Path, clip: Wanted) -> tuple[np.ndarray, int] | None:
 
 
 def _small(frame: av.VideoFrame) -> av.VideoFrame:
-    width, height = fitted(frame.width, frame.height, LONGER)
+    width, height = scaled(frame.width, frame.height, LONGER)
     return frame.reformat(width=width, height=height, format="yuv420p", interpolation="AREA")
 
 
@@ -192,7 +192,7 @@ def _source_frames(
         width, height = fitted(found.width, found.height, LONGER)
         picture = sized(picture, found, width, height, "area")
     else:
-        width, height = fitted(*config.crop.size, LONGER)
+        width, height = scaled(*config.crop.size, LONGER)
         corners = clip.crop.corners[::EVERY] if len(clip.crop.corners) > 1 else clip.crop.corners
         moved = Crop(corners, clip.crop.width, clip.crop.height, clip.crop.framing)
         picture = cropped(picture, moved, found, PictureSize(width, height), config.crop.fill, "area")
@@ -230,7 +230,12 @@ def _write_frame(path: Path, clip: Clip, descriptor: int, found: Probe, pts: np.
 
 def fitted(width: int, height: int, longest: int) -> tuple[int, int]:
     """(width, height), even, of a picture whose longest side is at most `longest`."""
-    scale = min(1.0, longest / max(width, height))
+    return scaled(width, height, min(longest, max(width, height)))
+
+
+def scaled(width: int, height: int, longest: int) -> tuple[int, int]:
+    """(width, height), even, of a picture whose longest side is to be `longest`."""
+    scale = longest / max(width, height)
     return max(2, round(width * scale / 2) * 2), max(2, round(height * scale / 2) * 2)
 
 

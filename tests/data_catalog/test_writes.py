@@ -131,8 +131,8 @@ def test_a_score_that_is_nan_is_not_measured_but_a_loss_that_is_nan_is_a_loss(pa
     [
         ([{"clip_id": "a", "blurr": 1.0}], "no column 'blurr'"),
         ([{"clip_id": "a", 'x"; DROP TABLE clip_rows': 1.0}], "no column"),
-        ([{"clip_id": None}], "lack their clip_id"),
-        ([{"blur": 1.0}], "lack their clip_id"),
+        ([{"clip_id": None}], "are without their clip_id"),
+        ([{"blur": 1.0}], "are without their clip_id"),
         ([{"clip_id": "a", "shot": 1.5}], "shot does not fit"),
         ([{"clip_id": "a", "blur": "sharp"}], "blur does not fit"),
         ([{"clip_id": "a", "phash": -1}], "phash does not fit"),

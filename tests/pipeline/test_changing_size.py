@@ -68,7 +68,7 @@ def test_each_side_of_a_change_gives_the_clips_that_it_gives_alone(
     container, part_container, codec, sizes = KINDS[kind]
     parts = [make_part(dancer, tmp_path / f"part{i}.{part_container}", size, codec) for i, size in enumerate(sizes)]
     data = DataFolder(tmp_path / "data")
-    whole, analysis, clips = prepared(joined(tmp_path / f"whole.{container}", parts), data, finder)
+    whole, analysis, clips = prepared(joined(tmp_path / f"whole.{container}", parts, 55 / 25), data, finder)
     assert whole["frames"] == 55 * len(parts)
     assert analysis.sizes[:, 0].tolist() == [55 * i for i in range(len(parts))]
     assert set(analysis.sizes[1:, 0]) <= set(analysis.cuts)
@@ -87,7 +87,8 @@ def test_each_side_of_a_change_gives_the_clips_that_it_gives_alone(
             )
             np.testing.assert_allclose(one.landmarks, other.landmarks, atol=0.01)
             for score in ("cam_translation", "motion_energy", "blur", "visibility"):
-                assert one.row[score] == pytest.approx(other.row[score], abs=1e-4), score
+                # A thousandth of a pixel: the two runs see pictures that were scaled by other factors.
+                assert one.row[score] == pytest.approx(other.row[score], abs=1e-3), score
             assert np.array_equal(pictures(data, one), pictures(data, other))
 
 

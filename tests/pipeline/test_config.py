@@ -38,7 +38,7 @@ def test_the_old_name_of_the_shape_works_with_a_notice(caplog: pytest.LogCapture
         config = BuildConfig.model_validate({"crop": {"size": 256}})
     assert config.crop.shape == "256x256"
     assert config.crop.fit == "body"
-    assert "'size' is called 'shape' now" in caplog.text
+    assert "'size' of CropConfig is called 'shape' now" in caplog.text
 
 
 def test_a_recorded_build_means_what_it_meant_and_has_the_names_that_it_had(caplog: pytest.LogCaptureFixture) -> None:

@@ -113,9 +113,13 @@ def blank_analysis(pts: np.ndarray, cuts: Sequence[int] = (), every: int = 4) ->
     )
 
 
-def joined(path: Path, parts: Sequence[Path]) -> Path:
-    """The streams of some files one after the other, copied; the container is the one that `path` names."""
+def joined(path: Path, parts: Sequence[Path], seconds: float | None = None) -> Path:
+    """The streams of some files one after the other, copied; the container is the one that `path` names.
+
+    A file that says that it lasts longer than its frames do leaves a gap; `seconds` of each part leave none.
+    """
     listing = path.with_suffix(".txt")
-    listing.write_text("".join(f"file '{part}'\n" for part in parts))
+    lasts = "" if seconds is None else f"duration {seconds}\n"
+    listing.write_text("".join(f"file '{part}'\n{lasts}" for part in parts))
     ffmpeg("-f", "concat", "-safe", "0", "-i", str(listing), "-c", "copy", str(path))
     return path

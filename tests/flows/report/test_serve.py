@@ -147,7 +147,7 @@ def test_what_is_no_json_or_nested_too_deeply_is_refused(server, text):
     request = urllib.request.Request(f"{server[0]}/api/decisions", text.encode(), headers)
     with pytest.raises(urllib.error.HTTPError, match="400") as refused:
         urllib.request.urlopen(request, timeout=30)
-    assert "no JSON" in json.load(refused.value)["error"]
+    assert "not JSON" in json.load(refused.value)["error"]
 
 
 def test_a_decision_is_stored_with_who_when_and_why_and_changes_the_verdict(server, shown):

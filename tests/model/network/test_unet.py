@@ -260,7 +260,7 @@ def test_weights_that_lack_a_tensor_are_refused(tmp_path: Path) -> None:
         name = next(name for name in tensors if "conv_out" in name)
         del tensors[name]
         save_file(tensors, file)
-        with pytest.raises(WeightsError, match="lacks 1 tensors"):
+        with pytest.raises(WeightsError, match="is missing 1 tensors"):
             VideoUNet.from_pretrained(str(tmp_path))
 
 

@@ -85,7 +85,7 @@ def test_a_flipped_bit_in_a_ledger_is_refused_and_measured_again(data, trained):
     assert at > 0
     path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
     run = Run.open(trained)
-    with pytest.raises(LedgerError, match="no whole fragment"):
+    with pytest.raises(LedgerError, match="not a whole fragment"):
         make_score_table(data, run, [], CONFIG, HIGH, scored_samples(data, run.config, None))
     score(ScoreJob(data=data, run=trained, config=CONFIG))
     assert path.read_bytes() == whole
