@@ -51,7 +51,8 @@ def standing_marks(lumas: np.ndarray) -> np.ndarray:
 
 def _staying_edges(lumas: np.ndarray) -> tuple[tuple[np.ndarray, np.ndarray], float]:
     """((x, y) of unit steps where an edge is there in every picture, in one direction, else 0; their share)."""
-    x, y = np.zeros(lumas.shape[1:], np.float32), np.zeros(lumas.shape[1:], np.float32)
+    x: np.ndarray = np.zeros(lumas.shape[1:], np.float32)
+    y = x.copy()
     always, edges = np.ones(lumas.shape[1:], bool), 0
     for luma in lumas:
         dx, dy = cv2.Sobel(luma, cv2.CV_32F, 1, 0), cv2.Sobel(luma, cv2.CV_32F, 0, 1)

@@ -121,6 +121,7 @@ def test_bars_and_overlays_are_found_and_none_invented(pose_model, tmp_path):
         false = [
             path.stem for path, result in zip(raw, clean, strict=True) if any(c.row["overlay"] for c in result.clips)
         ]
+        print(f"bars invented {invented}, overlays invented {false}", flush=True)
         inside = bars_kept(raw, finder, config, tmp_path)
         hits, ratios, missed = overlays_found(raw, finder, config, tmp_path)
     found = np.concatenate([hits, np.isin([path.stem for path in raw], false)])
@@ -153,10 +154,16 @@ def bars_kept(raw: list[Path], finder: PoseFinder, config: BuildConfig, folder: 
         result = seen(write_frames(folder / "barred.mp4", drawn.frames, _rate(raw[number])), finder, config)
         reach = [beyond(clip, result.analysis, drawn, config) for clip in result.clips if clip.crop]
         kept.append(bool(reach) and max(reach) <= 2 and bool(result.analysis.bars.any()))
-        if not kept[-1]:
-            print(
-                number, PLACES[number % 3], FILLS[number // 3 % 3], drawn.picture, result.analysis.bars.tolist(), reach
-            )
+        print(
+            "bars",
+            PLACES[number % 3],
+            FILLS[number // 3 % 3],
+            kept[-1],
+            drawn.picture,
+            result.analysis.bars.tolist(),
+            reach,
+            flush=True,
+        )
     return kept
 
 
@@ -178,6 +185,7 @@ def overlays_found(
             if shown_share(np.array([overlay.box for overlay in drawn.overlays], float), clip) > WORTH:
                 hits.append(bool(clip.row["overlay"]))
                 missed += [] if hits[-1] else [f"{path.stem}-{'-'.join(sorted({o.kind for o in drawn.overlays}))}"]
+        print("overlays", path.stem, kind, hits[-1:], ratios[-1:], flush=True)
     return np.array(hits, bool), ratios, missed
 
 
