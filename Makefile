@@ -6,18 +6,26 @@ READY := .venv/.ready
 DEMO ?= demo
 VIDEOS ?= 8
 SEED ?= 1
+# cpu or cuda; without a word what fits the machine.
+TORCH ?=
 export DENO_NO_UPDATE_CHECK := 1
-.PHONY: demo showcase test soak lint format bench clean
+# No tool reports to its maker (flows/server/telemetry.py); SE: selenium's, which tests drive a browser with.
+export DO_NOT_TRACK := 1
+export PREFECT_SERVER_ANALYTICS_ENABLED := false
+export SE_AVOID_STATS := true
+.PHONY: install demo showcase test soak lint format bench clean
 
-$(READY): constraints.txt pyproject.toml
+$(READY): constraints.txt pyproject.toml tools/torch.sh
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "longdance needs Python 3.11 or newer; name one with make PYTHON=python3.12"; exit 1; }
 	PYTHON=$(PYTHON) sh tools/system-packages.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	PYTHON=$(BIN)/python sh tools/torch.sh $(TORCH)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/longdance pose-model
-	$(BIN)/longdance text-model
 	@touch $(READY)
+
+install: $(READY)
 
 demo: $(READY)
 	$(BIN)/python tools/demo.py --out $(DEMO) --videos $(VIDEOS) --seed $(SEED)

@@ -155,7 +155,7 @@ def plain(data: Path, variants: int) -> tuple[int, float]:
         rows = con.execute(
             """SELECT path, any_value(width), any_value(height), max(crop_side)::INT,
                       arg_max(crop_x, crop_side)::INT, arg_max(crop_y, crop_side)::INT
-               FROM sources LEFT JOIN clips USING (source_id) GROUP BY path ORDER BY max(sources.frames) DESC"""
+               FROM sources LEFT JOIN clips USING (source_id, path) GROUP BY path ORDER BY max(sources.frames) DESC"""
         ).fetchall()
 
     def one(row: tuple) -> int:

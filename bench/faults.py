@@ -57,7 +57,7 @@ def flicker(clip: np.ndarray, dose: float) -> np.ndarray:
 FAULTS: dict[str, tuple[Fault, str, int]] = {
     "colour drift": (colour_drift, "colour", 1),
     "growing blur": (growing_blur, "sharpness", -1),
-    "frozen tail": (frozen_tail, "motion", -1),
+    "frozen tail": (frozen_tail, "picture_motion", -1),
     "vanishing dancer": (vanishing_dancer, "found", -1),
     "flicker": (flicker, "flicker", 1),
 }

@@ -34,10 +34,11 @@ from bench.rollout_gpu import roll_random_weights
 from data_catalog.base.paths import RunFolder
 from model.config import train_config
 from model.data.latents import encode_dataset
-from model.drift.frechet import pose_motion_distance
+from model.drift.frechet import joint_motion_distance
 from model.drift.metrics import METRICS, TRUTH_METRICS
 from model.drift.report import RealClip, measure_drift, reference_clips
-from model.plans.plan import PLANS, depth_per_frame, make_plan
+from model.plans.plan import depth_per_frame, make_plan
+from model.plans.stages import WITHOUT_POSE
 from model.plans.view import plan_cost
 from model.rollout.config import SamplingConfig, sampling_config
 from model.rollout.generate import Prepared, Request, Start, generate_video, prepare
@@ -84,7 +85,7 @@ def compare_plans(run: Path, data: Path, out: Path, frames: int, sampling: Sampl
     finder, columns, overheads, strips = DancerFinder(pose_model_path()), {}, [], []
     first = prepare(Request((run,), "origin", frames, sampling))
     clip = next(reference_clips(data, 1, first.size, 0.0))
-    for plan in PLANS:
+    for plan in WITHOUT_POSE:
         prepared, ratios = prepare(Request((run,), plan, frames, sampling, overwrite=True)), []
         for _ in range(TURNS):
             rollout, seconds, clock = roll(prepared, clip, out / f"{plan}.mp4")
@@ -106,16 +107,18 @@ def compare_plans(run: Path, data: Path, out: Path, frames: int, sampling: Sampl
     print_table(columns)
     truth = np.stack([f for n, f in enumerate(clip.frames_FHWC[:frames]) if n % (frames // 9) == 0])
     write_png(out / "rollouts.png", picture_rows([truth, *strips]))
-    print(f"pictures: {out / 'rollouts.png'} (the real clip, then {', '.join(PLANS)}; every {frames // 9}th frame)")
+    print(
+        f"pictures: {out / 'rollouts.png'} (the real clip, then {', '.join(WITHOUT_POSE)}; every {frames // 9}th frame)"
+    )
     finder.close()
     return max(overheads) <= OVERHEAD
 
 
 def measured(frames: Callable[[], Any], finder: DancerFinder, depths: dict[int, int], clip: RealClip) -> dict[str, Any]:
-    """The report of these frames; the distance of its pose motion to the clip's goes with it."""
-    drift = measure_drift(frames, finder, depths or dict.fromkeys(range(10_000), 1), clip, ())
-    distance = pose_motion_distance([drift.generated.landmarks], [drift.real[0][1].landmarks])
-    return {**drift.report(), "pose_motion_distance": distance.value if distance else None}
+    """The report of these frames; the distance of its joints' motion to the clip's goes with it."""
+    drift = measure_drift(frames, finder, depths or dict.fromkeys(range(10_000), 1), clip, (), fps=clip.fps)
+    distance = joint_motion_distance([drift.generated.landmarks], [drift.real[0][1].landmarks])
+    return {**drift.report(), "joint_motion_distance": distance.value if distance else None}
 
 
 def print_table(columns: dict[str, dict[str, Any]]) -> None:
@@ -129,10 +132,12 @@ def print_table(columns: dict[str, dict[str, Any]]) -> None:
             values = (numbers["mean"], numbers["tenths"][-1], numbers["slope"]) if numbers else ()
             cells.append(" / ".join("-" if v is None else f"{v:.3g}" for v in values))
         print(f"{metric:26s}" + "".join(f"{cell:>{width}s}" for cell in cells))
-    distances = [report["pose_motion_distance"] for report in columns.values()]
-    print(f"{'pose motion distance':26s}" + "".join(f"{'-' if d is None else f'{d:.3g}':>{width}s}" for d in distances))
+    distances = [report["joint_motion_distance"] for report in columns.values()]
+    print(
+        f"{'joint motion distance':26s}" + "".join(f"{'-' if d is None else f'{d:.3g}':>{width}s}" for d in distances)
+    )
     for name in ("psnr", "pose_error"):
-        for plan in PLANS:
+        for plan in WITHOUT_POSE:
             depths = columns[plan]["by_depth"][name]
             cells = (f"{depth}: {'-' if v is None else f'{v:.1f}'}" for depth, v in depths.items())
             print(f"{name} by depth, {plan}: {', '.join(cells)}")

@@ -12,7 +12,8 @@ import torch
 from bench.clock import Clock
 from model.data.codec import Codec, KLCodec, fit_patch_codec
 from model.network.unet import VideoUNet
-from model.plans.plan import PLANS, make_plan
+from model.plans.plan import make_plan
+from model.plans.stages import WITHOUT_POSE
 from model.rollout.config import SamplingConfig
 from model.rollout.rollout import Rollout, RolloutModels
 from model.sampling.guidance import TextPair
@@ -42,7 +43,7 @@ def roll_random_weights(device: torch.device, preset: str, frames: int) -> bool:
         )
         shape = (codec.picture.height, codec.picture.width, 3)
         picture = np.random.default_rng(0).integers(0, 255, shape).astype(np.uint8)
-        for plan in PLANS:
+        for plan in WITHOUT_POSE:
             folder = Path(scratch) / plan
             sampling = SamplingConfig(steps=STEPS if on_gpu else 2)
             rollout = Rollout(folder, make_plan(plan, frames), frames, cast, sampling)

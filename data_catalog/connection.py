@@ -18,6 +18,7 @@ from pathlib import Path
 
 import duckdb
 
+from data_catalog.base.files import fsync_path, make_folder
 from data_catalog.base.locks import exclusive
 from data_catalog.errors import (
     CatalogDamagedError,
@@ -150,7 +151,7 @@ def _open_reader(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
 
 def _open_writer(path: Path, deadline: float) -> duckdb.DuckDBPyConnection:
     """Connect for writing; create what is missing and move aside what is damaged, one process at a time."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     try:
         if path.exists():
             return _connect_migrated(path, deadline)
@@ -214,6 +215,7 @@ def _create(path: Path) -> None:
     if read_mark(path) is None:
         set_mark(path, "The catalog is new.")
     new.rename(path)
+    fsync_path(path.parent)
 
 
 def _connect(path: Path, deadline: float, *, read_only: bool) -> duckdb.DuckDBPyConnection:

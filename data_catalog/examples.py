@@ -15,7 +15,7 @@ ORDER BY verdict DESC, clips DESC
         """
 SELECT round(cam_translation, 2) AS px_per_frame, verdict, reasons,
        round(start_s, 1) AS start_s, round(end_s, 1) AS end_s, path
-FROM clips JOIN sources USING (source_id)
+FROM clips
 ORDER BY cam_translation DESC NULLS LAST, clip_id
 LIMIT 20
 """,
@@ -27,7 +27,7 @@ SELECT path, count(clip_id) AS clips,
        count(*) FILTER (verdict = 'ok') AS ok,
        round(coalesce(sum(end_s - start_s) FILTER (verdict = 'ok'), 0) / 3600, 4) AS ok_hours,
        round(any_value(duration_s) / 3600, 4) AS hours
-FROM sources LEFT JOIN clips USING (source_id)
+FROM sources LEFT JOIN clips USING (source_id, path)
 WHERE status = 'ok'
 GROUP BY source_id, path
 ORDER BY ok_hours DESC, path
@@ -49,8 +49,8 @@ ORDER BY mp4_offset
         """
 SELECT round(beat_alignment, 2) AS alignment, round(tempo) AS beats_a_minute, verdict,
        round(start_s, 1) AS start_s, round(end_s, 1) AS end_s, path
-FROM clips JOIN sources USING (source_id)
-WHERE clips.sound
+FROM clips
+WHERE sound
 ORDER BY beat_alignment DESC NULLS LAST, clip_id
 LIMIT 20
 """,
@@ -85,23 +85,19 @@ WITH worst AS (
 )
 SELECT sample_key, stage, round(high_loss, 2) AS high_loss, round(rho, 2) AS rho,
        round(unlearnable, 2) AS unlearnable, certainty, verdict, reasons, round(motion_energy, 2) AS motion, path
-FROM worst JOIN samples USING (sample_key) JOIN clips USING (clip_id) JOIN sources USING (source_id)
+FROM worst JOIN samples USING (sample_key) JOIN clips USING (clip_id)
 ORDER BY unlearnable DESC NULLS LAST, high_loss DESC, sample_key
 """,
         "The 20 worst clips of the last prune, and what speaks against them",
     ),
     "motion-lost": (
         """
-WITH good AS (
-    SELECT sum(motion_energy * frames) AS motion FROM samples JOIN clips USING (clip_id) WHERE verdict = 'ok'
-)
-SELECT version, parent, count(*) AS samples,
-       round(100 * (1 - sum(c.motion_energy * c.frames) / any_value(good.motion)), 2) AS motion_lost_percent
-FROM version_samples JOIN versions USING (version) JOIN samples USING (sample_key) JOIN clips c USING (clip_id), good
-GROUP BY ALL
+SELECT version, parent, samples, clips, round(motion, 2) AS motion, round(100 * motion_lost, 2) AS motion_lost_percent
+FROM version_contents
+WHERE version IS NOT NULL
 ORDER BY version
 """,
-        "Motion (joint speed times frames) that each version is missing of all good clips",
+        "Motion (joint speed times frames) that each version is missing of its parent, or of all good clips",
     ),
     "prunes-shared": (
         """
@@ -121,7 +117,7 @@ ORDER BY ALL
         """
 SELECT path, stage, left(run, 8) AS run, left(checkpoint, 8) AS checkpoint, bank, count(*) AS losses,
        round(avg(loss), 4) AS loss, round(stddev(loss), 4) AS spread
-FROM losses JOIN samples USING (sample_key) JOIN clips USING (clip_id) JOIN sources USING (source_id)
+FROM losses JOIN samples USING (sample_key) JOIN clips USING (clip_id)
 GROUP BY source_id, path, stage, losses.run, losses.checkpoint, bank
 ORDER BY loss DESC, path, run, checkpoint, bank
 LIMIT 50

@@ -137,6 +137,10 @@ def _filled(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(FILLED)
 
 
+def _views_alone(con: duckdb.DuckDBPyConnection) -> None:
+    """No table changes: `migrate` makes the views, of which there are others now."""
+
+
 OVERLAYS = """
 ALTER TABLE clip_rows ADD COLUMN overlay DOUBLE;  -- NULL: nobody looked
 ALTER TABLE clip_rows ADD COLUMN overlay_dancer DOUBLE;
@@ -148,7 +152,8 @@ def _overlays(con: duckdb.DuckDBPyConnection) -> None:
 
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
-    _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled, _overlays,
+    _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled,
+    _views_alone, _overlays,
 )  # fmt: skip
 
 

@@ -25,6 +25,11 @@ from data_catalog.quarantine import is_damage
 
 FORMATS = ("table", "json", "csv")
 BATCH = 10_000  # rows in memory at a time
+WIDEST, MOST_SHOWN = 20, 8  # columns of a table; of a wider one the first are shown
+_AMBIGUOUS = (
+    "\nThe view clips holds its source's path: leave JOIN sources out, or join it by USING (source_id, path) and write "
+    "clips.reason or sources.reason for what both have."
+)
 Values: TypeAlias = Sequence[Any]
 
 
@@ -84,7 +89,7 @@ def _refusing() -> Iterator[None]:
     except duckdb.Error as error:
         if is_damage(error):
             raise
-        raise QueryError(str(error)) from error
+        raise QueryError(str(error) + (_AMBIGUOUS if "Ambiguous reference" in str(error) else "")) from error
 
 
 def format_rows(columns: Sequence[str], rows: Sequence[Sequence[Any]], format: str) -> str:
@@ -160,22 +165,25 @@ def _flat(value: Any) -> Any:
 
 def _as_table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     """A table for the eye. On a terminal it folds to its width; in a pipe no line is broken."""
+    hidden = len(columns) - MOST_SHOWN if len(columns) > WIDEST else 0
+    columns = columns[: len(columns) - hidden]
     table = Table(box=SIMPLE_HEAD)
     for index, name in enumerate(columns):
         numbers = all(row[index] is None or isinstance(row[index], int | float | Decimal) for row in rows)
         table.add_column(_cell(name), justify="right" if numbers else "left", overflow="fold")
     for row in rows:
-        table.add_row(*map(_cell, row))
+        table.add_row(*map(_cell, row[: len(columns)]))
     out = io.StringIO()
     width = shutil.get_terminal_size().columns if sys.stdout.isatty() else 1_000_000
     Console(file=out, width=width, color_system=None).print(table)
     lines = [line.rstrip() for line in out.getvalue().splitlines()]
     count = f"{len(rows)} row" + ("" if len(rows) == 1 else "s")
+    count += f"; {hidden} more columns: name those that you want, or --format csv or json prints all" if hidden else ""
     return "\n".join([*(line for line in lines if line), count]) + "\n"
 
 
 def _cell(value: Any) -> Text:
     """Text without control characters: a file name must not steer the terminal."""
-    flat = _flat(value)
+    flat = None if isinstance(value, float) and math.isnan(value) else _flat(value)
     text = "" if flat is None else str(flat)
     return Text("".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text))

@@ -20,7 +20,8 @@ OVERVIEW = {
     "shards": """SELECT count(*) AS shards, coalesce(sum(samples), 0)::BIGINT AS samples,
                  coalesce(sum(bytes), 0)::BIGINT AS bytes FROM shards""",
     "decisions": "SELECT clip_id, decision, who, why, decided, newest FROM decisions ORDER BY decided",
-    "versions": "SELECT version, parent, policy, hash, samples, created FROM versions ORDER BY created, version",
+    "versions": """SELECT version, v.parent, policy, hash, v.samples, created, motion_lost
+                   FROM versions v JOIN version_contents USING (version) ORDER BY created, version""",
     "runs": """SELECT run, stage, parent, config, coalesce(version, data_version) AS version, code_hash, status, step,
                created FROM runs ORDER BY created, run""",
     "checkpoints": "SELECT run, step, path, verified, bytes FROM checkpoints ORDER BY run, step",
@@ -108,9 +109,10 @@ def spreads(con: duckdb.DuckDBPyConnection, scores: Sequence[str]) -> dict[str, 
 def version_marks(con: duckdb.DuckDBPyConnection, version: str, parent: str | None) -> dict[str, int]:
     """clip_id -> OUTSIDE (left out), KEPT, REMOVED or THINNED, for the clips that the parent or the version holds.
 
-    A version without a parent is compared with every stored sample.
+    A version without a parent is compared with all good clips.
     """
-    before = "SELECT sample_key FROM version_samples WHERE version = $2" if parent else "SELECT sample_key FROM samples"
+    good = "SELECT sample_key FROM samples JOIN clips USING (clip_id) WHERE verdict = 'ok'"
+    before = "SELECT sample_key FROM version_samples WHERE version = $2" if parent else good
     rows = con.execute(
         f"""WITH now AS (SELECT sample_key FROM version_samples WHERE version = $1), before AS ({before}),
                  keys AS (SELECT DISTINCT sample_key, clip_id FROM sample_rows)

@@ -20,8 +20,6 @@ _PLAIN_VIEWS = f"""
 CREATE OR REPLACE VIEW paths AS SELECT * FROM path_rows;
 CREATE OR REPLACE VIEW sources AS SELECT * EXCLUDE (current) FROM source_rows WHERE current;
 CREATE OR REPLACE VIEW shards AS SELECT * EXCLUDE (current) FROM shard_rows WHERE current;
-CREATE OR REPLACE VIEW samples AS
-    SELECT * FROM sample_rows WHERE shard IN (SELECT shard FROM shard_rows WHERE current);
 CREATE OR REPLACE VIEW latents AS SELECT * FROM latent_rows;
 CREATE OR REPLACE VIEW versions AS SELECT * FROM version_rows;
 CREATE OR REPLACE VIEW version_samples AS SELECT * FROM version_sample_rows;
@@ -38,6 +36,35 @@ CREATE OR REPLACE VIEW decisions AS
 CREATE OR REPLACE VIEW thresholds AS SELECT * FROM threshold_rows;
 """
 
+# `clip_verdict`, not `verdict`: a join with `clips` needs no prefix for either.
+_SAMPLES = """
+CREATE OR REPLACE VIEW samples AS
+SELECT sample_rows.*, verdict AS clip_verdict, reason AS clip_reason
+FROM sample_rows LEFT JOIN (SELECT clip_id, verdict, reason FROM clips) USING (clip_id)
+WHERE shard IN (SELECT shard FROM shard_rows WHERE current);
+"""
+# What a version weighs, for every reader of it. The row without a version is all good clips: what a version without a
+# parent is compared with.
+_VERSION_CONTENTS = """
+CREATE OR REPLACE VIEW version_contents AS
+WITH named AS (SELECT version, parent FROM versions UNION ALL SELECT NULL, NULL),
+held AS (
+    SELECT version, sample_key FROM version_samples
+    UNION ALL SELECT NULL, sample_key FROM samples JOIN clips USING (clip_id) WHERE verdict = 'ok'
+), summed AS (
+    SELECT version, count(*) AS samples, count(DISTINCT clip_id) AS clips, count(DISTINCT source_id) AS sources,
+           sum(end_s - start_s) / 3600 AS hours, sum(motion_energy * clips.frames) AS motion
+    FROM held JOIN samples USING (sample_key) JOIN clips USING (clip_id)
+    GROUP BY version
+), contents AS (
+    SELECT named.version, parent, coalesce(samples, 0) AS samples, coalesce(clips, 0) AS clips,
+           coalesce(sources, 0) AS sources, coalesce(hours, 0) AS hours, coalesce(motion, 0) AS motion
+    FROM named LEFT JOIN summed ON named.version IS NOT DISTINCT FROM summed.version
+)
+SELECT now.*, 1 - now.motion / nullif(before.motion, 0) AS motion_lost
+FROM contents now LEFT JOIN contents before ON before.version IS NOT DISTINCT FROM now.parent;
+"""
+
 Threshold = tuple[str, str, str, float, int]
 
 
@@ -45,6 +72,7 @@ def create_views(con: duckdb.DuckDBPyConnection) -> None:
     """Create or replace every public view; `clips` from the thresholds that are stored."""
     con.execute(_PLAIN_VIEWS)
     con.execute(clips_view_sql(stored_thresholds(con)))
+    con.execute(_SAMPLES + _VERSION_CONTENTS)
 
 
 def stored_thresholds(con: duckdb.DuckDBPyConnection) -> list[Threshold]:
@@ -105,7 +133,7 @@ def clips_view_sql(thresholds: Iterable[Threshold]) -> str:
 
     What alignment or encoding said comes first, then what somebody decided about the clip (the newest
     decision counts), then the thresholds. `reasons` lists all violations in the same order; `reason`
-    is its first. A clip that was kept by hand violates nothing.
+    is its first. A clip that was kept by hand violates nothing. What one looks at first are the first columns.
     """
     violated: dict[str, list[str]] = {}
     for reason, score, op, value, _ in thresholds:
@@ -116,7 +144,8 @@ def clips_view_sql(thresholds: Iterable[Threshold]) -> str:
     listed = "".join(f",\n            CASE WHEN {kept} AND ({test}) THEN '{reason}' END" for test, reason in cases)
     return f"""
 CREATE OR REPLACE VIEW clips AS
-SELECT *, CASE WHEN reason IS NULL THEN 'ok' ELSE 'bad' END AS verdict
+SELECT clip_id, path, start_s, end_s, CASE WHEN reason IS NULL THEN 'ok' ELSE 'bad' END AS verdict, reason, framing,
+    * EXCLUDE (clip_id, path, start_s, end_s, reason, framing)
 FROM (
     SELECT * EXCLUDE (current, span),
         CASE
@@ -134,4 +163,5 @@ FROM (
     LEFT JOIN (
         SELECT {_SPAN} AS span, nullif(arg_max(decision, decided), 'clear') AS decision FROM decision_rows GROUP BY ALL
     ) USING (span)
+    LEFT JOIN (SELECT source_id, path FROM source_rows) USING (source_id)
 )"""

@@ -13,18 +13,19 @@ from typing import Any
 from prefect import flow, get_run_logger, task
 from prefect.futures import PrefectFuture, as_completed
 
+from data_catalog.base.at_work import building
 from data_catalog.base.errors import LongdanceError, RejectedError
-from data_catalog.base.files import remove_temps, write_json
-from data_catalog.base.locks import exclusive
+from data_catalog.base.files import make_folder, remove_temps, write_json
 from data_catalog.base.paths import DataFolder, names_in
 from data_catalog.connection import open_catalog
 from flows import artifacts
 from flows.catalog import manifests
+from flows.catalog.wanted import wanted_clips
 from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import TASK_OPTIONS, open_runner
+from pipeline.analysis.editing.text_model import text_model_path
 from pipeline.analysis.pose_model import pose_model_path
-from pipeline.analysis.text_model import text_model_path
 from pipeline.batches.jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
 from pipeline.batches.pack_shards import encode_clips, pack_shard, unstage
 from pipeline.batches.prepare_sources import BuildKeys, build_keys, forget_limited, prepare_sources, record_rejected
@@ -85,9 +86,8 @@ def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) ->
     folder, raw = DataFolder.at(data), raw.expanduser().absolute()
     files = require_videos(raw, folder.root)
     workers = config.workers or os.cpu_count() or 1
-    folder.root.mkdir(parents=True, exist_ok=True)
-    busy = LongdanceError(f"Another build is at work in {folder.root}: wait until it has ended.")
-    with exclusive(folder.lock, busy):
+    make_folder(folder.root)
+    with building(folder).alone():
         return _run(raw, folder, files, config, workers)
 
 
@@ -105,28 +105,17 @@ def _run(
         build.prepare(build.identify(files))
         manifests.mark_current(folder, names, config)
         counters["shards_missing"] = manifests.forget_missing_shards(folder, names)
-        build.encode(wanted_clips(folder, config, names))
+        with open_catalog(folder.catalog) as con:
+            wanted = wanted_clips(con, config, names.sample_set)
+        build.encode(wanted)
     manifests.mark_current(folder, names, config)
-    write_contact_sheet(folder.contact_sheet, folder.shards, list(tar.manifests(folder.shards)), names.sample_set)
+    write_contact_sheet(folder)
     counters.update(manifests.totals(folder))
     write_json(folder.last_run, {**counters, "seconds": progress.seconds})
     artifacts.build_report(folder, counters)
     if failed := counters["sources_failed"]:
         raise LongdanceError(f"{failed} sources failed by a fault of longdance (see the log); all others are done.")
     return dict(counters)
-
-
-def wanted_clips(folder: DataFolder, config: BuildConfig, names: BuildKeys) -> list[WantedClip]:
-    """Clips whose samples should be stored and are in no shard yet, in the order of the data set."""
-    verdict = "align_reason IS NULL AND encode_error IS NULL" if config.shards.keep_bad else "verdict = 'ok'"
-    with open_catalog(folder.catalog) as con:
-        rows = con.execute(
-            f"""SELECT clip_id, source_id, path_bytes FROM clips JOIN sources USING (source_id) WHERE {verdict}
-                AND clip_id NOT IN (SELECT clip_id FROM sample_rows JOIN shard_rows USING (shard) WHERE plan_key = ?)
-                ORDER BY source_id, first_frame""",
-            [names.sample_set],
-        ).fetchall()
-    return [WantedClip(*row) for row in rows]
 
 
 class _Build:

@@ -12,6 +12,7 @@ from data_catalog.base.paths import DataFolder, RunFolder
 from flows.folds import COMPARED
 from flows.runners import TASK_OPTIONS
 from flows.score_and_prune import prune, score_stage, train_to_end
+from flows.server.outlive import show_in_prefect
 from model.scoring.policy import policy
 from model.scoring.request import PruneRequest
 from model.sources import OtherRun
@@ -102,6 +103,7 @@ def experiment_prune(
          experiment_table(found), verdict(found), ""]
     )  # fmt: skip
     write_bytes(out / "experiment.md", text.encode())
-    create_markdown_artifact(key="experiment-prune", markdown=text, description="Versions against the full data")
+    about = "Versions against the full data"
+    show_in_prefect(create_markdown_artifact, key="experiment-prune", markdown=text, description=about)
     get_run_logger().info("%s", text)
     return text

@@ -11,16 +11,16 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact
 
 from data_catalog.base.files import atomic
 from data_catalog.base.paths import RolloutFolder
-from data_catalog.connection import open_catalog
 from data_catalog.queries import format_rows
-from data_catalog.writes import merge_rollouts
+from flows.catalog.kept_rows import keep_and_merge
 from flows.generate_request import GenerateRequest, OpenedRequest, opened_request
 from flows.progress import Progress
-from flows.report.rollout_page import write_page
+from flows.report.rollout_page import DrawnDance, write_page
 from flows.report.stored_clip import stored_member
 from flows.runners import TASK_OPTIONS
+from flows.server.outlive import show_in_prefect
 from model.drift.report import catalog_metrics, measure_drift, reference_clips, write_report
-from model.drift.table import report_table
+from model.drift.table import report_table, why_empty
 from model.plans.plan import depth_per_frame
 from model.rollout.generate import Generated, Prepared, Start, at_work, generate_video, rollout_row
 from model.rollout.rollout import RolloutEvent
@@ -60,6 +60,7 @@ def measure_rollout(generated: Generated, opened: OpenedRequest) -> dict[str, An
             drift = measure_drift(
                 generated.rollout.decoded, finder, depth_per_frame(plan), truth, references, request.weights,
                 lambda done: grow(done, request.frames), prepared.codec, opened.beginning.start.region,
+                prepared.request.fps, opened.beginning.dance(request.clip if request.own_dance else None),
             )  # fmt: skip
     finally:
         finder.close()
@@ -92,20 +93,35 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
     _add_clip_sound(generated, opened)
     if request.pngs:
         files["pngs"] = str(write_pngs(generated))
-    write_page(Path(files["page"]), out, request.plan, prepared.request.calls(), report, generated.record.identity)
+    write_page(
+        Path(files["page"]), out, prepared.request.plan, prepared.request.calls(), report, generated.record.identity,
+        drawn_dances(opened),
+    )  # fmt: skip
     if opened.data is not None:
-        with open_catalog(opened.data.catalog) as con:
-            merge_rollouts(con, [rollout_row(generated, prepared, catalog_metrics(report))])
+        row = rollout_row(generated, prepared, catalog_metrics(report))
+        keep_and_merge(opened.data, f"rollout-{row['rollout']}", {"rollouts": [row]})
     if request.gif_mb:  # nothing else is lost where none fits, and a redo is not done twice
         gif = out.with_suffix(".gif")
         write_gif_within(gif, out, request.frames, prepared.request.fps, int(request.gif_mb * 1e6), generated.folder)
         files["gif"] = str(gif)
     generated.record.finish()
-    table = _markdown(*report_table(report))
-    create_markdown_artifact(key="drift", markdown=f"# {out.name}\n\n{table}\n", description=f"Drift of {out}")
-    create_link_artifact(Path(files["page"]).as_uri(), key="rollout-page", link_text=out.name)
+    table = "\n\n".join([_markdown(*report_table(report)), *why_empty(report)])
+    told = f"# {out.name}\n\n{table}\n"
+    show_in_prefect(create_markdown_artifact, key="drift", markdown=told, description=f"Drift of {out}")
+    show_in_prefect(create_link_artifact, Path(files["page"]).as_uri(), key="rollout-page", link_text=out.name)
     get_run_logger().info("%s: %d frames; look at %s", out, request.frames, files["page"])
     return {**files, "rollout": generated.record.rollout, "metrics": report}
+
+
+def drawn_dances(opened: OpenedRequest) -> list[DrawnDance]:
+    """The dance that was given as it was danced, and as it was put on the picture's person; none where none was."""
+    beginning, prepared = opened.beginning, opened.prepared
+    if beginning.start.dance is None:
+        return []
+    rate = prepared.request.fps
+    own = DrawnDance.framed("as it was danced", beginning.driving, rate) if beginning.driving is not None else None
+    put_on = DrawnDance("as it was put on the picture", beginning.start.dance, prepared.size, rate)
+    return [put_on] if own is None else [own, put_on]
 
 
 def _add_clip_sound(generated: Generated, opened: OpenedRequest) -> None:
@@ -137,4 +153,4 @@ def _markdown(columns: list[str], rows: list[tuple[Any, ...]]) -> str:
 
 def drift_table(report: dict[str, Any]) -> str:
     """The report's table for a terminal."""
-    return format_rows(*report_table(report), "table")
+    return format_rows(*report_table(report), "table") + "".join(f"{why}\n" for why in why_empty(report))

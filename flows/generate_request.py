@@ -1,22 +1,29 @@
 """What `generate` is asked for, and all that it needs, opened and checked before anything long begins."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+import numpy as np
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.settings import Settings, explain_settings
-from flows.starting_picture import Beginning, begin_with
-from model.data.samples import frame_rate, rate_of
+from flows.dancing.driving_dance import DancePace, Driving, fitting_dance, one_person, put_on, read_driving
+from flows.starting_picture import Beginning, begin_with, cropped
+from model.data.landmarks import clip_landmarks, scaled_rows
+from model.data.samples import FPS, frame_rate, rate_of
 from model.drift.frechet import load_scripted
 from model.errors import RolloutError
+from model.pose.retarget import checked_dance, paced
 from model.rollout.config import sampling_config
-from model.rollout.generate import FPS, Prepared, Request, check_output, prepare
+from model.rollout.generate import Prepared, Request, check_dance, check_output, prepare
+from model.rollout.stage_networks import best_plan
+from model.runs.run import Run
+from pipeline.picture_size import PictureSize
 
-PlanName = Literal["origin", "streaming", "tree"]
+PlanName = Literal["origin", "streaming", "tree", "star"]
 
 
 class GenerateRequest(Settings):
@@ -28,8 +35,12 @@ class GenerateRequest(Settings):
     clip: str | None = Field(None, description="a clip of `data` instead of a picture: its first frame")
     data: Path | None = Field(None, description="data set, for `clip`, for real clips to compare with, for a row")
     frames: int = Field(181, description="frames of the video")
-    plan: PlanName = Field("origin", description="which windows are made in which order")
+    plan: PlanName | None = Field(None, description="which windows are made in which order [the best that runs cover]")
     sampling: dict[str, Any] = Field(default_factory=dict, description="sampling settings that differ")
+    pose: str | None = Field(None, description="the dance: a clip of `data`, a video, or a .npy of landmarks")
+    dance: Literal["auto"] | None = Field(None, description="`auto`: a dance of `data` that fits the picture, by seed")
+    speed: float = Field(1.0, ge=0.1, le=10, description="of the dance")
+    mirrored: bool = Field(False, description="exchange the dance's left and right")
     align: bool = Field(True, description="false takes the picture's middle as it is")
     redo: str | None = Field(None, description="frames to make again, START:STOP, and all that depends on them")
     overwrite: bool = Field(False, description="start over where `out` holds a rollout of something else")
@@ -39,12 +50,23 @@ class GenerateRequest(Settings):
     lpips: Path | None = Field(None, description="TorchScript weights of an LPIPS network")
     fps: float | None = Field(None, ge=1, le=120, description="frames a second; else the clip's, most clips', or 30")
 
+    @model_validator(mode="after")
+    def _one_dance(self) -> Self:
+        if self.pose is not None and self.dance is not None:
+            raise ValueError("both a dance (--pose) and --dance are given: give one")
+        return self
+
     @field_validator("runs", "out", "image", "data", "fvd", "lpips", mode="after")
     @classmethod
     def _absolute(cls, value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(path.expanduser().resolve() for path in value)
         return value if value is None else value.expanduser().resolve()
+
+    @property
+    def own_dance(self) -> bool:
+        """Whether the clip that the video begins with goes on dancing as it does: nothing is put on anybody."""
+        return self.clip is not None and self.clip == self.pose and self.speed == 1 and not self.mirrored
 
     @property
     def weights(self) -> dict[str, Path]:
@@ -78,8 +100,9 @@ class OpenedRequest:
 
 def open_runs(request: GenerateRequest, rate: Fraction = FPS) -> Prepared:
     """The runs opened and checked against the plan and the settings. Raises ModelError's kinds."""
-    sampling = sampling_config(request.runs, request.sampling)
-    return prepare(Request(request.runs, request.plan, request.frames, sampling, rate, request.redo, request.overwrite))
+    plan = request.plan or best_plan([Run.open(path) for path in request.runs], request.frames)
+    sampling = sampling_config(request.runs, request.sampling, plan)
+    return prepare(Request(request.runs, plan, request.frames, sampling, rate, request.redo, request.overwrite))
 
 
 _opened: dict[str, OpenedRequest] = {}
@@ -91,10 +114,14 @@ def open_request(request: GenerateRequest) -> OpenedRequest:
     Raises ModelError's kinds and LongdanceError, each with one sentence.
     """
     data = None if request.data is None else DataFolder.built(request.data)
-    prepared = open_runs(request, frames_a_second(request, data))
+    driving = None if request.pose is None else read_driving(request.pose, request.data)
+    prepared = open_runs(request, frames_a_second(request, data, driving))
     for name, path in request.weights.items():
         load_scripted(path, name.upper())
     beginning = begin_with(request.image, request.clip, data, prepared, request.align)
+    if driving is not None or request.dance is not None:
+        beginning = dancing(beginning, request, driving, prepared)
+    check_dance(prepared, beginning.start)
     check_output(prepared, beginning.start, request.out, request.beside)
     _opened[request.hash] = opened = OpenedRequest(request, prepared, beginning, data)
     return opened
@@ -105,8 +132,49 @@ def opened_request(request: GenerateRequest) -> OpenedRequest:
     return _opened.pop(request.hash, None) or open_request(request)
 
 
-def frames_a_second(request: GenerateRequest, data: DataFolder | None) -> Fraction:
-    """What was asked for; else as the clip that the video begins with has it, or most clips of the data set."""
+def dancing(beginning: Beginning, request: GenerateRequest, driving: Driving | None, prepared: Prepared) -> Beginning:
+    """The beginning with the dance that was asked for, on its person; a clip's own needs to be put on nobody."""
+    size, pace = prepared.size, DancePace(request.frames, request.speed, request.mirrored)
+    if request.own_dance and request.clip is not None and request.data is not None:
+        own = checked_dance(clip_landmarks(request.data, request.clip, size), request.clip)
+        return with_dance(beginning, paced(own, request.frames))
+    start = start_pose(beginning, request, prepared)
+    if driving is not None:
+        danced = paced(driving.landmarks, pace.frames, pace.speed, pace.mirrored)
+        put = put_on(start, driving.landmarks, pace, (size.height, size.width))
+        return replace(with_dance(beginning, put), driving=danced)
+    if request.data is None:
+        raise RolloutError("--dance auto takes a dance of a data set: name it with --data.")
+    seed = prepared.request.sampling.seed
+    return with_dance(beginning, fitting_dance(start, request.data, seed, pace, (size.height, size.width)))
+
+
+LOOKED_AT = 512
+"""Pixels: the shorter side of the picture in which the pose is looked for, at least."""
+
+
+def start_pose(beginning: Beginning, request: GenerateRequest, prepared: Prepared) -> np.ndarray:
+    """(33, 4) landmarks of the picture's person, in its pixels: a clip's as they are stored, else as they are found."""
+    size = prepared.size
+    if request.clip is not None and request.data is not None:
+        return checked_dance(clip_landmarks(request.data, request.clip, size), request.clip)[0]
+    assert request.image is not None
+    larger = max(1, -(-LOOKED_AT // min(size)))  # a detector sees little in pictures as small as networks make
+    looked_at = PictureSize(larger * size.width, larger * size.height)
+    data = None if request.data is None else DataFolder(request.data)
+    picture, _ = cropped(request.image, data, prepared, request.align, looked_at)
+    return scaled_rows(one_person(picture, beginning.start.picture_HWC), 1 / larger)
+
+
+def with_dance(beginning: Beginning, dance: np.ndarray) -> Beginning:
+    """The same with these landmarks for every frame."""
+    return replace(beginning, start=replace(beginning.start, dance=dance))
+
+
+def frames_a_second(request: GenerateRequest, data: DataFolder | None, driving: Driving | None = None) -> Fraction:
+    """What was asked for; else the dance's, that of the clip that the video begins with, or most clips'."""
     if request.fps is not None:
         return rate_of(request.fps)
+    if driving is not None and driving.fps is not None:
+        return driving.fps
     return (frame_rate(data.root, request.clip) if data else None) or FPS

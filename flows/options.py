@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.settings import explain_settings
+from data_catalog.base.settings import explain_settings, nearest_name
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -46,14 +46,17 @@ def overrides(settings: Iterable[str]) -> dict[str, Any]:
 
 
 def sections(values: dict[str, Any], names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """Values by their section, each there though empty.
+    """Values of `prune` by their section, each there though empty.
 
     Raises:
         LongdanceError: a value of no section, or of another one.
     """
     for name, value in values.items():
         if name not in names or not isinstance(value, dict):
-            raise LongdanceError(f"Unknown setting {name!r}: it begins with one of {', '.join(names)} and a dot.")
+            near = nearest_name(name, [row[0] for row in settings_of("prune")])
+            meant = f" (did you mean {near!r}?)" if near else ""
+            begins = f"it begins with one of {', '.join(names)} and a dot{meant}."
+            raise LongdanceError(f"Unknown setting {name!r}: {begins}")
     return {name: values.get(name, {}) for name in names}
 
 

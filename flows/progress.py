@@ -1,4 +1,4 @@
-"""Progress where people look: bars on a terminal, silence in a pipe; a flow's steps are in Prefect's UI as well."""
+"""Progress where people look: bars on a terminal, lines elsewhere; a flow's steps are in Prefect's UI as well."""
 
 import sys
 import time
@@ -10,6 +10,8 @@ from uuid import UUID
 
 from rich import progress as rich
 from rich.console import Console
+
+from data_catalog.base.progress_lines import progress_lines
 
 EVERY_S = 10.0  # between two log lines or artifact updates of one step
 
@@ -26,9 +28,14 @@ def terminal_bars(transient: bool = False) -> rich.Progress:
 @contextmanager
 def progress_bar(name: str) -> Iterator[Callable[[int, int], None]]:
     """One bar for what runs outside Prefect: yield a function that takes how much is done, and of how much."""
-    with terminal_bars(transient=True) as bars:
+    with terminal_bars(transient=True) as bars, progress_lines(name) as say:
         bar = bars.add_task(name, total=None)
-        yield lambda done, total: bars.update(bar, completed=done, total=total)
+
+        def show(done: int, total: int) -> None:
+            bars.update(bar, completed=done, total=total)
+            say(done, total)
+
+        yield show
 
 
 class Progress:
@@ -71,7 +78,10 @@ class Progress:
         from prefect import get_run_logger  # seconds of import; in a flow run it is there already
         from prefect.artifacts import create_progress_artifact, update_progress_artifact
 
-        artifact = cast(UUID, create_progress_artifact(0.0, description=f"{self.title}: {name}"))
+        from flows.server.outlive import show_in_prefect
+
+        about = f"{self.title}: {name}"
+        artifact = cast(UUID | None, show_in_prefect(create_progress_artifact, 0.0, description=about))
         bar = self.bars.add_task(name, total=None)
         logger, started = get_run_logger(), time.monotonic()
         first, told = -1, started
@@ -84,12 +94,19 @@ class Progress:
             if done < total and now - told < EVERY_S:
                 return
             told = now
-            update_progress_artifact(artifact, 100.0 * done / max(total, 1))
+            if artifact is not None:
+                show_in_prefect(update_progress_artifact, artifact, 100.0 * done / max(total, 1))
             rate = (done - first) / (now - started)
             left = f"{(total - done) / rate:.0f} s left" if rate else "no rate yet"
             logger.info("%s: %d of %d, %.3g a second, %s", name, done, total, rate, left)
 
         try:
-            yield show
+            with progress_lines(name) as say:
+
+                def tell(done: int, total: int) -> None:
+                    say(done, total)
+                    show(done, total)
+
+                yield tell
         finally:
             self.seconds[name] = round(time.monotonic() - started, 2)

@@ -1,11 +1,10 @@
 """Where tasks run: processes here; Ray or Dask when one machine is too small."""
 
-import atexit
 import contextlib
 import logging
+import multiprocessing
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,16 +20,17 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from data_catalog.base.disk import explain_disk_error
 from data_catalog.base.errors import LongdanceError
+from data_catalog.base.processes import mute_stderr_at_exit
 from flows.children import TRAINING, runs_module
+from flows.server.outlive import server_is_lost
+from flows.server.own_server import end_with
 
 TASK_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
 """Of every task: what it made lies in files of ours, and what failed fails again."""
 RUNNERS = ("processes", "ray", "dask")
 
 
-def mute_stderr_at_exit() -> None:
-    """Shut stderr behind the last Python code: nanobind then lists DuckDB's types as leaked, which helps nobody."""
-    atexit.register(lambda: (sys.stderr.flush(), os.dup2(os.open(os.devnull, os.O_WRONLY), 2)))
+mute_stderr_at_exit()  # here, because a flow that a worker starts comes through no command of ours
 
 
 class OneSentence(logging.Filter):
@@ -40,7 +40,8 @@ class OneSentence(logging.Filter):
         """Whether a record is let through."""
         if record.exc_info:
             error = record.exc_info[1]
-            return not isinstance(error, LongdanceError) and (error is None or explain_disk_error(error) is None)
+            told = isinstance(error, LongdanceError) or server_is_lost(error)
+            return not told and (error is None or explain_disk_error(error) is None)
         return not record.getMessage().startswith("Finished in state Failed(")
 
 
@@ -97,6 +98,8 @@ def init_worker() -> None:
     """Set up a worker process: mediapipe's C++ does not talk, OpenCV does not start threads of its own."""
     mute_stderr_at_exit()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the flow's process ends its workers
+    if flow := multiprocessing.parent_process():
+        end_with(flow.pid or 0)
     os.environ["GLOG_minloglevel"] = "2"  # noqa: SIM112 (its real name)
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
     import cv2

@@ -16,6 +16,7 @@ from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
 from flows.catalog.decisions import merge_recorded
+from flows.catalog.kept_rows import keep_and_merge
 from flows.catalog.scoring_rows import merge_version_files
 from flows.folds import FOLDS, fold_of, needs_folds
 from flows.report.prune_report import prune_artifact, prune_markdown
@@ -171,8 +172,7 @@ def register_sources(root: Path, run: Path) -> None:
 
     run_id = Run.open(run).run_id
     rows = [{"run": run_id, "source_id": source} for source in sorted(read_sources(run))]
-    with open_catalog(DataFolder(root).catalog) as con:
-        merge_tables(con, {"run_sources": rows})
+    keep_and_merge(DataFolder(root), f"sources-{run_id}", {"run_sources": rows})
 
 
 def store_score_table(root: Path, evidence: "ScoreTable") -> None:

@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
-from model.drift.report import RealClip, real_clip
+from model.drift.report import GivenDance, RealClip, real_clip
 from model.errors import RolloutError
 from model.rollout.generate import Prepared, Start
 from model.runs.record import read_record
 from pipeline.analysis.pose_model import pose_model_path
-from pipeline.clips.fill import rectangle
+from pipeline.clips.fill import Rectangle, rectangle
 from pipeline.clips.input_picture import aligned_picture, middle_part, read_picture
 from pipeline.config import BuildConfig, CropConfig
+from pipeline.picture_size import PictureSize
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,12 @@ class Beginning:
 
     start: Start
     truth: RealClip | None = None
+    driving: np.ndarray | None = None
+    """(frames, 33, 4) landmarks of the dance that was put on its person, in pixels of where it is from."""
+
+    def dance(self, clip: str | None) -> GivenDance | None:
+        """What it is to dance; `clip` dances just so."""
+        return None if self.start.dance is None else GivenDance(self.start.dance, clip)
 
 
 def begin_with(
@@ -39,11 +48,18 @@ def begin_with(
         first = None if truth.regions is None else rectangle(truth.regions[0])
         return Beginning(Start(truth.frames_FHWC[0], first), truth)
     assert image is not None
+    picture, region = cropped(image, data, prepared, align, prepared.size)
+    return Beginning(Start(picture, None if region == (0, 0, *prepared.size) else region))
+
+
+def cropped(
+    image: Path, data: DataFolder | None, prepared: Prepared, align: bool, size: PictureSize
+) -> tuple[np.ndarray, Rectangle]:
+    """Somebody's picture as a video begins with it, of that size, and where it is true, and not filled."""
     picture = read_picture(image)
     if not align:
-        return Beginning(Start(middle_part(picture, prepared.size)))
-    aligned, region = aligned_picture(picture, str(image), pose_model_path(), crop_of(data, prepared), prepared.size)
-    return Beginning(Start(aligned, None if region == (0, 0, *prepared.size) else region))
+        return middle_part(picture, size), (0, 0, *size)
+    return aligned_picture(picture, str(image), pose_model_path(), crop_of(data, prepared), size)
 
 
 def crop_of(data: DataFolder | None, prepared: Prepared) -> CropConfig:

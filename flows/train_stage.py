@@ -4,6 +4,7 @@ Training runs in a process of its own (`python -m model.training.train`, or `acc
 reports by JSON lines; checkpoints make it exact to run again, whatever was killed.
 """
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any, get_args
@@ -11,13 +12,15 @@ from typing import Any, get_args
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact
 
-from data_catalog.base.files import write_json
+from data_catalog.base.files import make_folder, write_json
 from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.connection import open_catalog
-from data_catalog.writes import merge_checkpoints, merge_latents, merge_tables
+from data_catalog.writes import merge_latents
+from flows.catalog.kept_rows import keep_and_merge
 from flows.children import TRAINING, child_events, launch_command
 from flows.progress import Progress
 from flows.runners import TASK_OPTIONS, on_sigterm
+from flows.server.outlive import show_in_prefect
 from model.config import Preset, StageName, TrainConfig, absolute_folders, train_config
 from model.errors import UnknownNameError
 
@@ -61,11 +64,10 @@ def train_run(
             if kind == "step":
                 grow(step, event["steps"])
             elif kind == "samples" and "path" in values:
-                create_link_artifact(
-                    Path(values["path"]).resolve().as_uri(), key="sample-windows", link_text=f"step {step}"
-                )
-            elif kind == "notice":
-                logger.info("%s", values.get("text", ""))
+                link = Path(values["path"]).resolve().as_uri()
+                show_in_prefect(create_link_artifact, link, key="sample-windows", link_text=f"step {step}")
+            elif kind in ("notice", "warning"):
+                logger.log(logging.INFO if kind == "notice" else logging.WARNING, "%s", values.get("text", ""))
             elif kind in ("started", "checkpoint", "ended"):
                 ended = {"status": values.get("status", "running"), "step": step}
                 register_run(root, run, ended["status"], step)
@@ -97,10 +99,23 @@ def train_stage(
     """
     folder, run = DataFolder.built(data), run.expanduser().resolve()
     config = train_config(stage, preset, **absolute_folders(settings or {}))
-    run.parent.mkdir(parents=True, exist_ok=True)
+    fork = fork and fork.expanduser().resolve()
+    config = fitting_config(folder.root, run, config, fork)
+    make_folder(run.parent)
     counted = encode_latents(folder.root, config, "cuda" if config.device == "cuda" else "cpu")
     get_run_logger().info("latents: %s", counted)
-    return train_run(folder.root, run, config, processes, fork and fork.expanduser().resolve(), until)
+    return train_run(folder.root, run, config, processes, fork, until)
+
+
+def fitting_config(root: Path, run: Path, config: TrainConfig, fork: Path | None) -> TrainConfig:
+    """The config, with the codec that its first weights bring. Raises CodecError, RunError where they do not fit."""
+    from model.training.fitting_codec import as_begun, check_init, with_codec_of_run
+
+    if RunFolder(run).record.is_file():
+        return as_begun(run, config)
+    config = with_codec_of_run(root, config)
+    check_init(root, config, fork)
+    return config
 
 
 @flow(name="encode-latents", flow_run_name="encode {data.name}", persist_result=False)
@@ -142,6 +157,5 @@ def register_run(root: Path, run: Path, status: str, step: int | None = None) ->
 
     row = run_row(run, status, newest_step(RunFolder(run).checkpoints) if step is None else step)
     seen = [{"run": row["run"], "source_id": source} for source in sorted(seen_sources(run) or ())]
-    with open_catalog(DataFolder(root).catalog) as con:
-        merge_tables(con, {"runs": [row], "run_sources": seen})
-        merge_checkpoints(con, checkpoint_rows(run))
+    rows = {"runs": [row], "run_sources": seen, "checkpoints": checkpoint_rows(run)}
+    keep_and_merge(DataFolder(root), f"run-{row['run']}", rows)

@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from data_catalog.base.settings import Settings, explain_settings
 from model.errors import ConfigError
+from model.init_codec import encode_of_init
 from model.sources import (
     CodecSource,
     EmbeddedCodec,
@@ -21,7 +22,7 @@ from model.sources import (
 )
 from pipeline.picture_size import PictureSize
 
-StageName = Literal["starter", "extrapolation", "interpolation", "any"]
+StageName = Literal["starter", "extrapolation", "interpolation", "any", "star"]
 Preset = Literal["tiny", "sd15"]
 NetworkValue = Annotated[tuple[int, ...] | int | float | str | None, Field(union_mode="left_to_right")]
 """Text that is a number becomes one, so that a command line and a flow's parameter mean the same."""
@@ -92,15 +93,16 @@ class TrainConfig(Settings):
     """One training of one stage. Immutable once the run has begun."""
 
     stage: StageName
-    """Which windows are learnt: starter, extrapolation, interpolation, or any of them."""
+    """Which windows are learnt: starter, extrapolation, interpolation, any of these, or star (a picture and poses)."""
     preset: Preset = "tiny"
     """Values for everything that is not given: `tiny` for two CPU cores, `sd15` for one GPU."""
     network: dict[str, NetworkValue] = Field(default_factory=dict)
-    """Overrides of the preset's fields in `model.network.unet.UNetPreset`; for `init` from scratch."""
+    """Overrides of the preset's fields in `model.network.presets.UNetPreset`; for `init` from scratch."""
     encode: EncodeConfig = EncodeConfig()
     init: str = "scratch"
-    """`scratch`; the folder or hub id of a Stable Diffusion checkpoint in diffusers' format; `run:PATH` for the
-    newest checkpoint of another run."""
+    """`scratch`; the folder or hub id of a Stable Diffusion checkpoint in diffusers' format; a folder that `longdance
+    export` wrote, as `showcase`; `run:PATH` for the newest checkpoint of another run. The last two bring their
+    codec."""
     train: Literal["new", "all", "lora"] = "new"
     """What learns: the temporal layers and conditioning alone, everything, or those and LoRA on the 2-D layers."""
     lora_rank: int = Field(16, ge=1, le=1024)
@@ -154,23 +156,34 @@ class TrainConfig(Settings):
     """In the ResNets and transformers of the 2-D network."""
     hint_noise: str | None = None
     """How noisy hints get in training: a name in `model.network.conditioning.HINT_NOISE`. None: the stage's own."""
+    timestep_shift: float = Field(1.0, gt=0, le=100)
+    """Above 1, timesteps are drawn towards much noise, where few sampler steps are: t to s t / (1 + (s - 1) t)."""
     hint_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of windows that are trained without their hints: guidance over hints in generation needs some."""
-    plans: tuple[Literal["origin", "streaming", "tree"], ...] | None = None
+    plans: tuple[Literal["origin", "streaming", "tree", "star"], ...] | None = None
     """Plans whose windows are trained. None: the origin's; for stage `any`, all."""
     random_windows: float = Field(0.25, ge=0, lt=1)
     """Stage `any`: share of windows that are random frames instead of a plan's call."""
+    pose: bool = False
+    """Whether the network is told the dancer's pose in every frame, and is given its hints moved to it; stage `star`
+    always is."""
+    pose_dropout: float = Field(0.0, ge=0, lt=1)
+    """Share of windows whose poses are kept back, for a network that is to work without."""
+    pose_jitter: float = Field(0.0, ge=0, lt=1)
+    """Noise on joints of frames to be made, in standing heights: for dances that are found less well than these."""
+    pose_missing: float = Field(0.0, ge=0, lt=1)
+    """Share of joints that are unknown in a window's frames to be made."""
 
     checkpoint_every: int = Field(1000, ge=1)
     """Steps between checkpoints."""
     keep: int = Field(2, ge=2)
     """Checkpoints that are kept."""
     validate_every: int = Field(1000, ge=1)
-    """Steps between validations."""
+    """Steps between validations; the last step is validated, too."""
     validation_windows: int = Field(16, ge=1)
     """Held-out windows of a validation."""
     sample_every: int = Field(1000, ge=1)
-    """Steps between pictures of sampled windows."""
+    """Steps between pictures of sampled windows; there are some of the last step, too."""
     sample_windows: int = Field(2, ge=1)
     """Windows that are sampled for a picture."""
     sample_steps: int = Field(20, ge=1)
@@ -186,8 +199,17 @@ class TrainConfig(Settings):
         """`origin,tree` on a command line."""
         return tuple(value.split(",")) if isinstance(value, str) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _star_is_told(cls, given: Any) -> Any:
+        if isinstance(given, dict) and given.get("stage") == "star":
+            return {**given, "pose": given.get("pose", True)}
+        return given
+
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        if self.stage == "star" and not self.pose:
+            raise ValueError("stage star makes frames from one picture and their poses: leave out pose=false")
         if self.batch % self.accumulate:
             raise ValueError(f"batch {self.batch} cannot be split into {self.accumulate} accumulated parts")
         return self
@@ -226,7 +248,8 @@ PRESETS: dict[Preset, dict[str, Any]] = {
 
 
 def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConfig:
-    """A stage's config: `settings` over the preset's values over the defaults. `encode` and `network` merge.
+    """A stage's config: `settings` over the preset's values over the defaults. `encode` and `network` merge; the codec
+    is the one that `init` brings, where `settings` name none.
 
     Raises ConfigError, in one sentence per wrong setting.
     """
@@ -235,7 +258,9 @@ def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConf
     base, encode = PRESETS[preset], settings.get("encode", {})
     if not isinstance(encode, dict):
         raise ConfigError(f"Setting 'encode' is {encode!r}: write its parts, for example encode.picture=96.")
-    merged = {**base, **settings, "encode": {**base["encode"], **encode}}
+    init = settings.get("init", base.get("init", "scratch"))
+    brought = {} if "codec" in encode else encode_of_init(str(init))
+    merged = {**base, **settings, "encode": {**base["encode"], **brought, **encode}}
     config = _validated(TrainConfig, {**merged, "stage": stage, "preset": preset})
     if preset == "sd15" and any(side % SD15_MULTIPLE for side in config.encode.size):
         raise ConfigError(

@@ -62,6 +62,10 @@ class RolloutError(ModelError):
     """A rollout that cannot begin or continue: its runs do not cover the plan, its folder holds another, no room."""
 
 
+class PoseError(ModelError, ValueError):
+    """A pose or a dance that cannot be used: of another shape, without a dancer, beyond the picture's edge."""
+
+
 class PictureError(ModelError, ValueError):
     """An input picture that cannot be read or aligned."""
 

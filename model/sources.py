@@ -12,6 +12,10 @@ CODEC_FILE = "codec.json"
 """In a folder that holds a codec as `model.data.codec` saves it."""
 
 
+SHOWCASE = Path(__file__).resolve().parent.parent / "showcase"
+"""Our own small network and its codec, in the folder that longdance is installed from."""
+
+
 @dataclass(frozen=True)
 class Pretrained:
     """A folder in diffusers' format, or a hub id."""
@@ -105,12 +109,15 @@ def parse_text(setting: str | None, codec: CodecSource) -> TextSource:
 def absolute(setting: str) -> str:
     """One of these settings with the whole path of its folder, if it names one that is there.
 
-    Words of ours are no folders, even where a folder has that name. Hub ids stay as they are.
+    Words of ours are no folders, even where a folder has that name; `showcase` is longdance's own where there is no
+    other. Hub ids stay as they are.
     """
     if setting in (str(Scratch()), str(EmbeddedCodec()), str(NoText())):
         return setting
     source = parse_init(setting)
     folder = Path(str(source.path if isinstance(source, OtherRun) else source)).expanduser()
+    if setting == SHOWCASE.name and not folder.is_dir():
+        folder = SHOWCASE
     if not folder.is_dir():
         return setting
     return str(OtherRun(folder.resolve()) if isinstance(source, OtherRun) else Pretrained(str(folder.resolve())))

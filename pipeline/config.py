@@ -38,7 +38,11 @@ class LimitsConfig(Settings):
     """What one ffmpeg child may take."""
 
     memory_mb: int = Field(3072, ge=256, description="address space of one ffmpeg process, MiB")
-    wall_s: float = Field(3600, gt=0, description="longest run of one ffmpeg process, seconds")
+    wall_s: float = Field(
+        3600,
+        gt=0,
+        description="longest run of one ffmpeg process, seconds; again as long for every 36,000 frames that it gives",
+    )
     max_pixels: int = Field(33177600, gt=0, description="largest picture that is decoded (7680x4320)")
     threads: int = Field(1, ge=1, description="decoding and encoding threads of one worker")
 

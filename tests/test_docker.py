@@ -95,6 +95,14 @@ def test_no_service_may_gain_rights_or_is_open_to_other_machines() -> None:
             assert (service["user"], service["cap_drop"]) == ("10001:10001", ["ALL"]), name
 
 
+def test_the_server_may_write_the_files_of_its_page() -> None:
+    """Without this Prefect serves no page to a user who may not write where it is installed."""
+    from prefect.settings import get_current_settings
+
+    assert "static_directory" in type(get_current_settings().server.ui).model_fields
+    assert services()["server"]["environment"]["PREFECT_UI_STATIC_DIRECTORY"].startswith("/tmp/")
+
+
 def test_a_service_waits_for_what_can_become_true() -> None:
     found = services()
     for service in found.values():

@@ -1,5 +1,6 @@
 """The pages tell the truth: settings and queries are the code's, figures are a bench's, commands exist."""
 
+import os
 import re
 import runpy
 import shlex
@@ -17,6 +18,8 @@ from data_catalog.connection import open_catalog
 from data_catalog.examples import EXAMPLES, named_query
 from data_catalog.queries import run_query
 from flows.cli.main import main
+from flows.options import defaults_table
+from pipeline.config import BuildConfig
 
 ROOT = Path(__file__).parents[1]
 DOCS = (
@@ -145,3 +148,54 @@ def test_the_version_that_is_told_is_the_one_that_is_declared():
     told = CliRunner().invoke(main, ["--version"]).output
     assert declared is not None
     assert told.split()[-1] == declared[1], "install again: pip install -e ."
+
+
+def reasons_of_the_code() -> set[str]:
+    """Every code that rejects a source, a clip or a sound, and every threshold's reason."""
+    found = {str(row["reason"]) for row in BuildConfig().thresholds.rows()} | {"marked_drop"}
+    for path in [*(ROOT / "pipeline").rglob("*.py"), *(ROOT / "data_catalog").rglob("*.py")]:
+        found |= set(re.findall(r"RejectedError\(\s*\"([a-z_]+)\"", path.read_text()))
+    return found
+
+
+def test_every_reason_that_occurs_is_explained_with_what_to_do():
+    page, told = (ROOT / "docs" / "data.md").read_text(), set()
+    for line in page.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line.startswith("| `") and len(cells) == 3 and all(cells):
+            told |= set(re.findall(r"`([a-z_]+)`", cells[0]))
+    assert len(reasons_of_the_code()) > 35
+    assert reasons_of_the_code() <= told
+
+
+def test_what_the_page_of_reasons_says_can_be_set_can_be_set():
+    known = {name for name, *_ in defaults_table(BuildConfig)}
+    page = (ROOT / "docs" / "data.md").read_text()
+    for name in re.findall(r"`((?:thresholds|crop|limits|clips)\.\w+)", page):
+        assert name in known, name
+
+
+def test_make_install_prepares_what_the_demo_does_and_the_readme_names_it():
+    rules = dict(re.findall(r"^([a-z]+): (.*)$", (ROOT / "Makefile").read_text(), re.M))
+    assert rules["install"] == rules["demo"] == "$(READY)"
+    assert "make install" in (ROOT / "README.md").read_text()
+
+
+IMPORTS = """
+import flows.build_dataset, flows.train_stage, flows.generate, flows.score_and_prune
+import pipeline.analysis.beat_tracking, pipeline.analysis.pose
+from pipeline.model_files import user_cache
+print(user_cache())
+"""
+
+
+def test_what_is_written_in_a_home_is_named_on_the_page(tmp_path):
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "PREFECT_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTS], env=env | {"HOME": str(tmp_path)}, capture_output=True, text=True, check=True
+    )
+    page = (ROOT / "docs" / "operations.md").read_text()
+    named = set(re.findall(r"^\| `~/([^`]+)` \|", page, re.M))
+    assert str(Path(done.stdout.strip()).relative_to(tmp_path)) in named
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.iterdir() if path.name != ".cache"} <= named
+    assert {f".cache/{path.name}" for path in tmp_path.glob(".cache/*")} <= named

@@ -46,12 +46,15 @@ MENTIONED = {
 """What the text between the blocks says can be typed, and how it is typed after them."""
 DEMO = "tests/test_demo.py::test_the_demo_killed_at_five_random_moments_ends_with_a_playable_video_and_a_report"
 DEPLOYMENTS = "tests/flows/test_deployment.py::test_a_deployment_run_with_watch_completes_on_a_real_server_and_worker"
+TELEMETRY = "tests/flows/server/test_telemetry.py::test_every_terminal_of_the_docs_that_starts_prefect_is_told_first"
+TORCH = "tests/test_torch_build.py::test_without_a_gpu_the_cpus_build_is_taken_and_stays_and_the_other_can_be_had"
 FIGURES = "by hand, when its figures change: minutes to hours"
 NET = "by hand: it downloads"
 ENGINE = "by hand: it wants an engine; tests/test_docker.py checks what can be without one"
 ELSEWHERE = {
     "make demo": DEMO,
     "make showcase": "tests/test_demo.py::test_every_step_is_a_command_that_longdance_takes",
+    "make install": "tests/test_docs.py::test_make_install_prepares_what_the_demo_does_and_the_readme_names_it",
     "make test": ".ci/run",
     "make lint": ".ci/run",
     "make soak": "by hand, before a release: hours; this file is part of it",
@@ -63,8 +66,11 @@ ELSEWHERE = {
     "pip install 'longdance[ray]'": NET,
     ".venv/bin/pip install pre-commit": NET,
     ".venv/bin/pre-commit install": NET,
+    "sh tools/torch.sh": TORCH,
+    "make TORCH=cuda": NET,
     "docker": ENGINE,
     "cp env.example .env": ENGINE,
+    "export DO_NOT_TRACK=1": TELEMETRY,
     "prefect server start": "tests/flows/conftest.py::start_server",
     "prefect work-pool create local --type process": "tests/flows/conftest.py::deploy_all",
     "prefect --no-prompt deploy --all": "tests/flows/conftest.py::deploy_all",

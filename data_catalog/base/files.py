@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_catalog.base.errors import LongdanceError
+
 TEMP_MARK = ".tmp-"
 
 
@@ -27,6 +29,15 @@ def fsync_path(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and what is missing above it, durably: a file's own name is no use where its folder's is lost."""
+    if path.is_dir():
+        return
+    make_folder(path.parent)
+    path.mkdir(exist_ok=True)
+    fsync_path(path.parent)
+
+
 def publish(temp: Path, path: Path) -> None:
     """Give a finished temp file its name, durably."""
     fsync_path(temp)
@@ -41,7 +52,7 @@ def atomic(path: Path, temps: Path | None = None) -> Iterator[Path]:
     temps: a folder of ours on the same disk for it, where what a kill leaves is found by `remove_temps`: beside a
     file of a user's, others may be at work.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temp = temp_name(temps / path.name if temps else path)
     try:
         yield temp
@@ -55,7 +66,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield an empty temp folder; on success its files are fsynced and it is renamed to `path`, which must not
     exist; on an exception it is removed. What a killed process leaves, `remove_temp_folders` clears."""
     temp = temp_name(path)
-    temp.mkdir(parents=True)
+    make_folder(path.parent)
+    temp.mkdir()
     try:
         yield temp
         for file in sorted(temp.rglob("*")):
@@ -101,8 +113,33 @@ def is_sealed(record: Any) -> bool:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file."""
-    return json.loads(path.read_bytes())
+    """The value in a JSON file. Raises ValueError where it is none, or nested beyond all use."""
+    try:
+        return json.loads(path.read_bytes())
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def write_sealed(path: Path, record: dict[str, Any]) -> dict[str, Any]:
+    """Atomically write a record with its seal; returns both."""
+    write_json(path, sealed(record))
+    return sealed(record)
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """A record of ours; one without a seal was written by an older longdance.
+
+    Raises LongdanceError if it is not as it was written.
+    """
+    try:
+        record = read_json(path)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or ("seal" in record and not is_sealed(record)):
+        raise LongdanceError(
+            f"{path} is damaged: delete it and run `longdance build` again, which makes it and what follows from it."
+        )
+    return record
 
 
 def sha256_file(path: Path) -> str:

@@ -76,6 +76,11 @@ class DataFolder:
         return self.root / "decisions"
 
     @property
+    def kept_rows(self) -> Path:
+        """Rows of the catalog about runs and rollouts, whose own files may lie anywhere."""
+        return self.root / "rows"
+
+    @property
     def captions(self) -> Path:
         """A prompt for each clip that a person wrote one for."""
         return self.root / "captions.csv"

@@ -1,13 +1,21 @@
-"""Worker processes and Ctrl-C: they never hear it, and end with the command."""
+"""Worker processes and Ctrl-C: they never hear it, and end with the command; and how a process ends quietly."""
 
+import atexit
 import contextlib
+import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import active_children, get_context
 
 import psutil
+
+
+def mute_stderr_at_exit() -> None:
+    """Shut stderr behind the last Python code: nanobind then lists DuckDB's types as leaked, which helps nobody."""
+    atexit.register(lambda: (sys.stderr.flush(), os.dup2(os.open(os.devnull, os.O_WRONLY), 2)))
 
 
 @contextlib.contextmanager

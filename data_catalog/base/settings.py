@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import logging
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
@@ -65,12 +66,46 @@ def setting_names(kind: type[BaseModel], prefix: str = "") -> list[str]:
     return names
 
 
+def nearest_name(name: str, known: Sequence[str]) -> str | None:
+    """The known dotted name that was most likely meant; None where none is near.
+
+    The whole name counts, then its last part alone: `threshold.blur`, `blur` and `camera.blurr` mean
+    `thresholds.blur`.
+    """
+    whole = difflib.get_close_matches(name, known, 1, 0.8)
+    if whole:
+        return whole[0]
+    leaf = name.rpartition(".")[2]
+    of_leaf: dict[str, list[str]] = {}
+    for one in known:
+        of_leaf.setdefault(one.rpartition(".")[2], []).append(one)
+    for near in difflib.get_close_matches(leaf, of_leaf, 1, 0.75):
+        return max(of_leaf[near], key=lambda one: difflib.SequenceMatcher(None, name, one).ratio())
+    return next(iter(difflib.get_close_matches(name, known, 1)), None)
+
+
+def _leaves(name: str, value: Any) -> Iterator[str]:
+    """The dotted names of what was given under a name that does not exist."""
+    if not isinstance(value, dict) or not value:
+        yield name
+        return
+    for key, inner in value.items():
+        yield from _leaves(f"{name}.{key}", inner)
+
+
+def _unknown(name: str, known: list[str], prefix: str) -> str:
+    near = nearest_name(name, known)
+    advice = f"did you mean {prefix + near!r}?" if near else "remove it or fix its spelling."
+    return f"Unknown setting {prefix + name!r}: {advice}"
+
+
 def _sentence(item: Any, known: list[str], prefix: str) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(name, known, 1) or [one for one in known if one.endswith(f".{name}")][:1]
-        advice = f"did you mean {prefix + near[0]!r}?" if near else "remove it or fix its spelling."
-        return f"Unknown setting {prefix + name!r}: {advice}"
+        return " ".join(_unknown(leaf, known, prefix) for leaf in _leaves(name, item["input"]))
     shown = (prefix + name).rstrip(".") or "config"
+    parts = [prefix + one for one in known if one.startswith(f"{name}.")]
+    if item["type"] == "model_type" and parts:
+        return f"Setting {shown!r} has settings of its own: set {' or '.join(parts[:3])}."
     given = "" if isinstance(item["input"], dict) else f" is {item['input']!r}"
     return f"Setting {shown!r}{given}: {item['msg'].removeprefix('Value error, ')}."

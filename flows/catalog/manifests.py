@@ -6,21 +6,24 @@ from collections.abc import Iterable, Iterator
 import duckdb
 
 from data_catalog.arrow import Row
-from data_catalog.base.files import read_json, write_json
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.files import read_json, read_sealed, write_json
 from data_catalog.base.paths import DataFolder, names_in, no_data_set
 from data_catalog.checks import read_everything
 from data_catalog.connection import needs_rebuild, open_catalog
 from data_catalog.current import show_build
 from data_catalog.errors import CatalogDamagedError
 from data_catalog.rebuild import rebuild
+from data_catalog.transactions import transaction
 from data_catalog.views import set_thresholds
-from data_catalog.writes import merge_clips, merge_paths, merge_sources, register_shards, shown_path
+from data_catalog.writes import merge, merge_clips, merge_sources, register_shards, shown_path
 from flows.catalog.decisions import merge_recorded, recorded
 from flows.catalog.scoring_rows import restore_evidence
 from pipeline.batches.prepare_sources import LIMITED, BuildKeys, build_keys
 from pipeline.config import BuildConfig
 from pipeline.shards.tar import manifests
 
+_OF_PATH = ("source_id", "size", "mtime_ns", "inode")
 logger = logging.getLogger(__name__)
 
 
@@ -47,7 +50,7 @@ def clip_rows(manifest: Row, data: DataFolder, sample_set: str) -> Iterator[Row]
     """Rows of `clips` from a clip manifest, with what encoding said."""
     for clip in manifest["clips"]:
         failure = data.failure(clip["clip_id"], sample_set)
-        yield clip | {"encode_error": read_json(failure)["code"] if failure.is_file() else None}
+        yield clip | {"encode_error": read_sealed(failure)["code"] if failure.is_file() else None}
 
 
 def shard_rows(manifest: Row) -> tuple[Row, list[Row]]:
@@ -66,17 +69,31 @@ def record_paths(data: DataFolder, rows: list[Row]) -> None:
     there = {row["source_id"] for row in rows}
     kept = {path: row for path, row in known.items() if row["source_id"] not in there}
     kept |= {row["path"]: row | {"path": row["path"].hex()} for row in rows}
-    if kept == known:
-        return
-    write_json(data.paths_record, [kept[path] for path in sorted(kept)])
+    if kept != known:
+        write_json(data.paths_record, [kept[path] for path in sorted(kept)])
     with open_catalog(data.catalog) as con:
-        con.execute("DELETE FROM path_rows")
-        merge_paths(con, [row | {"path": path} for path, row in sorted(kept.items())])
+        stored = con.execute(f"SELECT path, {', '.join(_OF_PATH)} FROM path_rows").fetchall()
+        wanted = {(path, *(row[name] for name in _OF_PATH)) for path, row in kept.items()}
+        if wanted == {(bytes(path), *row) for path, *row in stored}:
+            return
+        with transaction(con):
+            con.execute("DELETE FROM path_rows")
+            merge(con, "paths", [row | {"path": path, "shown": shown_path(path)} for path, row in sorted(kept.items())])
 
 
 def stored_paths(data: DataFolder) -> list[Row]:
-    """The paths on record; `path` is in hex, since a name may be no text."""
-    return list(read_json(data.paths_record)) if data.paths_record.is_file() else []
+    """The paths on record; `path` is in hex, since a name may be no text. Of a damaged record none: a build hashes its
+    files again."""
+    if not data.paths_record.is_file():
+        return []
+    try:
+        rows = [{name: row[name] for name in ("path", *_OF_PATH)} for row in read_json(data.paths_record)]
+        for row in rows:
+            bytes.fromhex(row["path"])
+    except (ValueError, KeyError, TypeError):
+        logger.warning("%s is damaged and is made again by the next build.", data.paths_record)
+        return []
+    return rows
 
 
 def merge_prepared(data: DataFolder, prepared: Iterable[tuple[str, bytes, int]], keys: BuildKeys) -> None:
@@ -87,7 +104,7 @@ def merge_prepared(data: DataFolder, prepared: Iterable[tuple[str, bytes, int]],
     for source_id, path, size in prepared:
         if source_id not in on_disk:  # it failed, and the log says why
             continue
-        manifest = read_json(data.clips(source_id, keys.clip_set))
+        manifest = read_sealed(data.clips(source_id, keys.clip_set))
         sources.append(source_row(manifest, path, size, keys))
         clips += clip_rows(manifest, data, keys.sample_set)
     with open_catalog(data.catalog) as con:
@@ -123,7 +140,7 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> d
     shards: list[Row] = []
     samples: list[Row] = []
     for source_id in sorted(names_in(data.clip_set(keys.clip_set), ".json")):
-        manifest = read_json(data.clips(source_id, keys.clip_set))
+        manifest = read_sealed(data.clips(source_id, keys.clip_set))
         row = by_source.get(source_id, {"path": bytes.fromhex(manifest["path"]), "size": None})  # its file was replaced
         sources.append(source_row(manifest, row["path"], row["size"], keys))
         clips += clip_rows(manifest, data, keys.sample_set)
@@ -161,7 +178,7 @@ def merge_failures(data: DataFolder, sources: Iterable[str], keys: BuildKeys) ->
     """Put what encoding said about the clips of some sources into the catalog."""
     rows: list[Row] = []
     for source_id in sources:
-        manifest = read_json(data.clips(source_id, keys.clip_set))
+        manifest = read_sealed(data.clips(source_id, keys.clip_set))
         rows += [row for row in clip_rows(manifest, data, keys.sample_set) if row["encode_error"]]
     if rows:
         with open_catalog(data.catalog) as con:
@@ -232,5 +249,8 @@ def rebuild_from_record(data: DataFolder) -> dict[str, int]:
     """
     if not data.build_record.is_file():
         raise no_data_set(data.root)
-    config = BuildConfig.recorded(read_json(data.build_record)["config"])
+    try:
+        config = BuildConfig.recorded(read_json(data.build_record)["config"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise LongdanceError(f"{data.build_record} is damaged: `longdance build` writes it again.") from error
     return rebuild_catalog(data, config, build_keys(config))

@@ -7,6 +7,7 @@ from pathlib import Path
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
+from flows.catalog.kept_rows import restore_kept
 from model.errors import VersionError
 
 logger = logging.getLogger(__name__)
@@ -37,8 +38,9 @@ def merge_version_files(root: Path, names: Sequence[str]) -> None:
 
 
 def restore_evidence(root: Path) -> None:
-    """Bring ledgers, scores of worth and versions from the disk into a catalog that was made again."""
+    """Bring runs, rollouts, ledgers, scores of worth and versions from the disk into a catalog that was made again."""
     data = DataFolder(root)
+    restore_kept(data)
     if not any(folder.is_dir() for folder in (data.ledger, data.scores, data.versions)):
         return
     from model.data.versions import version_names

@@ -1,5 +1,6 @@
-"""Raw videos to a data set, and what asks it: build, synth, sql, verify, catalog, settings, pose-model, text-model."""
+"""Raw videos to a data set, and what asks it: build, synth, sql, verify, catalog, settings, pose-model."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from shlex import quote
 
 import click
 
+from data_catalog.base.at_work import building
 from data_catalog.base.paths import DataFolder
 from flows.cli.shared import FOLDER, FORMATS, THERE, data_option, exit_on_sigint, prefect_settings
 
@@ -25,7 +27,7 @@ from flows.cli.shared import FOLDER, FORMATS, THERE, data_option, exit_on_sigint
     "--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting; `longdance settings` lists them."
 )
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
-@click.option("--dry-run", is_flag=True, help="Print the resolved config and stop.")
+@click.option("--dry-run", is_flag=True, help="Print the config, the files found and what would run, and stop.")
 def build(
     raw: Path, data: Path, frames: int | None, fps: str | None, crop: str | None, variants: int | None,
     keep_bad: bool | None, workers: int | None, file: Path | None, settings: tuple[str, ...], form: str, dry_run: bool,
@@ -39,16 +41,24 @@ def build(
         "shards.keep_bad": keep_bad, "workers": workers,
     }  # fmt: skip
     config = resolve(BuildConfig, file, flags, settings)
-    if dry_run:
-        click.echo(config.model_dump_json(indent=1))
-        return
     from pipeline.batches.sources import require_videos
 
-    require_videos(raw, data)
+    files = require_videos(raw, data)
+    if dry_run:
+        from flows.cli.build_dry_run import build_lines
+
+        would, resolved = build_lines(DataFolder.at(data), config, files), config.model_dump(mode="json")
+        program = form == "json"
+        click.echo(json.dumps({**resolved, "would": would} if program else resolved, indent=1))
+        if not program:
+            click.echo("\n".join(would))
+        return
+    building(DataFolder.at(data)).check()
     prefect_settings()
     from flows.build_dataset import build_dataset
+    from flows.server.outlive import outlive
 
-    counters = build_dataset(raw, data, config)
+    counters = outlive(build_dataset, raw, data, config)
     show_build(data, counters, form)
 
 
@@ -109,21 +119,26 @@ def sql(query: str, data: Path, form: str) -> None:
 @click.option("--quick", is_flag=True, help="Checksums only, nothing is decoded.")
 def verify(data: Path, quick: bool) -> None:
     """Check every shard's bytes and members, decode every clip, check all latents. Exit code 1 if anything is wrong."""
+    from flows.progress import progress_bar
     from model.data.latents import latents_manifests, verify_latents
     from pipeline.shards.verify import verify_shards
 
-    problems = 0
-    count = 0
+    problems, count = 0, 0
     shards = verify_shards(DataFolder.at(data).shards, decode=not quick)
-    for count, (shard, wrong) in enumerate(shards, start=1):  # noqa: B007
-        for sentence in wrong:
-            problems += 1
-            click.echo(f"{shard}: {sentence}")
-    for manifest in latents_manifests(DataFolder.at(data).root):
-        count += 1
-        if not verify_latents(manifest):
-            problems += 1
-            click.echo(f"{manifest.with_suffix('.f16')}: has other bytes than were written")
+    manifests = list(latents_manifests(DataFolder.at(data).root))
+    total = len(manifests) + len(list(DataFolder.at(data).shards.glob("*.tar")))
+    with progress_bar("verify") as say:
+        for count, (shard, wrong) in enumerate(shards, start=1):
+            say(count, total)
+            for sentence in wrong:
+                problems += 1
+                click.echo(f"{shard}: {sentence}")
+        for manifest in manifests:
+            count += 1
+            say(count, total)
+            if not verify_latents(manifest):
+                problems += 1
+                click.echo(f"{manifest.with_suffix('.f16')}: has other bytes than were written")
     click.echo(f"{count} shard{'s' * (count != 1)} checked, {problems} problem{'s' * (problems != 1)}.")
     if problems:
         click.echo(
@@ -162,18 +177,12 @@ def settings(command: str, form: str) -> None:
 
 @click.command("pose-model", epilog="Example: longdance pose-model")
 def pose_model() -> None:
-    """Get the pose model, if it is not there, and print its path."""
+    """Get the models of pose and text, if they are not there, and print their paths."""
+    from pipeline.analysis.editing.text_model import text_model_path
     from pipeline.analysis.pose_model import pose_model_path
 
-    click.echo(pose_model_path())
+    click.echo(pose_model_path(keep=True))
+    click.echo(text_model_path(keep=True))
 
 
-@click.command("text-model", epilog="Example: longdance text-model")
-def text_model() -> None:
-    """Get the model that finds burnt-in text, if it is not there, and print its path."""
-    from pipeline.analysis.text_model import text_model_path
-
-    click.echo(text_model_path())
-
-
-COMMANDS = (build, synth, sql, verify, catalog, settings, pose_model, text_model)
+COMMANDS = (build, synth, sql, verify, catalog, settings, pose_model)

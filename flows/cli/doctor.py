@@ -117,7 +117,7 @@ def check_gpu() -> Iterator[Check]:
         yield Check("warn", "GPU", "nvidia-smi lists no GPU", "look at nvidia-smi and CUDA_VISIBLE_DEVICES")
     for line in lines:
         if torch_version and "+cpu" in torch_version:
-            yield Check("warn", "GPU", f"{line}; torch {torch_version} cannot use it", "install torch's CUDA build")
+            yield Check("warn", "GPU", f"{line}; torch {torch_version} cannot use it", "sh tools/torch.sh cuda")
         else:
             yield Check("ok", "GPU", f"{line}; torch {torch_version}")
 

@@ -1,14 +1,10 @@
 """What `longdance doctor` asks of the tools: ffmpeg, the pose model, Prefect's server, the catalog."""
 
 import hashlib
-import http.client
 import importlib.metadata
-import json
 import os
 import re
 import subprocess
-import urllib.error
-import urllib.request
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -81,15 +77,15 @@ def run_tool(command: list[str]) -> str:
 
 def check_text_model() -> Iterator[Check]:
     """The model that finds text is there, and the one that it should be."""
-    from pipeline.analysis.text_model import SHA256, cached_text_model
+    from pipeline.analysis.editing.text_model import MODEL_FILE, SHA256
 
     chosen = os.environ.get("LONGDANCE_TEXT_MODEL")
-    path = Path(chosen) if chosen else cached_text_model()
+    path = Path(chosen) if chosen else MODEL_FILE.cached()
     again = (
-        "name an .onnx file in LONGDANCE_TEXT_MODEL or unset it" if chosen else f"rm -f {path}; longdance text-model"
+        "name an .onnx file in LONGDANCE_TEXT_MODEL or unset it" if chosen else f"rm -f {path}; longdance pose-model"
     )
     if not path.is_file():
-        yield Check("missing", "text model", f"not at {path}", again if chosen else "longdance text-model")
+        yield Check("missing", "text model", f"not at {path}", again if chosen else "longdance pose-model")
         return
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
     if sha256 == SHA256 or chosen:
@@ -129,29 +125,30 @@ def _is_model(bundle: zipfile.ZipFile, name: str) -> bool:
 
 
 def check_prefect() -> Iterator[Check]:
-    """A server that is configured answers; without one, each run starts its own."""
-    try:
-        from prefect.settings import PREFECT_API_URL
+    """The user's folder, database and configured server are sound. Where they are not, runs go on without them."""
+    from flows.server.faults import database_fault, home_fault, server_fault, server_version
 
-        url = PREFECT_API_URL.value()
-    except Exception as error:  # whatever is wrong with the user's profile
-        yield Check("missing", "Prefect", f"its settings cannot be read: {error}", "prefect config view")
-        return
-    if not url:
+    fault = home_fault()  # before Prefect is imported, which complains at length
+    if fault is None:
+        try:
+            from prefect.settings import get_current_settings
+
+            settings = get_current_settings()
+        except Exception as error:  # whatever is wrong with the user's profile
+            yield Check("missing", "Prefect", f"its settings cannot be read: {error}", "mend or unset what is named")
+            return
+        url = settings.api.url
+        fault = server_fault(url) if url else database_fault(settings)
+    if fault:
+        yield Check("missing", "Prefect", fault.cause, fault.mend)
+    elif not url:
         yield Check("ok", "Prefect", "no server configured: each run starts its own")
-        return
-    try:
-        with urllib.request.urlopen(f"{url}/admin/version", timeout=5) as answer:
-            version = json.loads(answer.read())
-    except (urllib.error.URLError, http.client.HTTPException, OSError, ValueError) as error:
-        do = "prefect server start, or unset PREFECT_API_URL (prefect config unset PREFECT_API_URL)"
-        yield Check("missing", "Prefect", f"the server at {url} does not answer: {error}", do)
-        return
-    own = importlib.metadata.version("prefect")
-    if str(version).split(".")[:2] != own.split(".")[:2]:
-        yield Check("warn", "Prefect", f"server {version} at {url}, here {own}", "use the same minor version on both")
     else:
-        yield Check("ok", "Prefect", f"server {version} at {url}")
+        version, own = server_version(), importlib.metadata.version("prefect")
+        if version is None or version.split(".")[:2] == own.split(".")[:2]:
+            yield Check("ok", "Prefect", f"server {version or 'in the cloud'} at {url}")
+        else:
+            yield Check("warn", "Prefect", f"server {version} at {url}, here {own}", "use the same minor version")
 
 
 def check_catalog(root: Path) -> Iterator[Check]:

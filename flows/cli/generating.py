@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from data_catalog.base.at_work import generating
 from flows.cli.shared import FILE, FOLDER, FORMATS, prefect_settings
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Example: longdance plan --frames 181 --plan origin --draw plan.png")
 @click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
-@click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming or tree.")
+@click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming, tree or star.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 @click.option("--draw", type=FILE, help="Draw the plan into this PNG.")
 def plan(frames: int, name: str, form: str, draw: Path | None) -> None:
@@ -66,41 +67,47 @@ def sampling_values(
 @click.option("--runs", "run", type=FOLDER, required=True, metavar="RUN...", help="Trained runs, one after the other.")
 @click.argument("more_runs", type=FOLDER, nargs=-1, metavar="")
 @click.option("--image", type=FILE, help="The picture that the video begins with.")
-@click.option("--clip", help="Clip of --data to begin with; its other frames are compared.")
-@click.option("--data", type=FOLDER, help="Data set of --clip, or of real clips to compare with.")
+@click.option("--clip", help="Clip of --data to begin with.")
+@click.option("--data", type=FOLDER, help="Data set of clips to compare with.")
 @click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
-@click.option("--plan", "name", default="origin", show_default=True, help="origin, streaming or tree.")
+@click.option("--plan", "name", help="origin, streaming, tree or star [best of runs].")
+@click.option("--pose", metavar="CLIP|VIDEO|FILE.npy", help="The dance: a clip, video or landmarks.")
+@click.option("--dance", type=click.Choice(["auto"]), help="A dance of --data that fits, by --seed.")
+@click.option("--speed", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="Of the dance.")
+@click.option("--mirror", "mirrored", is_flag=True, help="Exchange the dance's left and right.")
 @click.option("--out", type=FILE, required=True, help="The mp4; the same command again resumes.")
-@click.option("--fps", type=float, help="Frames a second [the clip's, or those of most clips of --data, or 30].")
+@click.option("--fps", type=float, help="Frames a second [as the dance or the clips].")
 @sampling_options
 @click.option("--no-align", is_flag=True, help="Take the picture's middle as it is.")
-@click.option("--redo", metavar="START:STOP", help="Make these frames again, and what depends on them.")
+@click.option("--redo", metavar="START:STOP", help="Make these and what depends on them again.")
 @click.option("--overwrite", is_flag=True, help="Start over where --out holds another rollout.")
-@click.option("--gif-mb", type=float, default=8.0, show_default=True, help="Most megabytes of the GIF; 0: none.")
+@click.option("--gif-mb", type=float, default=8.0, show_default=True, help="Most MB of the GIF; 0: none.")
 @click.option("--pngs", is_flag=True, help="Write every frame as a PNG, too.")
 @click.option("--fvd", type=FILE, help="TorchScript weights of an I3D network.")
 @click.option("--lpips", type=FILE, help="TorchScript weights of an LPIPS network.")
-@click.option("--dry-run", is_flag=True, help="Check the runs against the plan, print the settings and stop.")
+@click.option("--dry-run", is_flag=True, help="Check the runs, print the settings and stop.")
 def generate(
-    run: Path, more_runs: tuple[Path, ...], name: str, seed: int | None, sampler: str | None, steps: int | None,
+    run: Path, more_runs: tuple[Path, ...], name: str | None, seed: int | None, sampler: str | None, steps: int | None,
     temperature: float | None, settings: tuple[str, ...], no_align: bool, dry_run: bool, **others: Any,
 ) -> None:  # fmt: skip
     """Generate a long video from one picture, and measure its drift. Run it again to resume."""
     from flows.generate_request import generate_request, open_request
 
     request = generate_request(
-        runs=[run, *more_runs], sampling=sampling_values(seed, sampler, steps, temperature, settings), plan=name,
-        align=not no_align, **others,
+        runs=[run, *more_runs], sampling=sampling_values(seed, sampler, steps, temperature, settings),
+        plan=name, align=not no_align, **others,
     )  # fmt: skip
     if dry_run:
         click.echo(_checked(request))
         return
+    generating(request.out).check()
     prefect_settings()
     from flows.generate import drift_table
     from flows.generate import generate as generate_flow
+    from flows.server.outlive import outlive
 
     open_request(request)
-    made = generate_flow(request)
+    made = outlive(generate_flow, request)
     click.echo(drift_table(made["metrics"]), nl=False)
     click.echo(f"video {made['video']}; look at {made['page']}")
 
@@ -144,4 +151,30 @@ def calibrate(
     click.echo(format_rows(columns, trial_rows(record), form), nl=False)
 
 
-COMMANDS = (plan, generate, calibrate)
+@click.command(epilog="Example: longdance warp --image me.png --pose CLIP_ID --data dance --out warped.mp4")
+@click.option("--pose", required=True, metavar="CLIP|VIDEO|FILE.npy", help="The dance: a clip, a video, landmarks.")
+@click.option("--image", type=FILE, help="The picture that dances, cropped as clips are.")
+@click.option("--clip", help="Clip of --data instead of a picture: its first frame.")
+@click.option("--data", type=FOLDER, help="Data set of the clips.")
+@click.option("--frames", type=click.IntRange(1, 10_000), default=181, show_default=True, help="Frames of the video.")
+@click.option("--speed", type=click.FloatRange(0.1, 10), default=1.0, show_default=True, help="Of the dance.")
+@click.option("--mirror", "mirrored", is_flag=True, help="Exchange left and right.")
+@click.option("--size", default="512x512", show_default=True, help="Width x height of the video, in pixels.")
+@click.option("--fps", type=click.FloatRange(1, 120), help="Frames a second [the clip's, or 30].")
+@click.option("--out", type=FILE, required=True, help="The mp4.")
+def warp(size: str, out: Path, **given: Any) -> None:
+    """Let a picture dance without any network: its parts are moved to each pose. What a network has to beat."""
+    from flows.dancing.warp_dance import WarpRequest, warp_dance
+    from model.errors import PoseError
+    from pipeline.picture_size import PictureSize
+
+    try:
+        pixels = PictureSize.parse(size)
+    except ValueError as error:
+        raise PoseError(f"--size is {size!r} ({error}): write WIDTHxHEIGHT, as 512x512.") from error
+    total, request = given["frames"], WarpRequest(size=pixels, out=out, **given)
+    warp_dance(request, lambda done: click.echo(f"frame {done} of {total}", err=True))
+    click.echo(f"video {out}")
+
+
+COMMANDS = (plan, generate, calibrate, warp)

@@ -1,9 +1,12 @@
 """`longdance`: its help, and how an error reads. The commands lie beside it in flows/cli."""
 
+import contextlib
 import os
+import sys
 from typing import Any
 
 import click
+import psutil
 
 from flows.cli import data, generating, looking, pruning, training
 
@@ -12,6 +15,16 @@ CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 110}
 
 class Group(click.Group):
     """Turns a user's mistake into one sentence on stderr and exit code 2."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """End without a wait for what Prefect would still tell a server that is gone."""
+        try:
+            return super().main(*args, **kwargs)
+        except SystemExit as end:
+            outlive = sys.modules.get("flows.server.outlive")
+            if outlive is not None and outlive.lost:
+                leave(end.code)
+            raise
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; only what is longdance's own fault keeps its traceback."""
@@ -42,11 +55,18 @@ def explain(error: BaseException) -> str | None:
     if isinstance(error, PermissionError | NotADirectoryError) and error.filename:
         return f"{error.filename} cannot be used ({error.strerror}): name another place, or change its rights."
     if type(error).__module__.startswith("httpx") or "Failed to reach API" in str(error):
-        server = os.environ.get("PREFECT_API_URL")
-        if server is None:
-            return "Prefect's server, which was started for this run, has ended: run the same command again to resume."
-        return f"Prefect's server at {server} does not answer: start it, or unset PREFECT_API_URL, and run this again."
+        return "Prefect's server was lost as the run began: run the same command again."
     return None
+
+
+def leave(code: str | int | None) -> None:
+    """Exit at once, as `sys.exit` would but for what waits to be sent by threads."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    for child in psutil.Process().children():
+        child.kill()
+    os._exit(code if isinstance(code, int) else bool(code))
 
 
 @click.group(cls=Group, context_settings=CONTEXT)
@@ -60,8 +80,7 @@ def main() -> None:
     longdance generate --runs RUN... --image P.png --out F.mp4   a long video and its drift
     longdance prune --run RUN --data DATA   a version without what teaches nothing
     longdance sql "SELECT ..." --data DATA  ask the catalog
-    longdance report --data DATA            a page of it all, as a file
-    longdance serve --data DATA             the same page live; mark clips keep or drop
+    longdance serve --data DATA             a page of it all, live; mark clips keep or drop (report: as a file)
     longdance doctor                        what is installed, what is missing, how to fix it
     longdance synth OUT --videos 8          draw synthetic dancers to try it on
     """

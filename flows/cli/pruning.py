@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from data_catalog.base.at_work import scoring
 from data_catalog.base.paths import DataFolder
 from flows.cli.shared import FOLDER, FORMATS, data_option, dry_run_option, prefect_settings
 
@@ -34,10 +35,12 @@ def score(
 
         click.echo("\n".join(score_lines(data.expanduser().resolve(), run.expanduser().resolve(), config, unseen)))
         return
+    scoring(DataFolder.at(data).root).check()
     prefect_settings()
     from flows.score_and_prune import score_only
+    from flows.server.outlive import outlive
 
-    count = score_only(data, run, config, "unseen" if unseen else "all", processes)
+    count = outlive(score_only, data, run, config, "unseen" if unseen else "all", processes)
     click.echo(f"{count} samples scored; ask: longdance sql 'FROM losses LIMIT 20' --data {quote(str(data))}")
 
 
@@ -55,7 +58,7 @@ def score(
     "--score", "worth", type=click.Choice(["unlearnable", "rho", "high_loss", "learnt", "random", "flags"]),
     help="Score by which samples are dropped [random].",
 )  # fmt: skip
-@click.option("--fraction", type=float, help="Share of the samples that is dropped [0.1].")
+@click.option("--fraction", type=float, help="Share of the samples (variants, not clips) that goes [0.1].")
 @click.option("--irreducible", type=FOLDER, multiple=True, help="Runs trained on other sources [two are trained].")
 @click.option("--parent", help="Version that is pruned further [all good clips].")
 @click.option("--name", help="Name of the new version [made of policy and hash].")
@@ -87,10 +90,12 @@ def prune(
         both = [json.dumps(configs, indent=1), *lines]
         click.echo(json.dumps(configs | {"would": lines}, indent=1) if form == "json" else "\n".join(both))
         return
+    scoring(DataFolder.at(request.data).root).check()
     prefect_settings()
     from flows.score_and_prune import score_and_prune
+    from flows.server.outlive import outlive
 
-    show_prune(request.data, score_and_prune(request), request.parent, form)
+    show_prune(request.data, outlive(score_and_prune, request), request.parent, form)
 
 
 def show_prune(root: Path, made: dict[str, Any], parent: str | None, form: str) -> None:
@@ -117,7 +122,7 @@ def experiment() -> None:
 @click.option("--out", type=FOLDER, required=True, help="Folder of the trainings and the result.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
 @click.option("--steps", type=click.IntRange(1), default=100, show_default=True, help="Steps of each training.")
-@click.option("--fraction", type=float, default=0.1, show_default=True, help="Share that each policy drops.")
+@click.option("--fraction", type=float, default=0.1, show_default=True, help="Share of the variants that go.")
 @dry_run_option
 def experiment_of_prune(
     data: Path, run: Path, out: Path, seeds: int, steps: int, fraction: float, dry_run: bool
@@ -131,10 +136,12 @@ def experiment_of_prune(
         request = prune_request(data=data, runs=[run], policy={"score": "rho", "fraction": fraction})
         click.echo("\n".join(experiment_lines(request, seeds, steps, COMPARED)))
         return
+    scoring(DataFolder.at(data).root).check()
     prefect_settings()
     from flows.experiment import experiment_prune
+    from flows.server.outlive import outlive
 
-    click.echo(experiment_prune(data, run, out, seeds, steps, fraction))
+    click.echo(outlive(experiment_prune, data, run, out, seeds, steps, fraction))
 
 
 @click.command(epilog="Example: longdance versions --data dance")

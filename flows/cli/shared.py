@@ -16,19 +16,23 @@ FORMATS = click.Choice(["table", "json", "csv"])
 
 
 def prefect_settings() -> None:
-    """Defaults for Prefect that a user may override in the environment; set before it is imported."""
+    """Settle, before flows are imported, how Prefect runs: defaults that the environment overrides, and its server."""
     for name, value in {
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",
         "PREFECT_LOGGING_EXTRA_LOGGERS": "pipeline,model,data_catalog,flows",
+        "PREFECT_CLIENT_MAX_RETRIES": "4",  # half a minute: a server that is being restarted is back then
         "PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "WARNING",  # the terminal has bars; a server keeps every line
     }.items():
         os.environ.setdefault(name, value)
+    from flows.server.choose import choose_home
+
+    choose_home()
     from flows.runners import mute_stderr_at_exit, raise_on_sigint, short_tracebacks
+    from flows.server.outlive import be_quiet
 
     mute_stderr_at_exit()
     short_tracebacks()
     raise_on_sigint()
+    be_quiet()
 
 
 def exit_on_sigint() -> None:

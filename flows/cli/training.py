@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 
 import click
 
+from data_catalog.base.at_work import training
 from flows.cli.shared import FOLDER, data_option, dry_run_option, prefect_settings
 
 
@@ -34,10 +35,11 @@ def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) ->
         click.echo("\n".join(encode_lines(data.expanduser().resolve(), config.encode)))
         return
     prefect_settings()
+    from flows.server.outlive import outlive
     from flows.train_stage import encode_only
     from model.config import Preset
 
-    counted = encode_only(data, cast(Preset, preset), overrides(settings))
+    counted = outlive(encode_only, data, cast(Preset, preset), overrides(settings))
     click.echo(", ".join(f"{name}={count}" for name, count in counted.items()))
 
 
@@ -65,7 +67,7 @@ def train(
     stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], vram_gib: float | None,
     version: str | None, fork: Path | None, until: int | None, processes: int, dry_run: bool,
 ) -> None:  # fmt: skip
-    """Train STAGE: starter, extrapolation, interpolation, or any (all of them in one). Run it again to resume."""
+    """Train STAGE: starter, extrapolation, interpolation, any, or star (told a dance). Run it again to resume."""
     from flows.options import overrides
     from model.config import absolute_folders
 
@@ -84,14 +86,45 @@ def train(
         click.echo(config.model_dump_json(indent=1))
         click.echo("\n".join(what_it_takes(data.expanduser().resolve(), config, processes).lines()))
         return
+    training(run.expanduser().resolve()).check()
     prefect_settings()
+    from flows.server.outlive import outlive
     from flows.train_stage import check_stage, train_stage
     from model.config import Preset, StageName
 
     check_stage(stage, preset, values)
-    ended = train_stage(cast(StageName, stage), data, run, cast(Preset, preset), values, processes, fork, until)
-    look = f"look at {run}/samples, or: tensorboard --logdir {quote(str(run))}"
-    click.echo(f"{ended['status']} at step {ended['step']}; {look}")
+    named_run = (cast(StageName, stage), data, run, cast(Preset, preset))
+    ended = outlive(train_stage, *named_run, values, processes, fork, until)
+    click.echo(f"{ended['status']} at step {ended['step']}; {where_to_look(run)}")
+    click.echo(f"next: {next_command(ended['status'], stage, data, run, preset)}")
+
+
+def where_to_look(run: Path) -> str:
+    """What a training has left to look at; its samples, where there are any yet."""
+    from data_catalog.base.paths import RunFolder
+
+    samples = RunFolder(run.expanduser()).samples
+    named = f"look at {samples}, or: " if samples.is_dir() else ""
+    return f"{named}tensorboard --logdir {quote(str(run))}"
+
+
+FOLLOWS = {"starter": "extrapolation", "extrapolation": "interpolation"}
+"""The stage that is trained after a stage."""
+
+
+def next_command(status: str, stage: str, data: Path, run: Path, preset: str = "tiny") -> str:
+    """What to type after a training: the same again if it was stopped, the next stage, or a generation."""
+    if status != "finished":
+        return "the same command again, without --until, goes on from there"
+    if follows := FOLLOWS.get(stage):
+        child = run.with_name(f"{run.name}-{follows}")
+        begins = f"--set {quote(f'init=run:{run.expanduser().resolve()}')}"
+        begins = begins if preset == "tiny" else f"--preset {preset} {begins}"
+        return f"longdance train {follows} --data {quote(str(data))} --run {quote(str(child))} {begins}"
+    if stage == "star":
+        return f"longdance generate --runs {quote(str(run))} --image PICTURE.png --pose DANCE.mp4 --out dance.mp4"
+    others = "STARTER_RUN EXTRAPOLATION_RUN " if stage == "interpolation" else ""
+    return f"longdance generate --runs {others}{quote(str(run))} --image PICTURE.png --out dance.mp4"
 
 
 @click.command(epilog="Example: longdance export --run runs/any --out weights/any --half")

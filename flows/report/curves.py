@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from data_catalog.base.paths import RunFolder
-from model.drift.metrics import METRICS, TRUTH_METRICS
+from model.drift.metrics import DANCE_METRICS, FORMER_METRICS, METRICS, TRUTH_METRICS
 from model.drift.table import in_order
 
 MAX_POINTS = 400  # of one curve: a page is narrower than a run is long
@@ -103,7 +103,7 @@ def drift_curves(report: Mapping[str, Any] | None) -> list[dict[str, Any]]:
     return [
         {
             "name": name,
-            "meaning": (METRICS | TRUTH_METRICS).get(name, ""),
+            "meaning": (METRICS | TRUTH_METRICS | DANCE_METRICS | FORMER_METRICS).get(name, ""),
             "series": [
                 {"name": side, **_over_frames(values[name], whole.get("frames"))}
                 for side, values, whole in (("generated", curves, made), ("real", beside, real))

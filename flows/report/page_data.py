@@ -19,7 +19,7 @@ from data_catalog.report_rows import TEXTS, clip_table, loss_columns, overview, 
 from data_catalog.views import stored_thresholds
 from flows.report.columns import coded, kind_of, number_column, packed
 from flows.report.curves import drift_curves, newest_picture, plain_values, training_curves
-from model.drift.table import report_table
+from model.drift.table import report_table, why_empty
 
 POSTER, PREVIEW, FRAME, STORED = 1, 2, 4, 8  # what a clip has, as bits
 MEDIA = {"posters": POSTER, "previews": PREVIEW, "frames": FRAME}
@@ -128,7 +128,8 @@ def rollout_entry(row: Row) -> Row:
     metrics, video = row["metrics"], rollout_video(row)
     entry = {k: v for k, v in row.items() if k != "metrics"}
     columns, rows = report_table(metrics)
-    entry |= {"curves": drift_curves(metrics), "drift": {"head": columns, "rows": rows}}
+    drift = {"head": columns, "rows": rows, "why": why_empty(metrics)}
+    entry |= {"curves": drift_curves(metrics), "drift": drift}
     rest = {k: v for k, v in (metrics or {}).items() if k not in ("metrics", "curves", "reference")}
     entry |= {"values": plain_values(rest)}
     return entry | {"video": video[1] if video else None}

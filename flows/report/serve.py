@@ -13,6 +13,7 @@ import os
 import secrets
 import signal
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -52,6 +53,7 @@ class Server:
         self.data, self.token, self.who = data, token, who
         self.media = files_of(data.report)
         self._page: tuple[str, str] = ("", "")
+        self._page_begun = 0.0
         self._page_lock = threading.Lock()
         self._clip_locks: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)
         self._drawing = threading.Semaphore(DRAWING)
@@ -63,10 +65,15 @@ class Server:
         return f"{stat.st_mtime_ns:x}-{stat.st_size:x}"
 
     def page(self) -> str:
-        """The page as the catalog is now; made again only when that has changed."""
+        """The page as the catalog is now; made again only when that has changed.
+
+        Who waited while one was begun takes that one: beside a build each of many readers would else make its own.
+        """
+        asked = time.monotonic()
         with self._page_lock:
             stamp = self.stamp()
-            if stamp != self._page[0]:
+            if stamp != self._page[0] and self._page_begun <= asked:
+                self._page_begun = time.monotonic()
                 copy_rollouts(self.data, self.media)
                 value = page_data(self.data, "serve", "media/", self._there) | {"stamp": stamp}
                 self._page = (stamp, render(value))

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from data_catalog.base.files import canonical_json, read_json, write_json
+from data_catalog.base.files import atomic, canonical_json, read_json, write_json
 from model.errors import CodecError
 from model.sources import CODEC_FILE
 from pipeline.picture_size import PictureSize
@@ -31,6 +31,8 @@ class Codec(Protocol):
     """Pixels by which a latent reaches beyond its own block of `factor` x `factor`."""
     picture: PictureSize
     """Of the pictures that it encodes."""
+    is_network: bool
+    """Whether it costs so much that training cannot run it."""
     hash: str
     """Names the exact function from frames to latents."""
 
@@ -107,6 +109,8 @@ class PatchCodec:
     makes the diffusion loss spend itself on fine texture; no scaling at all, on flat colour.
     """
 
+    is_network = False
+
     def __init__(
         self, mean_D: torch.Tensor, basis_DC: torch.Tensor, scale_C: torch.Tensor, picture: PictureSize
     ) -> None:
@@ -144,9 +148,9 @@ class PatchCodec:
 
     def save(self, folder: Path) -> None:
         """See `Codec.save`."""
-        folder.mkdir(parents=True, exist_ok=True)
         tensors = {"mean": self.mean, "basis": self.basis, "scale": self.scale}
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "codec.safetensors")
+        with atomic(folder / "codec.safetensors") as temp:
+            save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temp)
         write_json(folder / CODEC_FILE, {**self._header(), "hash": self.hash})
 
 
@@ -173,6 +177,8 @@ class KLCodec:
 
     Its `reach` is 0: its convolutions and its attention see the whole picture, little of what is far.
     """
+
+    is_network = True
 
     def __init__(self, source: str, picture: PictureSize, device: str = "cpu") -> None:
         self.source, self.picture = source, picture

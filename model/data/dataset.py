@@ -6,7 +6,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +16,7 @@ from data_catalog.base.paths import DataFolder
 from model.config import EncodeConfig
 from model.data.codec import codec_hash
 from model.data.counted import Cells, counted_mask
+from model.data.landmarks import LandmarkPlace, landmark_place, read_rows
 from model.data.latents import codec_folder, manifest_path, read_manifest
 from model.data.samples import Sample, holdout_sources, read_samples
 from model.data.text import prompts_of
@@ -39,6 +40,8 @@ class LatentSample:
     prompt: str
     counted: tuple[Cells, ...] | None = None
     """Of each frame, or of all, the latents that count; None: all do."""
+    landmarks: LandmarkPlace | None = None
+    """Where its landmarks lie; None where nobody asked for them."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +103,10 @@ def choose_samples(data: Path, holdout: float, version: str | None = None) -> Ch
     return ChosenSamples(tuple(samples), good, train, kept, named, weights)
 
 
-def load_data(data: Path, encode: EncodeConfig, holdout: float, version: str | None = None) -> SplitData:
-    """Index the latents of the samples that `choose_samples` splits.
+def load_data(
+    data: Path, encode: EncodeConfig, holdout: float, version: str | None = None, pose: bool = False
+) -> SplitData:
+    """Index the latents of the samples that `choose_samples` splits; with `pose` their landmarks, too.
 
     Raises what it raises, and DataError if a sample has no latents of this codec.
     """
@@ -111,6 +116,9 @@ def load_data(data: Path, encode: EncodeConfig, holdout: float, version: str | N
         raise DataError(f"The data set {data} has no latents of this codec: run `longdance encode --data {data}`.")
     codec = codec_hash(folder)
     entries, rows, shape = _locate(data, codec, chosen.good, encode.prompt)
+    if pose:
+        places = {sample.key: landmark_place(data, sample, encode.size) for sample in chosen.good}
+        entries = [replace(entry, landmarks=places[entry.key]) for entry in entries]
     train = tuple(entry for entry in entries if entry.key in chosen.train)
     weights = tuple(chosen.weights[entry.key] for entry in train) if chosen.version else ()
     return SplitData(
@@ -224,6 +232,12 @@ class LatentReader:
         """Which latents of these frames count, (F, H, W) bool; None where all do."""
         cells = self.index.samples[sample].counted
         return None if cells is None else counted_mask(cells, frames, *self.index.shape[1:])
+
+    def landmarks(self, sample: int, frames: Sequence[int]) -> np.ndarray:
+        """(F, 33, 4) landmarks of these frames, ascending, in pixels of the pictures. Raises DataError."""
+        place = self.index.samples[sample].landmarks
+        assert place is not None, "the data was not loaded with its poses"
+        return read_rows(self._own.descriptors.of(place.path), place, frames)
 
     def read_into(self, window: np.ndarray, sample: int, frames: Sequence[int]) -> None:
         """The same into an array that is there already, contiguous and of that shape."""

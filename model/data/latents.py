@@ -267,7 +267,7 @@ def latent_rows(manifest: Path) -> list[dict[str, Any]]:
 
 def latents_manifests(data: Path) -> list[Path]:
     """The manifests of all latents of a data set, of every codec."""
-    return sorted(DataFolder(data).latents.glob("*/*.json"))
+    return sorted(path for path in DataFolder(data).latents.glob("*/*.json") if not path.name.startswith("."))
 
 
 def verify_latents(manifest: Path) -> bool:

@@ -11,9 +11,12 @@ from itertools import islice
 import numpy as np
 import torch
 
-from model.data.dataset import DataIndex, LatentReader
+from model.config import TrainConfig
+from model.data.dataset import DataIndex, LatentReader, SplitData
+from model.data.poses import PoseReader, pose_reader, stacked_poses
 from model.errors import ConfigError
-from model.plans.stages import Window, draw_window
+from model.network.conditioning import PoseConditioning
+from model.plans.stages import Window, draw_window, get_stage
 from model.seeding import sample_index, weighted_order
 
 _TOGETHER, _AHEAD = 4, 2
@@ -31,6 +34,8 @@ class WindowBatch:
     latents_BFCHW: torch.Tensor  # noqa: N815
     counted_BFHW: torch.Tensor | None = None  # noqa: N815
     """Which latents count, bool; None where all do."""
+    pose: PoseConditioning | None = None
+    """The dancers' poses; None for networks that are told none."""
 
     def pin_memory(self) -> WindowBatch:
         """With page-locked latents, which a GPU fetches faster."""
@@ -86,10 +91,12 @@ class WindowDataset:
         plans: tuple[str, ...] | None = None,
         random_share: float = 0.0,
         prioritise: bool = False,
+        poses: PoseReader | None = None,
     ) -> None:
+        """`poses`: who reads the dancers' poses, for networks that are told them."""
         self._reader = LatentReader(index)
         self._stage, self._seed, self._batch = stage, seed, batch
-        self._plans, self._random_share = plans, random_share
+        self._plans, self._random_share, self._poses = plans, random_share, poses
         if prioritise:
             check_weights(index.weights)
         self._weights = np.array(index.weights) if prioritise else None
@@ -135,7 +142,24 @@ class WindowDataset:
         """Read the latents of a batch into their place. Any thread may call it."""
         for sample, window, place in zip(batch.samples, batch.windows, batch.latents_BFCHW.numpy()):
             self._reader.read_into(place, sample, window.frames)
-        return batch
+        if self._poses is None:
+            return batch
+        rows = zip(batch.positions, batch.samples, batch.windows, batch.latents_BFCHW)
+        return replace(batch, pose=stacked_poses([self._poses.read(self._reader, *row) for row in rows]))
+
+
+def training_windows_of(config: TrainConfig, split: SplitData) -> WindowDataset:
+    """The windows that a run is trained on."""
+    return WindowDataset(
+        split.train,
+        config.stage,
+        config.seed,
+        config.batch,
+        config.plans,
+        config.random_windows if get_stage(config.stage).random_windows else 0.0,
+        config.prioritise,
+        pose_reader(config, split, noisy=True),
+    )
 
 
 def window_loader(

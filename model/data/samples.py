@@ -16,6 +16,9 @@ from model.data.captions import read_captions
 from model.errors import DataError
 from pipeline.clips.fill import Rectangle
 
+FPS = Fraction(30)
+"""Frames a second where nothing says what the runs were trained on."""
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -35,6 +38,10 @@ class Sample:
     """Where the source's picture lies in the clip, in its pixels, per frame or once; None: it is all of it."""
     decision: str | None = None
     """What a person marked the clip, `keep` or `drop`; None where the thresholds decide."""
+    json_place: tuple[int, int] = (0, 0)
+    """Offset and length of its json in the shard."""
+    npy_place: tuple[int, int] = (0, 0)
+    """The same of its landmarks."""
 
 
 def read_samples(data: Path) -> list[Sample]:
@@ -46,8 +53,9 @@ def read_samples(data: Path) -> list[Sample]:
     with open_catalog(DataFolder.built(data).catalog, read_only=True) as catalog:
         rows = catalog.execute(
             "SELECT s.sample_key, s.clip_id, c.source_id, s.shard, h.sha256, s.mp4_offset, s.mp4_length, "
-            "c.verdict = 'ok', NULL, s.mp4_sha256, s.picture, c.decision FROM samples s JOIN clips c USING (clip_id) "
-            "JOIN shards h ON h.shard = s.shard ORDER BY s.sample_key"
+            "c.verdict = 'ok', NULL, s.mp4_sha256, s.picture, c.decision, s.json_offset, s.json_length, s.npy_offset, "
+            "s.npy_length FROM samples s JOIN clips c USING (clip_id) JOIN shards h ON h.shard = s.shard "
+            "ORDER BY s.sample_key"
         ).fetchall()
         clips = dict(catalog.execute("SELECT clip_id, source_id FROM clips").fetchall())
     if not rows:
@@ -57,7 +65,8 @@ def read_samples(data: Path) -> list[Sample]:
 
 
 def _sample(*row: Any) -> Sample:
-    sample = Sample(*row)
+    *fields, json_at, json_length, npy_at, npy_length = row
+    sample = replace(Sample(*fields), json_place=(json_at, json_length), npy_place=(npy_at, npy_length))
     if sample.picture is None:
         return sample
     return replace(sample, picture=tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in json.loads(str(sample.picture))))

@@ -43,7 +43,7 @@ def frechet_distance(one_ND: np.ndarray, other_ND: np.ndarray) -> float:
     return float(max(0.0, distance))
 
 
-def pose_motion_distance(generated: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> Distance | None:
+def joint_motion_distance(generated: Sequence[np.ndarray], real: Sequence[np.ndarray]) -> Distance | None:
     """Frechet distance of how bodies move, in units of the real spread; None with fewer than MIN_WINDOWS windows.
 
     Each side is a list of (frames, 33, 4) landmarks.

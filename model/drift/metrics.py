@@ -13,8 +13,16 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from pipeline.analysis.pose import MAIN
-from pipeline.analysis.pose_metrics import dancer_mask, joint_distance, proportion_change
+from model.data.samples import FPS
+from model.drift.motion import tile_colours, tile_travel
+from pipeline.analysis.pose import BODY_PER_HEIGHT, MAIN, body_length
+from pipeline.analysis.pose_metrics import (
+    dancer_mask,
+    joint_distance,
+    joint_motion,
+    joints_right,
+    proportion_change,
+)
 from pipeline.clips.fill import Rectangle
 
 TILES = 8
@@ -31,8 +39,8 @@ METRICS: dict[str, str] = {
     "found": "whether mediapipe finds a dancer",
     "visibility": "mean visibility of the main joints, where a dancer is found",
     "proportions": "mean absolute log ratio of bone proportions to the first dancer's",
-    "motion": "mean absolute difference to the frame before, in 8-bit levels",
-    "pose_motion": "mean speed of the main joints, pixels a frame at 512",
+    "picture_motion": "how far the colours of 64 tiles travel, without grain and flicker, in 8-bit levels a second",
+    "joint_motion": "speed of the main joints without the detector's jitter, in body lengths a second",
     "flicker": "brightness that jumps to and fro: a quarter of the second difference in time, median over 64 tiles",
 }
 TRUTH_METRICS: dict[str, str] = {
@@ -40,6 +48,15 @@ TRUTH_METRICS: dict[str, str] = {
     "ssim": "structural similarity with what really followed (Wang et al. 2004)",
     "pose_error": "mean distance of the main joints to the real ones, pixels at 512",
 }
+DANCE_METRICS: dict[str, str] = {
+    "joint_error": "mean distance of the main joints to those of the dance that was given, pixels at 512",
+    "pck": "share of the main joints within a tenth of the dancer's height of them; 0 where nobody is found",
+}
+FORMER_METRICS: dict[str, str] = {
+    "motion": "until 0.1, grain counted: mean absolute difference to the frame before, in 8-bit levels",
+    "pose_motion": "until 0.1, jitter counted: mean speed of the main joints, pixels a frame at 512",
+}
+"""Of rollouts that 0.1 measured. They stay as they were stored: what they were made from is no longer there."""
 
 
 class Finder(Protocol):
@@ -70,16 +87,22 @@ class Measurer:
     finder: Finder
     region: Rectangle | None = None
     """The part of the frames that is measured, in their pixels; None: all. What lies outside changes no number."""
+    fps: float = float(FPS)
+    """Frames a second: motion is stated per second."""
     curves: dict[str, list[float]] = field(default_factory=dict)
     _height: int = 0
+    _tall: float = 0.0
     _landmarks: list[np.ndarray] = field(default_factory=list)
     _first: np.ndarray | None = None
     _first_dancer: np.ndarray | None = None
-    _previous: np.ndarray | None = None
     _tiles: list[np.ndarray] = field(default_factory=list)
+    _colours: list[np.ndarray] = field(default_factory=list)
 
-    def add(self, frame_HWC: np.ndarray, truth_HWC: np.ndarray | None = None) -> None:
-        """Measure the next frame, uint8 RGB (H, W, 3), and how far it is from the truth where that is known."""
+    def add(self, frame_HWC: np.ndarray, truth_HWC: np.ndarray | None = None, pose: np.ndarray | None = None) -> None:
+        """Measure the next frame, uint8 RGB (H, W, 3), and how far it is from the truth where that is known.
+
+        pose: (33, 4) landmarks in its pixels that the dancer was to take.
+        """
         self._height = frame_HWC.shape[0]
         frame_HWC = cut_out(frame_HWC, self.region)
         if self._first is None:
@@ -87,17 +110,24 @@ class Measurer:
         landmarks = self.finder.find(frame_HWC)
         self._note(picture_numbers(frame_HWC, self._first))
         self._note(self._dancer_numbers(frame_HWC, landmarks))
-        self._note(self._time_numbers(frame_HWC, landmarks))
+        self._note({"flicker": self._flicker(frame_HWC)})
         if truth_HWC is not None:
             truth_HWC = cut_out(truth_HWC, self.region)
             real = self.finder.find(truth_HWC)
             self._note(truth_numbers(frame_HWC, truth_HWC, landmarks, real, self._height))
+        if pose is not None:
+            self._note(self._dance_numbers(landmarks, pose))
         self._landmarks.append(landmarks)
-        self._previous = frame_HWC
+        self._colours.append(tile_colours(frame_HWC))
 
     def result(self) -> Measured:
         """The numbers of all frames so far."""
-        return Measured(self.curves, np.stack(self._landmarks))
+        landmarks = np.stack(self._landmarks)
+        motion = {
+            "picture_motion": (self.fps * tile_travel(self._colours)).tolist(),
+            "joint_motion": joint_motion(landmarks, self.fps).tolist(),
+        }
+        return Measured({**self.curves, **motion}, landmarks)
 
     def _note(self, numbers: Mapping[str, float]) -> None:
         for name, value in numbers.items():
@@ -119,17 +149,20 @@ class Measurer:
             "proportions": proportion_change(landmarks, there[0]) if found else math.nan,
         }
 
-    def _time_numbers(self, frame: np.ndarray, landmarks: np.ndarray) -> dict[str, float]:
+    def _dance_numbers(self, landmarks: np.ndarray, pose: np.ndarray) -> dict[str, float]:
+        left, top = (0, 0) if self.region is None else self.region[:2]
+        wanted = pose - (left, top, 0, 0)
+        self._tall = self._tall or float(body_length(pose)) / BODY_PER_HEIGHT
+        error = joint_distance(landmarks, wanted, self._height)
+        return {"joint_error": error, "pck": joints_right(landmarks, wanted, self._tall)}
+
+    def _flicker(self, frame: np.ndarray) -> float:
         tiles = cv2.resize(luma(frame), (TILES, TILES), interpolation=cv2.INTER_AREA)
         self._tiles = [*self._tiles[-2:], tiles]
-        motion = pose_motion = flicker = math.nan
-        if self._previous is not None:
-            motion = np.abs(frame.astype(float) - self._previous).mean()
-            pose_motion = joint_distance(landmarks, self._landmarks[-1], self._height)
-        if len(self._tiles) == 3:
-            before, middle, after = self._tiles
-            flicker = float(np.median(np.abs(before - 2 * middle + after))) / 4
-        return {"motion": motion, "pose_motion": pose_motion, "flicker": flicker}
+        if len(self._tiles) < 3:
+            return math.nan
+        before, middle, after = self._tiles
+        return float(np.median(np.abs(before - 2 * middle + after))) / 4
 
 
 def cut_out(frame_HWC: np.ndarray, region: Rectangle | None) -> np.ndarray:
@@ -194,10 +227,11 @@ def ssim(one_HW: np.ndarray, other_HW: np.ndarray) -> float:
 
 
 def measure(
-    frames: Iterable[np.ndarray], finder: Finder, truth: Iterable[np.ndarray] = (), region: Rectangle | None = None
-) -> Measured:
+    frames: Iterable[np.ndarray], finder: Finder, truth: Iterable[np.ndarray] = (), region: Rectangle | None = None,
+    fps: float = float(FPS),
+) -> Measured:  # fmt: skip
     """All numbers of a video; `truth` may be shorter, and its numbers are then, too."""
-    measurer, real = Measurer(finder, region), iter(truth)
+    measurer, real = Measurer(finder, region, fps), iter(truth)
     for frame in frames:
         measurer.add(frame, next(real, None))
     return measurer.result()
@@ -242,7 +276,7 @@ def summary(measured: Measured) -> dict[str, dict[str, Any]]:
 def by_depth(measured: Measured, depths: Mapping[int, int]) -> dict[str, dict[str, float | None]]:
     """The mean of each number against the truth, for all frames of each depth but frame 0's."""
     table = {}
-    for name in TRUTH_METRICS:
+    for name in (*TRUTH_METRICS, *(name for name in DANCE_METRICS if name in measured.curves)):
         curve = measured.curves.get(name, [])
         groups: dict[int, list[float]] = {}
         for frame, value in enumerate(curve):

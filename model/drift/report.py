@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,9 @@ import numpy as np
 from data_catalog.base.files import write_json
 from model.data.codec import Codec
 from model.data.latents import read_regions
-from model.data.samples import Sample, holdout_sources, read_samples
-from model.drift.frechet import fvd, lpips, pose_motion_distance
-from model.drift.metrics import METRICS, Finder, Measured, Measurer, by_depth, cut_out, summary
+from model.data.samples import FPS, Sample, frame_rate, holdout_sources, read_samples
+from model.drift.frechet import fvd, joint_motion_distance, lpips
+from model.drift.metrics import DANCE_METRICS, METRICS, Finder, Measured, Measurer, by_depth, cut_out, summary
 from model.errors import DataError
 from pipeline.clips.fill import Rectangle, common
 from pipeline.picture_size import PictureSize
@@ -33,11 +34,21 @@ class RealClip:
     frames_FHWC: np.ndarray  # noqa: N815
     regions: np.ndarray | None = None
     """(n, 4) where they show the source's picture, per frame or once; None: everywhere."""
+    fps: Fraction = FPS
 
     @property
     def region(self) -> Rectangle | None:
         """Where every frame shows the source's picture."""
         return None if self.regions is None else common(self.regions)
+
+
+@dataclass(frozen=True)
+class GivenDance:
+    """(frames, 33, 4) landmarks that a rollout's dancer was to take, in its frames' pixels."""
+
+    landmarks: np.ndarray
+    of_clip: str | None = None
+    """The clip that dances just so; None where it was put on somebody else."""
 
 
 @dataclass
@@ -60,11 +71,11 @@ class Drift:
         }
         if self.real:
             joined = _joined([measured for _, measured in self.real])
-            distance = pose_motion_distance([self.generated.landmarks], [m.landmarks for _, m in self.real])
+            distance = joint_motion_distance([self.generated.landmarks], [m.landmarks for _, m in self.real])
             result["reference"] = {"clips": [clip for clip, _ in self.real], "metrics": summary(joined)}
             result["reference"]["frames"] = self.real[0][1].frames
             result["reference"]["curves"] = {name: _finite(curve) for name, curve in self.real[0][1].curves.items()}
-            result["pose_motion_distance"] = distance.row() if distance else None
+            result["joint_motion_distance"] = distance.row() if distance else None
         return result
 
 
@@ -72,7 +83,7 @@ def _joined(clips: Sequence[Measured]) -> Measured:
     """The mean of several clips' curves, frame by frame, as far as the shortest goes."""
     length = min(clip.frames for clip in clips)
     curves = {}
-    for name in METRICS:
+    for name in (*METRICS, *(name for name in DANCE_METRICS if all(name in clip.curves for clip in clips))):
         rows = np.array([clip.curves[name][:length] for clip in clips])
         known = np.isfinite(rows)
         total = np.where(known, rows, 0).sum(0)
@@ -113,13 +124,18 @@ def real_clip(data: Path, clip_id: str, size: PictureSize) -> RealClip:
             f"The data set {data} has no stored clip {clip_id!r}: list them with "
             f'`longdance sql "SELECT DISTINCT clip_id FROM samples" --data {data}`.'
         )
-    clip = RealClip(clip_id, *read_regions(data, samples[0], size))
+    clip = _clip(data, samples[0], size)
     if not is_measurable(clip.region):
         raise DataError(
             f"Of clip {clip_id} no part shows the source's picture in every frame, so that nothing could be compared: "
             "choose another clip."
         )
     return clip
+
+
+def _clip(data: Path, sample: Sample, size: PictureSize) -> RealClip:
+    rate = frame_rate(data, sample.clip_id)
+    return RealClip(sample.clip_id, *read_regions(data, sample, size), FPS if rate is None else rate)
 
 
 def is_measurable(region: Rectangle | None) -> bool:
@@ -137,7 +153,7 @@ def reference_clips(data: Path, count: int, size: PictureSize, holdout: float) -
     chosen: dict[str, Sample] = {}
     for sample in sorted(good, key=lambda s: (s.source_id not in held, s.key)):
         chosen.setdefault(sample.source_id, sample)
-    clips = (RealClip(sample.clip_id, *read_regions(data, sample, size)) for sample in chosen.values())
+    clips = (_clip(data, sample, size) for sample in chosen.values())
     yield from islice((clip for clip in clips if is_measurable(clip.region)), count)
 
 
@@ -151,26 +167,32 @@ def measure_drift(
     progress: Callable[[int], None] = lambda done: None,
     codec: Codec | None = None,
     region: Rectangle | None = None,
+    fps: Fraction = FPS,
+    dance: GivenDance | None = None,
 ) -> Drift:
     """Measure a rollout frame by frame, then real clips; `frames` gives the rollout's frames again at each call.
 
     codec: real clips are measured as it shows them, so that what it loses is not taken for drift.
     weights: TorchScript files for `fvd` and `lpips`. Raises MetricsError.
     region: the part of the rollout that is measured; what a clip fills beside its source's picture never is.
+    fps: the rollout's frames a second.
+    dance: what the rollout was to dance.
     """
     if truth is not None and truth.regions is not None:
         region = common(np.array([truth.region, region or truth.region]))
-    measurer = Measurer(finder, region)
+    measurer = Measurer(finder, region, float(fps))
     real_frames = iter(truth.frames_FHWC) if truth else iter(())
     for number, frame in enumerate(frames(), 1):
-        measurer.add(frame, next(real_frames, None))
+        measurer.add(frame, next(real_frames, None), None if dance is None else dance.landmarks[number - 1])
         progress(number)
     drift = Drift(measurer.result(), depths=depths, extra={"region": list(region)} if region else {})
     clips = [truth] if truth else list(references)
     for clip in clips:
-        real = Measurer(finder, clip.region if truth is None else region)
-        for frame in clip.frames_FHWC if codec is None else _as_shown(clip.frames_FHWC, codec):
-            real.add(frame)
+        real = Measurer(finder, clip.region if truth is None else region, float(clip.fps))
+        shown = iter(clip.frames_FHWC) if codec is None else _as_shown(clip.frames_FHWC, codec)
+        own = iter(dance.landmarks) if dance is not None and dance.of_clip == clip.clip_id else iter(())
+        for frame in shown:
+            real.add(frame, pose=next(own, None))
         drift.real.append((clip.clip_id, real.result()))
     _learned(drift, lambda: (cut_out(frame, region) for frame in frames()), truth, clips, weights or {}, region)
     return drift

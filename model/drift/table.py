@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from model.drift.metrics import METRICS, TRUTH_METRICS
+from model.drift.metrics import DANCE_METRICS, METRICS, TRUTH_METRICS
 
 COLUMNS = ("metric", "mean", "first tenth", "last tenth", "per 100 frames", "real clips", "their 95 % band")
 
@@ -18,9 +18,57 @@ def report_table(report: Mapping[str, Any] | None) -> tuple[list[str], list[tupl
     return list(COLUMNS), [_row(name, metrics[name], real.get(name) or {}) for name in in_order(metrics)]
 
 
+OF_DANCER = ("visibility", "proportions", "joint_motion", "pose_error")
+"""Metrics that want a dancer."""
+
+
+def why_empty(report: Mapping[str, Any] | None) -> list[str]:
+    """A sentence for each reason why cells of `report_table` are empty; none where all are filled."""
+    metrics = (report or {}).get("metrics") or {}
+    if not metrics:
+        return []
+    reasons: dict[str, list[str]] = {}
+    for name in in_order(metrics):
+        made = metrics[name]
+        cells = {"": made["mean"], " in its first tenth": made["tenths"][0], " in its last tenth": made["tenths"][-1]}
+        empty = [part for part, value in cells.items() if value is None]
+        if empty:
+            reasons.setdefault(_why(name, empty[0], metrics), []).append(name)
+    sentences = [f"{', '.join(names)}: {why}." for why, names in reasons.items()]
+    return sentences + _why_no_real_clips(report or {}, metrics)
+
+
+def _why(name: str, part: str, metrics: Mapping[str, Any]) -> str:
+    """Why a metric has no value, of the whole video or in a part of it."""
+    if name in OF_DANCER:
+        share = (metrics.get("found") or {}).get("mean")
+        if not share:
+            return "mediapipe finds no dancer in any frame of the video"
+        if part:
+            return f"mediapipe finds no dancer{part}, or too rarely"
+        return f"mediapipe finds a dancer in {share:.0%} of the frames, too rarely, or not where the real one is"
+    if name == "background":
+        return f"the dancer leaves too little of the picture free{part} to compare a background"
+    return f"the video has too few frames{part} to measure it"
+
+
+def _why_no_real_clips(report: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
+    """Why the columns of the real clips are empty, all of them or in a row."""
+    compared = [name for name in TRUTH_METRICS if name in metrics]
+    if compared:
+        said = "compared with what really followed, frame by frame, so no other real clips stand beside it"
+    elif "reference" not in report:
+        said = "none: name a data set by --data to compare with its clips"
+    else:
+        real = report["reference"]["metrics"]
+        lacking = [name for name in in_order(metrics) if (real.get(name) or {}).get("mean") is None]
+        said = f"they have no {', '.join(lacking)}: no dancer is found there, or they are too short" if lacking else ""
+    return [f"real clips: {said}."] if said else []
+
+
 def in_order(names: Collection[str]) -> list[str]:
-    """Metrics as METRICS has them, for JSON forgets the order; those of other versions come last."""
-    known = [name for name in (*METRICS, *TRUTH_METRICS) if name in names]
+    """Metrics as METRICS has them, for JSON forgets the order; those of other versions (FORMER_METRICS) come last."""
+    known = [name for name in (*METRICS, *TRUTH_METRICS, *DANCE_METRICS) if name in names]
     return [*known, *(name for name in names if name not in known)]
 
 

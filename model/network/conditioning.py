@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -67,6 +67,38 @@ def noise_hints(latents_BFCHW: Tensor, noise_BFCHW: Tensor, noise_to_signal_BF: 
 
 
 @dataclass(frozen=True)
+class PoseConditioning:
+    """The dancer's pose in each frame of a window, and what the hints show of it once they are moved there.
+
+    limbs: maps of her limbs (B, F, M, H, W). warped: for each frame the hints moved to its pose, latents
+        (B, F, C, H, W); of a given frame its own. unknown: how little the hints show of each place, 0 to 1,
+        (B, F, H, W). told: False for windows whose pose is kept back (B,); they are as if there were none.
+    """
+
+    limbs_BFMHW: Tensor  # noqa: N815
+    warped_BFCHW: Tensor  # noqa: N815
+    unknown_BFHW: Tensor  # noqa: N815
+    told_B: Tensor  # noqa: N815
+
+    def to(self, device: torch.device) -> PoseConditioning:
+        """The same on another device."""
+        parts = (self.limbs_BFMHW, self.warped_BFCHW, self.unknown_BFHW, self.told_B)
+        return PoseConditioning(*(part.to(device, non_blocking=True) for part in parts))
+
+    def expand(self, batch: int) -> PoseConditioning:
+        """One window's for a batch of the same."""
+        parts = (self.limbs_BFMHW, self.warped_BFCHW, self.unknown_BFHW, self.told_B)
+        return PoseConditioning(*(part.expand(batch, *part.shape[1:]) for part in parts))
+
+    def without_hints(self, dropped_B: Tensor) -> PoseConditioning:
+        """The same with nothing known of the picture where `dropped_B` is True: the limbs stay."""
+        kept = (~dropped_B.to(self.warped_BFCHW.device)).to(self.warped_BFCHW.dtype)
+        warped = self.warped_BFCHW * kept[:, None, None, None, None]
+        unknown = 1 - (1 - self.unknown_BFHW) * kept[:, None, None, None]
+        return replace(self, warped_BFCHW=warped, unknown_BFHW=unknown)
+
+
+@dataclass(frozen=True)
 class FrameConditioning:
     """What the network knows about each frame of a window, beside the latents; all (B, F).
 
@@ -74,14 +106,18 @@ class FrameConditioning:
         and a shifted window looks the same; float, clamped to +-MAX_OFFSET.
     hint_log_snr: log-SNR of a hint's noise; ignored where `given` is False.
     given: True on hints. A hint that is dropped (for guidance) is a frame with given False.
+    pose: the dancer's poses, or None.
     """
 
     frame_index_BF: Tensor  # noqa: N815
     hint_log_snr_BF: Tensor  # noqa: N815
     given_BF: Tensor  # noqa: N815
+    pose: PoseConditioning | None = None
 
     @classmethod
-    def of(cls, windows: Sequence[Window], noise_to_signal_BF: Tensor) -> FrameConditioning:
+    def of(
+        cls, windows: Sequence[Window], noise_to_signal_BF: Tensor, pose: PoseConditioning | None = None
+    ) -> FrameConditioning:
         """Conditioning of windows of equally many frames, on the device of `noise_to_signal_BF`."""
         device = noise_to_signal_BF.device
         index_BF = torch.tensor([[f - w.targets[0] for f in w.frames] for w in windows], dtype=torch.float32)
@@ -90,26 +126,42 @@ class FrameConditioning:
             index_BF.clamp(-MAX_OFFSET, MAX_OFFSET).to(device),
             log_snr_of(noise_to_signal_BF.float()),
             given_BF.to(device),
+            pose.to(device) if pose else None,
         )
 
     def without_hints(self, dropped_B: Tensor) -> FrameConditioning:
         """The same with no frame given where `dropped_B` is True: hints are then frames to be made like others."""
         given_BF = self.given_BF & ~dropped_B.to(self.given_BF.device)[:, None]
-        return FrameConditioning(self.frame_index_BF, self.hint_log_snr_BF, given_BF)
+        pose = self.pose.without_hints(dropped_B) if self.pose else None
+        return FrameConditioning(self.frame_index_BF, self.hint_log_snr_BF, given_BF, pose)
 
     def to(self, device: torch.device) -> FrameConditioning:
         """The same on another device."""
-        return FrameConditioning(*(x.to(device) for x in (self.frame_index_BF, self.hint_log_snr_BF, self.given_BF)))
+        index, noise, given = (x.to(device) for x in (self.frame_index_BF, self.hint_log_snr_BF, self.given_BF))
+        return FrameConditioning(index, noise, given, self.pose.to(device) if self.pose else None)
 
 
 def nearest_hint(hints_BFCHW: Tensor, cond: FrameConditioning) -> Tensor:
     """For every frame the latents of the given frame nearest in time (of two, the earlier); 0 if none is."""
+    filled = hints_BFCHW.gather(1, _nearest_given(cond)[:, :, None, None, None].expand_as(hints_BFCHW))
+    return filled * cond.given_BF.any(1).view(-1, 1, 1, 1, 1)
+
+
+def _nearest_given(cond: FrameConditioning) -> Tensor:
     apart_BFF = (cond.frame_index_BF[:, :, None] - cond.frame_index_BF[:, None, :]).abs()
     # Half a frame's worth of rank, never as much as a frame apart: argmin's choice among equals is undefined.
     rank_F = torch.linspace(0, 0.5, apart_BFF.shape[-1], device=apart_BFF.device)
-    nearest_BF = (apart_BFF + rank_F).masked_fill(~cond.given_BF[:, None, :], math.inf).argmin(-1)
-    filled = hints_BFCHW.gather(1, nearest_BF[:, :, None, None, None].expand_as(hints_BFCHW))
-    return filled * cond.given_BF.any(1).view(-1, 1, 1, 1, 1)
+    return (apart_BFF + rank_F).masked_fill(~cond.given_BF[:, None, :], math.inf).argmin(-1)
+
+
+def noise_warped(cond: FrameConditioning, noise_BFCHW: Tensor, noise_to_signal_BF: Tensor) -> FrameConditioning:
+    """The same with noise on what the hints show of each pose: as much as on the nearest of them."""
+    if cond.pose is None:
+        return cond
+    level_BF = noise_to_signal_BF.gather(1, _nearest_given(cond))
+    return replace(
+        cond, pose=replace(cond.pose, warped_BFCHW=noise_hints(cond.pose.warped_BFCHW, noise_BFCHW, level_BF))
+    )
 
 
 def blended_hints(hints_BFCHW: Tensor, cond: FrameConditioning) -> Tensor:
@@ -135,7 +187,8 @@ def network_input(
     `hints` holds latents on given frames; what it holds on others is not read. A given frame carries its hint
     in the noisy channels too (so a sampler need not noise hints), and a frame to be made carries the nearest
     hint in the hint channels (so that what stands still can be copied at every resolution): `nearest_hint`, which a
-    sampler works out once for all its steps.
+    sampler works out once for all its steps. Where a pose is told, the hint channels hold what the hints show once they
+    are moved to it, and the mask how little that is.
     Raises ShapeError if the two tensors or the conditioning disagree.
     """
     if noisy_BFCHW.shape != hints_BFCHW.shape or noisy_BFCHW.shape[:2] != cond.given_BF.shape:
@@ -147,6 +200,10 @@ def network_input(
     mask = (~given).to(noisy_BFCHW.dtype).expand(-1, -1, 1, *noisy_BFCHW.shape[-2:])
     noisy = torch.where(given, hints_BFCHW, noisy_BFCHW)
     nearest = nearest_hint(hints_BFCHW, cond) if nearest_BFCHW is None else nearest_BFCHW
+    if cond.pose is not None:
+        told = cond.pose.told_B.view(-1, 1, 1, 1, 1)
+        nearest = torch.where(told, cond.pose.warped_BFCHW.to(nearest.dtype), nearest)
+        mask = torch.where(told & ~given, cond.pose.unknown_BFHW[:, :, None].to(mask.dtype), mask)
     return torch.cat([noisy, mask, nearest], dim=2)
 
 

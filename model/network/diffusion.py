@@ -45,6 +45,17 @@ def log_snr(timestep_B: Tensor) -> Tensor:
     return torch.logit(alphas_cumprod(timestep_B.device)[timestep_B])
 
 
+def shifted_timesteps(timestep_B: Tensor, shift: float) -> Tensor:
+    """Evenly drawn timesteps (B,) in 0..999, moved towards much noise: t to s t / (1 + (s - 1) t) for t in [0, 1].
+
+    Esser et al. 2024, eq. 23, with s for their sqrt(m / n); 1 changes nothing.
+    """
+    if shift == 1:
+        return timestep_B
+    t = (timestep_B.double() + 0.5) / 1000
+    return (1000 * shift * t / (1 + (shift - 1) * t)).long().clamp(0, 999)
+
+
 def add_noise(latents_BFCHW: Tensor, noise_BFCHW: Tensor, timestep_B: Tensor) -> Tensor:
     """x_t of the latents, (B, F, C, H, W)."""
     alpha, sigma = alpha_sigma(timestep_B)

@@ -19,7 +19,7 @@ from model.network.conditioning import FrameEmbedding
 from model.network.temporal import FrameAxis, TemporalAttention, TemporalConv
 
 # Attribute names of all new layers: a parameter is new if one of these is in its dotted name.
-NEW_LAYERS = ("temporal", "hint_conv", "frame_embedding")
+NEW_LAYERS = ("temporal", "hint_conv", "frame_embedding", "pose_path")
 
 
 class InflatedConv(nn.Module):
@@ -35,6 +35,18 @@ class InflatedConv(nn.Module):
         return self.temporal(self.spatial(x_NCHW))
 
 
+class InputConv(InflatedConv):
+    """An inflated input convolution, to whose output the pose is added."""
+
+    def __init__(self, spatial: nn.Conv2d, axis: FrameAxis) -> None:
+        super().__init__(spatial, axis)
+        self.axis = axis
+
+    def forward(self, x_NCHW: Tensor) -> Tensor:
+        """(B*F, C, H, W) to (B*F, C', H, W)."""
+        return self.temporal(_posed(self.spatial(x_NCHW), self.axis))
+
+
 class GrownInputConv(nn.Module):
     """An input convolution that grew by `[mask | hint]` channels, whose weights are zero.
 
@@ -48,6 +60,7 @@ class GrownInputConv(nn.Module):
         kernel = int(spatial.kernel_size[0])
         self.hint_conv = nn.Conv2d(extra_channels, spatial.out_channels, kernel, padding=kernel // 2, bias=False)
         self.temporal = TemporalConv(spatial.out_channels, axis)
+        self.axis = axis
         nn.init.zeros_(self.hint_conv.weight)
 
     def forward(self, x_NCHW: Tensor) -> Tensor:
@@ -55,7 +68,12 @@ class GrownInputConv(nn.Module):
         noisy, extra = x_NCHW.split([self.spatial.in_channels, self.hint_conv.in_channels], dim=1)
         weight, around = self.hint_conv.weight, self.hint_conv.weight.shape[-1] // 2
         grown = memory_efficient.conv2d(extra, weight, None, padding=(around, around))
-        return self.temporal(self.spatial(noisy) + grown)
+        return self.temporal(_posed(self.spatial(noisy) + grown, self.axis))
+
+
+def _posed(x_NCHW: Tensor, axis: FrameAxis) -> Tensor:
+    pose = axis.state.pose_NCHW
+    return x_NCHW if pose is None else x_NCHW + pose.to(x_NCHW.dtype)
 
 
 class InflatedTransformerBlock(nn.Module):
@@ -104,7 +122,7 @@ def inflate(unet: UNet2DConditionModel, latent_channels: int, axis: FrameAxis) -
     if given == channels:
         unet.conv_in = GrownInputConv(unet.conv_in, channels + 1, axis)
     else:
-        unet.conv_in = InflatedConv(unet.conv_in, axis)
+        unet.conv_in = InputConv(unet.conv_in, axis)
     unet.conv_out = InflatedConv(unet.conv_out, axis)
     unet.time_embedding = FrameTimeEmbedding(unet.time_embedding, axis)
     return FrameEmbedding(time_channels)

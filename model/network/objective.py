@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from model.network.conditioning import FrameConditioning, HintNoise, network_input, noise_hints, noise_to_signal_of
-from model.network.diffusion import PredictionType, add_noise, loss_per_sample, prediction_target
+from model.network.conditioning import (
+    FrameConditioning,
+    HintNoise,
+    PoseConditioning,
+    network_input,
+    noise_hints,
+    noise_to_signal_of,
+    noise_warped,
+)
+from model.network.diffusion import (
+    PredictionType,
+    add_noise,
+    loss_per_sample,
+    prediction_target,
+    shifted_timesteps,
+)
 from model.plans.stages import Window
 from model.seeding import torch_generator
 
@@ -31,6 +45,10 @@ class Draws:
     hint_level_BF: Tensor  # noqa: N815
     """Uniform in [0, 1): where in its range each hint's noise level lies."""
     hint_noise_BFCHW: Tensor  # noqa: N815
+
+    def shifted(self, shift: float) -> Draws:
+        """The same with timesteps moved towards much noise; 1 changes nothing."""
+        return replace(self, timestep_B=shifted_timesteps(self.timestep_B, shift))
 
     def to(self, device: torch.device) -> Draws:
         """The same on another device."""
@@ -76,14 +94,15 @@ class Objective:
         text_BLD: Tensor,
         without_hints_B: Tensor | None = None,
         counted_BFHW: Tensor | None = None,
+        pose: PoseConditioning | None = None,
     ) -> Tensor:
         """The loss of each sample (B,), float32. All windows have the same number of frames.
 
-        Latents where `counted` is False weigh nothing. Where `without_hints_B` is True the network is given no hint at
-        all; the loss is still that of the targets.
+        Latents where `counted` is False weigh nothing. `pose` holds clean hints, moved to each frame's pose. Where
+        `without_hints_B` is True the network is given no hint at all; the loss is still that of the targets.
         """
         level_BF = noise_to_signal_of(windows, self.hint_noise, draws.hint_level_BF)
-        cond = FrameConditioning.of(windows, level_BF)
+        cond = noise_warped(FrameConditioning.of(windows, level_BF, pose), draws.hint_noise_BFCHW, level_BF)
         is_target_BF = ~cond.given_BF
         if without_hints_B is not None:
             cond = cond.without_hints(without_hints_B)

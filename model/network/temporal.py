@@ -24,6 +24,8 @@ class FrameState:
 
     index_BF: Tensor  # noqa: N815
     embedding_BFD: Tensor  # noqa: N815
+    pose_NCHW: Tensor | None = None  # noqa: N815
+    """What the pose adds to the input convolution's output; None where no pose is told."""
     _rotary: dict[int, tuple[Tensor, Tensor]] = field(default_factory=dict)
 
     @property

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 import torch
 from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
 from diffusers.configuration_utils import register_to_config
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
@@ -18,70 +17,11 @@ from model.errors import ChannelCountError, ShapeError, UnknownNameError, Weight
 from model.network.conditioning import FrameConditioning, blended_hints
 from model.network.diffusion import PredictionType, alpha_sigma
 from model.network.inflate import NEW_LAYERS, inflate, is_new
+from model.network.pose_path import PosePath
+from model.network.presets import NETWORK_PRESETS
 from model.network.temporal import FrameAxis, FrameState
 
 MAX_LOG_SPREAD = 2.5  # a latent's residual spreads from 1/12 to 12 times the usual, softly bounded
-
-
-class UNetPreset(BaseModel):
-    """A network made from nothing: the 2-D network's shape, and how its output is read."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-    block_out_channels: tuple[PositiveInt, ...] = Field(min_length=1)
-    attention_levels: NonNegativeInt  # so many levels have transformers,
-    first_attention_level: NonNegativeInt  # from this one on; 0 is the finest
-    layers_per_block: PositiveInt
-    attention_head_dim: PositiveInt  # diffusers' name for the number of heads
-    norm_num_groups: PositiveInt
-    prediction_type: PredictionType
-    residual_std: PositiveFloat | None
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        levels = len(self.block_out_channels)
-        if self.first_attention_level + self.attention_levels > levels:
-            raise ValueError(f"there are {levels} levels, and attention is wanted beyond the last")
-        return self
-
-    def unet2d_config(self, latent_channels: int, text_channels: int) -> dict[str, Any]:
-        """Arguments of UNet2DConditionModel, for C latent channels: 2C + 1 in, C out (with a residual's spread, 2C)."""
-        first = self.first_attention_level
-        attends = [0 <= level - first < self.attention_levels for level in range(len(self.block_out_channels))]
-        return {
-            "in_channels": 2 * latent_channels + 1,
-            "out_channels": latent_channels * (1 if self.residual_std is None else 2),
-            "block_out_channels": self.block_out_channels,
-            "down_block_types": tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attends),
-            "up_block_types": tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attends)),
-            "layers_per_block": self.layers_per_block,
-            "attention_head_dim": self.attention_head_dim,
-            "norm_num_groups": self.norm_num_groups,
-            "cross_attention_dim": text_channels,
-        }
-
-
-NETWORK_PRESETS: dict[str, UNetPreset] = {
-    "tiny": UNetPreset(
-        block_out_channels=(32, 64, 128),
-        attention_levels=2,
-        first_attention_level=1,
-        layers_per_block=1,
-        attention_head_dim=4,
-        norm_num_groups=16,
-        prediction_type="v_prediction",
-        residual_std=0.5,
-    ),
-    "sd15": UNetPreset(
-        block_out_channels=(320, 640, 1280, 1280),
-        attention_levels=3,
-        first_attention_level=0,
-        layers_per_block=2,
-        attention_head_dim=8,
-        norm_num_groups=32,
-        prediction_type="epsilon",
-        residual_std=None,
-    ),
-}
 
 
 class VideoUNet(ModelMixin, ConfigMixin):
@@ -94,6 +34,7 @@ class VideoUNet(ModelMixin, ConfigMixin):
         difference, scaled as in Karras et al. 2022 (table 1) but with a spread of its own for every latent, C
         more output channels; and what it says is turned into epsilon or v. What stands still is copied, at any
         noise level. The loss does not change, and neither does what a sampler sees.
+    pose_channels: of the maps of limbs that it may be told; 0: it takes none.
     """
 
     _supports_gradient_checkpointing = True
@@ -105,6 +46,7 @@ class VideoUNet(ModelMixin, ConfigMixin):
         unet2d: Mapping[str, Any],
         prediction_type: PredictionType = "epsilon",
         residual_std: float | None = None,
+        pose_channels: int = 0,
     ) -> None:
         super().__init__()
         self._inflate(UNet2DConditionModel.from_config(dict(unet2d)))
@@ -114,6 +56,14 @@ class VideoUNet(ModelMixin, ConfigMixin):
         self.channels_last = False
         self.unet = unet2d
         self.frame_embedding = inflate(unet2d, self.latent_channels, self.axis)
+        if channels := self.config.pose_channels:
+            self.pose_path = PosePath(channels, unet2d.config.block_out_channels[0])
+
+    def add_pose_path(self, channels: int) -> None:
+        """Let a network that knows of no poses be told them: it computes what it did, until it learns."""
+        if not self.config.pose_channels:
+            self.register_to_config(pose_channels=channels)
+            self.pose_path = PosePath(channels, self.unet.config.block_out_channels[0])
 
     @classmethod
     def from_preset(cls, name: str, *, latent_channels: int, text_channels: int) -> Self:
@@ -228,7 +178,8 @@ class VideoUNet(ModelMixin, ConfigMixin):
         folded = sample.flatten(0, 1).to(self.dtype)
         if self.channels_last:
             folded = folded.contiguous(memory_format=torch.channels_last)
-        with self.axis.use(FrameState(cond.frame_index_BF, self.frame_embedding(cond))):
+        state = FrameState(cond.frame_index_BF, self.frame_embedding(cond), self._pose(cond))
+        with self.axis.use(state):
             (out,) = self.unet(
                 folded,
                 timestep_B.repeat_interleave(frames),
@@ -237,10 +188,19 @@ class VideoUNet(ModelMixin, ConfigMixin):
             )
         return out.unflatten(0, (batch, frames))
 
+    def _pose(self, cond: FrameConditioning) -> Tensor | None:
+        """What the poses add, (B*F, C, H, W), where any are told."""
+        if cond.pose is None:
+            return None
+        limbs = cond.pose.limbs_BFMHW.to(self.pose_path.hidden.weight.dtype)
+        added = self.pose_path(limbs.flatten(0, 1)).unflatten(0, limbs.shape[:2])
+        return (added * cond.pose.told_B.view(-1, 1, 1, 1, 1)).flatten(0, 1)
+
     def _residual(self, sample: Tensor, timestep_B: Tensor, text_BLD: Tensor, cond: FrameConditioning) -> Tensor:
         """Predict r = x_0 - hint from y = alpha r + sigma noise, preconditioned for the spread s of r.
 
-        `hint` is the blend of all hints, which also takes the place of the nearest one in the 2-D network's input.
+        `hint` is the blend of all hints, which also takes the place of the nearest one in the 2-D network's input;
+        where a pose is told, what the hints show once they are moved to it.
 
         With D = alpha^2 s^2 + sigma^2 and network output n: r = alpha s^2 / D * y + sigma s / sqrt(D) * n,
         which is Karras et al. 2022, table 1 (c_skip, c_out, c_in) with sigma / alpha for their sigma. So
@@ -252,6 +212,8 @@ class VideoUNet(ModelMixin, ConfigMixin):
         alpha, sigma = (x.to(sample.dtype) for x in alpha_sigma(timestep_B))
         noisy, mask = sample[:, :, :channels], sample[:, :, channels : channels + 1]
         hint = blended_hints(noisy, cond)  # given frames hold their hint in the noisy channels, too
+        if cond.pose is not None:
+            hint = torch.where(cond.pose.told_B.view(-1, 1, 1, 1, 1), sample[:, :, channels + 1 :], hint)
         y = noisy - alpha * hint
         scaled = y * (alpha**2 * usual**2 + sigma**2).rsqrt()
         inputs = torch.cat([scaled, mask, hint], dim=2)
@@ -279,4 +241,9 @@ class VideoUNet(ModelMixin, ConfigMixin):
             raise ChannelCountError(
                 f"The sample has {given} channels: this network takes {expected} (noisy, mask, hint; "
                 f"{self.latent_channels} latent channels); use the codec that its run was trained with."
+            )
+        if cond.pose is not None and cond.pose.limbs_BFMHW.shape[2] != self.config.pose_channels:
+            raise ChannelCountError(
+                f"The poses have {cond.pose.limbs_BFMHW.shape[2]} channels and this network takes "
+                f"{self.config.pose_channels}: use one that was trained with setting pose=true."
             )

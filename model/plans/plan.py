@@ -98,10 +98,21 @@ def tree_plan(frames: int) -> list[Call]:
     return calls
 
 
+def star_plan(frames: int) -> list[Call]:
+    """Every frame straight from frame 0, as many neighbours to a call as it holds: depth 1, calls that need no other.
+
+    Frame 0 says nothing about when it is followed by what: such a plan is for networks that are told every pose.
+    """
+    _check_frames(frames)
+    size = MAX_WINDOW - 1
+    return [Call("star", (0,), tuple(range(f, min(f + size, frames)))) for f in range(1, frames, size)]
+
+
 PLANS: dict[str, Callable[[int], list[Call]]] = {
     "origin": origin_plan,
     "streaming": streaming_plan,
     "tree": tree_plan,
+    "star": star_plan,
 }
 
 

@@ -13,7 +13,7 @@ from functools import cached_property, lru_cache
 from typing import TypeVar
 
 from model.errors import PlanError, UnknownNameError
-from model.plans.plan import PLANS, Call, make_plan
+from model.plans.plan import MAX_WINDOW, Call, make_plan
 from model.seeding import numpy_generator, seed_of
 
 T = TypeVar("T")
@@ -36,6 +36,8 @@ class Stage:
     """The plans whose windows it is trained on."""
     random_windows: bool = False
     """Whether windows of random frames are mixed in."""
+    random_reference: bool = False
+    """Whether any frame of a clip may stand for frame 0, wherever the frames to be made lie."""
 
     @property
     def versatile(self) -> bool:
@@ -44,6 +46,8 @@ class Stage:
 
 
 CALL_STAGES = ("starter", "extrapolation", "interpolation")
+WITHOUT_POSE = ("origin", "streaming", "tree")
+"""Plans for networks that are told no pose."""
 EXTRA_CALLS = {"starter": (ORIGIN_STARTER_WINDOW,)}
 """What is trained for a stage's calls beside them."""
 STAGES = {
@@ -52,7 +56,8 @@ STAGES = {
         Stage("starter", "none", ("starter",)),  # its one hint is frame 0 of the sequence, which is never noised
         Stage("extrapolation", "uniform-0.7", ("extrapolation",)),
         Stage("interpolation", "uniform-0.7", ("interpolation",)),
-        Stage("any", "uniform-0.7", CALL_STAGES, default_plans=tuple(PLANS), random_windows=True),
+        Stage("any", "uniform-0.7", CALL_STAGES, default_plans=WITHOUT_POSE, random_windows=True),
+        Stage("star", "none", ("star",), default_plans=("star",), random_reference=True),
     )
 }
 
@@ -145,6 +150,8 @@ def draw_window(
     proportion to their weight, shifts evenly over those that fit the clip. `random_share` of the positions get
     a window of random frames instead.
     """
+    if get_stage(stage).random_reference:
+        return referred_window(seed, position, clip_frames)
     by_length = _windows_by_length(stage, clip_frames, plans)
     length = _draw([(n, sum(share for _, share in alike)) for n, alike in by_length], seed, "window-length", group)
     if random_share and seed_of(seed, "window-kind", position) < random_share * 2**63:
@@ -164,6 +171,19 @@ def random_window(seed: int, position: int, length: int, clip_frames: int) -> Wi
     hints = sorted(frames[int(i)] for i in generator.choice(length, generator.integers(1, length), replace=False))
     starts = bool(generator.integers(2)) and hints[0] == frames[0]
     return Window(tuple(hints), tuple(f for f in frames if f not in hints), frames[0] if starts else None)
+
+
+def referred_window(seed: int, position: int, clip_frames: int) -> Window:
+    """As many neighbouring frames as a call of plan `star` makes, anywhere in a clip, and any other frame to make them
+    from, before or after. Raises PlanError: the clip is no longer than a window."""
+    if clip_frames < MAX_WINDOW:
+        raise PlanError(f"No star call fits a clip of {clip_frames} frames: use clips of {MAX_WINDOW} or more.")
+    generator = numpy_generator(seed, "window-reference", position)
+    start = int(generator.integers(clip_frames - MAX_WINDOW + 2))
+    targets = tuple(range(start, start + MAX_WINDOW - 1))
+    others = [frame for frame in range(clip_frames) if frame not in targets]
+    reference = int(generator.choice(others))
+    return Window((reference,), targets, first=reference)
 
 
 @lru_cache(maxsize=64)

@@ -17,7 +17,8 @@ from model.errors import ConfigError
 class HintNoiseLevels(Settings):
     """sigma/alpha of the noise on hints that were generated, per stage; frame 0 stays clean always."""
 
-    starter: float = Field(0.0, ge=0, le=2, description="noise on generated hints of starter calls (sigma/alpha)")
+    star: float = Field(0.0, ge=0, le=2, description="noise on generated hints of star calls (sigma/alpha)")
+    starter: float = Field(0.0, ge=0, le=2, description="the same for starter calls")
     extrapolation: float = Field(0.1, ge=0, le=2, description="the same for extrapolation calls")
     interpolation: float = Field(0.1, ge=0, le=2, description="the same for interpolation calls")
 
@@ -25,7 +26,8 @@ class HintNoiseLevels(Settings):
 class HintGuidance(Settings):
     """Guidance scale over hints, per stage; 1 is off and costs nothing."""
 
-    starter: float = Field(1.0, ge=0, le=20, description="guidance over the hints of starter calls (1: off)")
+    star: float = Field(1.0, ge=0, le=20, description="guidance over the hints of star calls (1: off)")
+    starter: float = Field(1.0, ge=0, le=20, description="the same for starter calls")
     extrapolation: float = Field(1.0, ge=0, le=20, description="the same for extrapolation calls")
     interpolation: float = Field(1.0, ge=0, le=20, description="the same for interpolation calls")
 
@@ -73,9 +75,16 @@ def run_defaults(run: Path) -> dict[str, Any]:
         ) from error
 
 
-def sampling_config(runs: Sequence[Path], settings: Mapping[str, Any]) -> SamplingConfig:
-    """`settings` over what was calibrated for the runs, in their order, over the defaults. Raises ConfigError."""
-    values: dict[str, Any] = {}
+PLAN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"star": {"steps": 3, "temperature": 0.0}}
+"""Where a pose says what follows, little is left to chance: more noise and steps cost time and make it no better."""
+
+
+def sampling_config(runs: Sequence[Path], settings: Mapping[str, Any], plan: str = "") -> SamplingConfig:
+    """`settings` over what was calibrated for the runs, in their order, over the plan's defaults, over the others.
+
+    Raises ConfigError.
+    """
+    values: dict[str, Any] = dict(PLAN_DEFAULTS.get(plan, {}))
     for layer in (*(run_defaults(run) for run in runs), settings):
         _merge(values, layer)
     try:

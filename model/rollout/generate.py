@@ -16,17 +16,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from data_catalog.base.at_work import generating
 from data_catalog.base.disk import disk_errors
-from data_catalog.base.errors import LongdanceError
-from data_catalog.base.locks import exclusive
 from data_catalog.base.paths import RolloutFolder, RunFolder
 from model.data.codec import Codec, load_codec
+from model.data.samples import FPS
 from model.data.text import ZEROS_WIDTH, embed
 from model.errors import RolloutError
 from model.plans.plan import Call, make_plan
 from model.rollout.config import SamplingConfig
 from model.rollout.record import RolloutRecord, check_record, open_record
-from model.rollout.rollout import OnRolloutEvent, Rollout, RolloutModels, picture_hash
+from model.rollout.rollout import OnRolloutEvent, Rollout, RolloutModels, dance_hash, picture_hash
 from model.rollout.stage_networks import NetworkPool, check_settings, runs_by_stage
 from model.rollout.steps import parse_stretch
 from model.runs.checkpoint import network_config
@@ -39,8 +39,6 @@ from model.training.train import resolve_device
 from pipeline.clips.fill import Rectangle
 from pipeline.picture_size import PictureSize
 
-FPS = Fraction(30)
-"""Frames a second where nothing says what the runs were trained on."""
 _REFUSED = (
     errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.EACCES, errno.EPERM,
     errno.ENAMETOOLONG,
@@ -96,10 +94,17 @@ class Start:
     picture_HWC: np.ndarray  # noqa: N815
     region: Rectangle | None = None
     """Where it is true, and not filled; None: everywhere."""
+    dance: np.ndarray | None = None
+    """(frames, 33, 4) landmarks in its pixels of the person in every frame, from its own on; None: nothing is told."""
 
     def record(self) -> dict[str, Any]:
         """Names it."""
-        return {"picture": picture_hash(self.picture_HWC)} | ({"region": list(self.region)} if self.region else {})
+        named: dict[str, Any] = {"picture": picture_hash(self.picture_HWC)}
+        if self.region:
+            named["region"] = list(self.region)
+        if self.dance is not None:
+            named["dance"] = dance_hash(self.dance)
+        return named
 
 
 def prepare(request: Request) -> Prepared:
@@ -117,6 +122,21 @@ def prepare(request: Request) -> Prepared:
     cap_memory(device, request.sampling.vram_gib)
     run = next(iter(serving.values()))
     return Prepared(request, serving, load_codec(RunFolder(run.path).codec, str(device)), device)
+
+
+def check_dance(prepared: Prepared, start: Start) -> None:
+    """Raise RolloutError where runs are told poses and there are none, or the other way round."""
+    for stage, run in prepared.serving.items():
+        if run.config.pose and start.dance is None:
+            raise RolloutError(
+                f"Run {run.path} makes {stage} calls from a picture and a dance, and no dance was given: name one with "
+                "--pose, or take one of the data set's with --dance auto."
+            )
+        if start.dance is not None and not run.config.pose:
+            raise RolloutError(
+                f"A dance was given and run {run.path} was trained without poses: leave out --pose and --dance, or "
+                "train a run with pose=true."
+            )
 
 
 def generate_video(prepared: Prepared, start: Start, out: Path, progress: OnRolloutEvent | None = None) -> Generated:
@@ -138,8 +158,9 @@ def generate_video(prepared: Prepared, start: Start, out: Path, progress: OnRoll
             device=prepared.device,
         )
         rollout = Rollout(
-            folder, request.calls(), request.frames, cast, request.sampling, request.fps, record.redos, start.region
-        )
+            folder, request.calls(), request.frames, cast, request.sampling, request.fps, record.redos, start.region,
+            start.dance,
+        )  # fmt: skip
         rollout.run(start.picture_HWC, out, progress, replaces_whole=record.finished > 0)
     return Generated(out, folder, record, rollout)
 
@@ -150,10 +171,9 @@ def at_work(out: Path) -> Iterator[None]:
 
     Raises LongdanceError if one does already, RolloutError where the lock cannot be written.
     """
-    busy = LongdanceError(f"Another process is at work on {out}: wait for it, or stop it first.")
     with ExitStack() as stack:
         with _writing_explained(out):  # of the lock alone: what is done in the block has errors of its own
-            stack.enter_context(exclusive(RolloutFolder.beside(out).lock, busy))
+            stack.enter_context(generating(out).alone())
         yield
 
 

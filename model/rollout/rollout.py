@@ -22,10 +22,12 @@ from torch import Tensor
 from data_catalog.base.files import remove_temps, sha256_file, sha256_json, write_bytes
 from data_catalog.base.paths import RolloutFolder
 from model.data.codec import Codec
+from model.data.warped_hints import pose_conditioning
+from model.network.conditioning import PoseConditioning
 from model.network.diffusion import PredictionType
 from model.network.objective import Network
 from model.plans.plan import Call
-from model.plans.stages import call_window
+from model.plans.stages import Window, call_window
 from model.rollout.config import SamplingConfig
 from model.rollout.refill import filled_frames, refilled
 from model.rollout.steps import Step, Stretch, final_steps, steps_of
@@ -78,6 +80,13 @@ def picture_hash(picture_HWC: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def dance_hash(dance: np.ndarray) -> str:
+    """Names landmarks by their shape and numbers."""
+    digest = hashlib.sha256(str(dance.shape).encode())
+    digest.update(np.ascontiguousarray(dance, "<f8").tobytes())
+    return digest.hexdigest()
+
+
 class Rollout:
     """One video in the making, in a folder of its own."""
 
@@ -91,10 +100,13 @@ class Rollout:
         fps: Fraction = Fraction(30),
         redos: Sequence[Stretch] = (),
         region: Rectangle | None = None,
+        dance: np.ndarray | None = None,
     ) -> None:
-        """`region`: where the picture that it begins with is true, and not filled; None: everywhere."""
+        """`region`: where the picture that it begins with is true, and not filled; None: everywhere. `dance`: landmarks
+        (frames, 33, 4) in its pixels, for networks that are told poses."""
         self._folder, self._plan, self.frames, self._cast = RolloutFolder(folder), plan, frames, cast
         self._sampling, self._fps, self._redos, self._region = sampling, fps, redos, region
+        self._dance, self._danced = dance, [] if dance is None else [dance_hash(dance)]
         self.store = RolloutStore(self._folder.latents)
 
     def run(
@@ -138,7 +150,14 @@ class Rollout:
     def _identity(self, stage: str) -> Any:
         level, guidance = self._sampling.of_stage(stage)
         shared = self._sampling.model_dump(include={"sampler", "steps", "temperature", "seed", "text_guidance"})
-        return [self._cast.identity(stage), shared, level, guidance, *([self._region] if self._region else [])]
+        return [
+            self._cast.identity(stage),
+            shared,
+            level,
+            guidance,
+            *([self._region] if self._region else []),
+            *self._danced,
+        ]
 
     def _give(self, picture_HWC: np.ndarray) -> Step:
         """Frame 0's latents, encoded once."""
@@ -169,9 +188,19 @@ class Rollout:
             text=self._cast.text,
             settings=CallSettings(sampling.sampler, sampling.steps, sampling.temperature, level, scales),
             device=self._cast.device,
+            pose=self._pose(window, frames, latents_FCHW),
         )
         targets_FCHW = made_FCHW[[window.frames.index(frame) for frame in step.targets]]
         return refilled(targets_FCHW, self._region, self._cast.codec)
+
+    def _pose(self, window: Window, known: Sequence[int], latents_FCHW: Tensor) -> PoseConditioning | None:
+        """The dancer's poses in a window, of which some frames' latents are known."""
+        if self._dance is None:
+            return None
+        of = dict(zip(known, latents_FCHW))
+        latents = torch.stack([of.get(frame, torch.zeros_like(latents_FCHW[0])) for frame in window.frames])
+        poses = self._dance[[min(frame, len(self._dance) - 1) for frame in window.frames]]
+        return pose_conditioning(self._cast.codec, latents, window.frames, window.hints, poses)
 
 
 class _Writer:

@@ -9,7 +9,7 @@ import torch
 from model.errors import ConfigError, RolloutError
 from model.network.diffusion import PredictionType
 from model.network.unet import VideoUNet
-from model.plans.plan import Call
+from model.plans.plan import Call, make_plan
 from model.plans.stages import Window, call_window, get_stage, stage_plans, training_windows
 from model.rollout.config import SamplingConfig
 from model.runs.init_weights import network_of_run
@@ -48,9 +48,26 @@ def runs_by_stage(runs: Sequence[Run], plan_name: str, plan: Sequence[Call]) -> 
     return serving
 
 
+BEST_FIRST = ("star", "tree", "streaming", "origin")
+"""Plans as docs/measured.md has them, the best first: with a dance nothing adds up; without, depth is what drifts."""
+
+
+def best_plan(runs: Sequence[Run], frames: int) -> str:
+    """The best plan that these runs cover. Raises RolloutError if they cover none, for the origin's reason."""
+    for name in BEST_FIRST[:-1]:
+        try:
+            runs_by_stage(runs, name, make_plan(name, frames))
+        except RolloutError:
+            continue
+        return name
+    runs_by_stage(runs, "origin", make_plan("origin", frames))
+    return "origin"
+
+
 def _run_for(stage: str, by_stage: dict[str, Run], plan_name: str, calls: Sequence[Call]) -> Run:
     own = by_stage.get(stage)
-    versatile = next((run for name, run in by_stage.items() if get_stage(name).versatile), None)
+    able = (run for name, run in by_stage.items() if get_stage(name).versatile and stage in get_stage(name).serves)
+    versatile = next(able, None)
     if own is not None and (versatile is None or _trained_on(own, plan_name, calls)):
         if not _trained_on(own, plan_name, calls):
             named = ", ".join(stage_plans(stage, own.config.plans))

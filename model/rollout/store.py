@@ -65,7 +65,7 @@ class RolloutStore:
             length = int.from_bytes(raw[:8], "little")
             header = json.loads(json.loads(raw[8 : 8 + length])["__metadata__"]["step"])
             latents = load(raw)["latents"]
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError) as error:
+        except (OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise RolloutError(f"The latents {path} cannot be read ({type(error).__name__}).") from error
         if header != {"key": step.key, "frames": list(step.targets), "sha256": latents_hash(latents)}:
             raise RolloutError(f"The latents {path} have other bytes than were written.")

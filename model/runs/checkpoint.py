@@ -24,6 +24,7 @@ from data_catalog.base.files import (
     atomic_folder,
     canonical_json,
     fsync_path,
+    make_folder,
     read_json,
     remove_temp_folders,
     sha256_file,
@@ -76,7 +77,7 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
 
     Raises CheckpointError if the disk is full or gives back other bytes; the older checkpoints are then untouched.
     """
-    root.mkdir(parents=True, exist_ok=True)
+    make_folder(root)
     remove_temp_folders(root)
     path = step_folder(root, state.progress["step"])
     if path.exists():
@@ -98,7 +99,9 @@ def save_checkpoint(root: Path, state: TrainingState, keep: int) -> CheckpointIn
         raise CheckpointError(f"The new checkpoint does not read back ({reason}), kept as {damaged}: check the disk.")
     with RunFolder(root.parent).checkpoint_history.open("ab") as history:
         history.write(canonical_json({"step": info.step, "sha256": info.sha256, "bytes": info.bytes}) + b"\n")
+        history.flush()
         os.fsync(history.fileno())
+    fsync_path(root.parent)
     _prune(root, keep)
     return info
 
@@ -170,13 +173,41 @@ def set_aside(path: Path) -> Path:
     return target
 
 
-def _prune(root: Path, keep: int) -> None:
-    kept = 0
+def set_aside_diverged(root: Path) -> Path | None:
+    """Rename the checkpoints that are newer than the newest from before the loss left its range, to `diverged-...`, so
+    that a resume goes on there. Returns that one; None, and nothing is renamed, if there is none."""
+    newer: list[Path] = []
     for path in list_checkpoints(root):
-        if kept >= keep:
+        if inspect_checkpoint(path)[0] and not _has_diverged(path):
+            for diverged in newer:
+                target = diverged.with_name(f"diverged-{diverged.name}")
+                shutil.rmtree(target, ignore_errors=True)  # of an earlier try, which was the same
+                diverged.rename(target)
+            fsync_path(root)
+            return path
+        newer.append(path)
+    return None
+
+
+def _has_diverged(path: Path) -> bool:
+    """Whether the loss had left its range in a checkpoint that verifies."""
+    return bool(read_json(path / "progress.json").get("diverged", False))
+
+
+def _prune(root: Path, keep: int) -> None:
+    """Remove what is older than the `keep` newest that verify, but for the newest whose loss was in its range."""
+    kept, sound = 0, False
+    for path in list_checkpoints(root):
+        if kept >= keep and sound:
             shutil.rmtree(path)
-        elif inspect_checkpoint(path)[0]:
-            kept += 1
+        elif kept < keep:
+            whole = inspect_checkpoint(path)[0] is not None
+            kept += whole
+            sound = sound or (whole and not _has_diverged(path))
+        elif inspect_checkpoint(path)[0] and not _has_diverged(path):
+            sound = True
+        else:
+            shutil.rmtree(path)
 
 
 def newest_checkpoint(root: Path, say: Callable[[str], None] = _log.warning) -> CheckpointInfo | None:

@@ -8,13 +8,16 @@ from typing import Any
 import torch
 from pydantic import ValidationError
 
+from data_catalog.base.paths import RunFolder
 from data_catalog.base.settings import explain_settings
 from model.config import TrainConfig
 from model.data.codec import load_codec
 from model.errors import CodecError, ConfigError, ModelError, WeightsError
 from model.network.lora import add_lora, is_lora, merge_lora
 from model.network.memory_efficient import make_lean
-from model.network.unet import NETWORK_PRESETS, UNetPreset, VideoUNet
+from model.network.presets import NETWORK_PRESETS, UNetPreset
+from model.network.unet import VideoUNet
+from model.pose.limb_map import LIMB_CHANNELS
 from model.runs.checkpoint import load_checkpoint
 from model.runs.record import read_record
 from model.runs.run import Run
@@ -43,6 +46,8 @@ def initial_network(config: TrainConfig, latent_channels: int, text_width: int) 
                 f"{network.config.prediction_type!r}: leave it out."
             )
         network.register_to_config(prediction_type=config.prediction)
+    if config.pose:
+        network.add_pose_path(LIMB_CHANNELS)
     return network
 
 
@@ -118,8 +123,9 @@ def check_codec_of_run(run_dir: Path, codec: str) -> None:
     trained = read_record(run_dir)["identity"]["data"]["codec"]
     if trained != codec:
         raise CodecError(
-            f"Run {run_dir} was trained on latents of codec {trained[:12]}, this data set's are of {codec[:12]}: "
-            "use the same encode settings and the same fitted codec."
+            f"Run {run_dir} was trained on latents of codec {trained[:12]}, this data set's are of "
+            f"{codec[:12] or 'one that is fitted on it'}: "
+            f"encode with its own by --set encode.codec={RunFolder(run_dir).codec}."
         )
 
 
@@ -131,7 +137,7 @@ def check_codec_of_export(folder: Path, codec: str) -> None:
     if trained != codec:
         raise CodecError(
             f"The network in {folder} was trained on latents of codec {trained[:12]}, this data set's are of "
-            f"{codec[:12]}: encode with its own by --set encode.codec={folder}."
+            f"{codec[:12] or 'one that is fitted on it'}: encode with its own by --set encode.codec={folder}."
         )
 
 

@@ -72,7 +72,9 @@ def open_or_start_run(
     if not (RunFolder(run_dir).codec / CODEC_FILE).is_file():  # lost since; its hash is part of what the run is
         load_codec(split.codec_folder).save(RunFolder(run_dir).codec)
     if not split.holdout.samples:
-        say("notice", 0, text="No source is held out, so there is no validation: it needs two sources or more.")
+        holdout = identity["config"]["holdout"]
+        why = "the data set has one source; add another video" if holdout else "setting 'holdout' is 0"
+        say("warning", 0, text=f"Nothing is held out ({why}), so validation does not run.")
 
 
 def _parent(run_dir: Path, info: CheckpointInfo, kind: str, split: SplitData) -> dict[str, Any]:

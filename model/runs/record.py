@@ -7,7 +7,7 @@ import json
 import platform
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,6 @@ from typing import Any
 import torch
 
 from data_catalog.base.files import is_sealed, read_json, sealed, sha256_json, write_json
-from data_catalog.base.locks import exclusive
 from data_catalog.base.paths import RunFolder
 from model.config import TrainConfig
 from model.data.dataset import SplitData
@@ -121,12 +120,6 @@ def threads_of(record: dict[str, Any]) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def locked(run_dir: Path) -> AbstractContextManager[None]:
-    """Hold the run for this process. Raises RunError if another one trains it; a killed one lets go by itself."""
-    busy = RunError(f"Another process is training run {run_dir}: wait for it, or stop it first.")
-    return exclusive(RunFolder(run_dir).lock, busy)
 
 
 def run_row(run_dir: Path, status: str, step: int) -> dict[str, Any]:

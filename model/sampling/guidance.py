@@ -7,7 +7,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model.network.conditioning import FrameConditioning, nearest_hint, network_input, noise_hints
+from model.network.conditioning import (
+    FrameConditioning,
+    PoseConditioning,
+    nearest_hint,
+    network_input,
+    noise_hints,
+    noise_warped,
+)
 from model.network.diffusion import PredictionType, predicted_latents
 from model.network.objective import Network
 from model.plans.stages import Window
@@ -33,7 +40,7 @@ class Denoiser:
     """x_t to x_0 of one window (batch of 1), by one network.
 
     hints: (1, F, C, H, W), read on the window's hint frames. level: sigma/alpha of the noise that is put on each
-    frame's hint, (1, F), 0 where it stays clean. hint_noise: the noise itself, as `hints`.
+    frame's hint, (1, F), 0 where it stays clean. hint_noise: the noise itself, as `hints`. pose: of a window of 1.
     """
 
     def __init__(
@@ -46,10 +53,11 @@ class Denoiser:
         hint_noise: Tensor,
         text: TextPair,
         scales: Scales,
+        pose: PoseConditioning | None = None,
     ) -> None:
         self._network, self._prediction, self._text, self._scales = network, prediction, text, scales
         self._hints = noise_hints(hints, hint_noise, level)
-        cond = FrameConditioning.of([window], level)
+        cond = noise_warped(FrameConditioning.of([window], level, pose), hint_noise, level)
         self._with_hints, self._no_hints = (
             (one, nearest_hint(self._hints, one)) for one in (cond, cond.without_hints(torch.ones(1, dtype=torch.bool)))
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model.network.conditioning import PoseConditioning
 from model.network.diffusion import PredictionType
 from model.network.objective import Network
 from model.plans.stages import Window
@@ -57,11 +58,12 @@ def make_window(
     text: TextPair,
     settings: CallSettings,
     device: torch.device,
+    pose: PoseConditioning | None = None,
 ) -> Tensor:
     """The window's latents (F, C, H, W), float32, on the CPU.
 
     known: latents (C, H, W) of all hints and of targets that are kept. generated: frames that a network made; of
-    the hints they alone get noise.
+    the hints they alone get noise. pose: the dancer's in each frame, where the network is told.
     """
     level_F = [settings.hint_noise if f in window.hints and f in generated else 0.0 for f in window.frames]
     is_known_F = torch.tensor([frame in known for frame in window.frames])
@@ -70,6 +72,6 @@ def make_window(
     latents, start, on_hints = (x[None].to(device) for x in (latents_FCHW, noise.start_FCHW, noise.hints_FCHW))
     level = torch.tensor([level_F], device=device)
     start = settings.temperature * start
-    denoiser = Denoiser(network, prediction, window, latents, level, on_hints, text, settings.scales)
+    denoiser = Denoiser(network, prediction, window, latents, level, on_hints, text, settings.scales, pose)
     made = sample(denoiser, start, latents, is_known_F[None].to(device), sampler=settings.sampler, steps=settings.steps)
     return made[0].cpu()

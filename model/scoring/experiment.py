@@ -12,6 +12,7 @@ from scipy import stats
 
 from model.data.codec import load_codec
 from model.data.dataset import load_data
+from model.data.poses import pose_reader
 from model.data.text import TextTable
 from model.network.conditioning import get_hint_noise
 from model.network.objective import Objective
@@ -40,13 +41,13 @@ def evaluate_run(data: Path, run: Path, windows: int, generated: int) -> Evaluat
     """
     ref = Run.open(run)
     require_holdout(data, ref.config)
-    split = load_data(data, ref.config.encode, ref.config.holdout)
+    split = load_data(data, ref.config.encode, ref.config.holdout, pose=ref.config.pose)
     device = torch.device(resolve_device(ref.config.device))
     network = network_of_run(run).eval().requires_grad_(False).to(device)
     noise = get_hint_noise(ref.config.hint_noise or get_stage(ref.config.stage).hint_noise)
     objective = Objective(network.config.prediction_type, noise)
     text = TextTable(split.latents, ref.config.encode, split.prompts, network.unet.config.cross_attention_dim)
-    items = bank_windows(split.holdout, ref.config.stage, max(windows, generated))
+    items = bank_windows(split.holdout, ref.config.stage, max(windows, generated), poses=pose_reader(ref.config, split))
     losses = validation_losses(network, objective, items[:windows], text, device).mean(0)
     codec, errors = load_codec(split.codec_folder, str(device)), []
     for number, item in enumerate(items[:generated]):
@@ -101,7 +102,8 @@ def _gain(run: Evaluation, other: Evaluation) -> float:
 
 def _shown(values: Sequence[float], form: str) -> str:
     mean, half = interval(values)
-    return f"{mean:{form}} ± {half:{form.lstrip('+')}}"
+    width = f"± {half:{form.lstrip('+')}}" if np.isfinite(half) else "(no interval)"
+    return f"{mean:{form}} {width}"
 
 
 def verdict(found: Mapping[str, Sequence[Evaluation]], base: str = "full", control: str = "random") -> str:

@@ -20,17 +20,19 @@ import pyarrow as pa
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 
+from data_catalog.base.at_work import scoring
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, remove_temps
-from data_catalog.base.locks import exclusive
 from data_catalog.base.paths import DataFolder
+from data_catalog.base.processes import mute_stderr_at_exit
 from data_catalog.base.settings import Settings
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
 from model.data.latents import OnProgress, verify_latents
 from model.data.loader import stacked_masks
+from model.data.poses import pose_reader, stacked_poses
 from model.data.text import TextTable
 from model.errors import DataError
-from model.network.conditioning import get_hint_noise
+from model.network.conditioning import PoseConditioning, get_hint_noise
 from model.network.objective import Draws, Objective
 from model.plans.stages import Window, get_stage
 from model.runs.init_weights import check_codec_of_run, network_of_run
@@ -79,11 +81,12 @@ class Scorer:
     def __post_init__(self) -> None:
         self.run = Run.open(self.job.run)
         config = self.run.config
-        split = load_data(self.job.data, config.encode, config.holdout, self.job.version)
+        split = load_data(self.job.data, config.encode, config.holdout, self.job.version, config.pose)
         check_codec_of_run(self.run.path, split.codec)
         self.bank = Bank(self.job.config.bank, config.stage)
         samples = sorted((*split.train.samples, *split.holdout.samples), key=lambda sample: sample.key)
         self.reader = LatentReader(DataIndex(tuple(samples), split.train.shape))
+        self.poses = pose_reader(config, split)
         self.network = network_of_run(self.run.path).eval().requires_grad_(False).to(self.device)
         self.network.channels_last = True  # as it was trained
         noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
@@ -157,6 +160,7 @@ class Scorer:
                     group.draws,
                     text.expand(len(group.ks), -1, -1),
                     counted_BFHW=self._counted(place, group.windows),
+                    pose=self._pose(place, group.windows),
                 )
             losses[np.array(group.ks) - first] = loss_B.cpu().numpy()
         return losses
@@ -177,6 +181,16 @@ class Scorer:
         masks = [self.reader.counted(place, window.frames) for window in windows]
         counted = stacked_masks(masks, (len(windows[0].frames), *self.reader.index.shape[1:]))
         return None if counted is None else counted.to(self.device)
+
+    def _pose(self, place: int, windows: Sequence[Window]) -> PoseConditioning | None:
+        """Each window's poses, worked out once for windows that are the same."""
+        if self.poses is None:
+            return None
+        read = {}
+        for window in dict.fromkeys(windows):
+            latents = torch.from_numpy(self.reader.read(place, window.frames))
+            read[window] = self.poses.read(self.reader, 0, place, window, latents)
+        return stacked_poses([read[window] for window in windows])
 
     def _latents(self, place: int, windows: Sequence[Window]) -> torch.Tensor:
         """Each window's latents, read once for windows that are the same."""
@@ -250,8 +264,7 @@ def score(job: ScoreJob, progress: OnProgress | None = None, rank: int = 0, proc
 @contextmanager
 def _ledger_lock(data: Path) -> Iterator[None]:
     """Hold the ledger, and clear what a killed process left in it."""
-    busy = LongdanceError(f"Another process is scoring on {data}: wait until it has ended.")
-    with exclusive(DataFolder(data).ledger_lock, busy):
+    with scoring(data).alone():
         remove_temps(DataFolder(data).ledger)
         yield
 
@@ -268,6 +281,7 @@ def _printer(accelerator: Accelerator, job: ScoreJob) -> OnProgress:
 @click.option("--jobs", "path", type=click.Path(exists=True, path_type=Path), required=True)
 def main(path: Path) -> None:
     """Score as JOBS (a JSON list) say, one after the other; prints progress as JSON lines."""
+    mute_stderr_at_exit()
     try:
         jobs = [ScoreJob.model_validate(job) for job in read_json(path)]
         accelerator = Accelerator(cpu=resolve_device(jobs[0].config.device) == "cpu")

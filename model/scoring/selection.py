@@ -139,11 +139,13 @@ def check_strata(policy: Policy, judged: pa.Table) -> None:
         raise PolicyError("There is no sample to judge: score a run on this data set first.")
     for name in policy.strata:
         if name not in judged.column_names or judged[name].null_count == len(judged):
-            raise PolicyError(f"The stratum {name!r} is empty, nothing is known of it: leave it out of 'strata'.")
+            raise PolicyError(f"The stratum {name!r} is empty, nothing is known: leave it out of 'policy.strata'.")
     if "motion" in policy.strata and len(judged) / len(judged["stage"].unique()) < policy.motion_strata:
+        least = len(judged) // len(judged["stage"].unique())
+        lower = f"--set policy.motion_strata={least}, or without strata: " if least >= 2 else ""
         raise PolicyError(
-            f"{len(judged)} samples in {policy.motion_strata} strata of motion leave one of them empty: lower "
-            "'motion_strata'."
+            f"{len(judged)} samples in {policy.motion_strata} strata of motion leave one of them empty: give {lower}"
+            "--set policy.strata=none."
         )
 
 

@@ -44,6 +44,7 @@ class DryRun:
             *(f"predicted memory on a GPU, {line}" for line in self.memory.lines()),
             f"steps: {self.steps:,}, {self.epochs:.1f} epochs of {self.samples:,} samples "
             f"({self.holdout_samples:,} held out)",
+            *([] if self.holdout_samples else ["nothing is held out, so validation does not run"]),
             f"disk for checkpoints: {(keep + 1) * self.checkpoint_bytes / GIB:.2f} GiB "
             f"({keep} kept and one being written)",
             f"disk for latents: {self.latent_bytes / GIB:.2f} GiB",

@@ -13,6 +13,7 @@ from data_catalog.base.paths import RunFolder
 from model.config import TrainConfig
 from model.data.codec import load_codec
 from model.data.dataset import SplitData
+from model.data.poses import pose_reader
 from model.network.objective import Objective
 from model.network.unet import VideoUNet
 from model.training.ema import Ema
@@ -46,7 +47,8 @@ class Examiner:
         if not self._bank:
             most = max(self.config.validation_windows, self.config.sample_windows)
             index = self.split.holdout if self.split.holdout.samples else self.split.train
-            self._bank = bank_windows(index, self.config.stage, most, self.config.plans)
+            poses = pose_reader(self.config, self.split)
+            self._bank = bank_windows(index, self.config.stage, most, self.config.plans, poses)
         return self._bank[:count]
 
     def bin_losses(self, stop: Callable[[], bool] = lambda: False) -> list[float] | None:

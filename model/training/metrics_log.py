@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_catalog.base.files import atomic, canonical_json
+from data_catalog.base.files import atomic, canonical_json, fsync_path
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class MetricsLog:
         """Open for appending after the first `keep_bytes` bytes: what a killed process wrote beyond its last
         checkpoint will be written again."""
         self._file = path.open("ab", buffering=0)
+        fsync_path(path.parent)
         size = path.stat().st_size
         self.lines_are_missing = size < keep_bytes
         self._file.truncate(min(size, keep_bytes))

@@ -22,9 +22,11 @@ from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 from accelerate.utils import broadcast  # type: ignore[import-untyped]
 
+from data_catalog.base.at_work import training
 from data_catalog.base.disk import disk_errors
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.paths import RunFolder
+from data_catalog.base.processes import mute_stderr_at_exit
 from model.config import TrainConfig, parse_config
 from model.data.dataset import SplitData, load_data
 from model.data.text import TextTable, text_width
@@ -40,7 +42,7 @@ from model.runs.checkpoint import (
 )
 from model.runs.init_weights import initial_network
 from model.runs.open_run import open_or_start_run
-from model.runs.record import locked, read_record, run_identity, threads_of
+from model.runs.record import read_record, run_identity, threads_of
 from model.training.memory import explain_out_of_memory, plan_memory
 from model.training.metrics_log import OnTrainEvent, TrainEvent
 from model.training.trainer import Trainer
@@ -87,9 +89,9 @@ def train(
         gradient_accumulation_steps=config.accumulate,
     )
     say = _event_emitter(progress if accelerator.is_main_process else None, config.steps)
-    split = load_data(data, config.encode, config.holdout, config.version)
+    split = load_data(data, config.encode, config.holdout, config.version, config.pose)
     identity = run_identity(config, split, accelerator.num_processes, device)
-    lock = locked(run_dir) if accelerator.is_main_process else nullcontext()
+    lock = training(run_dir).alone() if accelerator.is_main_process else nullcontext()
     no_room = disk_errors(run_dir, RunError, "it resumes from its newest checkpoint")
     with no_room, lock, _stop_flag() as stop:
         if accelerator.is_main_process:
@@ -225,6 +227,7 @@ def _read_config(path: Path) -> TrainConfig:
 def main(config_path: Path, data: Path, run_dir: Path, fork: Path | None, until: int | None) -> None:
     """Train a stage as CONFIG (JSON) says; prints events as JSON lines."""
     stop_with_parent()
+    mute_stderr_at_exit()
     try:
         result = train(data, run_dir, _read_config(config_path), _print_event(), fork, until)
     except LongdanceError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from accelerate import Accelerator  # type: ignore[import-untyped]
 from data_catalog.base.paths import RunFolder
 from model.config import TrainConfig
 from model.data.dataset import SplitData
-from model.data.loader import BatchPlan, WindowBatch, WindowDataset, window_loader
+from model.data.loader import BatchPlan, WindowBatch, training_windows_of, window_loader
 from model.data.text import TextTable
 from model.errors import CheckpointError, RunError
 from model.network.conditioning import get_hint_noise
@@ -25,10 +26,12 @@ from model.runs.checkpoint import (
     TrainingState,
     pack_optimizer,
     save_checkpoint,
+    set_aside_diverged,
     unpack_optimizer,
 )
 from model.runs.init_weights import configure_parameters
 from model.training.examine import Examiner
+from model.training.loss_range import LossRange, diverged_sentence
 from model.training.memory import cap_memory
 from model.training.metrics_log import MetricsLog, Pace
 from model.training.optimizer import learning_rate_at, make_ema, make_optimizer
@@ -61,14 +64,12 @@ class Trainer:
         hint_noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
         self._objective = Objective(network.config.prediction_type, hint_noise)
         self._plan = BatchPlan(config.batch, config.accumulate, accelerator.num_processes)
-        random_share = config.random_windows if get_stage(config.stage).random_windows else 0.0
-        self._dataset = WindowDataset(
-            split.train, config.stage, config.seed, config.batch, config.plans, random_share, config.prioritise
-        )
+        self._dataset = training_windows_of(config, split)
         self._examiner = Examiner(config, split, network, self._ema, self._objective, text_of, self._device, run_dir)
         self._metrics: MetricsLog | None = None
         self._board: Any = None
         self.step, self.samples_seen = 0, 0
+        self._loss_range = LossRange()
         torch.manual_seed(config.seed + accelerator.process_index)
 
     @property
@@ -98,6 +99,8 @@ class Trainer:
                 "samples_seen": self.samples_seen,
                 "optimizer": numbers,
                 "scaler": scaler.state_dict() if scaler else None,
+                "loss_range": asdict(self._loss_range),
+                "diverged": self._loss_range.left,
                 "metrics_bytes": self._metrics.sync() if self._metrics else 0,
             },
             network={key: value for key, value in self._network.config.items() if not key.startswith("_")},
@@ -115,6 +118,7 @@ class Trainer:
             if self._accelerator.scaler and progress["scaler"]:
                 self._accelerator.scaler.load_state_dict(progress["scaler"])
             self.step, self.samples_seen = progress["step"], progress["samples_seen"]
+            self._loss_range = LossRange(**progress.get("loss_range", {}))
         if self._is_main:
             from torch.utils.tensorboard import SummaryWriter  # a second of import that other ranks do not need
 
@@ -169,10 +173,10 @@ class Trainer:
             if self._agreed(stop()):
                 break
             self._train_step(batches, pace)
-            if self._is_main and self.step % config.validate_every == 0:
+            if self._is_main and self._due(config.validate_every):
                 self._validate()
                 pace.skip()
-            if self.step % config.checkpoint_every == 0:
+            if self._due(config.checkpoint_every):
                 self.save()
                 saved = self.step
                 pace.skip()
@@ -182,9 +186,12 @@ class Trainer:
             self.save()
         return self.step >= config.steps
 
+    def _due(self, every: int) -> bool:
+        return self.step % every == 0 or self.step == self._config.steps
+
     def _sample_if_due(self) -> bool:
         """Make the pictures of this step, where they are wanted and not there yet; whether it did."""
-        due = self._is_main and self.step > 0 and self.step % self._config.sample_every == 0
+        due = self._is_main and self.step > 0 and self._due(self._config.sample_every)
         if due and not self._examiner.has_samples(self.step):
             self._say("samples", self.step, path=str(self._examiner.write_samples(self.step)))
             return True
@@ -203,7 +210,7 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = rate
         self._network.train()
-        losses, norm = [], torch.zeros(())
+        losses, norm, first = [], torch.zeros(()), self.samples_seen
         for _ in range(config.accumulate):
             with accelerator.accumulate(self._model):
                 loss_B = self._losses(next(batches))
@@ -213,7 +220,6 @@ class Trainer:
                 self._optimizer.step()
                 self._optimizer.zero_grad()
             losses.append(loss_B.detach())
-        first = self.samples_seen
         self.step += 1
         self.samples_seen += config.batch
         self._ema.update(self.step)
@@ -223,6 +229,7 @@ class Trainer:
         """One loss per sample of the batch, (B,)."""
         frames, shape = batch.latents_BFCHW.shape[1], tuple(batch.latents_BFCHW.shape[2:])
         draws = draw(self._config.seed, "training", batch.positions, shape, frames).to(self._device)
+        draws = draws.shifted(self._config.timestep_shift)
         latents = batch.latents_BFCHW.to(self._device, non_blocking=True).float()
         samples = self._split.train.samples
         text = torch.stack([self._text_of(samples[sample].prompt) for sample in batch.samples])
@@ -230,8 +237,8 @@ class Trainer:
         if self._config.hint_dropout:
             dropped = dropped_hints(self._config.seed, batch.positions, self._config.hint_dropout)
         counted = None if batch.counted_BFHW is None else batch.counted_BFHW.to(self._device)
-        text = text.to(self._device)
-        return self._objective.losses(self._model, latents, batch.windows, draws, text, dropped, counted)
+        text, pose = text.to(self._device), batch.pose
+        return self._objective.losses(self._model, latents, batch.windows, draws, text, dropped, counted, pose)
 
     def _in_order(self, losses: list[torch.Tensor]) -> list[float]:
         """All processes' losses of this step in the order of the samples' positions."""
@@ -243,10 +250,9 @@ class Trainer:
     def _report(self, losses: list[float], first: int, rate: float, norm: float, pace: Pace) -> None:
         loss = math.fsum(losses) / len(losses)
         if not math.isfinite(loss):
-            raise RunError(
-                f"The loss is {loss} at step {self.step}: lower the learning rate, or use mixed_precision 'bf16' or "
-                "'no'; the newest checkpoint is from before."
-            )
+            kept = set_aside_diverged(self._folder.checkpoints) if self._is_main else None
+            raise RunError(diverged_sentence(loss, self.step, self._config, self._folder.root, kept))
+        self._loss_range.add(loss)
         if not self._metrics:
             return
         seen = [self._dataset.window(position) for position in range(first, first + len(losses))]
@@ -267,8 +273,8 @@ class Trainer:
         speed = pace.tick()
         for name, value in (("loss", loss), ("learning_rate", rate), ("steps_per_second", speed)):
             self._board.add_scalar(f"train/{name}", value, self.step)
-        left = (self._config.steps - self.step) / speed
-        self._say("step", self.step, loss=loss, steps_per_second=speed, seconds_left=left)
+        seconds = (self._config.steps - self.step) / speed
+        self._say("step", self.step, loss=loss, steps_per_second=speed, seconds_left=seconds)
 
     def _validate(self, stop: Callable[[], bool] = lambda: False) -> None:
         """Examine the network; asked to `stop`, leave it, and nothing is noted. Before step 1 it can be made up for."""

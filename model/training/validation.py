@@ -10,6 +10,8 @@ import torch
 
 from model.config import TrainConfig
 from model.data.dataset import DataIndex, LatentReader
+from model.data.poses import PoseReader
+from model.network.conditioning import PoseConditioning
 from model.network.diffusion import PredictionType, log_snr
 from model.network.objective import Draws, Network, Objective, draw
 from model.plans.stages import Window, draw_window
@@ -34,6 +36,8 @@ class BankWindow:
     prompt: str
     counted: torch.Tensor | None = None
     """Which latents count (F, H, W); None: all."""
+    pose: PoseConditioning | None = None
+    """Of a network that is told poses."""
 
 
 def bin_timesteps() -> torch.Tensor:
@@ -47,7 +51,13 @@ def bin_log_snr() -> list[float]:
     return [float(value) for value in log_snr(bin_timesteps())]
 
 
-def bank_windows(index: DataIndex, stage: str, count: int, plans: tuple[str, ...] | None = None) -> list[BankWindow]:
+def bank_windows(
+    index: DataIndex,
+    stage: str,
+    count: int,
+    plans: tuple[str, ...] | None = None,
+    poses: PoseReader | None = None,
+) -> list[BankWindow]:
     """`count` windows, the same for every run on these samples: spread evenly over them, none preferred."""
     reader, chosen = LatentReader(index), []
     order = numpy_generator(_BANK_SEED, "validation-order", 0).permutation(len(index.samples))
@@ -60,7 +70,8 @@ def bank_windows(index: DataIndex, stage: str, count: int, plans: tuple[str, ...
         latents = torch.from_numpy(reader.read(sample, window.frames)).float()
         mask = reader.counted(sample, window.frames)
         counted = None if mask is None else torch.from_numpy(mask)
-        chosen.append(BankWindow(sample, window, latents, entry.prompt, counted))
+        pose = poses.read(reader, number, sample, window, latents) if poses else None
+        chosen.append(BankWindow(sample, window, latents, entry.prompt, counted, pose))
     return chosen
 
 
@@ -79,7 +90,8 @@ def validation_losses(
         latents = item.latents.to(device).expand(BINS, -1, -1, -1, -1)
         text = text_of(item.prompt).to(device).expand(BINS, -1, -1)
         counted = None if item.counted is None else item.counted.to(device).expand(BINS, -1, -1, -1)
-        losses = objective.losses(network, latents, [item.window] * BINS, draws, text, counted_BFHW=counted)
+        windows, pose = [item.window] * BINS, item.pose.expand(BINS) if item.pose else None
+        losses = objective.losses(network, latents, windows, draws, text, counted_BFHW=counted, pose=pose)
         rows.append(losses.cpu().numpy())
     return np.array(rows)
 
@@ -104,4 +116,4 @@ def sample_window(
     hints = {frame: item.latents[item.window.frames.index(frame)] for frame in item.window.hints}
     noise, text = CallNoise(start, torch.zeros_like(start)), text_of(item.prompt)[None].to(device)
     both = TextPair(text, text)
-    return make_window(network, prediction, item.window, hints, frozenset(), noise, both, settings, device)
+    return make_window(network, prediction, item.window, hints, frozenset(), noise, both, settings, device, item.pose)

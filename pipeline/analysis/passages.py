@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from pipeline.analysis.bars import Rect, picture_proper
 from pipeline.analysis.camera import background_step, decompose
-from pipeline.analysis.overlays import standing, standing_marks
-from pipeline.analysis.text_finder import text_finder
+from pipeline.analysis.editing.bars import Rect, picture_proper
+from pipeline.analysis.editing.overlays import standing, standing_marks
+from pipeline.analysis.editing.text_finder import text_finder
 
 SAMPLE_S = 1.0
 SAMPLES, CARRIED = 8, 4  # in a passage; the last one of a shot has at least as many as are carried over

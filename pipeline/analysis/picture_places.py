@@ -37,6 +37,13 @@ def bars_of_shots(
     return rows if rows[:, 1:].any() else np.empty((0, 5), np.int64)
 
 
+def bars_from(starts: list[int], parts: list[np.ndarray]) -> list[np.ndarray]:
+    """The bars of parts that begin at some frames, as they are in the whole; if any has rows, each has."""
+    barred = any(len(bars) for bars in parts)
+    rows = [bars if len(bars) or not barred else np.zeros((1, 5), np.int64) for bars in parts]
+    return [bars + np.array([start, 0, 0, 0, 0]) for start, bars in zip(starts, rows, strict=True)]
+
+
 def corners_at(bars: np.ndarray, frames: np.ndarray) -> np.ndarray:
     """(n, 2) x, y of the picture's corner at each of (n,) frames."""
     if not len(bars):

@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pipeline.analysis.paths import jitter, smoothed, travel
 from pipeline.analysis.pose import (
     JOINTS,
     LEFT_ANKLE,
@@ -48,6 +49,14 @@ BONES = (
     ((LEFT_KNEE, LEFT_ANKLE), (RIGHT_KNEE, RIGHT_ANKLE)),
 )
 MOVING = [NOSE, *LIMBS]
+LEAST_FOUND = 0.5
+"""Share of the frames in which a dancer is found, below which nothing is said about how she moves."""
+JITTERS = 3.0
+"""Standard deviations of its jitter that a smoothed joint may be off without moving."""
+BURSTS = 0.9
+"""Quantile that jitter is told by: a hidden forearm may be guessed wrongly for a second alone."""
+LEAST_SWING = 0.01
+"""Body lengths that no joint moves within: the width of a finger, less than the detector tells apart."""
 
 
 class DancerFinder:
@@ -97,6 +106,15 @@ def joint_distance(landmarks: np.ndarray, other: np.ndarray, side: int) -> float
     return float(apart.mean()) * REFERENCE / side
 
 
+def joints_right(landmarks: np.ndarray, other: np.ndarray, height: float) -> float:
+    """Share of the main joints of (33, 4) landmarks that lie within a tenth of a standing height of the others.
+
+    PCK at 0.1 (Yang and Ramanan 2013, section 6), of the height and not of a box; 0 where nobody was found.
+    """
+    apart = np.linalg.norm(landmarks[MAIN, :2] - other[MAIN, :2], axis=-1)
+    return float((apart <= 0.1 * height).mean())
+
+
 def dancer_mask(landmarks: np.ndarray, shape: tuple[int, int], margin: float = 0.35) -> np.ndarray:
     """(H, W) bool: the box around the main joints, `margin` of its longer side wider; none for an unknown dancer."""
     mask = np.zeros(shape, bool)
@@ -108,14 +126,40 @@ def dancer_mask(landmarks: np.ndarray, shape: tuple[int, int], margin: float = 0
     return mask
 
 
-def motion_features(landmarks: np.ndarray) -> np.ndarray:
-    """(windows, 18): of each window the speed of nose, wrists, elbows, knees and ankles relative to the pelvis, mean
-    and spread over time, in body lengths a frame. Windows with an unknown frame are left out."""
+def joint_travel(landmarks: np.ndarray, points_FND: np.ndarray) -> np.ndarray:
+    """(F, N) how far points of a body go from the frame before, in body lengths (torso + thigh + shin, the median over
+    the frames), without the detector's jitter; NaN where one of the two frames has no dancer.
+
+    The paths are smoothed, and move when they leave a play of JITTERS times their own jitter, or LEAST_SWING
+    (`pipeline.analysis.paths`).
+
+    Args:
+        landmarks: (F, 33, 4), for the size of the body.
+        points_FND: in pixels, of the same frames.
+    """
     sizes = body_length(landmarks)
     if not np.isfinite(sizes).any():
-        return np.zeros((0, 2 * len(MOVING)))
-    points = (landmarks[:, MOVING, :2] - pelvis(landmarks)[:, None]) / np.nanmedian(sizes)
-    speed = np.linalg.norm(np.diff(points, axis=0), axis=-1)
+        return np.full(points_FND.shape[:2], np.nan)
+    points = points_FND.astype(float) / np.nanmedian(sizes)
+    steady = smoothed(points)
+    steady[~np.isfinite(points).all((1, 2))] = np.nan
+    return travel(steady, np.maximum(JITTERS * jitter(points, BURSTS), LEAST_SWING))
+
+
+def joint_motion(landmarks: np.ndarray, fps: float) -> np.ndarray:
+    """(F,) speed of the main joints of (F, 33, 4) landmarks, in body lengths a second, mean over the joints: what
+    `joint_travel` leaves of their paths. NaN at frame 0 and where one of the two frames has no dancer; everywhere where
+    a dancer is found in less than LEAST_FOUND of the frames: what a detector finds now and then is no path."""
+    if np.isfinite(landmarks).all((1, 2)).mean() < LEAST_FOUND:
+        return np.full(len(landmarks), np.nan)
+    return fps * joint_travel(landmarks, landmarks[:, MAIN, :2]).mean(1)
+
+
+def motion_features(landmarks: np.ndarray) -> np.ndarray:
+    """(windows, 18): of each window the speed of nose, wrists, elbows, knees and ankles relative to the pelvis, mean
+    and spread over time, in body lengths a frame without jitter (`joint_travel`). Windows with an unknown frame are
+    left out."""
+    speed = joint_travel(landmarks, landmarks[:, MOVING, :2] - pelvis(landmarks)[:, None])[1:]
     starts = range(0, len(speed) - WINDOW + 1, STRIDE)
     windows = [speed[start : start + WINDOW] for start in starts]
     rows = [np.concatenate([w.mean(0), w.std(0)]) for w in windows if np.isfinite(w).all()]

@@ -6,19 +6,13 @@ segmentation mask, which longdance never asks for, is taken out: a third of the 
 """
 
 import hashlib
-import os
-import subprocess
-import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import atomic
+from pipeline.model_files import ModelFile
 
-WHEEL = "mediapipe==0.10.21"
-ELSE = "Get a pose_landmarker .task file and name it in LONGDANCE_POSE_MODEL."
 MASK_OUTPUT, HEATMAP_OUTPUT = 2, 3  # of the landmark network: landmarks, presence, mask, heatmap, world landmarks
 MODELS = {  # name in the bundle: (path in the wheel, sha256, mean and std of the input image)
     "pose_detector.tflite": (
@@ -34,56 +28,14 @@ MODELS = {  # name in the bundle: (path in the wheel, sha256, mean and std of th
 }
 
 
-def user_cache() -> Path:
-    """The folder of what is made once for this user."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longdance"
-
-
 def cached_model() -> Path:
     """Where the bundle is kept for this user."""
-    return user_cache() / "pose_landmarker_full_no_mask.task"
+    return MODEL_FILE.cached()
 
 
-def pose_model_path() -> Path:
-    """The pose model: $LONGDANCE_POSE_MODEL, or the cached one, made now if it is not there.
-
-    Raises:
-        LongdanceError: the named file is missing, or no wheel could be had.
-    """
-    chosen = os.environ.get("LONGDANCE_POSE_MODEL")
-    if chosen:
-        if not Path(chosen).is_file():
-            raise LongdanceError(
-                f"LONGDANCE_POSE_MODEL names {chosen!r}, which is not a file: name a .task file or unset it."
-            )
-        return Path(chosen).absolute()  # Ray's workers are in another directory
-    path = cached_model()
-    if not path.is_file():
-        with tempfile.TemporaryDirectory() as folder:
-            wheel = download_wheel(WHEEL, Path(folder), "pose model", ELSE)
-            with atomic(path) as temp:
-                bundle(wheel, temp)
-    return path
-
-
-def download_wheel(wheel: str, folder: Path, what: str, otherwise: str) -> Path:
-    """A wheel in a folder. Any platform's will do: it is read as a zip, never installed.
-
-    Raises:
-        LongdanceError: pip did not get it; it says what it was for and what to do otherwise.
-    """
-    command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-        "--python-version", "3.12", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64",
-        "--dest", str(folder), wheel,
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode != 0 or not wheels:
-        raise LongdanceError(
-            f"The {what} could not be had: pip did not download {wheel} ({done.stderr.strip()[-200:]}). {otherwise}"
-        )
-    return wheels[0]
+def pose_model_path(keep: bool = False) -> Path:
+    """The pose model: $LONGDANCE_POSE_MODEL, or the cached one, made now if it is not there; see `ModelFile.path`."""
+    return MODEL_FILE.path(keep)
 
 
 def bundle(wheel: Path, out: Path) -> None:
@@ -99,6 +51,16 @@ def bundle(wheel: Path, out: Path) -> None:
             if found != sha256:
                 raise LongdanceError(f"{member} in {wheel.name} has sha256 {found}, expected {sha256}: it is not used.")
             target.writestr(zipfile.ZipInfo(name), _adapted(network, mean, std, masks="landmark" in name))
+
+
+MODEL_FILE = ModelFile(
+    what="pose model",
+    name="pose_landmarker_full_no_mask.task",
+    variable="LONGDANCE_POSE_MODEL",
+    wheel="mediapipe==0.10.21",
+    kind="a pose_landmarker .task file",
+    make=bundle,
+)
 
 
 def _adapted(network: bytes, mean: float, std: float, masks: bool) -> bytes:

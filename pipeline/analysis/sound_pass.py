@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from data_catalog.base.errors import RejectedError
-from data_catalog.base.files import read_json, sha256_json, write_json
+from data_catalog.base.files import read_sealed, sha256_json, write_sealed
 from pipeline.analysis.beat_tracking import RATE, sound_blocks, track_beats
 from pipeline.config import LimitsConfig
 from pipeline.video.sound import clock_shift, decode_sound
@@ -83,10 +83,10 @@ class _Ends:
 
 def save(heard: Heard, path: Path) -> None:
     """Write it as JSON, atomically."""
-    write_json(path, asdict(heard))
+    write_sealed(path, asdict(heard))
 
 
 def load(path: Path) -> Heard:
-    """What `save` wrote."""
-    stored = read_json(path)
+    """What `save` wrote. Raises LongdanceError if it is damaged."""
+    stored = {name: value for name, value in read_sealed(path).items() if name != "seal"}
     return Heard(**{**stored, "beats": tuple(stored["beats"])})

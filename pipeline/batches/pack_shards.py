@@ -13,11 +13,20 @@ from typing import Any
 import numpy as np
 
 from data_catalog.base.errors import KilledError, RejectedError
-from data_catalog.base.files import canonical_json, publish, read_json, temp_name, write_bytes, write_json
+from data_catalog.base.files import (
+    canonical_json,
+    make_folder,
+    publish,
+    read_json,
+    read_sealed,
+    temp_name,
+    write_bytes,
+    write_sealed,
+)
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import sound_pass, source_pass
+from pipeline.analysis import arrays, sound_pass
+from pipeline.analysis.arrays import Analysis
 from pipeline.analysis.cuts import shots
-from pipeline.analysis.source_pass import Analysis
 from pipeline.batches.prepare_sources import build_keys, clips_of, finite
 from pipeline.batches.stage_sound import SourceSounds
 from pipeline.clips.crop import Placement, placed
@@ -54,7 +63,7 @@ def encode_clips(
 ) -> Counter[str]:
     """Stage the samples of some clips of one source; all wait for the next run where it cannot be opened any more."""
     names = build_keys(config)
-    analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
+    analysed = read_sealed(data.analysis(source_id, names.analysis).with_suffix(".json"))
     wanted = {c for c in clip_ids if not _staged(data, c, config)}
     done: Counter[str] = Counter()
     if not wanted:
@@ -65,7 +74,7 @@ def encode_clips(
         logger.warning("Source %s cannot be opened any more, its clips wait for the next run: %s", source_id, error)
         return Counter(clips_unopened=len(wanted))
     try:
-        analysis, found = source_pass.load(data.analysis(source_id, names.analysis)), Probe(**analysed["probe"])
+        analysis, found = arrays.load(data.analysis(source_id, names.analysis)), Probe(**analysed["probe"])
         clips = list(clips_of(data, source_id, analysed, config, wanted))
         planned = {clip.clip_id: plan_samples(data, clip, analysis, found, config) for clip in clips}
         sounds = _sounds(data, descriptor, source_id, clips, planned, analysis.pts, config)
@@ -74,7 +83,7 @@ def encode_clips(
                 done += _encode_clip(data, descriptor, clip, planned[clip.clip_id], sounds, analysis, found, config)
             except RejectedError as error:
                 failure = {"clip_id": clip.clip_id, "code": error.code, "detail": error.detail}
-                write_json(data.failure(clip.clip_id, names.sample_set), failure)
+                write_sealed(data.failure(clip.clip_id, names.sample_set), failure)
                 done["clips_failed"] += 1
             except KilledError as error:
                 logger.warning("Clip %s: %s The next run tries again.", clip.clip_id, error)
@@ -132,7 +141,7 @@ def _encode_clip(
 ) -> Counter[str]:
     """Encode v0 and the variants in one run; each sample's json is published last."""
     found = analysis.probe_at(int(clip.window.frames[0]), found)
-    data.work.mkdir(parents=True, exist_ok=True)
+    make_folder(data.work)
     temps = {sample.key: temp_name(sample.job.out) for sample in planned}
     try:
         jobs = [replace(sample.job, out=temps[sample.key]) for sample in planned]

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from data_catalog.base.errors import KilledError, RejectedError
-from data_catalog.base.files import read_json, write_json
+from data_catalog.base.errors import KilledError, LongdanceError, RejectedError
+from data_catalog.base.files import read_sealed, write_sealed
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import sound_pass, source_pass
+from pipeline.analysis import arrays, sound_pass, source_pass
 from pipeline.analysis.pose import PoseFinder, pose_finder
 from pipeline.clips.frame_grid import native_rate
 from pipeline.clips.make_clips import Clip, clip_set, make_clips
@@ -61,7 +61,7 @@ def prepare_sources(data: DataFolder, batch: list[tuple[str, bytes]], config: Bu
             except RejectedError as error:
                 logger.warning("Source %s cannot be opened any more and waits for the next run: %s", source_id, error)
                 done["sources_unopened"] += 1
-            except OSError:  # a full or broken disk: continuing would lose everything else, too
+            except (OSError, LongdanceError):  # a full or broken disk: continuing would lose everything else, too
                 raise
             except KilledError as error:
                 logger.warning("Source %s: %s The next run tries again.", source_id, error)
@@ -99,7 +99,7 @@ def record_rejected(data: DataFolder, source_id: str, path: bytes, config: Build
         "probe": None,
     }
     manifest |= {"path": path.hex(), "limits": config.limits.model_dump(mode="json")}
-    write_json(data.clips(source_id, build_keys(config).clip_set), {**manifest, "clips": []})
+    write_sealed(data.clips(source_id, build_keys(config).clip_set), {**manifest, "clips": []})
 
 
 def analyse_source(
@@ -115,7 +115,7 @@ def analyse_source(
         manifest["probe"] = asdict(found)
         counters["sources_decoded"] = 1
         analysis = source_pass.analyse(descriptor, found, finder, config.analysis, config.limits)
-        source_pass.save(analysis, out)
+        arrays.save(analysis, out)
         native, constant = native_rate(analysis.pts)
         manifest |= {"fps": float(native), "variable_rate": not constant, "frames": len(analysis.pts)}
         manifest |= {"duration_s": float(analysis.pts[-1] - analysis.pts[0]) + 1 / float(native)}
@@ -126,7 +126,7 @@ def analyse_source(
     finally:
         os.close(descriptor)
     manifest |= {"path": path.hex(), "limits": config.limits.model_dump(mode="json")}
-    write_json(out.with_suffix(".json"), manifest)
+    write_sealed(out.with_suffix(".json"), manifest)
     return counters
 
 
@@ -135,11 +135,11 @@ def listen_to_source(data: DataFolder, source_id: str, path: bytes, config: Buil
     names = build_keys(config)
     assert names.sound is not None
     found = data.analysis(source_id, names.analysis)
-    if read_json(found.with_suffix(".json"))["status"] != "ok":
+    if read_sealed(found.with_suffix(".json"))["status"] != "ok":
         return Counter()
     descriptor = open_source(path)
     try:
-        stop_s = float(source_pass.load(found).pts[-1]) + LAST_FRAME_S
+        stop_s = float(arrays.load(found).pts[-1]) + LAST_FRAME_S
         heard = sound_pass.listen(descriptor, stop_s, config.limits)
     finally:
         os.close(descriptor)
@@ -150,7 +150,7 @@ def listen_to_source(data: DataFolder, source_id: str, path: bytes, config: Buil
 def tile_source(data: DataFolder, source_id: str, config: BuildConfig) -> Counter[str]:
     """Cut an analysed source into clips: pure computation, nothing is decoded."""
     names = build_keys(config)
-    analysed = read_json(data.analysis(source_id, names.analysis).with_suffix(".json"))
+    analysed = read_sealed(data.analysis(source_id, names.analysis).with_suffix(".json"))
     manifest = {**analysed, "clips": []}
     if analysed["status"] == "ok":
         if names.sound is not None:
@@ -160,7 +160,7 @@ def tile_source(data: DataFolder, source_id: str, config: BuildConfig) -> Counte
             manifest["clips"] = [finite(clip.row) for clip in clips_of(data, source_id, analysed, config)]
         except RejectedError as error:
             manifest |= {"status": "rejected", "reason": error.code, "detail": error.detail}
-    write_json(data.clips(source_id, names.clip_set), manifest)
+    write_sealed(data.clips(source_id, names.clip_set), manifest)
     return Counter(sources_tiled=1)
 
 
@@ -170,7 +170,7 @@ def clips_of(
     """The clips of an analysed source, or only some of them, with their landmarks."""
     found = Probe(**analysed["probe"])
     names = build_keys(config)
-    analysis = source_pass.load(data.analysis(source_id, names.analysis))
+    analysis = arrays.load(data.analysis(source_id, names.analysis))
     heard = sound_pass.load(data.sound(source_id, names.sound)) if names.sound is not None else None
     return make_clips(source_id, analysis, (found.height, found.width), config, names.clip_set, only, heard)
 
@@ -188,7 +188,7 @@ def forget_limited(data: DataFolder, source_ids: list[str], config: BuildConfig)
     names, dropped = build_keys(config), set()
     for source_id in source_ids:
         manifest = data.clips(source_id, names.clip_set)
-        if manifest.is_file() and read_json(manifest).get("limits") != config.limits.model_dump(mode="json"):
+        if manifest.is_file() and read_sealed(manifest).get("limits") != config.limits.model_dump(mode="json"):
             manifest.unlink()
             data.analysis(source_id, names.analysis).with_suffix(".json").unlink(missing_ok=True)
             dropped.add(source_id)

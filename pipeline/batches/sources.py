@@ -32,8 +32,8 @@ class SourceFile:
 
 
 def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
-    """Every entry below `root` that is not a folder, in byte order, but for SIDECARS, the folder `exclude` and other
-    data sets (folders with a catalog), whose shards are no footage.
+    """Every entry below `root` that is not a folder, in byte order, but for SIDECARS, dot files, the folder `exclude`
+    and other data sets (folders with a catalog), whose shards are no footage.
 
     A folder that cannot be listed is an entry itself: opening it will say why not.
 
@@ -54,7 +54,9 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
             and os.path.realpath(paths[name]) != skip
             and not os.path.isfile(os.path.join(paths[name], catalog))  # noqa: PTH113, PTH118
         ]
-        for path in paths.values():
+        for name, path in paths.items():
+            if name.startswith(b"."):  # .DS_Store, and what a Mac leaves beside every video on a foreign disk
+                continue
             if not path.lower().endswith(SIDECARS) and (entry := _entry(path)):
                 yield entry
     for error in closed:

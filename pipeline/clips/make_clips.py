@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from data_catalog.base.errors import RejectedError
+from pipeline.analysis.arrays import Analysis, detections_of_shot
 from pipeline.analysis.cuts import shots
 from pipeline.analysis.sound_pass import Heard
-from pipeline.analysis.source_pass import Analysis, detections_of_shot
 from pipeline.analysis.tracking import Track, choose, link, switches, trajectory
 from pipeline.clips.align import plan_crop
 from pipeline.clips.beats import beat_scores

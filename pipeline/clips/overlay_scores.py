@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
+from pipeline.analysis.arrays import Analysis
 from pipeline.analysis.pose import box
-from pipeline.analysis.source_pass import Analysis
 from pipeline.clips.crop import Crop
 from pipeline.clips.frame_grid import FrameGrid
 

@@ -145,7 +145,7 @@ def describe(path: Path) -> dict[str, Any]:
             decoded = [(frame.pts, frame.width, frame.height) for frame in container.decode(stream)]
             tick = stream.time_base
             rate = Fraction(stream.average_rate or 0)
-    except (av.FFmpegError, IndexError) as error:
+    except (av.FFmpegError, IndexError, AttributeError) as error:  # no video, or none of a codec that is known
         raise RejectedError("encode_failed", f"{path.name} does not decode: {error}.") from error
     pts = np.array([p for p, *_ in decoded])
     sizes = {(w, h) for _, w, h in decoded}

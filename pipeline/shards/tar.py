@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_catalog.base.files import atomic, read_json, sha256_file, write_json
+from data_catalog.base.files import atomic, is_sealed, read_json, sha256_file, write_sealed
 
 MEMBERS = ("mp4", "json", "npy")
 SOUND = "flac"  # a member of samples that have sound
@@ -44,8 +44,7 @@ def write_shard(path: Path, samples: list[ShardSample], plan_key: str) -> dict[s
         sha256, size = sha256_file(temp), temp.stat().st_size
     rows = [{**sample.meta, "shard": path.name, **_row(sample, places)} for sample in samples]
     manifest = {"shard": path.name, "bytes": size, "sha256": sha256, "plan_key": plan_key, "samples": rows}
-    write_json(manifest_path(path), manifest)
-    return manifest
+    return write_sealed(manifest_path(path), manifest)
 
 
 def _places(shard: Path) -> dict[str, tuple[int, int]]:
@@ -83,7 +82,7 @@ def whole_manifest(path: Path) -> dict[str, Any] | None:
         whole = said["shard"] == shard.name and shard.stat().st_size == said["bytes"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
-    return dict(manifest) if whole else None
+    return dict(manifest) if whole and ("seal" not in manifest or is_sealed(manifest)) else None
 
 
 def read_member(shard: Path, offset: int, length: int) -> bytes:

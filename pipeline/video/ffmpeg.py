@@ -28,6 +28,7 @@ from pipeline.config import LimitsConfig
 
 FORMATS = "mov,matroska,webm,avi,mpeg,mpegts,flv,asf,ogg,gif,m4v,h264,hevc,mjpeg,mxf,nut,rm,wtv,ivf,obu,dv,apng"
 MAX_MESSAGES = 1 << 16
+FRAMES_A_CLOCK = 36_000  # hours of footage take hours: `wall_s` begins again with so many frames
 MAX_STREAMS = 8192  # unwanted ones are neither read nor decoded: 20,000 cost 1.3 s and 140 MB
 CODECS = (
     "h264,hevc,vp8,vp9,av1,libdav1d,mpeg4,mpeg1video,mpeg2video,msmpeg4v2,msmpeg4,mjpeg,h263,flv,theora,"
@@ -88,7 +89,7 @@ def set_limits(pid: int, limits: LimitsConfig, max_file_bytes: int | None = None
     seconds = int(limits.wall_s * max(limits.threads, 1)) + 1
     with contextlib.suppress(ProcessLookupError):  # it may have ended already
         resource.prlimit(pid, resource.RLIMIT_AS, (memory, memory))
-        resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, seconds))
+        resource.prlimit(pid, resource.RLIMIT_CPU, (seconds, resource.RLIM_INFINITY))
         resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
         if max_file_bytes is not None:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (max_file_bytes, max_file_bytes))
@@ -128,11 +129,17 @@ class Child:
         set_limits(self.process.pid, limits, max_file_bytes)
         self.limits = limits
         self.timed_out = False
+        self.frames = 0
+        """How many it has given so far: a clock for each FRAMES_A_CLOCK of them."""
+        self._clocks = 1
         self._watch, self._max_messages = watch, max_messages
         self._messages = bytearray()
         self._drain = threading.Thread(target=self._read_messages, daemon=True)
         self._drain.start()
-        self._clock = threading.Timer(limits.wall_s, self._expire)
+        self._start_clock()
+
+    def _start_clock(self) -> None:
+        self._clock = threading.Timer(self.limits.wall_s, self._expire)
         self._clock.daemon = True
         self._clock.start()
 
@@ -143,6 +150,12 @@ class Child:
                 self._messages += line[: self._max_messages - len(self._messages)]
 
     def _expire(self) -> None:
+        if self.process.poll() is None and self.frames >= self._clocks * FRAMES_A_CLOCK:
+            self._clocks += 1
+            longer = self.limits.model_copy(update={"wall_s": self._clocks * self.limits.wall_s})
+            set_limits(self.process.pid, longer)
+            self._start_clock()
+            return
         self.timed_out = True
         self.process.kill()
 
@@ -241,6 +254,7 @@ def _frames(child: Child, times: IO[bytes], shape: tuple[int, int]) -> Iterator[
             break
         pts, base = times.readline().split()
         numerator, denominator = base.split(b"/")
+        child.frames += 1
         yield int(pts) * int(numerator) / int(denominator), np.frombuffer(data, np.uint8).reshape(-1, width)
     child.finish()
 

@@ -200,3 +200,7 @@ def test_an_error_in_the_middle_of_an_answer_is_a_sentence(path: Path) -> None:
 def test_an_unknown_format_is_one_sentence() -> None:
     with pytest.raises(QueryError, match="expected one of table, json, csv"):
         format_rows(["a"], [], "xml")
+
+
+def test_a_table_for_the_eye_shows_what_is_no_number_as_it_shows_null():
+    assert "nan" not in format_rows(["a", "b"], [(float("nan"), 1.5), (None, 2.0)], "table")

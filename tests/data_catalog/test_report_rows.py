@@ -81,6 +81,7 @@ def test_what_a_version_removed_is_compared_with_its_parent_clip_by_clip(path: P
     keys = [(0, 0), (0, 1), (1, 0), (1, 1), (2, 0), (2, 1)]
     members = {"all": keys, "part": [(0, 0), (0, 1), (1, 0)], "again": [(0, 0)]}
     with open_catalog(path) as con:
+        merge_clips(con, [clip(n) for n in range(3)])
         register_shards(con, [{"shard": "a.tar", "samples": 6}], [sample(*key) for key in keys])
         merge_versions(
             con,

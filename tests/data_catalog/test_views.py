@@ -6,11 +6,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from data_catalog.connection import open_catalog
-from data_catalog.errors import ThresholdError
+from data_catalog.errors import QueryError, ThresholdError
+from data_catalog.queries import format_rows, run_query
 from data_catalog.rebuild import rebuild
 from data_catalog.views import set_thresholds
-from data_catalog.writes import merge_clips
-from tests.data_catalog.rows import clip, table, threshold
+from data_catalog.writes import merge_clips, merge_sources, register_shards
+from tests.data_catalog.rows import clip, sample, source, table, threshold
 
 PUBLIC = {
     "sources": "source_id path status reason width height fps frames duration_s sound sound_reason",
@@ -19,11 +20,13 @@ PUBLIC = {
     "identity_switches overlay overlay_dancer blur brightness motion_energy duplicated upscale phash sound tempo "
     "beats beat_alignment "
     "verdict reason reasons decision",
-    "samples": "sample_key clip_id variant recipe shard mp4_offset mp4_length json_offset json_length npy_offset "
+    "samples": "sample_key clip_id variant clip_verdict clip_reason recipe shard mp4_offset mp4_length "
+    "json_offset json_length npy_offset "
     "npy_length flac_offset flac_length",
     "shards": "shard samples bytes sha256",
     "versions": "version parent policy hash",
     "version_samples": "version sample_key weight",
+    "version_contents": "version parent samples clips sources hours motion motion_lost",
     "losses": "sample_key stage run checkpoint bank bin window k loss",
     "runs": "run config parent version",
     "checkpoints": "run step path verified",
@@ -165,3 +168,52 @@ def test_nothing_from_outside_reaches_sql_text(path: Path, wrong: dict[str, Any]
 def test_one_threshold_given_twice_is_refused(path: Path) -> None:
     with open_catalog(path) as con, pytest.raises(ThresholdError, match="each once"):
         set_thresholds(con, [threshold("blur", "<", 0.5), threshold("blur", "<", 0.6)])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "SELECT path, reason, fps, frames, sound FROM clips",  # what wanted a join and prefixes before
+        "SELECT path, reason, fps, frames, sound FROM samples JOIN clips USING (clip_id)",
+        "SELECT path, clips.reason, sources.reason, duration_s FROM clips JOIN sources USING (source_id, path)",
+    ],
+)
+def test_a_clip_says_where_it_comes_from_without_a_join_or_a_prefix(path: Path, sql: str) -> None:
+    with open_catalog(path) as con:
+        merge_sources(con, [source(0, path_bytes=b"a.mp4")])
+        merge_clips(con, [clip(0), clip(1, source_id="source-9")])
+        register_shards(con, [{"shard": "a.tar", "samples": 1}], [sample(0)])
+        assert con.execute(f"{sql} WHERE path = 'a.mp4'").fetchall()[0][0] == "a.mp4"
+        assert con.execute("SELECT path FROM clips ORDER BY clip_id").fetchall() == [("a.mp4",), (None,)]
+
+
+def test_clips_begin_with_what_one_looks_at_first_and_a_table_ends_there(path: Path) -> None:
+    with open_catalog(path) as con:
+        merge_clips(con, [clip(0)])
+    columns, rows = run_query(path, "FROM clips")
+    assert columns[:6] == ["clip_id", "path", "start_s", "end_s", "verdict", "reason"]
+    assert len(set(columns)) == len(columns) > 40
+    shown = format_rows(columns, rows, "table")
+    assert max(map(len, shown.splitlines()[:-1])) < 120
+    assert f"1 row; {len(columns) - 8} more columns" in shown
+    assert "cam_shake" not in shown
+    for form in ("csv", "json"):
+        assert "cam_shake" in format_rows(columns, rows, form)
+    narrow = format_rows(columns[:20], [row[:20] for row in rows], "table")
+    assert columns[19] in narrow
+
+
+def test_a_join_that_is_ambiguous_now_says_what_to_type(path: Path) -> None:
+    with pytest.raises(QueryError, match=r"leave JOIN sources out, or join it by USING \(source_id, path\)"):
+        run_query(path, "SELECT path FROM clips JOIN sources USING (source_id)")
+
+
+def test_an_older_catalog_gets_the_views_of_today_when_it_is_read(path: Path) -> None:
+    with open_catalog(path) as con:
+        merge_sources(con, [source(0, path_bytes=b"a.mp4")])
+        merge_clips(con, [clip(0)])
+        con.execute("DROP VIEW version_contents")
+        con.execute("CREATE OR REPLACE VIEW clips AS SELECT * EXCLUDE (current), 'ok' AS verdict FROM clip_rows")
+        con.execute("UPDATE meta SET value = '6' WHERE key = 'schema'")
+    assert run_query(path, "SELECT clip_id, path FROM clips")[1] == [("clip-0", "a.mp4")]
+    assert run_query(path, "SELECT samples FROM version_contents")[1] == [(0,)]

@@ -1,5 +1,6 @@
 """A real Prefect server for the whole session, and `longdance` as a user runs it: in a process of its own."""
 
+import contextlib
 import json
 import os
 import signal
@@ -7,7 +8,6 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +21,7 @@ from pipeline.synthetic.synth import SynthVideo, write_video
 
 ROOT = Path(__file__).parents[2]
 PREFECT = Path(sys.executable).parent / "prefect"
+SERVER_STARTS_S = 180.0  # on a machine that tests beside it
 FRAMES = 25  # a short clip: what is tested here is order and survival, not length
 SMALL = ["--frames", str(FRAMES), "--variants", "1", "--workers", "2"]
 
@@ -40,22 +41,22 @@ def stop(process: subprocess.Popen[Any]) -> None:
 
 
 def start_server(home: Path, port: int) -> subprocess.Popen[bytes]:
-    """Start `prefect server` and wait until it answers."""
+    """Start `prefect server` and wait until it answers; one that ends, or whose port is taken, is not waited for."""
     home.mkdir(parents=True, exist_ok=True)
+    with socket.socket() as probe:
+        assert probe.connect_ex(("127.0.0.1", port)), f"the Prefect server ended before it began: {port} is taken"
     env = prefect_env(home, None) | {"PREFECT_SERVER_UI_API_URL": f"http://127.0.0.1:{port}/api"}
     command = [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port)]
     with (home / "server.log").open("ab") as log:
         process = subprocess.Popen(command, env=env, stdout=log, stderr=log, start_new_session=True)
-    for _ in range(360):
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=2) as answer:
-                if answer.status == 200:
-                    return process
-        except (urllib.error.URLError, OSError):
-            assert process.poll() is None, (home / "server.log").read_text()[-2000:]
-            time.sleep(0.5)
+    deadline = time.monotonic() + SERVER_STARTS_S
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/api/health", timeout=2):
+            return process
+        time.sleep(0.2)
+    ended = f"ended with exit code {process.poll()}" if process.poll() is not None else "does not answer"
     stop(process)
-    raise AssertionError("the Prefect server did not answer: " + (home / "server.log").read_text()[-2000:])
+    raise AssertionError(f"the Prefect server {ended}: " + (home / "server.log").read_text()[-2000:])
 
 
 def prefect_env(home: Path, port: int | None) -> dict[str, str]:

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from flows.folds import fold_of
+from model.data.latents import encode_dataset
 from model.errors import RunError
 from model.runs.run import Run
 from model.training.train import train
@@ -49,7 +50,9 @@ def test_weights_that_have_seen_these_sources_begin_no_fold(root: Path) -> None:
     from model.runs.export import export_run
 
     export_run(root / "first", root / "export")
-    train(root / "data", root / "third", micro_config(steps=2, init=str(root / "export"), **SHORT))
+    config = micro_config(steps=2, init=str(root / "export"), **SHORT)
+    encode_dataset(root / "data", config.encode)  # its codec is the export's
+    train(root / "data", root / "third", config)
     target = Run.open(root / "third")
     with pytest.raises(RunError, match=r"has seen .* of the sources.*fit\.init=scratch"):
         fold_of(root / "data", target, 0, {})

@@ -74,7 +74,9 @@ def test_a_killed_rollout_run_again_ends_with_the_same_video_and_is_in_the_catal
     more = ["--clip", clip, "--data", str(data), "--gif-mb", "0.2", "--pngs"]
     done = to_end(command(run, whole, *more), env)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert {"colour", "motion", "psnr", "found"} <= {line.split()[0] for line in done.stdout.splitlines() if line}
+    assert {"colour", "picture_motion", "psnr", "found"} <= {
+        line.split()[0] for line in done.stdout.splitlines() if line
+    }
     process = subprocess.Popen(command(run, killed, *more), env=env, stdout=subprocess.DEVNULL, start_new_session=True)
     latents, deadline = tmp_path / "killed.rollout" / "latents", time.monotonic() + 240
     while len(list(latents.glob("call-*"))) < 2 and process.poll() is None and time.monotonic() < deadline:
@@ -130,7 +132,7 @@ def test_a_picture_without_a_person_is_one_sentence_and_exit_code_2(run, server,
         ({"image": None, "clip": "waltz"}, "no stored clip 'waltz'"),
         ({"image": None, "clip": "waltz", "data": None}, "name it with --data"),
         ({"image": None}, "Give either a picture"),
-        ({"plan": "spiral"}, "'plan' is 'spiral'.*'origin', 'streaming' or 'tree'"),
+        ({"plan": "spiral"}, "'plan' is 'spiral'.*'origin', 'streaming', 'tree' or 'star'"),
         ({"fvd": Path("i3d.pt")}, "no FVD weights"),
         ({"redo": "4:8"}, "is not finished"),
         ({"sampling": {"steps": -1}}, "'steps'"),

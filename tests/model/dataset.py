@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import tarfile
 from pathlib import Path
 
@@ -65,6 +66,43 @@ def moving_square(frames: int, side: int, seed: int, height: int | None = None) 
     return clip
 
 
+STANDING = {
+    0: (0.0, -0.36), 7: (0.03, -0.36), 8: (-0.03, -0.36), 11: (0.09, -0.24), 12: (-0.09, -0.24),
+    13: (0.12, -0.1), 14: (-0.12, -0.1), 15: (0.13, 0.02), 16: (-0.13, 0.02), 23: (0.06, 0.0), 24: (-0.06, 0.0),
+    25: (0.07, 0.2), 26: (-0.07, 0.2), 27: (0.07, 0.4), 28: (-0.07, 0.4),
+}  # fmt: skip
+"""x and y of main joints from the pelvis, in sides of the picture; the others lie with the nearest of them."""
+
+
+def dancing_joints(frames: int, side: int, seed: int) -> np.ndarray:
+    """(F, 33, 4) float32 landmarks of somebody who sways and swings her arms in a picture of that side."""
+    generator, t = np.random.default_rng(seed), np.arange(frames)
+    near = [max((j for j in STANDING if j <= joint), default=0) for joint in range(33)]
+    points = np.tile(np.array([STANDING[joint] for joint in near]), (frames, 1, 1)) * side
+    points += (0.5 * side, 0.52 * side)
+    sway = np.sin(generator.uniform(0.15, 0.4) * t + generator.uniform(0, 6))
+    points[..., 0] += 0.06 * side * sway[:, None]
+    for joints, sign in (((13, 15, 17, 19, 21), -1), ((14, 16, 18, 20, 22), 1)):
+        points[:, joints, 1] += sign * 0.1 * side * sway[:, None]
+    return np.concatenate([points, np.zeros((frames, 33, 1)), np.ones((frames, 33, 1))], -1).astype(np.float32)
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    """What `np.save` writes."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
+
+
+def add_member(tar: tarfile.TarFile, name: str, content: bytes) -> tuple[int, int]:
+    """Append a file to a tar; the offset of its bytes, and how many there are."""
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    place = tar.offset + 512
+    tar.addfile(member, io.BytesIO(content))
+    return place, len(content)
+
+
 def spoiled_outside(frames_FHWC: np.ndarray, picture: list[list[int]], seed: int) -> np.ndarray:
     """The frames with noise outside of the rectangle that all of them, or each, shows the picture in.
 
@@ -113,10 +151,10 @@ def make_dataset(
                 if filled is not None and spoil is not None:
                     clip_FHWC = spoiled_outside(clip_FHWC, filled, spoil)
                 content = encode_mp4(clip_FHWC, 18 if spoil is None else 0)
-                member = tarfile.TarInfo(f"{key}.mp4")
-                member.size = len(content)
-                place = tar.offset + 512
-                tar.addfile(member, io.BytesIO(content))
+                landmarks = dancing_joints(frames, side, 100 * source + clip)
+                mp4 = add_member(tar, f"{key}.mp4", content)
+                meta = add_member(tar, f"{key}.json", json.dumps({"size": [side, height or side]}).encode())
+                npy = add_member(tar, f"{key}.npy", npy_bytes(landmarks))
                 clips.append(
                     {
                         "clip_id": key[:-2],
@@ -133,8 +171,12 @@ def make_dataset(
                         "clip_id": key[:-2],
                         "variant": 0,
                         "shard": name,
-                        "mp4_offset": place,
-                        "mp4_length": len(content),
+                        "mp4_offset": mp4[0],
+                        "mp4_length": mp4[1],
+                        "json_offset": meta[0],
+                        "json_length": meta[1],
+                        "npy_offset": npy[0],
+                        "npy_length": npy[1],
                         "picture": filled,
                         "mp4_sha256": hashlib.sha256(content).hexdigest(),
                     }

@@ -13,6 +13,7 @@ from model.sources import (
     Pretrained,
     SavedCodec,
     Scratch,
+    absolute,
     parse_codec,
     parse_init,
     parse_text,
@@ -63,3 +64,15 @@ def test_a_config_keeps_its_bytes() -> None:
     assert config.model_dump(mode="json")["init"] == "run:runs/first"
     dumped = config.encode.model_dump(mode="json")
     assert (dumped["codec"], dumped["text"]) == ("stable-diffusion-v1-5/stable-diffusion-inpainting", "zeros")
+
+
+def test_showcase_is_longdances_own_folder_from_anywhere_but_beside_another_of_that_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    own = absolute("showcase")
+    assert (Path(own) / CODEC_FILE).is_file()
+    assert train_config("starter", init=own).encode.codec == own
+    (tmp_path / "showcase").mkdir()
+    assert absolute("showcase") == str(tmp_path / "showcase")
+    assert absolute("showcases") == "showcases"

@@ -11,9 +11,10 @@ import pytest
 from data_catalog.base.errors import RejectedError
 from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import source_pass
+from pipeline.analysis import arrays
+from pipeline.analysis.arrays import Analysis
 from pipeline.analysis.pose import PoseFinder
-from pipeline.analysis.source_pass import Analysis, analyse
+from pipeline.analysis.source_pass import analyse
 from pipeline.batches.pack_shards import encode_clips, sample_keys
 from pipeline.batches.prepare_sources import build_keys, clips_of, prepare_source
 from pipeline.clips.make_clips import Clip
@@ -53,7 +54,7 @@ def prepared(path: Path, data: DataFolder, finder: PoseFinder) -> tuple[dict[str
     assert manifest["status"] == "ok", manifest["detail"]
     clips = list(clips_of(data, source_id, manifest, CONFIG))
     encode_clips(data, source_id, bytes(path), [clip.clip_id for clip in clips if clip.crop], CONFIG)
-    return manifest, source_pass.load(data.analysis(source_id, build_keys(CONFIG).analysis)), clips
+    return manifest, arrays.load(data.analysis(source_id, build_keys(CONFIG).analysis)), clips
 
 
 def pictures(data: DataFolder, clip: Clip) -> np.ndarray:

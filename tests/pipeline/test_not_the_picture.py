@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.analysis import source_pass
+from pipeline.analysis import arrays, source_pass
 from pipeline.analysis.pose import PoseFinder, pose_finder
 from pipeline.clips.crop import placed
 from pipeline.clips.make_clips import Clip, make_clips
@@ -33,7 +33,7 @@ WORTH = 0.002  # share of a clip: a smaller piece of an overlay at its border is
 class Seen:
     """A video's analysis and its clips."""
 
-    analysis: source_pass.Analysis
+    analysis: arrays.Analysis
     shape: tuple[int, int]
     clips: list[Clip]
 
@@ -49,7 +49,7 @@ def seen(path: Path, finder: PoseFinder, config: BuildConfig) -> Seen:
     return Seen(analysis, shape, list(make_clips("s" * 64, analysis, shape, config, "n" * 16, None)))
 
 
-def beyond(clip: Clip, analysis: source_pass.Analysis, drawn: Composite, config: BuildConfig) -> float:
+def beyond(clip: Clip, analysis: arrays.Analysis, drawn: Composite, config: BuildConfig) -> float:
     """Most source pixels by which what a clip shows reaches out of the picture proper; below 0 it keeps clear of it."""
     left, above, right, below = analysis.bars_at(int(clip.window.frames[0]))
     height, width = drawn.frames.shape[1:3]

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.analysis.source_pass import Analysis
+from pipeline.analysis.arrays import Analysis
 from pipeline.config import LimitsConfig
 from pipeline.video.ffmpeg import decode, ffmpeg_exe, open_source
 from pipeline.video.filters import sized, upright

@@ -164,6 +164,7 @@ function rolloutsView() {
           "div",
           { class: "values" },
           drift.length ? table(made.drift.head, drift) : null,
+          made.drift.why.map((sentence) => el("p", { class: "hint" }, sentence)),
           table(
             ["measured", "value"],
             Object.entries(made.values).map((

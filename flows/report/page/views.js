@@ -157,9 +157,7 @@ function versionsView() {
     const marks = new Uint8Array(bytes(version.marks)), lists = [[], [], [], []];
     marks.forEach((mark, clip) => lists[mark].push(clip));
     const [, kept, gone, thinned] = lists, inside = [...kept, ...thinned];
-    const motion = clips.numbers.motion_energy?.values,
-      mass = (list) => list.reduce((sum, clip) => sum + (motion?.[clip] || 0), 0);
-    const share = mass([...inside, ...gone]) ? mass(gone) / mass([...inside, ...gone]) : 0;
+    const lost = version.motion_lost === null ? "unknown" : `${fmt(Number((version.motion_lost * 100).toFixed(1)))} %`;
     return el(
       "section",
       { class: "card-block", id: `version-${version.version}` },
@@ -167,7 +165,7 @@ function versionsView() {
       el(
         "p",
         { class: "hint" },
-        `parent ${version.parent ?? "none: compared with all that is stored"} · hash ${short(version.hash)} · ${
+        `parent ${version.parent ?? "none: compared with all good clips"} · hash ${short(version.hash)} · ${
           fmt(version.samples)
         } samples · ${String(version.created ?? "").slice(0, 16).replace("T", " ")}`,
       ),
@@ -177,7 +175,7 @@ function versionsView() {
         tile(whole.format(inside.length), "clips kept"),
         tile(whole.format(gone.length), "clips removed"),
         tile(whole.format(thinned.length), "lost some variants"),
-        tile(`${fmt(Number((share * 100).toFixed(1)))} %`, "of the motion removed"),
+        tile(lost, "of the motion removed"),
       ),
       el(
         "div",

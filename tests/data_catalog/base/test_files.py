@@ -13,6 +13,7 @@ from data_catalog.base.files import (
     TEMP_MARK,
     atomic,
     canonical_json,
+    make_folder,
     publish,
     read_json,
     remove_temps,
@@ -117,3 +118,12 @@ def test_keys_are_sorted_and_files_are_hashed_by_content(tmp_path: Path) -> None
     assert sha256_file(tmp_path / "a.json") == sha256_file(tmp_path / "b.json")
     assert read_json(tmp_path / "a.json") == {"a": [1.5, None], "b": 1}
     assert (tmp_path / "a.json").read_bytes() == b'{"a":[1.5,null],"b":1}\n'
+
+
+def test_a_new_folder_is_synced_into_the_one_above_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr("data_catalog.base.files.fsync_path", synced.append)
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert (tmp_path / "a" / "b").is_dir()
+    assert synced == [tmp_path, tmp_path / "a"]

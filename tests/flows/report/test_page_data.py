@@ -107,13 +107,13 @@ def test_a_rollouts_curves_are_its_metrics_of_the_video_and_of_the_real_clip_ove
     assert [side["name"] for side in curves["colour"]["series"]] == ["generated", "real"]
     assert [side["name"] for side in curves["psnr"]["series"]] == ["generated"]
     assert curves["psnr"]["band"] is None
-    assert curves["motion"]["band"] == list(metrics["reference"]["metrics"]["motion"]["band"])
-    made, real = curves["motion"]["series"]
+    assert curves["picture_motion"]["band"] == list(metrics["reference"]["metrics"]["picture_motion"]["band"])
+    made, real = curves["picture_motion"]["series"]
     assert len(made["x"]) == len(made["y"]) == CURVE_POINTS
     assert 0 <= made["x"][0] < 1 < 359 < made["x"][-1] <= 360  # over frames, whatever the catalog keeps of them
     assert real["x"] == list(range(181))
     assert real["y"][50] is None
-    assert real["y"][1] == metrics["reference"]["curves"]["motion"][1]
+    assert real["y"][1] == metrics["reference"]["curves"]["picture_motion"][1]
 
 
 def test_a_rollout_that_was_not_measured_has_no_curves_and_every_plain_number_is_shown():

@@ -254,6 +254,9 @@ def test_lineage_versions_curves_and_drift_are_drawn(chrome, shown):
     show_part(chrome, "#versions")
     text = chrome.find_element("id", "version-pruned-10").text
     assert f"{len(shown.evidence['removed_clips'])}\nclips removed" in text
+    with open_catalog(shown.data.catalog, read_only=True) as con:
+        [(lost,)] = con.execute("SELECT motion_lost FROM version_contents WHERE version = 'pruned-10'").fetchall()
+    assert f"{100 * lost:.3g} %\nof the motion removed" in text
 
 
 def test_a_rollouts_drift_is_drawn_metric_by_metric_beside_the_real_clips(chrome):

@@ -9,9 +9,11 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +25,7 @@ import pytest
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from flows.report.loopback import ranged
+from flows.report.serve import Server
 from flows.report.stored_clip import stored_member, stored_video
 from tests.flows.shown import Shown, serving, shown
 
@@ -305,3 +308,22 @@ def test_a_folder_without_a_data_set_is_one_sentence_and_exit_code_2(tmp_path: P
         assert done.returncode == 2
         assert "holds no data set" in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+def test_many_readers_beside_a_build_share_the_pages_that_are_made(shown):
+    """Each reader would otherwise wait for a page of its own, made after everybody else's."""
+    server, built = Server(shown.data, "token", "ann"), threading.Event()
+
+    def change() -> None:
+        while not built.wait(0.005):
+            os.utime(shown.data.catalog)
+
+    changing = threading.Thread(target=change)
+    changing.start()
+    try:
+        with ThreadPoolExecutor(12) as readers:
+            pages = list(readers.map(lambda _: server.page(), range(12)))
+    finally:
+        built.set()
+        changing.join()
+    assert len({id(page) for page in pages}) <= 3

@@ -15,11 +15,12 @@ import torch
 
 from bench.faults import FAULTS
 from model.data.codec import resize_frames
-from model.drift.frechet import frechet_distance, fvd, lpips, pose_motion_distance, windows_of
+from model.drift.frechet import frechet_distance, fvd, joint_motion_distance, lpips, windows_of
 from model.drift.metrics import (
     METRICS,
     TRUTH_METRICS,
     Measured,
+    Measurer,
     band,
     by_depth,
     histogram_distance,
@@ -32,23 +33,13 @@ from model.drift.metrics import (
 from model.errors import MetricsError
 from pipeline.analysis.pose import JOINTS, MAIN
 from pipeline.analysis.pose_metrics import DancerFinder, motion_features, proportion_change
+from pipeline.clips.fill import Rectangle
 from pipeline.picture_size import PictureSize
 from tests.footage import footage
+from tests.model.dataset import dancing_joints
+from tests.model.drift.remembering import Remembering
 
 FRAMES, DOSES = 30, (0.0, 0.25, 0.5, 1.0)
-
-
-class Remembering:
-    """The real finder, asked once for each different picture."""
-
-    def __init__(self, finder: DancerFinder) -> None:
-        self._finder, self._known = finder, dict[bytes, np.ndarray]()
-
-    def find(self, picture_HWC: np.ndarray) -> np.ndarray:
-        key = picture_HWC.tobytes()
-        if key not in self._known:
-            self._known[key] = self._finder.find(picture_HWC)
-        return self._known[key]
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +125,8 @@ def test_a_clean_clip_is_found_moves_and_stays_within_its_band(
     filmed = request.node.callspec.params["clip"] == "filmed"  # she comes nearer, and with her the clothes' colours
     assert found["colour"]["mean"] < (8 if filmed else 5)
     assert found["flicker"]["mean"] < 1
-    assert found["motion"]["mean"] > 0.5
-    assert found["pose_motion"]["mean"] > 1
+    assert found["picture_motion"]["mean"] > 5
+    assert found["joint_motion"]["mean"] > 0.1
     assert found["proportions"]["mean"] < 0.3
     for name, numbers in found.items():
         low, high = numbers["band"]
@@ -212,11 +203,11 @@ def dance(frames: int, speed: float, seed: int) -> np.ndarray:
     return base + swing
 
 
-def test_the_distance_of_pose_motion_grows_as_the_dance_slows_down_and_is_small_for_the_same_dance() -> None:
+def test_the_distance_of_joint_motion_grows_as_the_dance_slows_down_and_is_small_for_the_same_dance() -> None:
     real = [dance(120, 0.3, 0), dance(120, 0.3, 1)]
     values = []
     for speed in (0.3, 0.2, 0.1, 0.0):
-        distance = pose_motion_distance([dance(120, speed, 0), dance(120, speed, 1)], real)
+        distance = joint_motion_distance([dance(120, speed, 0), dance(120, speed, 1)], real)
         assert distance is not None
         values.append(distance.value)
     assert values == sorted(values)
@@ -228,7 +219,7 @@ def test_frames_without_a_dancer_leave_no_window_of_motion() -> None:
     assert len(motion_features(landmarks)) == 12
     landmarks[30] = np.nan
     assert len(motion_features(landmarks)) == 9
-    assert pose_motion_distance([landmarks[:16]], [landmarks]) is None
+    assert joint_motion_distance([landmarks[:16]], [landmarks]) is None
     assert len(motion_features(np.full((60, JOINTS, 4), np.nan))) == 0
     assert MAIN
 
@@ -300,10 +291,34 @@ def test_errors_planted_in_the_filled_area_change_no_number_by_a_bit(clip: np.nd
 
 def test_lengths_are_those_of_the_whole_frame_whatever_part_is_measured(clip: np.ndarray, finder: Remembering) -> None:
     whole, part = (measure(clip[:8], finder, clip[1:9], region) for region in (None, (0, 0, 256, 255)))
-    for name in ("pose_motion", "pose_error"):
-        assert np.nanmean(part.curves[name]) == pytest.approx(np.nanmean(whole.curves[name]), rel=0.35)
+    assert np.nanmean(part.curves["pose_error"]) == pytest.approx(np.nanmean(whole.curves["pose_error"]), rel=0.35)
 
 
 def test_windows_for_fvd_hold_frames_of_one_size() -> None:
     frames = [np.zeros((side, side, 3), np.uint8) for side in (8, 8, 8, 9, 9, 9, 9, 8)]
     assert [window.shape for window in windows_of(frames, 2)] == [(2, 8, 8, 3), (2, 9, 9, 3), (2, 9, 9, 3)]
+
+
+def test_who_follows_the_dance_has_no_joint_error_and_who_stands_still_or_is_not_found_has() -> None:
+    dance = dancing_joints(20, 256, 4).astype(float)
+    frames, lost = np.zeros((20, 256, 256, 3), np.uint8), np.full((5, JOINTS, 4), np.nan)
+
+    def followed(found: np.ndarray, region: Rectangle | None = None) -> Measured:
+        measurer = Measurer(Given(found), region)
+        for frame, pose in zip(frames, dance):
+            measurer.add(frame, pose=pose)
+        return measurer.result()
+
+    exact, still = followed(dance), followed(np.repeat(dance[:1], 20, 0))
+    assert exact.curves["joint_error"] == [0] * 20
+    assert exact.curves["pck"] == [1] * 20
+    assert np.mean(still.curves["joint_error"]) > 5
+    assert still.curves["joint_error"][0] == 0
+    away = dance + np.array([200, 0, 0, 0])
+    assert followed(away).curves["pck"] == [0] * 20
+    assert followed(away).curves["joint_error"] == pytest.approx([400] * 20)
+    gone = followed(np.concatenate([dance[:15], lost]))
+    assert gone.curves["pck"] == [1] * 15 + [0] * 5
+    assert np.isnan(gone.curves["joint_error"][15:]).all()
+    shown = dance - np.array([10, 30, 0, 0])  # as it is found in a region that begins there
+    assert followed(shown, (10, 30, 256, 256)).curves["joint_error"] == pytest.approx([0] * 20, abs=1e-9)

@@ -78,9 +78,9 @@ def test_new_and_image_parameters_are_all_parameters_and_image_ones_are_the_2d_n
 def test_temporal_layers_are_told_the_frames_real_indices(monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
 
-    def state(frames: torch.Tensor, embedding: torch.Tensor) -> FrameState:
+    def state(frames: torch.Tensor, embedding: torch.Tensor, pose: None) -> FrameState:
         told.append(frames.tolist())
-        return FrameState(frames, embedding)
+        return FrameState(frames, embedding, pose)
 
     monkeypatch.setattr("model.network.unet.FrameState", state)
     with torch.no_grad():

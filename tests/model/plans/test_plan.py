@@ -39,7 +39,7 @@ def test_every_frame_is_made_once_from_frames_already_there(name: str, frames: i
     assert len(set(made)) == len(made)
     assert made[: frames - 1] == list(range(1, frames))
     assert all(len(call.frames) <= MAX_WINDOW for call in plan)
-    assert {call.stage for call in plan} <= {"starter", "extrapolation", "interpolation"}
+    assert {call.stage for call in plan} <= {"starter", "extrapolation", "interpolation", "star"}
 
 
 @settings(deadline=None, max_examples=40)
@@ -49,6 +49,7 @@ def test_a_stages_name_says_where_its_hints_lie(name: str, frames: int) -> None:
         first, last = call.targets[0], call.targets[-1]
         sides = {
             "starter": call.hints == (0,),
+            "star": call.hints == (0,),
             "extrapolation": len(call.hints) > 1 and call.hints[-1] < first,
             "interpolation": call.hints[0] < first and last < call.hints[-1],
         }
@@ -119,3 +120,12 @@ def test_lengths_that_no_plan_makes_are_refused(frames: int) -> None:
 def test_an_unknown_plan_is_named_in_the_error() -> None:
     with pytest.raises(UnknownNameError, match=r"plan 'spiral'.*origin"):
         make_plan("spiral", 181)
+
+
+@pytest.mark.parametrize("frames", [2, 9, 10, 181, 724])
+def test_star_calls_need_frame_0_alone_so_that_none_waits_for_another(frames: int) -> None:
+    plan = make_plan("star", frames)
+    assert {call.hints for call in plan} == {(0,)}
+    assert set(depth_per_frame(plan).values()) == {0, 1}
+    assert plan_length(plan) == frames
+    assert all(call.targets == tuple(range(call.targets[0], call.targets[-1] + 1)) for call in plan)

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 from model.errors import PlanError, UnknownNameError
 from model.network.conditioning import HINT_NOISE
-from model.plans.plan import PLANS, Call, make_plan
+from model.plans.plan import MAX_WINDOW, PLANS, Call, make_plan
 from model.plans.stages import (
     CALL_STAGES,
     ORIGIN_STARTER_WINDOW,
     STAGES,
+    WITHOUT_POSE,
     Window,
     call_window,
     draw_window,
@@ -114,7 +115,7 @@ def test_the_stages_hint_noises_exist() -> None:
 
 
 def test_unknown_stages_and_clips_too_short_are_refused() -> None:
-    with pytest.raises(UnknownNameError, match=r"stage 'finisher'.*any, extrapolation, interpolation, starter"):
+    with pytest.raises(UnknownNameError, match=r"stage 'finisher'.*any, extrapolation, interpolation, star, starter"):
         training_windows("finisher")
     with pytest.raises(PlanError, match="clip of 12 frames"):
         training_windows("extrapolation", clip_frames=12)
@@ -123,7 +124,7 @@ def test_unknown_stages_and_clips_too_short_are_refused() -> None:
 def test_stage_any_is_trained_on_every_call_of_every_plan_and_on_each_stage_of_each_plan_alike() -> None:
     weights = dict(training_windows("any"))
     total = sum(weights.values())
-    for plan in PLANS:
+    for plan in WITHOUT_POSE:
         calls = [call_window(call) for call in make_plan(plan, 181)]
         fitting = [w.shifted(-w.frames[0]) for w in calls if w.span <= 181]
         assert set(fitting) <= set(weights)
@@ -159,3 +160,22 @@ def test_a_stage_can_be_trained_on_other_plans_than_the_origins() -> None:
     assert {window for window, _ in training_windows("interpolation")} < both
     with pytest.raises(PlanError, match="No extrapolation call of plan 'tree'"):
         training_windows("extrapolation", plans=("tree",))
+
+
+@given(positions, st.integers(MAX_WINDOW, 181))
+def test_a_star_window_is_made_from_any_other_frame_of_its_clip(position: int, frames: int) -> None:
+    window = draw_window("star", seed=1, position=position, group=position // 4, clip_frames=frames)
+    assert window == draw_window("star", seed=1, position=position, group=7, clip_frames=frames)
+    assert len(window.frames) == MAX_WINDOW
+    assert window.hints == (window.first,)
+    assert window.targets == tuple(range(window.targets[0], window.targets[0] + MAX_WINDOW - 1))
+    assert 0 <= window.frames[0] <= window.frames[-1] < frames
+
+
+def test_star_windows_reach_every_frame_from_before_and_from_behind() -> None:
+    windows = [draw_window("star", seed=0, position=n, group=0) for n in range(2000)]
+    assert {frame for window in windows for frame in window.targets} == set(range(181))
+    before = sum(window.hints[0] < window.targets[0] for window in windows) / len(windows)
+    assert 0.4 < before < 0.6
+    with pytest.raises(PlanError, match="No star call fits a clip of 8 frames"):
+        draw_window("star", seed=0, position=0, group=0, clip_frames=8)

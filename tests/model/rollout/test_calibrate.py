@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -16,7 +17,16 @@ from model.data.latents import encode_dataset
 from model.errors import DataError, RunError
 from model.network.conditioning import FrameConditioning
 from model.network.diffusion import alpha_sigma
-from model.rollout.calibrate import CalibrationSetup, Trial, best_of, calibrate, chain_of, run_chain, try_setting
+from model.rollout.calibrate import (
+    CalibrationSetup,
+    Trial,
+    best_of,
+    calibrate,
+    chain_of,
+    run_chain,
+    travelled,
+    try_setting,
+)
 from model.rollout.config import SamplingConfig, sampling_config
 from model.sampling.guidance import TextPair
 from model.training.train import train
@@ -151,3 +161,16 @@ def test_a_data_set_that_is_gone_is_asked_for(run: Path, tmp_path: Path) -> None
     with pytest.raises(RunError, match=r"not where it was.*--data"):
         calibrate(run, None)
     write_json(run / "run.json", record)
+
+
+def test_grain_on_a_still_is_no_motion_to_a_calibration_and_a_dance_half_as_wide_is_about_half() -> None:
+    still = np.full((12, 64, 64, 3), 128.0)
+    grain = np.random.default_rng(0).normal(0, 3, still.shape)
+    assert travelled(still + grain) == 0
+    dances = []
+    for reach in (2, 1):
+        frames = still.copy()
+        for number in range(12):
+            frames[number, 20:44, reach * number : reach * number + 16] = 250
+        dances.append(travelled(frames + grain))
+    assert 0.3 <= dances[1] / dances[0] <= 0.6

@@ -35,7 +35,7 @@ from model.rollout.generate import (
     rollout_row,
 )
 from model.rollout.refill import refilled
-from model.rollout.stage_networks import runs_by_stage
+from model.rollout.stage_networks import best_plan, runs_by_stage
 from model.runs.run import Run
 from model.training.train import train
 from pipeline.analysis.pose import JOINTS
@@ -91,6 +91,14 @@ def test_one_run_of_stage_any_serves_every_plan(
     frames = list(made.rollout.decoded())
     assert len(frames) == 20
     assert frames[0].shape == (32, 32, 3)
+
+
+def test_the_best_plan_that_the_runs_cover_is_taken_where_none_is_named(runs: dict[str, Path], tmp_path: Path) -> None:
+    three = [Run.open(runs[stage]) for stage in ("starter", "extrapolation", "interpolation")]
+    assert best_plan([Run.open(runs["any"])], 181) == "tree"
+    assert best_plan(three, 181) == "origin"  # the only one that they were trained on
+    with pytest.raises(RolloutError, match=r"15 extrapolation calls and no run was trained for them"):
+        best_plan([three[0], three[2]], 181)
 
 
 def test_what_the_runs_do_not_cover_is_refused_by_name(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -340,17 +348,18 @@ def test_a_rollout_from_a_clip_is_measured_against_it_and_goes_into_the_catalog(
     assert set(report["by_depth"]["psnr"]) == {str(d) for f, d in depths.items() if 0 < f < 25}
     assert report["metrics"]["psnr"]["mean"] < 60
     assert report["reference"]["clips"] == ["s0c0"]
-    assert report["reference"]["metrics"]["motion"]["mean"] > 0
-    assert report["pose_motion_distance"] is None
+    assert report["reference"]["metrics"]["picture_motion"]["mean"] > 0
+    assert report["joint_motion_distance"] is None
     names = [row[0] for row in report_table(report)[1]]
-    assert {"colour", "motion", "psnr"} <= set(names)
+    assert {"colour", "picture_motion", "psnr"} <= set(names)
     with open_catalog(tmp_path / "catalog.duckdb") as con:
         merge_rollouts(con, [rollout_row(made, prepared, catalog_metrics(report))] * 2)
         rows = con.execute(
-            "SELECT plan, seed, json_extract(metrics, '$.metrics.motion.slope')::DOUBLE, runs->>'starter' FROM rollouts"
+            "SELECT plan, seed, json_extract(metrics, '$.metrics.picture_motion.slope')::DOUBLE, "
+            "runs->>'starter' FROM rollouts"
         ).fetchall()
     run_id = prepared.serving["starter"].run_id
-    assert rows == [("origin", 0, pytest.approx(report["metrics"]["motion"]["slope"]), run_id)]
+    assert rows == [("origin", 0, pytest.approx(report["metrics"]["picture_motion"]["slope"]), run_id)]
 
 
 def test_reference_clips_are_held_out_ones_of_different_sources_and_a_clip_that_is_none_is_refused(
@@ -439,7 +448,7 @@ def test_long_curves_are_pooled_for_the_catalog() -> None:
     frames = np.random.default_rng(0).integers(0, 255, (450, 8, 8, 3)).astype(np.uint8)
     report = measure_drift(lambda: iter(frames), Nobody(), {}, None, [RealClip("a", frames[:10])]).report()
     kept = catalog_metrics(report)
-    assert len(report["curves"]["motion"]) == 450
-    assert len(kept["curves"]["motion"]) == 200
-    assert len(kept["reference"]["curves"]["motion"]) == 10
+    assert len(report["curves"]["picture_motion"]) == 450
+    assert len(kept["curves"]["picture_motion"]) == 200
+    assert len(kept["reference"]["curves"]["picture_motion"]) == 10
     assert np.mean(kept["curves"]["contrast"]) == pytest.approx(np.mean(report["curves"]["contrast"]), rel=0.01)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from model.data.latents import encode_dataset
 from model.data.samples import read_samples
 from model.data.versions import fold_version, write_version
 from model.errors import LedgerError, RunError
@@ -88,7 +89,9 @@ def test_where_it_is_not_on_record_a_run_says_so_and_so_does_one_that_began_from
         with pytest.raises(RunError, match="does not say which sources"):
             read_sources(run)
     assert export_run(old, tmp_path / "out")["sources"] is None
-    train(data, tmp_path / "grandchild", micro_config(init=str(tmp_path / "out"), **SHORT))
+    from_export = micro_config(init=str(tmp_path / "out"), **SHORT)
+    encode_dataset(data, from_export.encode)  # its codec is the export's
+    train(data, tmp_path / "grandchild", from_export)
     assert json.loads((tmp_path / "grandchild" / "sources.json").read_text()) is None
 
 

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from data_catalog.base.at_work import training
+from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, sealed, write_json
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_checkpoints, merge_runs
@@ -22,7 +24,7 @@ from model.errors import (
     WeightsError,
 )
 from model.runs.checkpoint import load_checkpoint, newest_checkpoint
-from model.runs.record import checkpoint_rows, differences, locked, run_row
+from model.runs.record import checkpoint_rows, differences, run_row
 from model.training.train import train
 from tests.model.dataset import ENCODE, QUICK, micro_config
 from tests.model.networks import unet2d
@@ -119,7 +121,7 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(dataset: Path, tmp_path: 
 
 
 def test_two_processes_cannot_train_one_run(run_dir: Path, dataset: Path) -> None:
-    with locked(run_dir), pytest.raises(RunError, match="Another process is training"):
+    with training(run_dir).alone(), pytest.raises(LongdanceError, match="Another process is training"):
         train(dataset, run_dir, micro_config(**QUICK))
 
 
@@ -155,7 +157,7 @@ def test_differences_name_each_place() -> None:
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"stage": "dance"}, "'stage' is 'dance'.*'starter', 'extrapolation', 'interpolation' or 'any'"),
+        ({"stage": "dance"}, "'stage' is 'dance'.*'starter', 'extrapolation', 'interpolation', 'any' or 'star'"),
         ({"preset": "huge"}, "Unknown preset 'huge': choose one of tiny, sd15"),
         ({"steps": 0}, "'steps' is 0.*greater than or equal to 1"),
         ({"stepps": 5}, "Unknown setting 'stepps'"),

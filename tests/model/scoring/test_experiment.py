@@ -27,6 +27,12 @@ def test_the_interval_is_students_t() -> None:
     assert math.isnan(interval([1.0])[1])
 
 
+def test_the_table_of_one_seed_has_no_interval_and_no_nan() -> None:
+    told = experiment_table({"full": [Evaluation((1.0,) * BINS, 20.0)], "rho": [Evaluation((0.9,) * BINS, 21.0)]})
+    assert "| rho | 1 | 0.9000 (no interval) | -10.00 (no interval) %" in told
+    assert "nan" not in told
+
+
 def test_differences_are_taken_seed_by_seed() -> None:
     found = {"full": runs(1), "random": runs(1.01), "rho": runs(0.95)}
     table = experiment_table(found)

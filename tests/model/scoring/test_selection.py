@@ -167,6 +167,11 @@ def test_mistakes_are_one_sentence() -> None:
         decide(policy(score="rho"), table(motion=np.full(N, np.nan)))
     with pytest.raises(PolicyError, match="leave one of them empty"):
         decide(policy(score="rho", motion_strata=N + 1), table())
+    for count, given in ((1, "give --set policy.strata=none"), (2, "give --set policy.motion_strata=2, or without")):
+        with pytest.raises(PolicyError, match=given):
+            decide(policy(score="rho", motion_strata=3), table().slice(0, count))
+    assert len(decide(policy(score="rho", motion_strata=2, fraction=0.5), table().slice(0, 2))) == 1
+    assert len(decide(policy(score="rho", strata=None, fraction=0.5), table().slice(0, 2))) == 1
     with pytest.raises(PolicyError, match="irreducible"):
         decide(policy(score="rho"), table(rho=np.full(N, np.nan)))
     with pytest.raises(PolicyError, match="no sample"):

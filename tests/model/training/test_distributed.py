@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from data_catalog.base.at_work import training
 from model.runs.checkpoint import inspect_checkpoint
-from model.runs.record import locked
 from model.training.train import EXIT_STOPPED, main, train
 from tests.model.dataset import micro_config
 
@@ -83,7 +83,7 @@ def test_sigterm_to_accelerate_leaves_a_checkpoint_and_no_process(
     assert seen[-1] == "ended", (tmp_path / "errors").read_text()
     (checkpoint,) = (tmp_path / "run" / "checkpoints").glob("step-*")
     assert inspect_checkpoint(checkpoint)[0] is not None
-    with locked(tmp_path / "run"):
+    with training(tmp_path / "run").alone():
         pass
 
 

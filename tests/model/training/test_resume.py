@@ -28,6 +28,7 @@ VARIANTS = {
     "two workers": {"workers": 2},
     "accumulation": {"accumulate": 2, "batch": 4},
     "any stage, hint drop-out": {"stage": "any", "hint_dropout": 0.5},
+    "star, with poses": {"stage": "star", "pose_dropout": 0.3, "pose_jitter": 0.01, "pose_missing": 0.1, "workers": 1},
 }
 
 

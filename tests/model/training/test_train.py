@@ -13,14 +13,16 @@ import pytest
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 
+from model.data.latents import encode_dataset
 from model.errors import DeviceError
 from model.runs.checkpoint import load_checkpoint, newest_checkpoint
+from model.training.dry_run import dry_run
 from model.training.metrics_log import TrainEvent
 from model.training.optimizer import learning_rate_at
 from model.training.train import train
 from model.training.trainer import Trainer
 from tests.model.children import train_on_filling_disk
-from tests.model.dataset import QUICK, micro_config
+from tests.model.dataset import QUICK, make_dataset, micro_config
 
 
 def trained_weights(run_dir: Path) -> dict[str, torch.Tensor]:
@@ -150,3 +152,31 @@ def test_the_gradient_scaler_goes_on_as_it_was(dataset: Path, tmp_path: Path, mo
         saved.append(load_checkpoint(info).progress["scaler"])
     assert saved[0] == saved[1]
     assert saved[0]["scale"] == 8.0 * 2**4
+
+
+def test_the_last_step_is_validated_and_sampled_whatever_is_due_then(dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path / "run", micro_config(**{**QUICK, "steps": 3, "checkpoint_every": 2}))
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if line["kind"] == "validation"] == [0, 3]
+    assert {path.stem for path in (tmp_path / "run" / "samples").iterdir()} == {"step-00000003"}
+
+
+@pytest.mark.parametrize(
+    ("sources", "holdout", "said"),
+    [
+        (1, 0.3, "Nothing is held out (the data set has one source; add another video), so validation does not run."),
+        (2, 0.0, "Nothing is held out (setting 'holdout' is 0), so validation does not run."),
+        (2, 0.3, None),
+    ],
+)
+def test_a_training_in_which_nothing_is_held_out_says_so_and_why(
+    sources: int, holdout: float, said: str | None, tmp_path: Path
+) -> None:
+    data, events = make_dataset(tmp_path / "data", sources=sources), []
+    config = micro_config(**QUICK, holdout=holdout)
+    assert any("validation does not run" in line for line in dry_run(data, config).lines()) == (said is not None)
+    encode_dataset(data, config.encode)
+    train(data, tmp_path / "run", config, events.append)
+    warned = [event.values["text"] for event in events if event.kind == "warning"]
+    assert warned == ([] if said is None else [said])
+    assert any(event.kind == "validation" for event in events) == (said is None)

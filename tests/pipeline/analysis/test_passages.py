@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.analysis.bars import Rect
 from pipeline.analysis.camera import CameraTracker, decompose
+from pipeline.analysis.editing.bars import Rect
 from pipeline.analysis.passages import Passage, PassageReader, read_passage, scene_mask
 from pipeline.analysis.picture_places import bars_of_shots, corners_at, from_corner, looks_within, thumbs_within
 from tests.pipeline.composites import words

@@ -17,7 +17,6 @@ import webdataset
 
 from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
-from flows.report.contact_sheet import write_contact_sheet
 from pipeline.analysis import sound_pass
 from pipeline.analysis.pose import MAIN, PoseFinder
 from pipeline.batches.pack_shards import encode_clips, pack_shard, sample_keys, shard_name
@@ -25,7 +24,7 @@ from pipeline.batches.prepare_sources import build_keys, prepare_sources
 from pipeline.config import SoundConfig
 from pipeline.shards.cut_sound import read_flac
 from pipeline.shards.encode_clip import describe
-from pipeline.shards.tar import manifests, read_member
+from pipeline.shards.tar import read_member
 from pipeline.shards.verify import verify_shards
 from tests.conftest import SMALL, Built, build
 from tests.pipeline.videos import ffmpeg
@@ -243,19 +242,6 @@ def test_a_clip_that_does_not_encode_is_recorded_and_left_out(built: Built, pose
 def test_a_shards_name_says_what_is_in_it() -> None:
     assert shard_name(["a", "b"], "0123456789") == shard_name(["a", "b"], "0123456789")
     assert len({shard_name(ids, key) for ids in (["a"], ["a", "b"]) for key in ("0" * 16, "1" * 16)}) == 4
-
-
-def test_the_contact_sheet_shows_every_clip_once_and_is_drawn_once(built: Built, tmp_path: Path) -> None:
-    out = tmp_path / "sheet.jpg"
-    found = list(manifests(built.data.shards))
-    assert write_contact_sheet(out, built.data.shards, found, build_keys(SMALL).sample_set) == 2
-    picture = cv2.imread(str(out))
-    assert picture.shape == (160, 1600, 3)
-    assert picture[:, :320].std() > 10
-    assert picture[:, 320:].max() < 20
-    assert write_contact_sheet(out, built.data.shards, found, build_keys(SMALL).sample_set) == 0
-    assert write_contact_sheet(tmp_path / "none.jpg", built.data.shards, found, "another plan") == 0
-    assert not (tmp_path / "none.jpg").exists()
 
 
 @pytest.mark.parametrize("variants", [0, 1])

@@ -203,7 +203,7 @@ def test_180_frames_are_too_short_and_181_are_not(tmp_path: Path, finder: PoseFi
 NAMES = [
     b"two words.mp4", b"it's \"quoted\".mp4", b"new\nline.mp4", b"-i.mp4", b"-vf.mp4", b"a%03d.mp4", b"caf\xe9\xff.mp4",
     b"'); DROP TABLE sources; --.mp4", b"concat:a|b.mp4", b"http:__x.mp4", b"$(touch x)`id`.mp4", b"*?[a].mp4",
-    b"fd:0.mp4", "日本語 🕺.mp4".encode(), b"no suffix", b".hidden.mp4", b"x" * 251 + b".mp4",
+    b"fd:0.mp4", "日本語 🕺.mp4".encode(), b"no suffix", b"not.hidden.mp4", b"x" * 251 + b".mp4",
 ]  # fmt: skip
 
 

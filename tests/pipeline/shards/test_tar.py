@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import webdataset
 
-from data_catalog.base.files import read_json, sha256_file
+from data_catalog.base.files import read_json, sealed, sha256_file
 from pipeline.shards.tar import MEMBERS, ShardSample, manifest_path, manifests, read_member, write_shard
 from pipeline.shards.verify import verify_shards
 
@@ -152,7 +152,7 @@ def test_a_shard_that_is_damaged_to_the_eye_counts_as_not_there(shard: Path, dam
     if damage == "cut tar":
         shard.write_bytes(shard.read_bytes()[:-512])
     elif damage == "another shard's":
-        manifest_path(shard).write_text(json.dumps({**read_json(manifest_path(shard)), "shard": "t.tar"}))
+        manifest_path(shard).write_text(json.dumps(sealed({**read_json(manifest_path(shard)), "shard": "t.tar"})))
     else:
         manifest_path(shard).write_text(damage)
     assert not list(manifests(shard.parent))

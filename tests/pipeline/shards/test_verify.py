@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import sha256_file
+from data_catalog.base.files import sealed, sha256_file
 from pipeline.shards.tar import manifest_path
 from pipeline.shards.verify import verify_shards
 from tests.conftest import Built
@@ -34,7 +34,7 @@ def overwrite(path: Path, offset: int, data: bytes, mend_checksum: bool = False)
     if mend_checksum:
         manifest = json.loads(manifest_path(path).read_bytes())
         manifest["sha256"] = sha256_file(path)
-        manifest_path(path).write_text(json.dumps(manifest))
+        manifest_path(path).write_text(json.dumps(sealed(manifest)))
 
 
 def test_a_sound_data_set_has_no_problems(shards: Path) -> None:
@@ -80,7 +80,7 @@ def test_a_sound_that_is_damaged_or_missing_is_found_behind_a_right_checksum(sha
     whole = json.loads(path.read_bytes())
     sample = whole["samples"][0]
     del sample["flac_offset"]
-    path.write_text(json.dumps(whole))
+    path.write_text(json.dumps(sealed(whole)))
     assert [sentence.startswith(sample["sample_key"]) for sentence in problems(shards)] == [True]
     sample = json.loads(path.read_bytes())["samples"][2]
     overwrite(tar, sample["flac_offset"], bytes(sample["flac_length"]), mend_checksum=True)
@@ -91,7 +91,8 @@ def test_a_sample_under_another_name_is_found(shards: Path) -> None:
     tar = tar_of(shards)
     path = manifest_path(tar)
     first, second = (s["sample_key"] for s in json.loads(path.read_bytes())["samples"][:2])
-    path.write_text(path.read_text().replace(first, "x" * len(second)))
+    altered = path.read_text().replace(first, "x" * len(second))
+    path.write_text(json.dumps(sealed(json.loads(altered))))
     assert len(problems(shards)) == 1
 
 

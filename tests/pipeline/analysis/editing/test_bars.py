@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipeline.analysis.bars import picture_proper
+from pipeline.analysis.editing.bars import picture_proper
 from tests.pipeline.composites import framed, words
 
 SAMPLES = 6

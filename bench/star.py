@@ -1,0 +1,157 @@
+"""How well a network of stage `star` lets clips dance their own dance, beside the warp alone, a still and the codec.
+
+    python bench/star.py --run RUN --data DATA [--clips 20] [--steps 3]
+
+DATA holds clips that the run has not seen. Per clip, 181 frames, and for each of `codec` (the real clip, encoded and
+decoded), `still` (its first frame), `warp` (longdance warp's, without a network) and `star`: the share of frames in
+which mediapipe finds the dancer, the mean distance of her main joints to the dance's (pixels at 512), PCK at 0.1 of her
+height, motion as a ratio to the codec's, PSNR on pixels that differ from the first frame by more than 20 levels, PSNR
+on background that the first frame does not show, sharpness, and flicker.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from model.data.codec import Codec
+from model.data.landmarks import clip_landmarks
+from model.data.samples import read_samples
+from model.drift.metrics import Measurer, picture_numbers
+from model.drift.report import real_clip
+from model.pose.paint import behind, warp_picture
+from model.pose.retarget import checked_dance
+from model.pose.warp import BACKGROUND, reference_of, warp_field
+from model.rollout.config import sampling_config
+from model.rollout.generate import Prepared, Request, Start, generate_video, prepare
+from model.runs.init_weights import network_of_run
+from model.runs.record import read_record
+from model.runs.run import Run
+from pipeline.analysis.pose_metrics import DancerFinder
+from pipeline.analysis.pose_model import pose_model_path
+
+MOVED = 20
+"""8-bit levels by which a moving pixel differs from the first frame."""
+COLUMNS = ("found", "joints px", "pck", "motion", "moving dB", "uncovered dB", "sharpness", "flicker")
+
+
+def psnr(made: np.ndarray, real: np.ndarray, where: np.ndarray) -> float:
+    """Of some pixels of uint8 frames, in dB; NaN where there are none."""
+    if not where.any():
+        return float("nan")
+    return float(10 * np.log10(255**2 / max(np.square(made[where].astype(float) - real[where]).mean(), 1e-9)))
+
+
+def frames_of(prepared: Prepared, real: np.ndarray, dance: np.ndarray, codec: Codec) -> dict[str, np.ndarray]:
+    """The four videos, and `uncovered`: where the background is that the first frame does not show."""
+    reference = reference_of(dance[0], (real.shape[1], real.shape[2]))
+    fields = [warp_field(reference, pose) for pose in dance]
+    background = behind(real[0], reference)
+    with tempfile.TemporaryDirectory() as folder:
+        rollout = generate_video(prepared, Start(real[0], None, dance), Path(folder) / "v.mp4").rollout
+        star = np.stack(list(rollout.decoded()))
+    return {
+        "codec": codec.decode(codec.encode(real).half().float()),
+        "still": np.repeat(real[:1], len(real), 0),
+        "warp": np.stack([warp_picture(real[0], background, field) for field in fields]),
+        "star": star,
+        "uncovered": np.stack([field.unknown_HW & (field.part_HW == BACKGROUND) for field in fields]),
+    }
+
+
+def judged(
+    frames: np.ndarray, real: np.ndarray, uncovered: np.ndarray, dance: np.ndarray, finder: DancerFinder
+) -> list[float]:
+    """COLUMNS of one video, motion not yet as a ratio."""
+    measurer = Measurer(finder)
+    for frame, pose in zip(frames, dance):
+        measurer.add(frame, pose=pose)
+    curves = measurer.result().curves
+    names = ("found", "joint_error", "pck", "joint_motion", "sharpness", "flicker")
+    found, error, pck, motion, sharpness, flicker = (float(np.nanmean(curves[name])) for name in names)
+    moving = np.abs(real.astype(int) - real[0].astype(int)).max(-1) > MOVED
+    return [found, error, pck, motion, psnr(frames, real, moving), psnr(frames, real, uncovered), sharpness, flicker]
+
+
+def of_clip(run: Path, data: Path, clip: str, steps: int, finder: DancerFinder) -> dict[str, list[float]]:
+    """COLUMNS of a clip's four videos."""
+    sampling = sampling_config([run], {"steps": steps}, "star")
+    prepared = prepare(Request((run,), "star", 181, sampling))
+    real = real_clip(data, clip, prepared.size).frames_FHWC
+    dance = checked_dance(clip_landmarks(data, clip, prepared.size), clip)
+    videos = frames_of(prepared, real, dance, prepared.codec)
+    uncovered = videos.pop("uncovered")
+    rows = {name: judged(frames, real, uncovered, dance, finder) for name, frames in videos.items()}
+    moves = rows["codec"][3]
+    for row in rows.values():
+        row[3] /= moves
+    rows["real"] = [1.0, *[float("nan")] * 5, float(sharpness_of(real)), float("nan")]
+    return rows
+
+
+def sharpness_of(frames: np.ndarray) -> float:
+    """Mean absolute Laplacian of the brightness, as the drift table has it."""
+    return float(np.mean([picture_numbers(frame, frame)["sharpness"] for frame in frames]))
+
+
+def verdicts(rows: Sequence[dict[str, list[float]]]) -> list[str]:
+    """What the clips come to, in sentences."""
+    table = {name: np.array([row[name] for row in rows]) for name in ("codec", "warp", "star", "real")}
+    star, codec, warp, real = table["star"], table["codec"], table["warp"], table["real"]
+    gains = star[:, 4:6] - warp[:, 4:6]
+    half = 1.96 * gains.std(0, ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.full(2, np.nan)
+    nearer = np.abs(star[:, 6] - real[:, 6]) < np.abs(warp[:, 6] - real[:, 6])
+    count = len(rows)
+    return [
+        f"PCK at least 0.95 of the codec's: {(star[:, 2] >= 0.95 * codec[:, 2]).sum()} of {count}",
+        f"mean joint error against the codec's: {star[:, 1].mean() / codec[:, 1].mean():.2f} times",
+        f"found at least 0.95 of the codec's: {(star[:, 0] >= 0.95 * codec[:, 0]).sum()} of {count}",
+        f"motion 0.8 to 1.25 of the codec's: {((star[:, 3] >= 0.8) & (star[:, 3] <= 1.25)).sum()} of {count}",
+        f"better than the warp on moving pixels by {gains[:, 0].mean():+.2f} dB (95 % interval {half[0]:.2f})",
+        f"better on uncovered background by {np.nanmean(gains[:, 1]):+.2f} dB (95 % interval {half[1]:.2f})",
+        f"sharpness nearer to the real clip's than the warp's: {nearer.sum()} of {count}",
+    ]
+
+
+def told_of(path: Path) -> str:
+    """What the network is that is measured."""
+    run = Run.open(path)
+    record, parameters = read_record(path), sum(p.numel() for p in network_of_run(path).parameters())
+    begun = f", from weights of step {record['parent']['step']}" if record["parent"] else ""
+    taught = record["identity"]["data"]["train_samples"]
+    return f"run: step {run.checkpoint.step}{begun}, {parameters:,} parameters, taught on {taught} clips"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--run", type=Path, required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=3)
+    options = parser.parse_args()
+    clips = sorted({sample.clip_id for sample in read_samples(options.data) if sample.ok})[: options.clips]
+    finder, rows, started = DancerFinder(pose_model_path()), [], time.monotonic()
+    for number, clip in enumerate(clips, 1):
+        rows.append(of_clip(options.run, options.data, clip, options.steps, finder))
+        print(f"clip {number} of {len(clips)}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+    finder.close()
+    print(told_of(options.run))
+    print("        " + "  ".join(f"{name:>12}" for name in COLUMNS))
+    warnings.simplefilter("ignore", RuntimeWarning)  # of columns that a video has no number for
+    for name in rows[0]:
+        print(f"{name:>7} " + "  ".join(f"{value:12.3f}" for value in np.nanmean([row[name] for row in rows], 0)))
+    print("\n".join(verdicts(rows)))
+
+
+if __name__ == "__main__":
+    main()

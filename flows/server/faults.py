@@ -1,0 +1,153 @@
+"""What may be wrong with a user's Prefect: its home, its profile, its database, the server that is configured."""
+
+import os
+import re
+import sqlite3
+import tempfile
+import threading
+import tomllib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+    from prefect.settings import Settings
+
+ANSWER_S = 6.0
+"""How long a server, or the name service before it, may take to answer."""
+LEAVE = "prefect config unset PREFECT_API_URL --yes"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong, without its full stop, and what mends it."""
+
+    cause: str
+    mend: str
+
+
+def prefect_home() -> Path:
+    """Where Prefect keeps its profile and database. Raises RuntimeError for a user without a home."""
+    return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+
+
+def home_fault() -> Fault | None:
+    """A home that cannot be written, or a profile that cannot be read. Imports nothing of Prefect, which needs both."""
+    try:
+        home = prefect_home()
+    except RuntimeError:
+        return Fault("This user has no home folder", "name a folder that can be written in PREFECT_HOME")
+    try:
+        _try_to_write(home)
+    except OSError as error:
+        cause = f"Prefect's folder {home} cannot be written ({error.strerror})"
+        return Fault(cause, "give HOME, or PREFECT_HOME, a folder that you can write")
+    profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
+    try:
+        with suppress(FileNotFoundError):
+            tomllib.loads(profiles.read_text())
+    except (OSError, ValueError) as error:
+        return Fault(f"Prefect's profiles {profiles} cannot be read ({error})", "mend or remove this file")
+    return None
+
+
+def _try_to_write(home: Path) -> None:
+    """Raise OSError if nothing can be written in a folder, or it cannot be made."""
+    place = home
+    while not place.exists():
+        place = place.parent
+    with tempfile.TemporaryFile(dir=place):
+        pass
+
+
+def database_fault(settings: "Settings") -> Fault | None:
+    """A SQLite database that a server of this version cannot open; whatever else one names is not looked at."""
+    url = settings.server.database.connection_url
+    path = Path(settings.home) / "prefect.db"
+    if (url is not None and str(path) not in url.get_secret_value()) or not path.exists():
+        return None
+    aside = f"move {path} away: Prefect makes a new one, and nothing of longdance's is in it"
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=3)) as con:
+            con.execute("BEGIN IMMEDIATE")
+            con.execute("ROLLBACK")
+            found = con.execute("SELECT version_num FROM alembic_version").fetchall()
+    except sqlite3.Error as error:
+        if "no such table" in str(error):  # an empty one
+            return None
+        return Fault(f"Prefect's database {path} cannot be used ({error})", f"end what holds it, or {aside}")
+    unknown = [version for (version,) in found if version not in known_schemas()]
+    if unknown:
+        return Fault(f"Prefect's database {path} is of another version of Prefect (its schema is {unknown[0]})", aside)
+    return None
+
+
+def known_schemas() -> set[str]:
+    """The names of all schemas that the installed Prefect can read, or bring up to date."""
+    import prefect
+
+    folder = Path(prefect.__file__).parent / "server/database/_migrations/versions/sqlite"
+    texts = (path.read_text() for path in folder.glob("*.py"))
+    return {found[1] for text in texts if (found := re.search(r"^revision = ['\"](\w+)", text, re.M))}
+
+
+def server_fault(url: str) -> Fault | None:
+    """A configured server that does not answer, refuses the key, or is of another version."""
+    told: list[Exception | None] = []
+    asking = threading.Thread(target=lambda: told.append(_ask()), daemon=True)
+    asking.start()
+    asking.join(ANSWER_S)
+    if told and told[0] is None:
+        return None
+    reason = _reason(told[0]) if told and told[0] else f"no answer for {ANSWER_S:.0f} s"
+    leave = "unset PREFECT_API_URL" if "PREFECT_API_URL" in os.environ else LEAVE
+    start = "log in again with `prefect cloud login`" if _is_cloud(url) else "start it with `prefect server start`"
+    return Fault(f"Prefect's server at {url} does not answer as it should ({reason})", f"{start}, or leave it: {leave}")
+
+
+def _is_cloud(url: str) -> bool:
+    from prefect.settings import get_current_settings
+
+    return url.startswith(str(get_current_settings().cloud.api_url))
+
+
+@contextmanager
+def _client() -> Iterator["SyncPrefectClient"]:
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    waits: dict[str, Any] = {"timeout": ANSWER_S}
+    with (
+        temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 0}),
+        get_client(httpx_settings=waits, sync_client=True) as client,
+    ):
+        yield client
+
+
+def _ask() -> Exception | None:
+    """What a run asks of the server first: its version, and whether it may read."""
+    try:
+        with _client() as client:
+            client.raise_for_api_version_mismatch()
+            client.read_flows(limit=1)
+    except Exception as error:
+        return error
+    return None
+
+
+def server_version() -> str | None:
+    """The version of the configured server, which answers; None for the cloud, which has none."""
+    from prefect.client.base import ServerType
+
+    with _client() as client:
+        return None if client.server_type == ServerType.CLOUD else str(client.api_version())
+
+
+def _reason(error: BaseException) -> str:
+    """The innermost cause, in a line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -1,0 +1,76 @@
+"""What is wrong with a user's Prefect is told from what is not, without starting anything."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_HOME, temporary_settings
+
+from flows.server.faults import database_fault, home_fault, known_schemas
+
+
+def make_database(path: Path, schema: str) -> None:
+    with closing(sqlite3.connect(path)) as con:
+        con.execute("CREATE TABLE alembic_version (version_num TEXT)")
+        con.execute("INSERT INTO alembic_version VALUES (?)", [schema])
+        con.commit()
+
+
+def fault_of_database(home: Path) -> str:
+    with temporary_settings({PREFECT_HOME: home, PREFECT_API_DATABASE_CONNECTION_URL: None}) as settings:
+        fault = database_fault(settings)
+    return fault.cause if fault else ""
+
+
+def test_a_database_that_this_prefect_made_or_can_bring_up_to_date_is_sound(tmp_path):
+    assert fault_of_database(tmp_path) == "", "there is none yet"
+    known = known_schemas()
+    assert len(known) > 50
+    for schema in sorted(known)[:: len(known) // 3]:
+        (tmp_path / "prefect.db").unlink(missing_ok=True)
+        make_database(tmp_path / "prefect.db", schema)
+        assert fault_of_database(tmp_path) == ""
+
+
+def test_a_database_of_another_version_or_that_is_none_is_named(tmp_path):
+    database = tmp_path / "prefect.db"
+    make_database(database, "0123456789ab")
+    assert f"{database} is of another version of Prefect (its schema is 0123456789ab)" in fault_of_database(tmp_path)
+    database.write_bytes(b"no database at all" * 100)
+    assert "cannot be used (file is not a database)" in fault_of_database(tmp_path)
+    database.unlink()
+    database.mkdir()
+    assert "cannot be used" in fault_of_database(tmp_path)
+
+
+def test_a_database_that_another_process_holds_is_named(tmp_path):
+    make_database(tmp_path / "prefect.db", sorted(known_schemas())[0])
+    with closing(sqlite3.connect(tmp_path / "prefect.db")) as con:
+        con.execute("BEGIN EXCLUSIVE")
+        assert "database is locked" in fault_of_database(tmp_path)
+
+
+@pytest.mark.parametrize("home", ["/proc/nothing", "/dev/null", "/proc/self/fd"])
+def test_a_home_that_cannot_be_written_is_named(home, monkeypatch):
+    monkeypatch.delenv("PREFECT_HOME", raising=False)
+    monkeypatch.setenv("HOME", home)
+    fault = home_fault()
+    assert fault is not None
+    assert f"{home}/.prefect cannot be written" in fault.cause
+
+
+def test_a_home_that_can_be_written_is_sound_and_stays_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "not" / "there"))
+    assert home_fault() is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_profiles_that_are_no_toml_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    monkeypatch.delenv("PREFECT_PROFILES_PATH", raising=False)
+    for text in (b"active = 'me'\n[profiles.me]\n", b"active = ", b"\xff\xfe"):
+        (tmp_path / "profiles.toml").write_bytes(text)
+        fault = home_fault()
+        assert (fault is None) == text.startswith(b"active = 'me'")
+        assert fault is None or "profiles.toml cannot be read" in fault.cause
