@@ -9,6 +9,7 @@ import numpy as np
 from pipeline.analysis.passages import Passage
 
 THUMB = 32
+WIDE = 0.25  # share of the picture under bars from which it is worth another look at what lies between them
 
 
 def bars_of_shots(
@@ -35,6 +36,19 @@ def bars_of_shots(
     odd = rows[:, 3:] > 0
     rows[:, 3:] += odd * (np.array([source[1], source[0]]) % 2)  # an odd side's last pixel goes with a bar beside it
     return rows if rows[:, 1:].any() else np.empty((0, 5), np.int64)
+
+
+def common_bars(bars: np.ndarray, source: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Source pixels to the left, above, to the right and below that are bars in all shots; zeros where it is little.
+
+    Args:
+        bars: of `bars_of_shots`.
+        source: (height, width) of the picture, bars and all.
+    """
+    left, above, right, below = (int(side) for side in bars[:, 1:].min(0)) if len(bars) else (0, 0, 0, 0)
+    height, width = source
+    between = (height - above - below) * (width - left - right)
+    return (left, above, right, below) if between <= (1 - WIDE) * height * width else (0, 0, 0, 0)
 
 
 def bars_from(starts: list[int], parts: list[np.ndarray]) -> list[np.ndarray]:

@@ -32,7 +32,7 @@ VERSION = 4  # raise it when the same config would give other numbers
 def analyse(
     descriptor: int, probe: Probe, finder: PoseFinder, config: AnalysisConfig, limits: LimitsConfig
 ) -> Analysis:
-    """Decode once and measure; where the picture's size changes, once more for each size.
+    """Decode once and measure; where the picture's size changes, once more for each size; between wide bars once more.
 
     Raises:
         RejectedError: damaged, truncated, bad_timestamps, still_picture, size_changes, timeout.
@@ -42,9 +42,28 @@ def analyse(
     (analysis,) = _measure(descriptor, probe, [whole], finder, config, limits, watch)
     if watch.changed:
         analysis = _measure_each_size(descriptor, probe, finder, config, limits, watch)
+    elif any(common := places.common_bars(analysis.bars, (probe.height, probe.width))):
+        analysis = _measure_between(common, descriptor, probe, finder, config, limits)
     check_times(analysis.pts)
     refuse_truncated(descriptor, analysis.pts, probe.duration_s, limits)
     return analysis
+
+
+def _measure_between(
+    common: tuple[int, int, int, int],
+    descriptor: int,
+    probe: Probe,
+    finder: PoseFinder,
+    config: AnalysisConfig,
+    limits: LimitsConfig,
+) -> Analysis:
+    """Decode the picture between bars that all shots have: a dancer whom bars made small is seen at full size."""
+    left, above, right, below = common
+    within = replace(probe, width=probe.width - left - right, height=probe.height - above - below, bars=common)
+    whole = FormatSpan(0, sys.maxsize, PictureFormat(probe.width, probe.height, probe.pix_fmt))
+    (analysis,) = _measure(descriptor, within, [whole], finder, config, limits, FormatWatch())
+    rows = analysis.bars if len(analysis.bars) else np.zeros((1, 5), np.int64)
+    return replace(analysis, bars=rows + np.array([0, *common]))
 
 
 def _measure_each_size(
