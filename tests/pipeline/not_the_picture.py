@@ -26,12 +26,7 @@ from tests.pipeline.videos import probed
 PLACES = ("sides", "above", "both")
 FILLS = ("black", "white", "blurred")
 UNSEEN_SEED = 60420  # nothing was tuned on it
-CLEAN, BARRED = 100, 45
-CASES = [
-    *(("clean", n) for n in range(CLEAN)),
-    *(("bars", n) for n in range(BARRED)),
-    *(("over", n) for n in range(CLEAN)),
-]
+CASES = [(kind, number) for kind, count in (("clean", 100), ("bars", 45), ("over", 72)) for number in range(count)]
 CONFIG = BuildConfig(clips=ClipConfig(frames=181))
 WORTH = 0.002  # share of a clip: a smaller piece of an overlay at its border is none
 
