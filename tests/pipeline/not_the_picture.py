@@ -80,7 +80,7 @@ def judged(kind: str, number: int, path: Path, finder: PoseFinder, folder: Path)
     try:
         return row | {"clean": _clean, "bars": _bars, "over": _overlays}[kind](number, path, finder, folder)
     except RejectedError as error:
-        return row | {"rejected": error.reason}
+        return row | {"rejected": error.code}
 
 
 def _clean(number: int, path: Path, finder: PoseFinder, folder: Path) -> dict[str, Any]:
