@@ -21,12 +21,12 @@ from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
 from pipeline.analysis import sound_pass
 from pipeline.analysis.beat_tracking import beats_of_block
-from pipeline.analysis.pose import pose_finder
+from pipeline.analysis.pose import PoseFinder, pose_finder
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.batches.pack_shards import encode_clips, pack_shard
 from pipeline.batches.prepare_sources import analyse_source, build_keys, listen_to_source, tile_source
 from pipeline.batches.sources import hash_source, walk
-from pipeline.config import BuildConfig, SoundConfig, VariantConfig
+from pipeline.config import BuildConfig, LandmarksConfig, SoundConfig, VariantConfig
 from pipeline.synthetic.synth import SynthVideo, plan_videos, write_video
 
 SEED, NEAR_S = 300, 0.05
@@ -101,7 +101,9 @@ def prepare(raw: Path, root: Path) -> tuple[float, float, float, DataFolder, dic
 def encode(data: DataFolder, raw: Path, variants: int, keep: bool, channels: int = 1) -> tuple[float, float, float]:
     """(processor seconds to encode all clips, mean bytes of a clip's sound, mean bytes of its video)."""
     sound = SoundConfig(keep=keep, channels=channels)
-    config = BuildConfig(variants=VariantConfig(count=variants), sound=sound)
+    poses = LandmarksConfig(every_frame=False)  # another pass, whatever is heard
+    config = BuildConfig(variants=VariantConfig(count=variants), sound=sound, landmarks=poses)
+    finder = PoseFinder(pose_model_path(), 1, 0.5)
     took, flac, video = 0.0, [], []
     for file in walk(raw):
         if not file.path.endswith(b".mp4"):
@@ -109,7 +111,7 @@ def encode(data: DataFolder, raw: Path, variants: int, keep: bool, channels: int
         source_id = hash_source(file)
         manifest = read_json(data.clips(source_id, build_keys(config).clip_set))
         ids = [clip["clip_id"] for clip in manifest["clips"] if clip["align_reason"] is None]
-        took += timed(encode_clips, data, source_id, file.path, ids, config)
+        took += timed(encode_clips, data, source_id, file.path, ids, config, finder)
         packed = pack_shard(data, ids, config) or {"samples": []}
         flac += [sample.get("flac_length", 0) for sample in packed["samples"]]
         video += [sample["mp4_length"] for sample in packed["samples"]]

@@ -25,6 +25,7 @@ from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import TASK_OPTIONS, open_runner
 from pipeline.analysis.editing.text_model import text_model_path
+from pipeline.analysis.pose import pose_finder
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.batches.jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
 from pipeline.batches.pack_shards import encode_clips, pack_shard, unstage
@@ -57,11 +58,12 @@ def prepare_batch(
 
 
 @task(name="encode clips", task_run_name="encode {what}", **TASK_OPTIONS)
-def encode_batch(root: Path, jobs: list[EncodeJob], config: BuildConfig, what: str) -> Counter[str]:
+def encode_batch(root: Path, jobs: list[EncodeJob], config: BuildConfig, model: Path, what: str) -> Counter[str]:
     """Stage the samples of a batch of clips."""
     done: Counter[str] = Counter()
-    for source_id, path, clip_ids in jobs:
-        done += encode_clips(DataFolder(root), source_id, path, clip_ids, config)
+    with pose_finder(model, config.analysis.max_people, config.analysis.min_pose_confidence) as finder:
+        for source_id, path, clip_ids in jobs:
+            done += encode_clips(DataFolder(root), source_id, path, clip_ids, config, finder)
     return done
 
 
@@ -212,6 +214,9 @@ class _Build:
         """Encode the wanted clips batch by batch, and pack each shard as soon as its last clip is there."""
         for manifest in tar.manifests(self.folder.shards):
             unstage(self.folder, manifest)  # a build that was killed while it tidied up
+        if not wanted:
+            return
+        model = pose_model_path()
         groups = shard_groups(wanted, self.config.shards.samples, 1 + self.config.variants.count)
         futures: dict[PrefectFuture[Any], tuple[int, int]] = {}
         waiting = [0] * len(groups)
@@ -220,7 +225,7 @@ class _Build:
             for start in range(0, len(group), per_task):
                 part = group[start : start + per_task]
                 future = self.submit(
-                    encode_batch, root=self.folder.root, jobs=encode_jobs(part), config=self.config,
+                    encode_batch, root=self.folder.root, jobs=encode_jobs(part), config=self.config, model=model,
                     what=f"{len(part)} clip{'s' * (len(part) > 1)} of shard {number}",
                 )  # fmt: skip
                 futures[future] = (number, len(part))

@@ -158,6 +158,9 @@ class TrainConfig(Settings):
     """How noisy hints get in training: a name in `model.network.conditioning.HINT_NOISE`. None: the stage's own."""
     timestep_shift: float = Field(1.0, gt=0, le=100)
     """Above 1, timesteps are drawn towards much noise, where few sampler steps are: t to s t / (1 + (s - 1) t)."""
+    one_step: bool = False
+    """Teach the one step of a sampler that begins without noise: a regression of the frames, for windows whose hints
+    and poses leave little open. Generation then takes 1 step at temperature 0."""
     hint_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of windows that are trained without their hints: guidance over hints in generation needs some."""
     plans: tuple[Literal["origin", "streaming", "tree", "star"], ...] | None = None
@@ -247,6 +250,12 @@ PRESETS: dict[Preset, dict[str, Any]] = {
 }
 
 
+STAGE_PRESETS: dict[tuple[Preset, str], dict[str, Any]] = {
+    ("tiny", "star"): {"one_step": True, "sample_steps": 1, "sample_temperature": 0.0},
+}
+"""What a preset takes for one stage alone."""
+
+
 def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConfig:
     """A stage's config: `settings` over the preset's values over the defaults. `encode` and `network` merge; the codec
     is the one that `init` brings, where `settings` name none.
@@ -255,7 +264,7 @@ def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConf
     """
     if preset not in PRESETS:
         raise ConfigError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
-    base, encode = PRESETS[preset], settings.get("encode", {})
+    base, encode = PRESETS[preset] | STAGE_PRESETS.get((preset, stage), {}), settings.get("encode", {})
     if not isinstance(encode, dict):
         raise ConfigError(f"Setting 'encode' is {encode!r}: write its parts, for example encode.picture=96.")
     init = settings.get("init", base.get("init", "scratch"))

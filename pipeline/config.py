@@ -145,6 +145,14 @@ class SoundConfig(Settings):
     loudness: float | None = Field(None, ge=-40, le=-5, description="LUFS that every sample is brought to, like -14")
 
 
+class LandmarksConfig(Settings):
+    """What is known of the dancer in a stored clip. A change here encodes again."""
+
+    every_frame: bool = Field(
+        True, description="find the dancer in every frame of the clips that are stored, instead of between detections"
+    )
+
+
 class ShardConfig(Settings):
     """Webdataset tars."""
 
@@ -218,6 +226,7 @@ class BuildConfig(Settings):
     variants: VariantConfig = VariantConfig()
     video: VideoConfig = VideoConfig()
     sound: SoundConfig = SoundConfig()
+    landmarks: LandmarksConfig = LandmarksConfig()
     shards: ShardConfig = ShardConfig()
     thresholds: ThresholdsConfig = ThresholdsConfig()
     analysis: AnalysisConfig = AnalysisConfig()
@@ -228,7 +237,8 @@ class BuildConfig(Settings):
         """A config as `build.json` holds it: what older ones lack is as it was when they were written."""
         if not record:
             return cls()
-        record, crop = {"sound": {"keep": False}, **record}, dict(record.get("crop", {}))
+        older = {"sound": {"keep": False}, "landmarks": {"every_frame": False}}
+        record, crop = {**older, **record}, dict(record.get("crop", {}))
         if "encode" in record:
             record["video"] = record.pop("encode")
         if "size" in crop:

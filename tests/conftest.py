@@ -75,7 +75,8 @@ def build(root: Path, video: Path, config: BuildConfig, model: Path) -> Built:
     prepare_sources(data, [(source_id, source.path)], config, model)
     names = build_keys(config)
     clip_ids = [clip["clip_id"] for clip in read_json(data.clips(source_id, names.clip_set))["clips"]]
-    encode_clips(data, source_id, source.path, clip_ids, config)
+    with pose_finder(model, config.analysis.max_people, config.analysis.min_pose_confidence) as finder:
+        encode_clips(data, source_id, source.path, clip_ids, config, finder)
     manifest = pack_shard(data, clip_ids, config)
     assert manifest is not None
     return Built(data, source, source_id, config, manifest)

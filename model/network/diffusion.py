@@ -26,6 +26,10 @@ SCHEDULER_CONFIG: dict[str, object] = {
 }
 
 
+LAST_TIMESTEP = 999
+"""At which samplers begin."""
+
+
 @lru_cache(maxsize=8)
 def alphas_cumprod(device: torch.device) -> Tensor:
     """alpha_t^2 for t = 0..999, float32, from diffusers' own scheduler."""

@@ -9,23 +9,27 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from model.config import TrainConfig
 from model.network.conditioning import (
     FrameConditioning,
     HintNoise,
     PoseConditioning,
+    get_hint_noise,
     network_input,
     noise_hints,
     noise_to_signal_of,
     noise_warped,
 )
 from model.network.diffusion import (
+    LAST_TIMESTEP,
     PredictionType,
     add_noise,
     loss_per_sample,
+    predicted_latents,
     prediction_target,
     shifted_timesteps,
 )
-from model.plans.stages import Window
+from model.plans.stages import Window, get_stage
 from model.seeding import torch_generator
 
 
@@ -80,10 +84,21 @@ def dropped_hints(seed: int, positions: Sequence[int], share: float) -> Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """How a run trains: what the network predicts, and how noisy its hints are."""
+    """How a run trains: what the network predicts, how noisy its hints are, and where a sampler will be.
+
+    one_step: the sampler's only step is the first, and it begins without noise: at the last timestep, from zeros.
+        What is learnt is then a regression of the frames, and its loss the error of x_0 itself.
+    """
 
     prediction: PredictionType
     hint_noise: HintNoise
+    one_step: bool = False
+
+    @classmethod
+    def of(cls, config: TrainConfig, prediction: PredictionType) -> Objective:
+        """That of a run."""
+        noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
+        return cls(prediction, noise, config.one_step)
 
     def losses(
         self,
@@ -107,6 +122,11 @@ class Objective:
         if without_hints_B is not None:
             cond = cond.without_hints(without_hints_B)
         hints = noise_hints(latents_BFCHW, draws.hint_noise_BFCHW, level_BF)
+        if self.one_step:
+            nothing, last_B = torch.zeros_like(latents_BFCHW), torch.full_like(draws.timestep_B, LAST_TIMESTEP)
+            said = network(network_input(nothing, hints, cond), last_B, text_BLD, cond)
+            made = predicted_latents(said.float(), nothing.float(), last_B, self.prediction)
+            return loss_per_sample(made, latents_BFCHW, is_target_BF, counted_BFHW)
         noisy = add_noise(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B)
         predicted = network(network_input(noisy, hints, cond), draws.timestep_B, text_BLD, cond)
         target = prediction_target(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B, self.prediction)

@@ -11,7 +11,9 @@ from pydantic import Field, ValidationError
 from data_catalog.base.files import read_json
 from data_catalog.base.paths import RunFolder
 from data_catalog.base.settings import Settings, explain_settings
+from model.config import parse_config
 from model.errors import ConfigError
+from model.runs.record import read_record
 
 
 class HintNoiseLevels(Settings):
@@ -79,12 +81,23 @@ PLAN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"star": {"steps": 3, "temperat
 """Where a pose says what follows, little is left to chance: more noise and steps cost time and make it no better."""
 
 
+ONE_STEP: Mapping[str, Any] = {"steps": 1, "temperature": 0.0}
+"""What a run with `one_step` was taught."""
+
+
+def is_one_step(run: Path) -> bool:
+    """Whether a run's network was taught the one step of a sampler that begins without noise."""
+    return RunFolder(run).record.is_file() and parse_config(read_record(run)["identity"]["config"]).one_step
+
+
 def sampling_config(runs: Sequence[Path], settings: Mapping[str, Any], plan: str = "") -> SamplingConfig:
     """`settings` over what was calibrated for the runs, in their order, over the plan's defaults, over the others.
 
     Raises ConfigError.
     """
     values: dict[str, Any] = dict(PLAN_DEFAULTS.get(plan, {}))
+    if plan == "star" and any(is_one_step(run) for run in runs):
+        values |= ONE_STEP
     for layer in (*(run_defaults(run) for run in runs), settings):
         _merge(values, layer)
     try:

@@ -14,9 +14,7 @@ from model.data.codec import load_codec
 from model.data.dataset import load_data
 from model.data.poses import pose_reader
 from model.data.text import TextTable
-from model.network.conditioning import get_hint_noise
 from model.network.objective import Objective
-from model.plans.stages import get_stage
 from model.runs.init_weights import network_of_run
 from model.runs.run import Run
 from model.scoring.scored_losses import require_holdout
@@ -44,8 +42,7 @@ def evaluate_run(data: Path, run: Path, windows: int, generated: int) -> Evaluat
     split = load_data(data, ref.config.encode, ref.config.holdout, pose=ref.config.pose)
     device = torch.device(resolve_device(ref.config.device))
     network = network_of_run(run).eval().requires_grad_(False).to(device)
-    noise = get_hint_noise(ref.config.hint_noise or get_stage(ref.config.stage).hint_noise)
-    objective = Objective(network.config.prediction_type, noise)
+    objective = Objective.of(ref.config, network.config.prediction_type)
     text = TextTable(split.latents, ref.config.encode, split.prompts, network.unet.config.cross_attention_dim)
     items = bank_windows(split.holdout, ref.config.stage, max(windows, generated), poses=pose_reader(ref.config, split))
     losses = validation_losses(network, objective, items[:windows], text, device).mean(0)

@@ -32,9 +32,9 @@ from model.data.loader import stacked_masks
 from model.data.poses import pose_reader, stacked_poses
 from model.data.text import TextTable
 from model.errors import DataError
-from model.network.conditioning import PoseConditioning, get_hint_noise
+from model.network.conditioning import PoseConditioning
 from model.network.objective import Draws, Objective
-from model.plans.stages import Window, get_stage
+from model.plans.stages import Window
 from model.runs.init_weights import check_codec_of_run, network_of_run
 from model.runs.lineage import read_sources
 from model.runs.run import Run
@@ -89,8 +89,7 @@ class Scorer:
         self.poses = pose_reader(config, split)
         self.network = network_of_run(self.run.path).eval().requires_grad_(False).to(self.device)
         self.network.channels_last = True  # as it was trained
-        noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
-        self.objective = Objective(self.network.config.prediction_type, noise)
+        self.objective = Objective.of(config, self.network.config.prediction_type)
         width = self.network.unet.config.cross_attention_dim
         self.text_of = TextTable(split.latents, config.encode, split.prompts, width)
         self.trained_sources = read_sources(self.run.path) if self.job.select == "unseen" else frozenset()

@@ -17,10 +17,8 @@ from model.data.dataset import SplitData
 from model.data.loader import BatchPlan, WindowBatch, training_windows_of, window_loader
 from model.data.text import TextTable
 from model.errors import CheckpointError, RunError
-from model.network.conditioning import get_hint_noise
 from model.network.objective import Objective, draw, dropped_hints
 from model.network.unet import VideoUNet
-from model.plans.stages import get_stage
 from model.runs.checkpoint import (
     Tensors,
     TrainingState,
@@ -61,8 +59,7 @@ class Trainer:
         # The optimizer's state is in its place, and "placing" it would turn all of it into the weights' type.
         self._model, self._optimizer = accelerator.prepare(network, optimizer, device_placement=[True, False])
         self._ema = make_ema(config, self._trained, optimizer)
-        hint_noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
-        self._objective = Objective(network.config.prediction_type, hint_noise)
+        self._objective = Objective.of(config, network.config.prediction_type)
         self._plan = BatchPlan(config.batch, config.accumulate, accelerator.num_processes)
         self._dataset = training_windows_of(config, split)
         self._examiner = Examiner(config, split, network, self._ema, self._objective, text_of, self._device, run_dir)

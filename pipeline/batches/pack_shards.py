@@ -6,8 +6,7 @@ import logging
 import os
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,14 +25,13 @@ from data_catalog.base.files import (
 from data_catalog.base.paths import DataFolder
 from pipeline.analysis import arrays, sound_pass
 from pipeline.analysis.arrays import Analysis
-from pipeline.analysis.cuts import shots
+from pipeline.analysis.pose import PoseFinder
+from pipeline.batches.plan_samples import PlannedSample, place_row, plan_samples, sample_keys, with_frame_poses
 from pipeline.batches.prepare_sources import build_keys, clips_of, finite
 from pipeline.batches.stage_sound import SourceSounds
-from pipeline.clips.crop import Placement, placed
-from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at
+from pipeline.clips.make_clips import Clip
 from pipeline.config import BuildConfig
-from pipeline.shards.augment import draw, flipped, flipped_picture, moved_crop, retimed
-from pipeline.shards.encode_clip import VariantJob, encode_variants
+from pipeline.shards.encode_clip import encode_variants
 from pipeline.shards.tar import MEMBERS, SOUND, ShardSample, write_shard
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import Probe
@@ -41,25 +39,8 @@ from pipeline.video.probe import Probe
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class PlannedSample:
-    """A sample to be made: what is encoded, and its (frames, 33, 4) landmarks in clip pixels."""
-
-    key: str
-    variant: int
-    job: VariantJob
-    landmarks: np.ndarray
-    placement: Placement
-    """Where the picture lies in the clip, before a flip."""
-
-
-def sample_keys(clip_id: str, sample_set: str, variants: int) -> list[str]:
-    """The keys of a clip's samples: v0, then its variants. No dot, as webdataset wants."""
-    return [f"{clip_id}-{sample_set[:6]}-v{variant}" for variant in range(variants + 1)]
-
-
 def encode_clips(
-    data: DataFolder, source_id: str, path: bytes, clip_ids: list[str], config: BuildConfig
+    data: DataFolder, source_id: str, path: bytes, clip_ids: list[str], config: BuildConfig, finder: PoseFinder
 ) -> Counter[str]:
     """Stage the samples of some clips of one source; all wait for the next run where it cannot be opened any more."""
     names = build_keys(config)
@@ -80,7 +61,10 @@ def encode_clips(
         sounds = _sounds(data, descriptor, source_id, clips, planned, analysis.pts, config)
         for clip in clips:
             try:
-                done += _encode_clip(data, descriptor, clip, planned[clip.clip_id], sounds, analysis, found, config)
+                samples = planned[clip.clip_id]
+                if config.landmarks.every_frame:
+                    samples = with_frame_poses(samples, clip, analysis, descriptor, found, finder, config)
+                done += _encode_clip(data, descriptor, clip, samples, sounds, analysis, found, config)
             except RejectedError as error:
                 failure = {"clip_id": clip.clip_id, "code": error.code, "detail": error.detail}
                 write_sealed(data.failure(clip.clip_id, names.sample_set), failure)
@@ -116,19 +100,6 @@ def _sounds(
     return SourceSounds(descriptor, pts, sound_pass.load(data.sound(source_id, key)), jobs, config)
 
 
-def plan_samples(
-    data: DataFolder, clip: Clip, analysis: Analysis, found: Probe, config: BuildConfig
-) -> list[PlannedSample]:
-    """A clip's samples, v0 first."""
-    planned = []
-    found = analysis.probe_at(int(clip.window.frames[0]), found)
-    keys = sample_keys(clip.clip_id, build_keys(config).sample_set, config.variants.count)
-    for variant, key in enumerate(keys):
-        job, landmarks, placement = variant_job(clip, analysis, found, variant, data.staged(key, "mp4"), config)
-        planned.append(PlannedSample(key, variant, job, landmarks, placement))
-    return planned
-
-
 def _encode_clip(
     data: DataFolder,
     descriptor: int,
@@ -161,6 +132,8 @@ def _encode_clip(
                 "source_frames": [int(frame) for frame in job.frames],
                 **place_row(sample.placement, job.recipe.flip),
             }
+            if sample.found is not None:
+                meta["found"] = round(sample.found, 4)
             if sounds is not None:
                 meta["sound"] = _stage_sound(data, key, sounds)
             write_bytes(data.staged(key, "json"), canonical_json(meta))
@@ -180,61 +153,6 @@ def _stage_sound(data: DataFolder, key: str, sounds: SourceSounds) -> dict[str, 
     flac, said = member
     write_bytes(data.staged(key, SOUND), flac)
     return said
-
-
-def variant_job(
-    clip: Clip, analysis: Analysis, found: Probe, variant: int, out: Path, config: BuildConfig
-) -> tuple[VariantJob, np.ndarray, Placement]:
-    """(what is to be encoded, (frames, 33, 4) landmarks in clip pixels, where the picture lies before a flip).
-
-    A variant that its source cannot give (no frames for the tempo, no crop for the new frames) keeps the
-    clip's own frames or crop, and its recipe says so.
-    """
-    assert clip.crop is not None
-    recipe, frames, crop = draw(clip.clip_id, variant, config.variants), clip.window.frames, clip.crop
-    landmarks, known, shape = clip.landmarks, clip.known, (found.height, found.width)
-    if variant:
-        if crop.framing == "upper":  # there is no room to move, and heads would go first
-            recipe = replace(recipe, zoom=1.0, shift=(0.0, 0.0))
-        shot = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))[clip.window.shot]
-        moved = retimed(analysis.pts, frames, shot, recipe.tempo)
-        at = (landmarks, known)
-        if moved is not None:
-            dancer = dancer_of_shot(analysis, *shot, shape)
-            at = landmarks_at(dancer, analysis.pts[moved], config.clips.max_gap_s)
-        other = moved_crop(*at, shape, recipe, config.crop)
-        if moved is None or other is None:
-            recipe = replace(recipe, tempo=1.0)
-            crop = moved_crop(landmarks, known, shape, recipe, config.crop) or crop
-        else:
-            frames, (landmarks, known), crop = moved, at, other
-    placement = placed(crop, shape, config.crop.size)
-    inside = placement.landmarks(landmarks)
-    return (
-        VariantJob(frames, crop, recipe, out),
-        flipped(inside, config.crop.size.width) if recipe.flip else inside,
-        placement,
-    )
-
-
-def place_row(placement: Placement, flip: bool) -> dict[str, Any]:
-    """The clip's size, and where the picture lies in it, as JSON.
-
-    `picture`: x0, y0, x1, y1 in pixels of the stored clip, per frame or once for all; what lies outside is filled.
-    `source`: the part of the source that is shown there, in its pixels (mirrored, where the recipe says so).
-    """
-    picture = flipped_picture(placement.picture, placement.size.width) if flip else placement.picture
-    return {
-        "size": list(placement.size),
-        "picture": once(picture).tolist(),
-        "source": once(np.round(placement.source, 3)).tolist(),
-        "filled": round(placement.filled, 6),
-    }
-
-
-def once(rows: np.ndarray) -> np.ndarray:
-    """One row where all (n, 4) are the same."""
-    return rows[:1] if (rows == rows[:1]).all() else rows
 
 
 def shard_name(clip_ids: list[str], sample_set: str) -> str:

@@ -53,8 +53,8 @@ def encode_variants(
         RejectedError: the source could not be decoded, or what was written does not verify.
     """
     first = min(int(job.frames[0]) for job in jobs) if probe.seekable else 0
-    span = _span(pts, first, max(int(job.frames[-1]) for job in jobs))
-    picture = upright(descriptor, probe, limits, span, counted=True)
+    within = span(pts, first, max(int(job.frames[-1]) for job in jobs))
+    picture = upright(descriptor, probe, limits, within, counted=True)
     branches = picture.filter_multi_output("split", len(jobs)) if len(jobs) > 1 else [picture]
     outputs = [_output(branches[i], job, first, probe, fps, crop, config, limits.threads) for i, job in enumerate(jobs)]
     encode(ffmpeg.merge_outputs(*outputs), descriptor, limits, MAX_BYTES)
@@ -62,13 +62,13 @@ def encode_variants(
         verify(job.out, len(job.frames), crop.size, fps)
 
 
-def _span(pts: np.ndarray, first: int, last: int) -> dict[str, str]:
+def span(pts: np.ndarray, first: int, last: int) -> dict[str, str]:
     """Input options that begin before frame `first` and end after `last`: what lies beyond is never decoded."""
     start = (pts[first] + pts[first - 1]) / 2 if first else 0.0
-    span = {"ss": f"{start:.6f}"} if first else {}
+    options = {"ss": f"{start:.6f}"} if first else {}
     if last + 1 < len(pts):
-        span["to"] = f"{(pts[last] + pts[last + 1]) / 2:.6f}"
-    return span
+        options["to"] = f"{(pts[last] + pts[last + 1]) / 2:.6f}"
+    return options
 
 
 def _output(

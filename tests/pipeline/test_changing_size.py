@@ -15,7 +15,8 @@ from pipeline.analysis import arrays
 from pipeline.analysis.arrays import Analysis
 from pipeline.analysis.pose import PoseFinder
 from pipeline.analysis.source_pass import analyse
-from pipeline.batches.pack_shards import encode_clips, sample_keys
+from pipeline.batches.pack_shards import encode_clips
+from pipeline.batches.plan_samples import sample_keys
 from pipeline.batches.prepare_sources import build_keys, clips_of, prepare_source
 from pipeline.clips.make_clips import Clip
 from pipeline.config import CropConfig, VariantConfig, VideoConfig
@@ -53,7 +54,7 @@ def prepared(path: Path, data: DataFolder, finder: PoseFinder) -> tuple[dict[str
     manifest = read_json(data.clips(source_id, build_keys(CONFIG).clip_set))
     assert manifest["status"] == "ok", manifest["detail"]
     clips = list(clips_of(data, source_id, manifest, CONFIG))
-    encode_clips(data, source_id, bytes(path), [clip.clip_id for clip in clips if clip.crop], CONFIG)
+    encode_clips(data, source_id, bytes(path), [clip.clip_id for clip in clips if clip.crop], CONFIG, finder)
     return manifest, arrays.load(data.analysis(source_id, build_keys(CONFIG).analysis)), clips
 
 

@@ -20,7 +20,8 @@ from flows.catalog.manifests import (
     repair_catalog,
 )
 from pipeline.analysis import arrays
-from pipeline.batches.pack_shards import _staged, encode_clips, pack_shard, sample_keys, unstage
+from pipeline.batches.pack_shards import _staged, encode_clips, pack_shard, unstage
+from pipeline.batches.plan_samples import sample_keys
 from pipeline.batches.prepare_sources import build_keys, prepare_source
 from pipeline.config import AnalysisConfig, BuildConfig, ClipConfig, CropConfig, VariantConfig
 from pipeline.shards.tar import manifests
@@ -57,7 +58,7 @@ def prepare_here(folder: Path, world: World) -> list[str]:
 
 def encode_here(folder: Path, world: World, clip_ids: list[str]) -> None:
     """Stage the samples of some clips."""
-    counted = encode_clips(DataFolder(folder), world.source_id, bytes(world.video), clip_ids, CONFIG)
+    counted = encode_clips(DataFolder(folder), world.source_id, bytes(world.video), clip_ids, CONFIG, StandingDancer())  # type: ignore[arg-type]
     assert not counted["clips_failed"], "the clip could not be encoded"
 
 

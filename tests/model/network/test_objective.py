@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from model.network.conditioning import FrameConditioning, get_hint_noise
-from model.network.diffusion import alpha_sigma
+from model.network.diffusion import PredictionType, alpha_sigma
 from model.network.objective import Objective, draw, dropped_hints
+from model.network.unet import VideoUNet
 from model.plans.stages import Window
+from model.sampling.guidance import Scales, TextPair
+from model.sampling.sample_window import CallNoise, CallSettings, make_window
+from tests.model.networks import unet2d
 
 WINDOWS = [Window((0, 2), (4, 6), 0), Window((0, 2), (4, 6), 0)]
 SHAPE = (3, 2, 2)
@@ -52,6 +57,28 @@ def test_the_loss_is_that_of_the_targets_alone_and_one_number_a_sample() -> None
     found, _ = losses(None)
     noise = draw(0, "test", [0, 1], SHAPE, 4).noise_BFCHW
     assert torch.allclose(found, noise[:, 2:].square().mean((1, 2, 3, 4)))  # the network says 0, epsilon was asked for
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("prediction", ["epsilon", "v_prediction"])
+def test_the_loss_of_one_step_is_the_error_of_what_a_sampler_of_one_step_makes(prediction: PredictionType) -> None:
+    torch.manual_seed(0)
+    network = VideoUNet(unet2d=dict(unet2d(9, out_channels=8).config), prediction_type=prediction, residual_std=0.5)
+    network.eval()
+    window, latents, text = Window((0,), (3, 4), 0), torch.randn(3, 4, 8, 8), torch.zeros(1, 1, 8)
+    objective = Objective(prediction, get_hint_noise("none"), one_step=True)
+    losses = [
+        objective.losses(network, latents[None], [window], draw(0, "test", [position], (4, 8, 8), 3), text)
+        for position in range(2)
+    ]
+    noise = CallNoise.of(0, "test", 0, window, (4, 8, 8))
+    how = CallSettings("ddim", 1, 0.0, 0.0, Scales())
+    known = {0: latents[0]}
+    made = make_window(
+        network, prediction, window, known, frozenset(), noise, TextPair(text, text), how, torch.device("cpu")
+    )
+    assert losses[0] == losses[1]  # nothing is drawn
+    assert torch.allclose(losses[0], (made - latents)[1:].square().mean(), rtol=1e-4)
 
 
 def test_the_network_sees_noisy_targets_and_noisy_hints_and_frame_0_clean() -> None:

@@ -135,6 +135,14 @@ def test_few_steps_and_no_noise_are_the_stars_defaults_and_settings_win() -> Non
     assert sampling_config([], {}, "origin").steps == 20
 
 
+def test_a_run_that_was_taught_one_step_takes_one_and_settings_win(dataset: Path, tmp_path: Path) -> None:
+    train(dataset, tmp_path / "run", micro_config("star", **QUICK, one_step=True))
+    taken = sampling_config([tmp_path / "run"], {}, "star")
+    assert (taken.steps, taken.temperature) == (1, 0)
+    assert sampling_config([tmp_path / "run"], {"steps": 4}, "star").steps == 4
+    assert sampling_config([tmp_path / "run"], {}, "origin").steps == 20
+
+
 def test_there_is_nothing_to_calibrate(run: Path, dataset: Path) -> None:
     with pytest.raises(ConfigError, match=r"never noised: there is nothing to calibrate; generate with --pose"):
         calibrate(run, dataset)

@@ -19,9 +19,11 @@ from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
 from pipeline.analysis import sound_pass
 from pipeline.analysis.pose import MAIN, PoseFinder
-from pipeline.batches.pack_shards import encode_clips, pack_shard, sample_keys, shard_name
+from pipeline.batches.pack_shards import encode_clips, pack_shard, shard_name
+from pipeline.batches.plan_samples import sample_keys
 from pipeline.batches.prepare_sources import build_keys, prepare_sources
 from pipeline.config import SoundConfig
+from pipeline.shards.augment import flipped, flipped_picture
 from pipeline.shards.cut_sound import read_flac
 from pipeline.shards.encode_clip import describe
 from pipeline.shards.tar import read_member
@@ -84,6 +86,28 @@ def test_landmarks_lie_on_the_dancer_of_every_variant(built: Built, finder: Pose
         assert np.median(off) < 4, sample["sample_key"]
 
 
+def test_a_frame_of_the_source_has_the_same_landmarks_in_every_sample_that_holds_it(built: Built) -> None:
+    """Flipped, zoomed and retimed landmarks, brought back to the source's pixels, are the very same."""
+    seen: dict[tuple[str, int], np.ndarray] = {}
+    shared = 0
+    for sample in samples_of(built):
+        meta: dict[str, Any] = meta_of(built, sample)
+        assert meta["found"] > 0.9
+        landmarks = landmarks_of(built, sample).astype(float)
+        if meta["recipe"]["flip"]:
+            landmarks = flipped(landmarks, 128)
+        (source,), (picture,) = np.array(meta["source"]), np.array(meta["picture"], float)
+        if meta["recipe"]["flip"]:
+            picture = flipped_picture(picture[None], 128)[0]
+        scale = (source[2:] - source[:2]) / (picture[2:] - picture[:2])
+        points = (landmarks[..., :2] - picture[:2]) * scale + source[:2]
+        for frame, joints in zip(meta["source_frames"], points):
+            first = seen.setdefault((meta["clip"]["clip_id"], frame), joints)
+            shared += first is not joints
+            assert np.abs(first - joints).max() < 0.01
+    assert shared > 20
+
+
 def test_the_recipe_in_the_sample_is_the_one_in_the_manifest(built: Built) -> None:
     flips = set()
     for sample in samples_of(built):
@@ -109,17 +133,17 @@ def test_nothing_stays_staged_once_it_is_packed(built: Built) -> None:
 
 
 def test_staged_clips_are_not_encoded_again_and_an_interrupted_one_is(
-    built: Built, pose_model: Path, tmp_path: Path
+    built: Built, pose_model: Path, tmp_path: Path, finder: PoseFinder
 ) -> None:
     data = DataFolder(tmp_path / "data")
     batch = [(built.source_id, built.source.path)]
     prepare_sources(data, batch, SMALL, pose_model)
     first, second = [str(clip["clip_id"]) for clip in clips_of(built)]
-    done = encode_clips(data, *batch[0], [first], SMALL)
+    done = encode_clips(data, *batch[0], [first], SMALL, finder)
     assert done == Counter(clips_encoded=1, samples_encoded=3, frames_encoded=75)
-    assert encode_clips(data, *batch[0], [first], SMALL) == Counter()
+    assert encode_clips(data, *batch[0], [first], SMALL, finder) == Counter()
     data.staged(sample_keys(first, build_keys(SMALL).sample_set, 2)[2], "json").unlink()
-    done = encode_clips(data, *batch[0], [first, second], SMALL)
+    done = encode_clips(data, *batch[0], [first, second], SMALL, finder)
     assert done["clips_encoded"] == 2
     manifest = pack_shard(data, [first, second], SMALL)
     assert manifest == built.manifest
@@ -194,34 +218,38 @@ def test_where_no_sound_is_kept_nothing_speaks_of_it(dancer: Path, pose_model: P
 
 
 def test_a_clip_that_was_killed_after_its_sound_is_staged_again_with_the_same_bytes(
-    built: Built, pose_model: Path, tmp_path: Path
+    built: Built, pose_model: Path, tmp_path: Path, finder: PoseFinder
 ) -> None:
     data = DataFolder(tmp_path / "data")
     batch = [(built.source_id, built.source.path)]
     prepare_sources(data, batch, SMALL, pose_model)
     ids = [str(clip["clip_id"]) for clip in clips_of(built)]
-    encode_clips(data, *batch[0], ids, SMALL)
+    encode_clips(data, *batch[0], ids, SMALL, finder)
     for key in sample_keys(ids[0], build_keys(SMALL).sample_set, 2)[1:]:
         data.staged(key, "json").unlink()
         data.staged(key, "flac").write_bytes(b"half of")
-    assert encode_clips(data, *batch[0], ids, SMALL)["clips_encoded"] == 1
+    assert encode_clips(data, *batch[0], ids, SMALL, finder)["clips_encoded"] == 1
     assert pack_shard(data, ids, SMALL) == built.manifest
     assert (data.shards / built.shard.name).read_bytes() == built.shard.read_bytes()
     assert [path for path in data.work.rglob("*") if path.is_file()] == []
 
 
-def test_a_source_that_is_gone_leaves_its_clips_to_the_next_run(built: Built, pose_model: Path, tmp_path: Path) -> None:
+def test_a_source_that_is_gone_leaves_its_clips_to_the_next_run(
+    built: Built, pose_model: Path, tmp_path: Path, finder: PoseFinder
+) -> None:
     data, path = DataFolder(tmp_path / "data"), tmp_path / "video.mp4"
     shutil.copy(built.source.path.decode(), path)
     prepare_sources(data, [(built.source_id, bytes(path))], SMALL, pose_model)
     path.unlink()
     ids = [str(clip["clip_id"]) for clip in clips_of(built)]
-    assert encode_clips(data, built.source_id, bytes(path), ids, SMALL) == Counter(clips_unopened=2)
+    assert encode_clips(data, built.source_id, bytes(path), ids, SMALL, finder) == Counter(clips_unopened=2)
     assert pack_shard(data, ids, SMALL) is None
     assert not data.failure(ids[0], build_keys(SMALL).sample_set).exists()
 
 
-def test_a_clip_that_does_not_encode_is_recorded_and_left_out(built: Built, pose_model: Path, tmp_path: Path) -> None:
+def test_a_clip_that_does_not_encode_is_recorded_and_left_out(
+    built: Built, pose_model: Path, tmp_path: Path, finder: PoseFinder
+) -> None:
     """The file has become shorter since it was analysed: the second clip's frames are gone."""
     data, path = DataFolder(tmp_path / "data"), tmp_path / "video.mkv"
     ffmpeg("-i", built.source.path.decode(), "-c", "copy", str(path))
@@ -229,7 +257,7 @@ def test_a_clip_that_does_not_encode_is_recorded_and_left_out(built: Built, pose
     names = build_keys(SMALL)
     ids = [clip["clip_id"] for clip in read_json(data.clips("s", names.clip_set))["clips"]]
     ffmpeg("-i", built.source.path.decode(), "-c", "copy", "-frames:v", "38", str(path))
-    done = encode_clips(data, "s", bytes(path), ids, SMALL)
+    done = encode_clips(data, "s", bytes(path), ids, SMALL, finder)
     assert (done["clips_encoded"], done["clips_failed"]) == (1, 1)
     failure = read_json(data.failure(ids[1], names.sample_set))
     assert failure["code"] in ("encode_failed", "damaged")

@@ -1,0 +1,123 @@
+"""The dancer's landmarks in every frame of a clip: looked for where the analysis, six times a second, saw her go.
+
+The analysis decides which clips there are; this pass is for those that are stored, so it costs nothing for the others.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from scipy.ndimage import median_filter
+
+from pipeline.analysis.pose import PoseFinder, body_length, box
+from pipeline.analysis.tracking import GATE, cost
+from pipeline.config import LimitsConfig
+from pipeline.shards.encode_clip import selection, span
+from pipeline.video.ffmpeg import decode
+from pipeline.video.filters import sized, upright
+from pipeline.video.probe import Probe
+
+VERSION = 1  # raise it when the same frames would give other landmarks
+AROUND = 0.45  # body lengths around the joints that are expected: what a quick arm reaches within half a sample
+OUTLIER = 0.025  # body lengths from the median of five frames: no joint moves so and is back
+WINDOW = 5  # frames of that median
+SMOOTH_HZ = 5.0  # where smoothing halves a movement: a dancer's hands are slower, the detector's jitter is not
+
+
+@dataclass(frozen=True)
+class FramePoses:
+    """Landmarks (n, 33, 4) in source pixels at `frames` (n,), ascending, and in which of them she was found."""
+
+    frames: np.ndarray
+    landmarks: np.ndarray
+    found: np.ndarray
+
+    def at(self, frames: np.ndarray) -> np.ndarray:
+        """(m, 33, 4) at frames that are among these: a frame has the same landmarks in every sample."""
+        return np.asarray(self.landmarks[np.searchsorted(self.frames, frames)])
+
+    def found_share(self, frames: np.ndarray) -> float:
+        """In what share of these frames she was found; in the others the landmarks are those that were expected."""
+        return float(self.found[np.searchsorted(self.frames, frames)].mean())
+
+
+def find_poses(
+    descriptor: int,
+    probe: Probe,
+    pts: np.ndarray,
+    frames: np.ndarray,
+    expected: np.ndarray,
+    scale: float,
+    finder: PoseFinder,
+    limits: LimitsConfig,
+) -> FramePoses:
+    """Decode some frames of one shot once and find the dancer in each.
+
+    Args:
+        probe: the source at these frames.
+        pts: (source frames,) seconds.
+        frames: (n,) ascending source frames.
+        expected: (n, 33, 4) landmarks in source pixels, between the analysis's detections.
+        scale: at which the picture is looked at, at most 1.
+
+    Raises:
+        RejectedError: the source does not decode any more.
+    """
+    height, width = (max(2, round(side * scale / 2) * 2) for side in (probe.height, probe.width))
+    ratio = np.array([width / probe.width, height / probe.height, width / probe.width, 1.0])
+    first = int(frames[0]) if probe.seekable else 0
+    picture = upright(descriptor, probe, limits, span(pts, first, int(frames[-1])), counted=True)
+    picture = sized(picture.filter("select", selection(frames - first)), probe, width, height, "area")
+    landmarks, found = expected.copy(), np.zeros(len(frames), bool)
+    with decode(picture, descriptor, (height, width), limits) as pictures:
+        for number, pose in enumerate(_looked_for(pictures, expected * ratio, finder)):
+            if pose is not None:
+                landmarks[number], found[number] = pose / ratio, True
+    return FramePoses(frames, smoothed(without_outliers(landmarks), pts[frames]), found)
+
+
+def _looked_for(
+    pictures: Iterator[tuple[float, np.ndarray]], expected: np.ndarray, finder: PoseFinder
+) -> Iterator[np.ndarray | None]:
+    """Of every picture the person who is nearest to the expected one, or None where nobody could be her."""
+    for (_, frame), near in zip(pictures, expected):
+        rgb = cv2.cvtColor(frame, cv2.COLOR_YUV2RGB_I420)
+        left, top, right, bottom = _region(near, rgb.shape[:2])
+        if right - left < 2 or bottom - top < 2:
+            yield None
+            continue
+        people = finder.find(np.ascontiguousarray(rgb[top:bottom, left:right])).astype(np.float64)
+        people[..., :2] += (left, top)
+        costs = [cost(near, person, 1) for person in people]
+        best = int(np.argmin(costs)) if costs else -1
+        yield people[best] if costs and costs[best] <= GATE else None
+
+
+def _region(near: np.ndarray, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """The part of the picture in which she must be: left, top, right, bottom."""
+    around = AROUND * float(body_length(near))
+    x0, y0, x1, y1 = box(near)
+    height, width = shape
+    left, right = np.clip([math.floor(x0 - around), math.ceil(x1 + around)], 0, width)
+    top, bottom = np.clip([math.floor(y0 - around), math.ceil(y1 + around)], 0, height)
+    return int(left), int(top), int(right), int(bottom)
+
+
+def without_outliers(landmarks: np.ndarray) -> np.ndarray:
+    """(n, 33, 4) landmarks, a joint that leaps away for a frame or two put where it is in the frames around."""
+    middle = median_filter(landmarks, size=(WINDOW, 1, 1), mode="nearest")
+    limit = OUTLIER * np.median(body_length(landmarks))
+    leaps = np.linalg.norm(landmarks[..., :2] - middle[..., :2], axis=-1) > limit
+    return np.where(leaps[..., None], middle, landmarks)
+
+
+def smoothed(landmarks: np.ndarray, at: np.ndarray) -> np.ndarray:
+    """(n, 33, 4) landmarks at (n,) seconds, each the mean of those around it by a Gaussian over time.
+
+    Unlike a digital filter it needs no even steps. Its response is exp(-2 (pi s f)^2), a half at `SMOOTH_HZ`.
+    """
+    spread = math.sqrt(math.log(2) / 2) / (math.pi * SMOOTH_HZ)
+    weights = np.exp(-0.5 * ((at[:, None] - at) / spread) ** 2)
+    return np.asarray(np.tensordot(weights / weights.sum(1, keepdims=True), landmarks, 1))
