@@ -7,7 +7,15 @@ import pytest
 from pipeline.analysis.camera import CameraTracker, decompose
 from pipeline.analysis.editing.bars import Rect
 from pipeline.analysis.passages import Passage, PassageReader, read_passage, scene_mask
-from pipeline.analysis.picture_places import bars_of_shots, corners_at, from_corner, looks_within, thumbs_within
+from pipeline.analysis.picture_places import (
+    bars_from,
+    bars_of_shots,
+    common_bars,
+    corners_at,
+    from_corner,
+    looks_within,
+    thumbs_within,
+)
 from tests.pipeline.composites import words
 
 HEIGHT, WIDTH = 288, 512
@@ -98,3 +106,24 @@ def test_thumbs_and_overlays_are_the_pictures_own():
     passage = Passage(0, Rect(64, 0, 192, 144), [(3, np.float32([[70, 10, 90, 20]]))], [])
     frames, ends, boxes = looks_within([passage], bars, (5.0, 5.0))
     assert (frames.tolist(), ends.tolist(), boxes.tolist()) == ([3], [1], [[30, 50, 130, 100]])
+
+
+@pytest.mark.parametrize(
+    ("rows", "common"),
+    [
+        ([], (0, 0, 0, 0)),
+        ([[0, 300, 0, 300, 0]], (300, 0, 300, 0)),
+        ([[0, 300, 0, 300, 0], [90, 200, 40, 300, 0]], (200, 0, 300, 0)),
+        ([[0, 300, 0, 300, 0], [90, 0, 0, 0, 0]], (0, 0, 0, 0)),
+        ([[0, 60, 0, 60, 0]], (0, 0, 0, 0)),
+    ],
+)
+def test_bars_are_common_where_every_shot_has_them_and_they_are_wide(rows, common):
+    assert common_bars(np.array(rows, np.int64).reshape(-1, 5), (720, 1280)) == common
+
+
+def test_joined_parts_have_a_row_of_bars_each_where_one_has_some():
+    none, some = np.empty((0, 5), np.int64), np.array([[0, 8, 0, 8, 0], [5, 0, 0, 0, 0]])
+    assert [part.tolist() for part in bars_from([0, 40], [none, none])] == [[], []]
+    joined = [part.tolist() for part in bars_from([0, 40], [none, some])]
+    assert joined == [[[0, 0, 0, 0, 0]], [[40, 8, 0, 8, 0], [45, 0, 0, 0, 0]]]
