@@ -38,14 +38,16 @@ def bars_of_shots(
     return rows if rows[:, 1:].any() else np.empty((0, 5), np.int64)
 
 
-def common_bars(bars: np.ndarray, source: tuple[int, int]) -> tuple[int, int, int, int]:
+def common_bars(parts: list[np.ndarray], source: tuple[int, int]) -> tuple[int, int, int, int]:
     """Source pixels to the left, above, to the right and below that are bars in all shots; zeros where it is little.
 
     Args:
-        bars: of `bars_of_shots`.
+        parts: of `bars_of_shots` each, of a picture of the same size.
         source: (height, width) of the picture, bars and all.
     """
-    left, above, right, below = (int(side) for side in bars[:, 1:].min(0)) if len(bars) else (0, 0, 0, 0)
+    if not all(len(bars) for bars in parts):
+        return 0, 0, 0, 0
+    left, above, right, below = (int(side) for side in np.concatenate(parts)[:, 1:].min(0))
     height, width = source
     between = (height - above - below) * (width - left - right)
     return (left, above, right, below) if between <= (1 - WIDE) * height * width else (0, 0, 0, 0)

@@ -32,38 +32,19 @@ VERSION = 4  # raise it when the same config would give other numbers
 def analyse(
     descriptor: int, probe: Probe, finder: PoseFinder, config: AnalysisConfig, limits: LimitsConfig
 ) -> Analysis:
-    """Decode once and measure; where the picture's size changes, once more for each size; between wide bars once more.
+    """Decode once and measure; where the picture's size changes, once more for each size.
 
     Raises:
         RejectedError: damaged, truncated, bad_timestamps, still_picture, size_changes, timeout.
     """
     watch = FormatWatch()
     whole = FormatSpan(0, sys.maxsize, PictureFormat(probe.width, probe.height, probe.pix_fmt))
-    (analysis,) = _measure(descriptor, probe, [whole], finder, config, limits, watch)
+    (analysis,) = _measure_picture(descriptor, probe, [whole], finder, config, limits, watch)
     if watch.changed:
         analysis = _measure_each_size(descriptor, probe, finder, config, limits, watch)
-    elif any(common := places.common_bars(analysis.bars, (probe.height, probe.width))):
-        analysis = _measure_between(common, descriptor, probe, finder, config, limits)
     check_times(analysis.pts)
     refuse_truncated(descriptor, analysis.pts, probe.duration_s, limits)
     return analysis
-
-
-def _measure_between(
-    common: tuple[int, int, int, int],
-    descriptor: int,
-    probe: Probe,
-    finder: PoseFinder,
-    config: AnalysisConfig,
-    limits: LimitsConfig,
-) -> Analysis:
-    """Decode the picture between bars that all shots have: a dancer whom bars made small is seen at full size."""
-    left, above, right, below = common
-    within = replace(probe, width=probe.width - left - right, height=probe.height - above - below, bars=common)
-    whole = FormatSpan(0, sys.maxsize, PictureFormat(probe.width, probe.height, probe.pix_fmt))
-    (analysis,) = _measure(descriptor, within, [whole], finder, config, limits, FormatWatch())
-    rows = analysis.bars if len(analysis.bars) else np.zeros((1, 5), np.int64)
-    return replace(analysis, bars=rows + np.array([0, *common]))
 
 
 def _measure_each_size(
@@ -81,10 +62,31 @@ def _measure_each_size(
         own = [span for span in spans if span.size == (height, width)]
         of_size = replace(probe, height=height, width=width, changes=True)
         again = FormatWatch()
-        parts |= dict(zip(own, _measure(descriptor, of_size, own, finder, config, limits, again)))
+        parts |= dict(zip(own, _measure_picture(descriptor, of_size, own, finder, config, limits, again)))
         if again.sizes() != watch.sizes() or again.frames != watch.frames:
             raise RejectedError("size_changes", "The picture's size changes in another way each time it is read.")
     return _joined(spans, [parts[span] for span in spans])
+
+
+def _measure_picture(
+    descriptor: int,
+    probe: Probe,
+    spans: Sequence[FormatSpan],
+    finder: PoseFinder,
+    config: AnalysisConfig,
+    limits: LimitsConfig,
+    watch: FormatWatch,
+) -> list[Analysis]:
+    """`_measure`, and once more between wide bars that all shots have: they made the dancer small."""
+    parts = _measure(descriptor, probe, spans, finder, config, limits, watch)
+    common = places.common_bars([part.bars for part in parts], (probe.height, probe.width))
+    if not any(common) or (watch.changed and not probe.changes):
+        return parts
+    left, above, right, below = common
+    within = replace(probe, width=probe.width - left - right, height=probe.height - above - below, bars=common)
+    parts = _measure(descriptor, within, spans, finder, config, limits, FormatWatch())
+    rows = [part.bars if len(part.bars) else np.zeros((1, 5), np.int64) for part in parts]
+    return [replace(part, bars=bars + np.array([0, *common])) for part, bars in zip(parts, rows, strict=True)]
 
 
 def _measure(

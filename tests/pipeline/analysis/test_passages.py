@@ -119,7 +119,9 @@ def test_thumbs_and_overlays_are_the_pictures_own():
     ],
 )
 def test_bars_are_common_where_every_shot_has_them_and_they_are_wide(rows, common):
-    assert common_bars(np.array(rows, np.int64).reshape(-1, 5), (720, 1280)) == common
+    bars = np.array(rows, np.int64).reshape(-1, 5)
+    assert common_bars([bars], (720, 1280)) == common
+    assert common_bars([bars, bars[:0]], (720, 1280)) == (0, 0, 0, 0)
 
 
 def test_joined_parts_have_a_row_of_bars_each_where_one_has_some():
