@@ -28,6 +28,7 @@ FILLS = ("black", "white", "blurred")
 UNSEEN_SEED = 60420  # nothing was tuned on it
 CASES = [(kind, number) for kind, count in (("clean", 100), ("bars", 42), ("over", 66)) for number in range(count)]
 CONFIG = BuildConfig(clips=ClipConfig(frames=181))
+SHORT, SHORT_FRAMES = BuildConfig(clips=ClipConfig(frames=91)), 96  # what tells bars takes four seconds
 WORTH = 0.002  # share of a clip: a smaller piece of an overlay at its border is none
 
 
@@ -94,12 +95,12 @@ def _clean(number: int, path: Path, finder: PoseFinder, folder: Path) -> dict[st
 def _bars(number: int, path: Path, finder: PoseFinder, folder: Path) -> dict[str, Any]:
     """In source pixels, the most of any side: `left` of a bar in what is kept, `lost` of the picture."""
     place, fill = PLACES[number % 3], FILLS[number // 3 % 3]
-    drawn = framed(read_frames(path), place, fill, np.random.default_rng([UNSEEN_SEED, 1, number]))
-    result = seen(write_frames(folder / "barred.mp4", drawn.frames, _rate(path)), finder, CONFIG)
+    drawn = framed(read_frames(path)[:SHORT_FRAMES], place, fill, np.random.default_rng([UNSEEN_SEED, 1, number]))
+    result = seen(write_frames(folder / "barred.mp4", drawn.frames, _rate(path)), finder, SHORT)
     left, above, right, below = result.analysis.bars_at(0)
     height, width = drawn.frames.shape[1:3]
     inwards = (np.array([left, above, width - right, height - below]) - drawn.picture) * [1, 1, -1, -1]
-    shown = [beyond(clip, result.analysis, drawn, CONFIG) for clip in result.clips if clip.crop]
+    shown = [beyond(clip, result.analysis, drawn, SHORT) for clip in result.clips if clip.crop]
     return {
         "place": place, "fill": fill, "left": int(-inwards.min()), "lost": int(inwards.max()),
         "beyond": max(shown, default=None),
