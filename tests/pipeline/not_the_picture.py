@@ -114,6 +114,7 @@ def _overlays(number: int, path: Path, finder: PoseFinder, folder: Path) -> dict
     drawn = overlaid(read_frames(path)[:LOGO_FRAMES], kind, np.random.default_rng([UNSEEN_SEED, 2, number]), fps)
     result = seen(write_frames(folder / "overlaid.mp4", drawn.frames, _rate(path)), finder, LOGO)
     truth = json.loads(path.with_suffix(".json").read_text())
+    truth |= {"pts_s": truth["pts_s"][:LOGO_FRAMES]}
     hits, ratios = [], []
     for clip in (clip for clip in result.clips if clip.crop):
         case = judge(path.stem, clip, truth, result.analysis.pts, result.shape, LOGO)
