@@ -159,8 +159,8 @@ def figures(rows: list[dict[str, Any]]) -> dict[str, float]:
         "recall_in_these_clips": float(np.mean(shown)),
         "moving_cases": len(ratios),
         "translation_within_10pc": float(np.mean(np.abs(np.array(ratios) - 1) <= 0.1)),
-        "translation_ratio_min": min(ratios),
-        "translation_ratio_max": max(ratios),
+        "translation_ratio_min": min(ratios, default=np.nan),
+        "translation_ratio_max": max(ratios, default=np.nan),
         "rejected": sum("rejected" in row for row in rows),
     }
 
