@@ -2,7 +2,7 @@
 
     python bench/overlays.py --out OUT
 
-100 clean videos of a seed that nothing was tuned on; bars around 42 of them, captions, logos and timers on 66.
+100 clean videos of a seed that nothing was tuned on; bars around 40 of them, captions, logos and timers on 66.
 A few seconds a video; what OUT holds already is not done again. The cases are those of
 `pytest -m soak tests/pipeline/test_not_the_picture.py`.
 """
