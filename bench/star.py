@@ -1,6 +1,6 @@
 """How well a network of stage `star` lets clips dance their own dance, beside the warp alone, a still and the codec.
 
-    python bench/star.py --run RUN --data DATA [--clips 20] [--steps 3]
+    python bench/star.py --run RUN --data DATA [--clips 20] [--steps N]
 
 DATA holds clips that the run has not seen. Per clip, 181 frames, and for each of `codec` (the real clip, encoded and
 decoded), `still` (its first frame), `warp` (longdance warp's, without a network) and `star`: the share of frames in
@@ -82,9 +82,9 @@ def judged(
     return [found, error, pck, motion, psnr(frames, real, moving), psnr(frames, real, uncovered), sharpness, flicker]
 
 
-def of_clip(run: Path, data: Path, clip: str, steps: int, finder: DancerFinder) -> dict[str, list[float]]:
+def of_clip(run: Path, data: Path, clip: str, steps: int | None, finder: DancerFinder) -> dict[str, list[float]]:
     """COLUMNS of a clip's four videos."""
-    sampling = sampling_config([run], {"steps": steps}, "star")
+    sampling = sampling_config([run], {"steps": steps} if steps else {}, "star")
     prepared = prepare(Request((run,), "star", 181, sampling))
     real = real_clip(data, clip, prepared.size).frames_FHWC
     dance = checked_dance(clip_landmarks(data, clip, prepared.size), clip)
@@ -137,7 +137,7 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=20)
-    parser.add_argument("--steps", type=int, default=3)
+    parser.add_argument("--steps", type=int, help="of the sampler (default: the run's own)")
     options = parser.parse_args()
     clips = sorted({sample.clip_id for sample in read_samples(options.data) if sample.ok})[: options.clips]
     finder, rows, started = DancerFinder(pose_model_path()), [], time.monotonic()

@@ -137,6 +137,11 @@ def _filled(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(FILLED)
 
 
+def _masks(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("ALTER TABLE sample_rows ADD COLUMN mask_offset BIGINT")  # NULL: a sample without masks
+    con.execute("ALTER TABLE sample_rows ADD COLUMN mask_length BIGINT")
+
+
 def _views_alone(con: duckdb.DuckDBPyConnection) -> None:
     """No table changes: `migrate` makes the views, of which there are others now."""
 
@@ -153,7 +158,7 @@ def _overlays(con: duckdb.DuckDBPyConnection) -> None:
 
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled,
-    _views_alone, _overlays,
+    _views_alone, _masks, _overlays,
 )  # fmt: skip
 
 

@@ -61,7 +61,8 @@ def prepare_batch(
 def encode_batch(root: Path, jobs: list[EncodeJob], config: BuildConfig, model: Path, what: str) -> Counter[str]:
     """Stage the samples of a batch of clips."""
     done: Counter[str] = Counter()
-    with pose_finder(model, config.analysis.max_people, config.analysis.min_pose_confidence) as finder:
+    people, confidence = config.analysis.max_people, config.analysis.min_pose_confidence
+    with pose_finder(model, people, confidence, config.landmarks.masks) as finder:
         for source_id, path, clip_ids in jobs:
             done += encode_clips(DataFolder(root), source_id, path, clip_ids, config, finder)
     return done

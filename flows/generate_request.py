@@ -13,6 +13,7 @@ from data_catalog.base.settings import Settings, explain_settings
 from flows.dancing.driving_dance import DancePace, Driving, fitting_dance, one_person, put_on, read_driving
 from flows.starting_picture import Beginning, begin_with, cropped
 from model.data.landmarks import clip_landmarks, scaled_rows
+from model.data.outlines import clip_outline, outline_at
 from model.data.samples import FPS, frame_rate, rate_of
 from model.drift.frechet import load_scripted
 from model.errors import RolloutError
@@ -137,38 +138,44 @@ def dancing(beginning: Beginning, request: GenerateRequest, driving: Driving | N
     size, pace = prepared.size, DancePace(request.frames, request.speed, request.mirrored)
     if request.own_dance and request.clip is not None and request.data is not None:
         own = checked_dance(clip_landmarks(request.data, request.clip, size), request.clip)
-        return with_dance(beginning, paced(own, request.frames))
-    start = start_pose(beginning, request, prepared)
+        outline = clip_outline(request.data, request.clip, size, len(own))
+        return with_dance(beginning, paced(own, request.frames), outline)
+    start, outline = start_pose(beginning, request, prepared)
     if driving is not None:
         danced = paced(driving.landmarks, pace.frames, pace.speed, pace.mirrored)
         put = put_on(start, driving.landmarks, pace, (size.height, size.width))
-        return replace(with_dance(beginning, put), driving=danced)
+        return replace(with_dance(beginning, put, outline), driving=danced)
     if request.data is None:
         raise RolloutError("--dance auto takes a dance of a data set: name it with --data.")
     seed = prepared.request.sampling.seed
-    return with_dance(beginning, fitting_dance(start, request.data, seed, pace, (size.height, size.width)))
+    return with_dance(beginning, fitting_dance(start, request.data, seed, pace, (size.height, size.width)), outline)
 
 
 LOOKED_AT = 512
 """Pixels: the shorter side of the picture in which the pose is looked for, at least."""
 
 
-def start_pose(beginning: Beginning, request: GenerateRequest, prepared: Prepared) -> np.ndarray:
-    """(33, 4) landmarks of the picture's person, in its pixels: a clip's as they are stored, else as they are found."""
+def start_pose(
+    beginning: Beginning, request: GenerateRequest, prepared: Prepared
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """(33, 4) landmarks of the picture's person, in its pixels, and her outline: a clip's as they are stored, else as
+    they are found."""
     size = prepared.size
     if request.clip is not None and request.data is not None:
-        return checked_dance(clip_landmarks(request.data, request.clip, size), request.clip)[0]
+        dance = checked_dance(clip_landmarks(request.data, request.clip, size), request.clip)
+        return dance[0], clip_outline(request.data, request.clip, size, len(dance))
     assert request.image is not None
     larger = max(1, -(-LOOKED_AT // min(size)))  # a detector sees little in pictures as small as networks make
     looked_at = PictureSize(larger * size.width, larger * size.height)
     data = None if request.data is None else DataFolder(request.data)
     picture, _ = cropped(request.image, data, prepared, request.align, looked_at)
-    return scaled_rows(one_person(picture, beginning.start.picture_HWC), 1 / larger)
+    person = one_person(picture, beginning.start.picture_HWC)
+    return scaled_rows(person.landmarks, 1 / larger), outline_at(person.outline_HW, size)
 
 
-def with_dance(beginning: Beginning, dance: np.ndarray) -> Beginning:
-    """The same with these landmarks for every frame."""
-    return replace(beginning, start=replace(beginning.start, dance=dance))
+def with_dance(beginning: Beginning, dance: np.ndarray, outline: np.ndarray | None) -> Beginning:
+    """The same with these landmarks for every frame, and where her person is in the first."""
+    return replace(beginning, start=replace(beginning.start, dance=dance, outline_HW=outline))
 
 
 def frames_a_second(request: GenerateRequest, data: DataFolder | None, driving: Driving | None = None) -> Fraction:

@@ -21,8 +21,9 @@ from flows.children import TRAINING, child_events, launch_command
 from flows.progress import Progress
 from flows.runners import TASK_OPTIONS, on_sigterm
 from flows.server.outlive import show_in_prefect
-from model.config import Preset, StageName, TrainConfig, absolute_folders, train_config
+from model.config import StageName, TrainConfig, absolute_folders, train_config
 from model.errors import UnknownNameError
+from model.presets import Preset
 
 STOPPED = 143  # 128 + SIGTERM, after a checkpoint
 

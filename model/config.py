@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from data_catalog.base.settings import Settings, explain_settings
 from model.errors import ConfigError
 from model.init_codec import encode_of_init
+from model.presets import PRESETS, STAGE_PRESETS, Preset
 from model.sources import (
     CodecSource,
     EmbeddedCodec,
@@ -23,7 +24,6 @@ from model.sources import (
 from pipeline.picture_size import PictureSize
 
 StageName = Literal["starter", "extrapolation", "interpolation", "any", "star"]
-Preset = Literal["tiny", "sd15"]
 NetworkValue = Annotated[tuple[int, ...] | int | float | str | None, Field(union_mode="left_to_right")]
 """Text that is a number becomes one, so that a command line and a flow's parameter mean the same."""
 
@@ -221,39 +221,6 @@ class TrainConfig(Settings):
     def init_source(self) -> Init:
         """What `init` means."""
         return parse_init(self.init)
-
-
-PRESETS: dict[Preset, dict[str, Any]] = {
-    "tiny": {
-        "encode": {},
-        "train": "all",
-        "batch": 4,
-        "steps": 2000,
-        "learning_rate": 2e-3,
-        "betas": (0.9, 0.99),
-        "warmup": 50,
-        "schedule": "cosine",
-        "ema": 0.995,
-        "sample_steps": 5,
-        "sample_temperature": 0.5,  # more noise makes what is uncertain louder, not better
-        "device": "cpu",
-    },
-    "sd15": {
-        "encode": {"codec": "stable-diffusion-v1-5/stable-diffusion-inpainting", "picture": 512},
-        "init": "stable-diffusion-v1-5/stable-diffusion-inpainting",
-        "train": "new",
-        "mixed_precision": "bf16",
-        "ema_every": 10,
-        "ema_device": "cpu",
-        "device": "cuda",
-    },
-}
-
-
-STAGE_PRESETS: dict[tuple[Preset, str], dict[str, Any]] = {
-    ("tiny", "star"): {"one_step": True, "sample_steps": 1, "sample_temperature": 0.0},
-}
-"""What a preset takes for one stage alone."""
 
 
 def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConfig:

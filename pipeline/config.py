@@ -151,6 +151,7 @@ class LandmarksConfig(Settings):
     every_frame: bool = Field(
         True, description="find the dancer in every frame of the clips that are stored, instead of between detections"
     )
+    masks: bool = Field(True, description="with `every_frame`: store which pixels are hers, at a quarter of the size")
 
 
 class ShardConfig(Settings):

@@ -39,8 +39,9 @@ def pose_model() -> Path:
 
 @pytest.fixture(scope="session")
 def finder(pose_model: Path) -> Iterator[PoseFinder]:
-    """An open PoseFinder."""
-    with pose_finder(pose_model, SMALL.analysis.max_people, SMALL.analysis.min_pose_confidence) as found:
+    """An open PoseFinder, of masks, too."""
+    people, confidence = SMALL.analysis.max_people, SMALL.analysis.min_pose_confidence
+    with pose_finder(pose_model, people, confidence, masks=True) as found:
         yield found
 
 
@@ -75,7 +76,7 @@ def build(root: Path, video: Path, config: BuildConfig, model: Path) -> Built:
     prepare_sources(data, [(source_id, source.path)], config, model)
     names = build_keys(config)
     clip_ids = [clip["clip_id"] for clip in read_json(data.clips(source_id, names.clip_set))["clips"]]
-    with pose_finder(model, config.analysis.max_people, config.analysis.min_pose_confidence) as finder:
+    with pose_finder(model, config.analysis.max_people, config.analysis.min_pose_confidence, masks=True) as finder:
         encode_clips(data, source_id, source.path, clip_ids, config, finder)
     manifest = pack_shard(data, clip_ids, config)
     assert manifest is not None

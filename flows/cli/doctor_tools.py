@@ -20,7 +20,7 @@ OLDEST_FFMPEG = (6, 0)
 # What is known to be bad about those that would run: (before this version, why).
 BAD_FFMPEG = [((8, 1), "CVE-2026-40962: out-of-bounds write in mov.c, the container of most phone videos")]
 # The bundles that `longdance pose-model` makes with the versions in constraints.txt.
-POSE_SHA256 = "e3762f1307b095943f120f541bc75d1e1bfc5a2be19c769eb361fa3952205858"
+POSE_SHA256 = "50880d42629bc49e845d4f00c8826ca758aacc99f669a9b0c7930f182a6d2d6b"
 TEXT_SHA256 = "cbd6ce577939d902d3ec3e1a543d5e846519cec7441a46575df6d761ecc47cdb"
 
 

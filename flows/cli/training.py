@@ -37,7 +37,7 @@ def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) ->
     prefect_settings()
     from flows.server.outlive import outlive
     from flows.train_stage import encode_only
-    from model.config import Preset
+    from model.presets import Preset
 
     counted = outlive(encode_only, data, cast(Preset, preset), overrides(settings))
     click.echo(", ".join(f"{name}={count}" for name, count in counted.items()))
@@ -90,7 +90,8 @@ def train(
     prefect_settings()
     from flows.server.outlive import outlive
     from flows.train_stage import check_stage, train_stage
-    from model.config import Preset, StageName
+    from model.config import StageName
+    from model.presets import Preset
 
     check_stage(stage, preset, values)
     named_run = (cast(StageName, stage), data, run, cast(Preset, preset))

@@ -66,19 +66,27 @@ def _from_file(path: Path) -> np.ndarray:
         ) from error
 
 
-def one_person(picture_HWC: np.ndarray, *again: np.ndarray) -> np.ndarray:
-    """(33, 4) landmarks of the one person in a picture. Raises PoseError if there is nobody, or somebody else.
+@dataclass(frozen=True)
+class Person:
+    """Somebody in a picture: (33, 4) landmarks in its pixels, and which of them are hers, (H, W) bool."""
+
+    landmarks: np.ndarray
+    outline_HW: np.ndarray  # noqa: N815
+
+
+def one_person(picture_HWC: np.ndarray, *again: np.ndarray) -> Person:
+    """The one person in a picture. Raises PoseError if there is nobody, or somebody else.
 
     again: the same picture at other sizes: a detector that overlooks the second person in one may see both in another.
     """
-    with pose_finder(pose_model_path(), 2, AnalysisConfig().min_pose_confidence) as finder:
-        looks = [finder.find(np.ascontiguousarray(picture)) for picture in (picture_HWC, *again)]
-    most = max(len(people) for people in looks)
-    if most > 1 or not len(looks[0]):
+    with pose_finder(pose_model_path(), 2, AnalysisConfig().min_pose_confidence, masks=True) as finder:
+        looks = [finder.find_with_masks(np.ascontiguousarray(picture)) for picture in (picture_HWC, *again)]
+    most, (found, masks) = max(len(people) for people, _ in looks), looks[0]
+    if most > 1 or not len(found):
         raise PoseError(
             f"The picture shows {f'{most} people' if most > 1 else 'nobody'}: give one that shows one whole person."
         )
-    return np.asarray(looks[0][0], np.float64)
+    return Person(found[0].astype(np.float64), masks[0])
 
 
 def put_on(start: np.ndarray, dance: np.ndarray, pace: DancePace, shape: tuple[int, int]) -> np.ndarray:

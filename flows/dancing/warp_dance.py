@@ -13,7 +13,6 @@ from flows.dancing.driving_dance import DancePace, Driving, one_person, put_on, 
 from model.data.samples import FPS, rate_of
 from model.drift.report import real_clip
 from model.errors import PoseError, RolloutError
-from model.pose.outline import outline_of
 from model.pose.warp_video import write_warped
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.clips.input_picture import aligned_picture, read_picture
@@ -50,11 +49,11 @@ def warp_dance(request: WarpRequest, progress: Callable[[int], None] = lambda fr
     if any(side % 2 for side in request.size):
         raise PoseError(f"--size is {request.size}: both sides have to be even, as in 512x512.")
     picture, driving = _picture(request), read_driving(request.pose, request.data)
-    start, pace = one_person(picture), DancePace(request.frames, request.speed, request.mirrored)
-    moved = put_on(start, driving.landmarks, pace, (picture.shape[0], picture.shape[1]))
-    outline = outline_of(picture, start)
+    person, pace = one_person(picture), DancePace(request.frames, request.speed, request.mirrored)
+    moved = put_on(person.landmarks, driving.landmarks, pace, (picture.shape[0], picture.shape[1]))
     with disk_errors(request.out.parent, RolloutError, "make room, then run the same command again"):
-        write_warped(request.out, picture, start, moved, _rate(request, driving), outline, progress)
+        rate = _rate(request, driving)
+        write_warped(request.out, picture, person.landmarks, moved, rate, person.outline_HW, progress)
     return request.out
 
 

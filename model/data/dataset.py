@@ -18,11 +18,13 @@ from model.data.codec import codec_hash
 from model.data.counted import Cells, counted_mask
 from model.data.landmarks import LandmarkPlace, landmark_place, read_rows
 from model.data.latents import codec_folder, manifest_path, read_manifest
+from model.data.outlines import MaskPlace, mask_place, read_outlines
 from model.data.samples import Sample, holdout_sources, read_samples
 from model.data.text import prompts_of
 from model.data.versions import Version, read_version
 from model.errors import DataError
 from model.sources import CODEC_FILE
+from pipeline.picture_size import PictureSize
 
 _OPEN_FILES = 128
 """Latent files a thread keeps open: well below the usual limit of 1,024."""
@@ -42,6 +44,8 @@ class LatentSample:
     """Of each frame, or of all, the latents that count; None: all do."""
     landmarks: LandmarkPlace | None = None
     """Where its landmarks lie; None where nobody asked for them."""
+    masks: MaskPlace | None = None
+    """Where its masks lie; None where it holds none, or nobody asked for them."""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ def load_data(
     entries, rows, shape = _locate(data, codec, chosen.good, encode.prompt)
     if pose:
         places = {sample.key: landmark_place(data, sample, encode.size) for sample in chosen.good}
-        entries = [replace(entry, landmarks=places[entry.key]) for entry in entries]
+        masks = {sample.key: mask_place(data, sample, places[sample.key].frames) for sample in chosen.good}
+        entries = [replace(entry, landmarks=places[entry.key], masks=masks[entry.key]) for entry in entries]
     train = tuple(entry for entry in entries if entry.key in chosen.train)
     weights = tuple(chosen.weights[entry.key] for entry in train) if chosen.version else ()
     return SplitData(
@@ -238,6 +243,11 @@ class LatentReader:
         place = self.index.samples[sample].landmarks
         assert place is not None, "the data was not loaded with its poses"
         return read_rows(self._own.descriptors.of(place.path), place, frames)
+
+    def outlines(self, sample: int, frames: list[int], size: PictureSize) -> np.ndarray | None:
+        """(F, H, W) bool, the dancer's outline in pictures of these frames; None where none is stored."""
+        place = self.index.samples[sample].masks
+        return None if place is None else read_outlines(place, frames, size)
 
     def read_into(self, window: np.ndarray, sample: int, frames: Sequence[int]) -> None:
         """The same into an array that is there already, contiguous and of that shape."""

@@ -46,7 +46,10 @@ class PoseReader:
         generator = numpy_generator(self.seed, "pose-noise", position)
         kept_back = generator.random() < self.noise.dropout
         disturbed = _disturbed(landmarks, window, self.noise, generator)
-        pose = pose_conditioning(self.codec, latents_FCHW.float(), window.frames, window.hints, disturbed)
+        hints = list(window.hints)
+        drawn = reader.outlines(sample, hints, self.codec.picture)
+        outlines = {} if drawn is None else dict(zip(hints, drawn))
+        pose = pose_conditioning(self.codec, latents_FCHW.float(), window.frames, window.hints, disturbed, outlines)
         return replace(pose, told_B=pose.told_B & (not kept_back))
 
 

@@ -42,6 +42,8 @@ class Sample:
     """Offset and length of its json in the shard."""
     npy_place: tuple[int, int] = (0, 0)
     """The same of its landmarks."""
+    mask_place: tuple[int, int] | None = None
+    """The same of its masks; None where it holds none."""
 
 
 def read_samples(data: Path) -> list[Sample]:
@@ -54,7 +56,8 @@ def read_samples(data: Path) -> list[Sample]:
         rows = catalog.execute(
             "SELECT s.sample_key, s.clip_id, c.source_id, s.shard, h.sha256, s.mp4_offset, s.mp4_length, "
             "c.verdict = 'ok', NULL, s.mp4_sha256, s.picture, c.decision, s.json_offset, s.json_length, s.npy_offset, "
-            "s.npy_length FROM samples s JOIN clips c USING (clip_id) JOIN shards h ON h.shard = s.shard "
+            "s.npy_length, s.mask_offset, s.mask_length FROM samples s JOIN clips c USING (clip_id) "
+            "JOIN shards h ON h.shard = s.shard "
             "ORDER BY s.sample_key"
         ).fetchall()
         clips = dict(catalog.execute("SELECT clip_id, source_id FROM clips").fetchall())
@@ -65,8 +68,10 @@ def read_samples(data: Path) -> list[Sample]:
 
 
 def _sample(*row: Any) -> Sample:
-    *fields, json_at, json_length, npy_at, npy_length = row
+    *fields, json_at, json_length, npy_at, npy_length, mask_at, mask_length = row
     sample = replace(Sample(*fields), json_place=(json_at, json_length), npy_place=(npy_at, npy_length))
+    if mask_at is not None:
+        sample = replace(sample, mask_place=(mask_at, mask_length))
     if sample.picture is None:
         return sample
     return replace(sample, picture=tuple((x0, y0, x1, y1) for x0, y0, x1, y1 in json.loads(str(sample.picture))))

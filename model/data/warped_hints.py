@@ -6,19 +6,22 @@ it is a network, the latents themselves are, so that training runs none.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from model.data.codec import Codec
+from model.data.outlines import outline_at
 from model.network.conditioning import HINT_DRIFT, PoseConditioning
 from model.pose.body_parts import HIPS, SHOULDERS
 from model.pose.limb_map import limb_maps, to_cells
 from model.pose.paint import behind, warp_picture
 from model.pose.warp import Reference, reference_of, warp_field
 from pipeline.analysis.pose import MAIN
+from pipeline.picture_size import PictureSize
 
 LEAST = 1e-3
 """Weight of a hint where it knows nothing, so that what no hint knows is still a guess."""
@@ -31,7 +34,12 @@ def is_known(landmarks_FJ4: np.ndarray, given_F: np.ndarray) -> bool:
 
 
 def pose_conditioning(
-    codec: Codec, latents_FCHW: Tensor, frames: Sequence[int], hints: Sequence[int], landmarks_FJ4: np.ndarray
+    codec: Codec,
+    latents_FCHW: Tensor,
+    frames: Sequence[int],
+    hints: Sequence[int],
+    landmarks_FJ4: np.ndarray,
+    outlines: Mapping[int, np.ndarray] = MappingProxyType({}),
 ) -> PoseConditioning:
     """One window's poses for a network (batch of 1), from clean latents of its hints.
 
@@ -39,6 +47,7 @@ def pose_conditioning(
         latents_FCHW: of all frames of the window; those of hints are read.
         frames: their numbers, ascending; `hints` are among them.
         landmarks_FJ4: (F, 33, 4) in pixels of the codec's pictures.
+        outlines: of hints, by their number, where the dancer is in the codec's picture, (H, W) bool, as far as known.
     """
     known = is_known(landmarks_FJ4, np.array([frame in hints for frame in frames]))
     height, width = latents_FCHW.shape[-2:]
@@ -46,7 +55,10 @@ def pose_conditioning(
     warped, unknown = latents_FCHW.clone(), torch.zeros(len(frames), height, width)
     if known:
         targets = [place for place, frame in enumerate(frames) if frame not in hints]
-        moved = [_moved(codec, latents_FCHW, place, targets, landmarks_FJ4) for place in map(frames.index, hints)]
+        moved = [
+            _moved(codec, latents_FCHW, frames.index(hint), targets, landmarks_FJ4, outlines.get(hint))
+            for hint in hints
+        ]
         apart = np.array([[abs(frames[t] - hint) for t in targets] for hint in hints])
         warped[targets], unknown[targets] = _blended(moved, apart)
     limbs = torch.from_numpy(maps) if known else torch.zeros(maps.shape)
@@ -54,18 +66,25 @@ def pose_conditioning(
 
 
 def _moved(
-    codec: Codec, latents_FCHW: Tensor, hint: int, targets: Sequence[int], landmarks_FJ4: np.ndarray
+    codec: Codec,
+    latents_FCHW: Tensor,
+    hint: int,
+    targets: Sequence[int],
+    landmarks_FJ4: np.ndarray,
+    outline_HW: np.ndarray | None,
 ) -> tuple[Tensor, Tensor]:
     """A hint in every target's pose (T, C, H, W), and how little it shows of each place (T, H, W)."""
     if not codec.is_network:
         picture = codec.decode(latents_FCHW[hint : hint + 1])[0]
         shape = (picture.shape[0], picture.shape[1])
-        reference = reference_of(landmarks_FJ4[hint], shape)
+        reference = reference_of(landmarks_FJ4[hint], shape, outline_HW)
         pictures, unknown = _warped(reference, picture, landmarks_FJ4[targets])
         return codec.encode(pictures), _by_cell(unknown, codec.factor)
     cells = to_cells(landmarks_FJ4, codec.factor)
     latents = latents_FCHW[hint].float().permute(1, 2, 0).numpy()
-    reference = reference_of(cells[hint], (latents.shape[0], latents.shape[1]))
+    cells_shape = PictureSize(latents.shape[1], latents.shape[0])
+    outline = None if outline_HW is None else outline_at(outline_HW, cells_shape)
+    reference = reference_of(cells[hint], (cells_shape.height, cells_shape.width), outline)
     warped, unknown = _warped(reference, latents, cells[targets])
     return torch.from_numpy(warped).permute(0, 3, 1, 2).to(latents_FCHW.dtype), torch.from_numpy(unknown).float()
 

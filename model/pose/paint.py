@@ -34,7 +34,9 @@ def behind(picture_HWC: np.ndarray, reference: Reference) -> Behind:
     for number, hidden_HW in reference.hidden.items():
         window, inside = reference.covers[number]
         hidden = hidden_HW[window]
-        own = inside & (reference.shown_HW[window] == number) & reference.outline_HW[window] & ~hidden
+        own = inside & (reference.shown_HW[window] == number) & ~hidden
+        if reference.outline_HW is not None:
+            own &= reference.outline_HW[window]
         if own.any():  # the outline may leave nothing of it
             whole = picture_HWC.copy()
             whole[window] = _filled(whole[window], hidden, own)

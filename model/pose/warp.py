@@ -21,6 +21,11 @@ SNAP = 64
 FRINGE = 0.02
 """How far around her parts a dancer is taken out of the background, in standing heights: clothes and hair. Where a
 part moves by less than that, its fringe moves with it: what is seen there is hers, or a wall that hardly moved."""
+CLOTHES = 0.08
+"""How far around her parts what she wears reaches, in standing heights: within the outline, skirts and hair go with the
+part that is nearest."""
+STILL = 0.5
+"""Pixels: what moves less is where it was."""
 _ENDS = [{*part.start, *part.end} for part in PARTS]
 GUESSED = frozenset(number for number, part in enumerate(PARTS) if part.name == "trunk" or part.name.endswith("thigh"))
 """Parts so wide that limbs lie before them: what these hide is guessed. Which of a forearm and the trunk beside it is
@@ -35,11 +40,13 @@ class Reference:
 
     body: Capsules
     shown_HW: np.ndarray  # noqa: N815
-    """Number in `PARTS` of the part that is seen at a pixel, or BACKGROUND; int8."""
+    """Number in `PARTS` of the part, or of its clothes, that is seen at a pixel, or BACKGROUND; int8."""
+    nearest_HW: np.ndarray  # noqa: N815
+    """Number of the part that is nearest to a pixel, or BACKGROUND far from all; int8."""
     hole_HW: np.ndarray  # noqa: N815
     """Where the dancer covers the background; bool."""
-    outline_HW: np.ndarray  # noqa: N815
-    """Where the dancer may be at all; bool, all True where nobody looked."""
+    outline_HW: np.ndarray | None  # noqa: N815
+    """Where the dancer is; bool. None: nobody looked, and she may be anywhere."""
     grid_HW2: np.ndarray  # noqa: N815
     """x and y of each pixel, float32."""
     covers: dict[int, tuple[tuple[slice, slice], np.ndarray]]
@@ -67,23 +74,32 @@ def reference_of(
 
     Args:
         landmarks: (33, 4) in pixels of the picture; NaN where a joint is not known.
-        outline_HW: where the dancer is, bool; what of her parts lies outside is wall, and does not move. None: all.
+        outline_HW: where the dancer is, bool: what of her parts lies outside is wall, and does not move; what lies in
+            it beside her parts is worn, and moves with them. None: all of her parts, and nothing else.
         min_visibility: joints that are less visible than that count as unknown.
     """
     body = capsules(landmarks, min_visibility)
     ys, xs = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
     grid = np.stack([xs, ys], -1)
     shown, hole = np.full(shape, BACKGROUND, np.int8), np.zeros(shape, bool)
-    outline = np.ones(shape, bool) if outline_HW is None else outline_HW
+    nearest, apart = shown.copy(), np.full(shape, np.inf)
     covers = {}
     for number in far_to_near(body):
-        cover = cover_of(body, number, grid, FRINGE * body.height)
+        cover = cover_of(body, number, grid, (CLOTHES + FRINGE) * body.height)
         if cover is not None:
             covers[number] = cover.window, cover.outside <= 0
             shown[cover.window][cover.outside <= 0] = number
             hole[cover.window] |= cover.outside <= FRINGE * body.height
-    hidden = _hidden(covers, shown, _fringe_kernel(body))
-    return Reference(body, shown, hole, outline, grid, covers, hidden)
+            nearer = cover.outside < apart[cover.window]
+            nearest[cover.window][nearer] = number
+            apart[cover.window][nearer] = cover.outside[nearer]
+    kernel = _fringe_kernel(body)
+    hidden = _hidden(covers, shown, kernel)
+    if outline_HW is not None:
+        worn = outline_HW & (apart <= CLOTHES * body.height)  # beyond, it is no clothes
+        shown = np.where((shown == BACKGROUND) & worn, nearest, shown)
+        hole = cv2.dilate(worn.astype(np.uint8), kernel).astype(bool)
+    return Reference(body, shown, nearest, hole, outline_HW, grid, covers, hidden)
 
 
 def _fringe_kernel(body: Capsules) -> np.ndarray:
@@ -112,8 +128,9 @@ def warp_field(reference: Reference, landmarks: np.ndarray, min_visibility: floa
     places, unknown = reference.grid_HW2.copy(), reference.hole_HW.copy()
     parts = np.full(unknown.shape, BACKGROUND, np.int8)
     fringe = FRINGE * body.height
+    around = fringe if reference.outline_HW is None else fringe + CLOTHES * body.height
     for number in far_to_near(body):
-        cover = cover_of(body, number, reference.grid_HW2, fringe)
+        cover = cover_of(body, number, reference.grid_HW2, around)
         if cover is None:
             continue
         here, there, lacks = places[cover.window], parts[cover.window], unknown[cover.window]
@@ -122,9 +139,13 @@ def warp_field(reference: Reference, landmarks: np.ndarray, min_visibility: floa
             lacks[covered & (there == BACKGROUND)] = True  # what is not known hides nothing that is
             continue
         at = _source_places(reference.body, body, number, cover)
-        covered &= _at(reference.outline_HW, at, True)
+        if reference.outline_HW is not None:
+            worn = ~covered & (_at(reference.shown_HW, at, BACKGROUND) == number)
+            covered = (covered | worn) & _at(reference.outline_HW, at, True)
         moved = np.abs(at - reference.grid_HW2[cover.window]).max(-1)
-        free = ~covered & (cover.outside <= fringe) & (there == BACKGROUND) & (moved <= fringe) & lacks
+        stays = (cover.outside <= fringe) & (moved <= fringe)
+        stays |= (moved <= STILL) & (reference.nearest_HW[cover.window] == number)
+        free = ~covered & stays & (there == BACKGROUND) & lacks
         here[covered], there[covered] = at[covered], number
         lacks[covered] = ~JOINED[number, _at(reference.shown_HW, at[covered], BACKGROUND)]
         here[free], lacks[free] = at[free], False

@@ -26,7 +26,7 @@ from model.errors import RolloutError
 from model.plans.plan import Call, make_plan
 from model.rollout.config import SamplingConfig
 from model.rollout.record import RolloutRecord, check_record, open_record
-from model.rollout.rollout import OnRolloutEvent, Rollout, RolloutModels, dance_hash, picture_hash
+from model.rollout.rollout import OnRolloutEvent, Rollout, RolloutModels, dance_hash, outline_hash, picture_hash
 from model.rollout.stage_networks import NetworkPool, check_settings, runs_by_stage
 from model.rollout.steps import parse_stretch
 from model.runs.checkpoint import network_config
@@ -96,6 +96,8 @@ class Start:
     """Where it is true, and not filled; None: everywhere."""
     dance: np.ndarray | None = None
     """(frames, 33, 4) landmarks in its pixels of the person in every frame, from its own on; None: nothing is told."""
+    outline_HW: np.ndarray | None = None  # noqa: N815
+    """Where its person is, bool; None: not known."""
 
     def record(self) -> dict[str, Any]:
         """Names it."""
@@ -104,6 +106,8 @@ class Start:
             named["region"] = list(self.region)
         if self.dance is not None:
             named["dance"] = dance_hash(self.dance)
+        if self.outline_HW is not None:
+            named["outline"] = outline_hash(self.outline_HW)
         return named
 
 
@@ -160,6 +164,7 @@ def generate_video(prepared: Prepared, start: Start, out: Path, progress: OnRoll
         rollout = Rollout(
             folder, request.calls(), request.frames, cast, request.sampling, request.fps, record.redos, start.region,
             start.dance,
+            start.outline_HW,
         )  # fmt: skip
         rollout.run(start.picture_HWC, out, progress, replaces_whole=record.finished > 0)
     return Generated(out, folder, record, rollout)

@@ -80,6 +80,11 @@ def picture_hash(picture_HWC: np.ndarray) -> str:
     return digest.hexdigest()
 
 
+def outline_hash(outline: np.ndarray) -> str:
+    """Names an outline by its shape and pixels."""
+    return hashlib.sha256(str(outline.shape).encode() + np.packbits(outline).tobytes()).hexdigest()
+
+
 def dance_hash(dance: np.ndarray) -> str:
     """Names landmarks by their shape and numbers."""
     digest = hashlib.sha256(str(dance.shape).encode())
@@ -101,12 +106,15 @@ class Rollout:
         redos: Sequence[Stretch] = (),
         region: Rectangle | None = None,
         dance: np.ndarray | None = None,
+        outline: np.ndarray | None = None,
     ) -> None:
         """`region`: where the picture that it begins with is true, and not filled; None: everywhere. `dance`: landmarks
-        (frames, 33, 4) in its pixels, for networks that are told poses."""
+        (frames, 33, 4) in its pixels, for networks that are told poses; `outline`: where its person is, if known."""
         self._folder, self._plan, self.frames, self._cast = RolloutFolder(folder), plan, frames, cast
         self._sampling, self._fps, self._redos, self._region = sampling, fps, redos, region
         self._dance, self._danced = dance, [] if dance is None else [dance_hash(dance)]
+        self._outlines = {} if outline is None else {0: outline}
+        self._danced += [outline_hash(outline)] if outline is not None else []
         self.store = RolloutStore(self._folder.latents)
 
     def run(
@@ -200,7 +208,7 @@ class Rollout:
         of = dict(zip(known, latents_FCHW))
         latents = torch.stack([of.get(frame, torch.zeros_like(latents_FCHW[0])) for frame in window.frames])
         poses = self._dance[[min(frame, len(self._dance) - 1) for frame in window.frames]]
-        return pose_conditioning(self._cast.codec, latents, window.frames, window.hints, poses)
+        return pose_conditioning(self._cast.codec, latents, window.frames, window.hints, poses, self._outlines)
 
 
 class _Writer:

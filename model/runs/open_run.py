@@ -9,10 +9,10 @@ from typing import Any
 
 from data_catalog.base.files import remove_temps
 from data_catalog.base.paths import RunFolder
-from model.config import PRESETS
 from model.data.codec import load_codec
 from model.data.dataset import SplitData
 from model.errors import RunError
+from model.presets import PRESETS
 from model.runs.checkpoint import (
     CheckpointInfo,
     list_checkpoints,

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.analysis.pose_model import bundle_with_masks
+
 JOINTS = 33
 NOSE, LEFT_EYE, RIGHT_EYE = 0, 2, 5
 LEFT_SHOULDER, RIGHT_SHOULDER = 11, 12
@@ -27,20 +29,25 @@ MIRROR = [0, 4, 5, 6, 1, 2, 3, 8, 7, 10, 9, *[i + 1 if i % 2 else i - 1 for i in
 class PoseFinder:
     """mediapipe's PoseLandmarker on single pictures (stateless, so that a result depends on its picture alone)."""
 
-    def __init__(self, model: Path, people: int, confidence: float) -> None:
-        self._model, self._people, self._confidence = model, people, confidence
+    def __init__(self, model: Path, people: int, confidence: float, masks: bool = False) -> None:
+        self._model, self._people, self._confidence, self._masks = model, people, confidence, masks
         self._landmarker: Any = None
 
     def _open(self) -> Any:
         """Load the networks at the first picture: much work needs none."""
         from mediapipe.tasks.python import BaseOptions, vision
 
+        if self._masks:
+            base = BaseOptions(model_asset_buffer=bundle_with_masks(self._model))
+        else:
+            base = BaseOptions(model_asset_path=str(self._model))
         options = vision.PoseLandmarkerOptions(
-            base_options=BaseOptions(model_asset_path=str(self._model)),
+            base_options=base,
             running_mode=vision.RunningMode.IMAGE,
             num_poses=self._people,
             min_pose_detection_confidence=self._confidence,
             min_pose_presence_confidence=self._confidence,
+            output_segmentation_masks=self._masks,
         )
         return vision.PoseLandmarker.create_from_options(options)
 
@@ -53,6 +60,17 @@ class PoseFinder:
         Returns:
             float32 (people, 33, 4): x, y, z in pixels of the picture, visibility 0 to 1.
         """
+        return self._landmarks(self._detect(rgb), max(rgb.shape[:2]))
+
+    def find_with_masks(self, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(landmarks as `find` gives them, bool (people, H, W) what belongs to each person), of a finder of masks."""
+        found = self._detect(rgb)
+        height, width = rgb.shape[:2]
+        masks = [mask.numpy_view().squeeze()[:height, :width] > 0.5 for mask in found.segmentation_masks or []]
+        return self._landmarks(found, max(height, width)), np.array(masks, bool).reshape(-1, height, width)
+
+    def _detect(self, rgb: np.ndarray) -> Any:
+        """What mediapipe finds in the picture, padded to a square."""
         import mediapipe as mp
 
         side = max(rgb.shape[:2])
@@ -63,8 +81,11 @@ class PoseFinder:
             with silenced_stderr():
                 self._landmarker = self._open()
                 self._landmarker.detect(image)
-        people = self._landmarker.detect(image).pose_landmarks
-        rows = [[(p.x * side, p.y * side, p.z * side, p.visibility) for p in person] for person in people]
+        return self._landmarker.detect(image)
+
+    @staticmethod
+    def _landmarks(found: Any, side: int) -> np.ndarray:
+        rows = [[(p.x * side, p.y * side, p.z * side, p.visibility) for p in one] for one in found.pose_landmarks]
         return np.asarray(rows, np.float32).reshape(-1, JOINTS, 4)
 
     def close(self) -> None:
@@ -87,9 +108,9 @@ def silenced_stderr() -> Iterator[None]:
 
 
 @contextmanager
-def pose_finder(model: Path, people: int, confidence: float) -> Iterator[PoseFinder]:
+def pose_finder(model: Path, people: int, confidence: float, masks: bool = False) -> Iterator[PoseFinder]:
     """A PoseFinder that is closed at the end."""
-    finder = PoseFinder(model, people, confidence)
+    finder = PoseFinder(model, people, confidence, masks)
     try:
         yield finder
     finally:

@@ -2,10 +2,12 @@
 
 mediapipe's newer wheels carry no model. The older one (Apache-2.0) does, but without the image
 normalisation metadata that `PoseLandmarker` asks for, so that is added here. The part that draws a
-segmentation mask, which longdance never asks for, is taken out: a third of the landmark network's time.
+segmentation mask is taken out, a third of the landmark network's time; the whole network lies beside it, for
+the passes that want masks.
 """
 
 import hashlib
+import io
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from typing import Any
 from data_catalog.base.errors import LongdanceError
 from pipeline.model_files import ModelFile
 
+LANDMARKS = "pose_landmarks_detector.tflite"
+WITH_MASKS = "with_masks/" + LANDMARKS
 MASK_OUTPUT, HEATMAP_OUTPUT = 2, 3  # of the landmark network: landmarks, presence, mask, heatmap, world landmarks
 MODELS = {  # name in the bundle: (path in the wheel, sha256, mean and std of the input image)
     "pose_detector.tflite": (
@@ -20,10 +24,13 @@ MODELS = {  # name in the bundle: (path in the wheel, sha256, mean and std of th
         "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
         (127.5, 127.5),
     ),
-    "pose_landmarks_detector.tflite": (
-        "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
-        "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
-        (0.0, 255.0),
+    **dict.fromkeys(
+        (LANDMARKS, WITH_MASKS),
+        (
+            "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
+            "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+            (0.0, 255.0),
+        ),
     ),
 }
 
@@ -50,12 +57,24 @@ def bundle(wheel: Path, out: Path) -> None:
             found = hashlib.sha256(network).hexdigest()
             if found != sha256:
                 raise LongdanceError(f"{member} in {wheel.name} has sha256 {found}, expected {sha256}: it is not used.")
-            target.writestr(zipfile.ZipInfo(name), _adapted(network, mean, std, masks="landmark" in name))
+            target.writestr(zipfile.ZipInfo(name), _adapted(network, mean, std, drops_mask=name == LANDMARKS))
+
+
+def bundle_with_masks(model: Path) -> bytes:
+    """A `.task` bundle whose landmark network draws masks, out of our own; a file of the user's is taken as it is."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(model) as source:
+        if WITH_MASKS not in source.namelist():
+            return model.read_bytes()
+        with zipfile.ZipFile(whole, "w", zipfile.ZIP_STORED) as target:
+            for name in ("pose_detector.tflite", LANDMARKS):
+                target.writestr(zipfile.ZipInfo(name), source.read(WITH_MASKS if name == LANDMARKS else name))
+    return whole.getvalue()
 
 
 MODEL_FILE = ModelFile(
     what="pose model",
-    name="pose_landmarker_full_no_mask.task",
+    name="pose_landmarker_full.task",
     variable="LONGDANCE_POSE_MODEL",
     wheel="mediapipe==0.10.21",
     kind="a pose_landmarker .task file",
@@ -63,13 +82,13 @@ MODEL_FILE = ModelFile(
 )
 
 
-def _adapted(network: bytes, mean: float, std: float, masks: bool) -> bytes:
-    """The tflite model with normalisation metadata, and without the mask if it makes `masks`."""
+def _adapted(network: bytes, mean: float, std: float, drops_mask: bool) -> bytes:
+    """The tflite model with normalisation metadata, and without the mask if it `drops_mask`."""
     import flatbuffers
     from mediapipe.tasks.metadata import schema_py_generated as tflite
 
     model = tflite.ModelT.InitFromPackedBuf(network, 0)
-    if masks:
+    if drops_mask:
         _drop_mask(model.subgraphs[0])
     _add_normalisation(model, mean, std)
     whole = flatbuffers.Builder(0)

@@ -32,7 +32,8 @@ from pipeline.batches.stage_sound import SourceSounds
 from pipeline.clips.make_clips import Clip
 from pipeline.config import BuildConfig
 from pipeline.shards.encode_clip import encode_variants
-from pipeline.shards.tar import MEMBERS, SOUND, ShardSample, write_shard
+from pipeline.shards.masks import SCALE, write_masks
+from pipeline.shards.tar import MASKS, MEMBERS, SOUND, ShardSample, write_shard
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import Probe
 
@@ -134,6 +135,9 @@ def _encode_clip(
             }
             if sample.found is not None:
                 meta["found"] = round(sample.found, 4)
+            if sample.masks is not None:
+                write_bytes(data.staged(key, MASKS), write_masks(sample.masks))
+                meta["mask"] = {"scale": SCALE}
             if sounds is not None:
                 meta["sound"] = _stage_sound(data, key, sounds)
             write_bytes(data.staged(key, "json"), canonical_json(meta))
@@ -171,7 +175,7 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
     for clip_id in encoded:
         for key in sample_keys(clip_id, sample_set, config.variants.count):
             meta = read_json(data.staged(key, "json"))
-            kinds = (*MEMBERS, *([SOUND] if meta.get("sound") else []))
+            kinds = (*MEMBERS, *([MASKS] if "mask" in meta else []), *([SOUND] if meta.get("sound") else []))
             files = {kind: data.staged(key, kind) for kind in kinds}
             row = {"clip_id": clip_id, "variant": meta["variant"], "recipe": meta["recipe"]}
             row |= {"picture": meta["picture"]} if meta.get("filled") else {}
@@ -186,5 +190,5 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
 def unstage(data: DataFolder, manifest: dict[str, Any]) -> None:
     """Remove the staged files of a finished shard's samples, the mark of completion first."""
     for sample in manifest["samples"]:
-        for kind in ("json", "npy", "mp4", SOUND):
+        for kind in ("json", "npy", "mp4", MASKS, SOUND):
             data.staged(sample["sample_key"], kind).unlink(missing_ok=True)

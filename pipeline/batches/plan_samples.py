@@ -16,7 +16,8 @@ from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at
 from pipeline.config import BuildConfig
 from pipeline.shards.augment import Recipe, draw, flipped, flipped_picture, moved_crop, retimed
 from pipeline.shards.encode_clip import VariantJob
-from pipeline.shards.frame_poses import find_poses
+from pipeline.shards.frame_poses import FramePoses, find_poses, with_neighbours
+from pipeline.shards.masks import masks_in_clip
 from pipeline.video.probe import Probe
 
 
@@ -32,6 +33,8 @@ class PlannedSample:
     """Where the picture lies in the clip, before a flip."""
     found: float | None = None
     """Share of its frames in which the dancer was found, where each was looked at."""
+    masks: np.ndarray | None = None
+    """Of its frames, bool (frames, h, w), where they are kept."""
 
 
 def sample_keys(clip_id: str, sample_set: str, variants: int) -> list[str]:
@@ -68,20 +71,25 @@ def with_frame_poses(
     """
     assert clip.crop is not None
     found = analysis.probe_at(int(clip.window.frames[0]), found)
-    frames = np.unique(np.concatenate([sample.job.frames for sample in planned]))
     shot = shots([int(cut) for cut in analysis.cuts], len(analysis.pts))[clip.window.shot]
+    frames = with_neighbours(np.unique(np.concatenate([sample.job.frames for sample in planned])), shot)
     dancer = dancer_of_shot(analysis, *shot, (found.height, found.width))
     expected, _ = landmarks_at(dancer, analysis.pts[frames], config.clips.max_gap_s)
     scale = min(1.0, max(config.crop.size.height, config.analysis.proxy_px) / clip.crop.height)
-    poses = find_poses(descriptor, found, analysis.pts, frames, expected, scale, finder, config.limits)
-    return [
-        replace(
-            sample,
-            landmarks=in_clip(poses.at(sample.job.frames), sample.placement, sample.job.recipe),
-            found=poses.found_share(sample.job.frames),
-        )
-        for sample in planned
-    ]
+    with_masks = config.landmarks.masks
+    poses = find_poses(descriptor, found, analysis.pts, frames, expected, scale, finder, config.limits, with_masks)
+    return [_found_in_frames(sample, poses) for sample in planned]
+
+
+def _found_in_frames(sample: PlannedSample, poses: FramePoses) -> PlannedSample:
+    frames, placement, flip = sample.job.frames, sample.placement, sample.job.recipe.flip
+    masks = poses.masks_at(frames)
+    return replace(
+        sample,
+        landmarks=in_clip(poses.at(frames), placement, sample.job.recipe),
+        found=poses.found_share(frames),
+        masks=masks_in_clip(masks, placement, flip) if masks else None,
+    )
 
 
 def in_clip(landmarks: np.ndarray, placement: Placement, recipe: Recipe) -> np.ndarray:

@@ -48,7 +48,7 @@ def build_keys(config: BuildConfig) -> BuildKeys:
     sound = sound_pass.sound_key() if config.sound.keep else None
     clips = clip_set(analysis, config.clips, config.crop, sound)
     heard = [config.sound.model_dump(mode="json"), SOUND_VERSION] if config.sound.keep else []
-    found = [FRAMES_VERSION] if config.landmarks.every_frame else []
+    found = [FRAMES_VERSION, config.landmarks.masks] if config.landmarks.every_frame else []
     samples = config.variants.key(clips, config.video.model_dump(mode="json"), ENCODE_VERSION, *heard, *found)
     return BuildKeys(analysis, sound, clips, samples)
 

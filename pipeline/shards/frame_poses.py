@@ -1,4 +1,4 @@
-"""The dancer's landmarks in every frame of a clip: looked for where the analysis, six times a second, saw her go.
+"""The dancer in every frame of a clip, landmarks and mask: looked for where the analysis, now and then, saw her go.
 
 The analysis decides which clips there are; this pass is for those that are stored, so it costs nothing for the others.
 """
@@ -15,6 +15,7 @@ from pipeline.analysis.pose import PoseFinder, body_length, box
 from pipeline.analysis.tracking import GATE, cost
 from pipeline.config import LimitsConfig
 from pipeline.shards.encode_clip import selection, span
+from pipeline.shards.masks import FrameMask
 from pipeline.video.ffmpeg import decode
 from pipeline.video.filters import sized, upright
 from pipeline.video.probe import Probe
@@ -28,19 +29,35 @@ SMOOTH_HZ = 5.0  # where smoothing halves a movement: a dancer's hands are slowe
 
 @dataclass(frozen=True)
 class FramePoses:
-    """Landmarks (n, 33, 4) in source pixels at `frames` (n,), ascending, and in which of them she was found."""
+    """Landmarks (n, 33, 4) in source pixels at `frames` (n,), ascending, in which of them she was found, and masks.
+
+    masks: None where she was not found; empty where none were asked for.
+    """
 
     frames: np.ndarray
     landmarks: np.ndarray
     found: np.ndarray
+    masks: list[FrameMask | None]
 
     def at(self, frames: np.ndarray) -> np.ndarray:
         """(m, 33, 4) at frames that are among these: a frame has the same landmarks in every sample."""
         return np.asarray(self.landmarks[np.searchsorted(self.frames, frames)])
 
+    def masks_at(self, frames: np.ndarray) -> list[FrameMask | None]:
+        """Of each of these frames; empty where none were asked for."""
+        return [self.masks[place] for place in np.searchsorted(self.frames, frames)] if self.masks else []
+
     def found_share(self, frames: np.ndarray) -> float:
         """In what share of these frames she was found; in the others the landmarks are those that were expected."""
         return float(self.found[np.searchsorted(self.frames, frames)].mean())
+
+
+def with_neighbours(frames: np.ndarray, shot: tuple[int, int]) -> np.ndarray:
+    """The frames and as many before and after, within the shot, as the first and last are smoothed with."""
+    step = max(1, int(np.median(np.diff(frames))))
+    around = step * np.arange(1, WINDOW // 2 + 2)
+    wanted = np.concatenate([frames[0] - around[::-1], frames, frames[-1] + around])
+    return np.asarray(wanted[(wanted >= shot[0]) & (wanted < shot[1])])
 
 
 def find_poses(
@@ -52,6 +69,7 @@ def find_poses(
     scale: float,
     finder: PoseFinder,
     limits: LimitsConfig,
+    with_masks: bool = False,
 ) -> FramePoses:
     """Decode some frames of one shot once and find the dancer in each.
 
@@ -71,16 +89,28 @@ def find_poses(
     picture = upright(descriptor, probe, limits, span(pts, first, int(frames[-1])), counted=True)
     picture = sized(picture.filter("select", selection(frames - first)), probe, width, height, "area")
     landmarks, found = expected.copy(), np.zeros(len(frames), bool)
+    masks: list[FrameMask | None] = [None] * len(frames) if with_masks else []
     with decode(picture, descriptor, (height, width), limits) as pictures:
-        for number, pose in enumerate(_looked_for(pictures, expected * ratio, finder)):
-            if pose is not None:
-                landmarks[number], found[number] = pose / ratio, True
-    return FramePoses(frames, smoothed(without_outliers(landmarks), pts[frames]), found)
+        for number, seen in enumerate(_looked_for(pictures, expected * ratio, finder, with_masks)):
+            if seen is not None:
+                landmarks[number], found[number] = seen.landmarks / ratio, True
+                if with_masks:
+                    masks[number] = FrameMask(seen.mask, seen.corner / ratio[:2], 1 / ratio[:2])
+    return FramePoses(frames, smoothed(without_outliers(landmarks), pts[frames]), found, masks)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """Her in one picture: (33, 4) landmarks in its pixels, and her mask in the part that was looked at."""
+
+    landmarks: np.ndarray
+    mask: np.ndarray
+    corner: np.ndarray
 
 
 def _looked_for(
-    pictures: Iterator[tuple[float, np.ndarray]], expected: np.ndarray, finder: PoseFinder
-) -> Iterator[np.ndarray | None]:
+    pictures: Iterator[tuple[float, np.ndarray]], expected: np.ndarray, finder: PoseFinder, with_masks: bool
+) -> Iterator[_Seen | None]:
     """Of every picture the person who is nearest to the expected one, or None where nobody could be her."""
     for (_, frame), near in zip(pictures, expected):
         rgb = cv2.cvtColor(frame, cv2.COLOR_YUV2RGB_I420)
@@ -88,11 +118,16 @@ def _looked_for(
         if right - left < 2 or bottom - top < 2:
             yield None
             continue
-        people = finder.find(np.ascontiguousarray(rgb[top:bottom, left:right])).astype(np.float64)
-        people[..., :2] += (left, top)
+        part = np.ascontiguousarray(rgb[top:bottom, left:right])
+        found, masks = finder.find_with_masks(part) if with_masks else (finder.find(part), np.empty((0, 0, 0), bool))
+        people, corner = found.astype(np.float64), np.array([left, top])
+        people[..., :2] += corner
         costs = [cost(near, person, 1) for person in people]
         best = int(np.argmin(costs)) if costs else -1
-        yield people[best] if costs and costs[best] <= GATE else None
+        if not costs or costs[best] > GATE:
+            yield None
+        else:
+            yield _Seen(people[best], masks[best] if with_masks else masks, corner)
 
 
 def _region(near: np.ndarray, shape: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -107,7 +142,7 @@ def _region(near: np.ndarray, shape: tuple[int, int]) -> tuple[int, int, int, in
 
 def without_outliers(landmarks: np.ndarray) -> np.ndarray:
     """(n, 33, 4) landmarks, a joint that leaps away for a frame or two put where it is in the frames around."""
-    middle = median_filter(landmarks, size=(WINDOW, 1, 1), mode="nearest")
+    middle = median_filter(landmarks, size=(WINDOW, 1, 1), mode="mirror")  # an edge counts once
     limit = OUTLIER * np.median(body_length(landmarks))
     leaps = np.linalg.norm(landmarks[..., :2] - middle[..., :2], axis=-1) > limit
     return np.where(leaps[..., None], middle, landmarks)

@@ -13,6 +13,7 @@ from typing import Any
 from data_catalog.base.files import atomic, is_sealed, read_json, sha256_file, write_sealed
 
 MEMBERS = ("mp4", "json", "npy")
+MASKS = "mask.png"  # a member of samples whose every frame was looked at
 SOUND = "flac"  # a member of samples that have sound
 
 
@@ -57,8 +58,14 @@ def _row(sample: ShardSample, places: dict[str, tuple[int, int]]) -> dict[str, A
     """A sample's key, its members' offsets and lengths, their sum, and the mp4's hash."""
     row: dict[str, Any] = {"sample_key": sample.key, "mp4_sha256": sha256_file(sample.files["mp4"])}
     for kind in sample.files:
-        row[f"{kind}_offset"], row[f"{kind}_length"] = places[f"{sample.key}.{kind}"]
-    return row | {"bytes": sum(row[f"{kind}_length"] for kind in sample.files)}
+        column = column_of(kind)
+        row[f"{column}_offset"], row[f"{column}_length"] = places[f"{sample.key}.{kind}"]
+    return row | {"bytes": sum(places[f"{sample.key}.{kind}"][1] for kind in sample.files)}
+
+
+def column_of(kind: str) -> str:
+    """What a member's columns begin with."""
+    return kind.partition(".")[0]
 
 
 def manifest_path(shard: Path) -> Path:

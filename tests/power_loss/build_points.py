@@ -47,6 +47,10 @@ class StandingDancer:
         height, width = rgb.shape[:2]
         return person(width / 2, 0.95 * height, 0.8 * height)[None].astype(np.float32)
 
+    def find_with_masks(self, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """As `PoseFinder.find_with_masks`."""
+        return self.find(rgb), np.ones((1, *rgb.shape[:2]), bool)
+
 
 def prepare_here(folder: Path, world: World) -> list[str]:
     """Analyse and tile the world's source; the ids of its clips."""

@@ -15,7 +15,6 @@ from flows.dancing.warp_dance import WarpRequest, warp_dance
 from model.data.landmarks import read_landmarks
 from model.data.samples import read_samples
 from model.errors import PoseError
-from model.pose.outline import outline_of
 from model.pose.warp_video import warped_frames
 from pipeline.picture_size import PictureSize
 from tests.model.pose.dancers import drawn
@@ -44,15 +43,20 @@ def test_a_clip_dances_another_clip_s_dance_and_the_same_command_gives_the_same_
     assert np.abs(frames[0].astype(int) - frames[-1]).max() > 60
 
 
+def landmarks_in(picture: np.ndarray) -> np.ndarray:
+    return one_person(picture).landmarks
+
+
 def test_the_dancer_of_the_video_takes_the_pose_that_was_asked_for() -> None:
     shot, landmarks = drawn(3010, frames=60, size=384)
     picture = np.ascontiguousarray(shot.draw(0)[..., ::-1])
-    start = one_person(picture)
-    dance = np.stack([one_person(np.ascontiguousarray(shot.draw(t)[..., ::-1])) for t in (20, 40, 59)])
-    warped = list(warped_frames(picture, start, dance, outline_of(picture, start)))
+    person = one_person(picture)
+    start = person.landmarks
+    dance = np.stack([landmarks_in(np.ascontiguousarray(shot.draw(t)[..., ::-1])) for t in (20, 40, 59)])
+    warped = list(warped_frames(picture, start, dance, person.outline_HW))
     assert len(warped) == len(landmarks[[20, 40, 59]])
     apart = [
-        np.linalg.norm(one_person(w)[11:29, :2] - pose[11:29, :2], axis=-1).mean() for w, pose in zip(warped, dance)
+        np.linalg.norm(landmarks_in(w)[11:29, :2] - pose[11:29, :2], axis=-1).mean() for w, pose in zip(warped, dance)
     ]
     still = [np.linalg.norm(start[11:29, :2] - pose[11:29, :2], axis=-1).mean() for pose in dance]
     assert np.mean(apart) < 0.5 * np.mean(still)

@@ -1,5 +1,7 @@
 """The warp: what is asked to stay stays, what moves lands where it belongs, what is missing breaks nothing."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from model.pose.body_parts import PARTS, capsules, standing_height
 from model.pose.paint import Behind, behind, warp_picture
 from model.pose.warp import BACKGROUND, reference_of, warp_field
 from pipeline.analysis.pose import JOINTS, MIRROR
+from pipeline.synthetic.footage import Shot
 from tests.model.dataset import dancing_joints
 from tests.model.pose.dancers import SIZE, drawn, psnr
 
@@ -89,6 +92,43 @@ def test_a_mirrored_dancer_is_warped_to_the_mirrored_picture() -> None:
     assert psnr(here[:, ::-1], there, np.ones(SHAPE, bool)) > 35  # inpainting has no mirror symmetry
 
 
+def outline(shot: Shot, t: int = 0) -> np.ndarray:
+    """Where the dancer is drawn: what no backdrop shines through."""
+    black, white = (
+        replace(shot, backdrop=np.full_like(shot.backdrop, level)).draw(t).astype(int) for level in (0, 255)
+    )
+    return np.asarray((white - black).max(-1) < 128)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_within_an_outline_a_pose_that_stays_gives_the_picture_to_the_bit(seed: int) -> None:
+    shot, landmarks = drawn(seed)
+    picture, reference = shot.draw(0), reference_of(landmarks[0], SHAPE, outline(shot))
+    assert np.array_equal(
+        warp_picture(picture, behind(picture, reference), warp_field(reference, landmarks[0])), picture
+    )
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_what_she_wears_beside_her_parts_goes_with_her_and_leaves_nothing_behind(seed: int) -> None:
+    shot, landmarks = drawn(seed)
+    picture, hers = shot.draw(0), outline(shot)
+    bare, dressed = (reference_of(landmarks[0], SHAPE, drawn_) for drawn_ in (None, hers))
+    aside = landmarks[0].copy()
+    aside[:, 0] += 60
+    shifted = np.zeros_like(hers)
+    shifted[:, 60:] = hers[:, :-60]
+    arrived = []
+    for reference in (bare, dressed):
+        field = warp_field(reference, aside)
+        warped = warp_picture(picture, behind(picture, reference), field)
+        same = np.abs(warped[:, 60:].astype(int) - picture[:, :-60]).max(-1) <= 2
+        arrived.append(float(same[hers[:, :-60]].mean()))
+        assert field.unknown_HW[hers & ~shifted].mean() > 0.97
+    assert arrived[1] > 0.95
+    assert arrived[1] > arrived[0]
+
+
 @given(
     noise=arrays(float, (JOINTS, 4), elements=st.floats(-300, 300, width=32)),
     missing=arrays(bool, JOINTS),
@@ -100,12 +140,13 @@ def test_missing_joints_crossed_limbs_and_joints_outside_give_a_whole_picture(
     shot, landmarks = drawn(SEEDS[3], frames=2, size=64)
     source, target = landmarks[0].copy(), landmarks[1] + noise
     source[missing], target[lost] = np.nan, np.nan
-    field = warp_field(reference_of(source, (64, 64)), target)
-    assert np.isfinite(field.source_HW2).all()
-    assert set(np.unique(field.part_HW)) <= set(range(BACKGROUND, len(PARTS)))
     picture = shot.draw(0)
-    warped = warp_picture(picture.astype(np.float32), Behind(picture.astype(np.float32), {}), field)
-    assert np.isfinite(warped).all()
+    for drawn_ in (None, outline(shot), np.zeros((64, 64), bool)):
+        field = warp_field(reference_of(source, (64, 64), drawn_), target)
+        assert np.isfinite(field.source_HW2).all()
+        assert set(np.unique(field.part_HW)) <= set(range(BACKGROUND, len(PARTS)))
+        warped = warp_picture(picture.astype(np.float32), Behind(picture.astype(np.float32), {}), field)
+        assert np.isfinite(warped).all()
 
 
 def test_nobody_in_the_source_leaves_the_picture_and_marks_where_she_should_be() -> None:

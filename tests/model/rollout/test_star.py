@@ -91,9 +91,9 @@ def test_the_network_sees_the_pictures_dancer_moved_to_each_pose(
     seen = []
     from model.rollout import rollout
 
-    def watched(codec, latents, frames, hints, landmarks):  # type: ignore[no-untyped-def]
+    def watched(codec, latents, frames, hints, landmarks, outlines):  # type: ignore[no-untyped-def]
         seen.append((frames, hints, landmarks))
-        return rollout_pose(codec, latents, frames, hints, landmarks)
+        return rollout_pose(codec, latents, frames, hints, landmarks, outlines)
 
     rollout_pose = rollout.pose_conditioning
     monkeypatch.setattr(rollout, "pose_conditioning", watched)

@@ -19,7 +19,7 @@ def test_a_wheel_with_another_network_is_refused(tmp_path: Path) -> None:
         bundle(wheel, tmp_path / "out.task")
 
 
-def test_the_model_in_use_is_a_stored_zip_of_both_networks(pose_model: Path) -> None:
+def test_the_model_in_use_is_a_stored_zip_of_its_networks(pose_model: Path) -> None:
     with zipfile.ZipFile(pose_model) as file:
         assert sorted(file.namelist()) == sorted(MODELS)
         assert {info.compress_type for info in file.infolist()} == {zipfile.ZIP_STORED}
