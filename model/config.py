@@ -10,7 +10,7 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from data_catalog.base.settings import Settings, explain_settings
 from model.errors import ConfigError
 from model.init_codec import encode_of_init
-from model.presets import PRESETS, STAGE_PRESETS, Preset
+from model.presets import PRESETS, Preset
 from model.sources import (
     CodecSource,
     EmbeddedCodec,
@@ -160,7 +160,7 @@ class TrainConfig(Settings):
     """Above 1, timesteps are drawn towards much noise, where few sampler steps are: t to s t / (1 + (s - 1) t)."""
     one_step: bool = False
     """Teach the one step of a sampler that begins without noise: a regression of the frames, for windows whose hints
-    and poses leave little open. Generation then takes 1 step at temperature 0."""
+    and poses leave little open. It learns fast and blurs. Generation then takes 1 step at temperature 0."""
     hint_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of windows that are trained without their hints: guidance over hints in generation needs some."""
     plans: tuple[Literal["origin", "streaming", "tree", "star"], ...] | None = None
@@ -231,7 +231,7 @@ def train_config(stage: str, preset: str = "tiny", **settings: Any) -> TrainConf
     """
     if preset not in PRESETS:
         raise ConfigError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
-    base, encode = PRESETS[preset] | STAGE_PRESETS.get((preset, stage), {}), settings.get("encode", {})
+    base, encode = PRESETS[preset], settings.get("encode", {})
     if not isinstance(encode, dict):
         raise ConfigError(f"Setting 'encode' is {encode!r}: write its parts, for example encode.picture=96.")
     init = settings.get("init", base.get("init", "scratch"))

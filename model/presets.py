@@ -31,9 +31,3 @@ PRESETS: dict[Preset, dict[str, Any]] = {
         "device": "cuda",
     },
 }
-
-
-STAGE_PRESETS: dict[tuple[Preset, str], dict[str, Any]] = {
-    ("tiny", "star"): {"one_step": True, "sample_steps": 1, "sample_temperature": 0.0},
-}
-"""What a preset takes for one stage alone."""
