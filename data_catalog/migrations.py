@@ -192,9 +192,19 @@ def _views_alone(con: duckdb.DuckDBPyConnection) -> None:
     """No table changes: `migrate` makes the views, of which there are others now."""
 
 
+OVERLAYS = """
+ALTER TABLE clip_rows ADD COLUMN IF NOT EXISTS overlay DOUBLE;  -- NULL: nobody looked
+ALTER TABLE clip_rows ADD COLUMN IF NOT EXISTS overlay_dancer DOUBLE;
+"""
+
+
+def _overlays(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute(OVERLAYS)
+
+
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled,
-    _views_alone, _masks, _exports, _rights, _captions, _measures,
+    _views_alone, _masks, _exports, _rights, _captions, _measures, _overlays,
 )  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # What both images install, in one place: tests/test_docker.py runs these very steps in a clean folder.
 #   install.sh SOURCE TARGET cpu|cuda
-# SOURCE holds the repository; TARGET gets a virtual environment and the pose model.
+# SOURCE holds the repository; TARGET gets a virtual environment and the models of pose and text.
 # TORCH_INDEX: as tools/torch.sh takes it.
 set -eu
 source=$1

@@ -25,6 +25,7 @@ from flows.catalog.wanted import wanted_clips
 from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import TASK_OPTIONS, open_runner
+from pipeline.analysis.editing.text_model import text_model_path
 from pipeline.analysis.pose import pose_finder
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.batches.forgotten import forgotten_sources
@@ -216,6 +217,7 @@ class _Build:
         if not todo:
             return
         model = pose_model_path()
+        text_model_path()  # here and not in many workers at once
         futures = {
             self.submit(
                 prepare_batch, root=self.folder.root, batch=[s[:2] for s in batch], config=self.config, model=model,

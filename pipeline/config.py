@@ -56,6 +56,7 @@ class AnalysisConfig(Settings):
     camera_hz: float = Field(30.0, gt=0, description="camera motion measurements per second")
     max_people: int = Field(4, ge=1, le=10, description="people detected in one frame at most")
     min_pose_confidence: float = Field(0.5, ge=0, le=1, description="mediapipe's detection confidence")
+    look_s: float = Field(3.0, gt=0, description="seconds between two looks for text that is burnt in")
     cut_ratio: float = Field(3.0, gt=0, description="scenedetect AdaptiveDetector's ratio of a cut")
     cut_content: float = Field(6.0, gt=0, description="least content change of an adaptive cut")
     cut_hard: float = Field(40.0, gt=0, description="content change that is a cut whatever its neighbours")
@@ -188,6 +189,8 @@ class ThresholdsConfig(Settings):
     blur: float = Field(0.62, description="Crete's blur metric (0 sharp, 1 blurred)")
     dark: float = Field(0.08, description="least mean brightness (0 to 1)")
     duplicated: float = Field(0.3, description="share of frames that repeat the one before")
+    overlay: float = Field(0.1, description="share of the clip under burnt-in text and logos")
+    overlay_dancer: float = Field(0.15, description="share of the dancer under burnt-in text and logos")
     motion_energy: float = Field(0.2, description="least mean joint speed, pixels a frame at 512")
 
     measured: dict[str, str] = Field(
@@ -212,6 +215,8 @@ class ThresholdsConfig(Settings):
             ("camera_shake", "cam_shake", ">"),
             ("filled", "filled", ">"),
             ("out_of_crop", "out_of_crop_joints", ">"),
+            ("overlay", "overlay", ">"),
+            ("overlay_on_dancer", "overlay_dancer", ">"),
             ("no_pose", "no_pose", ">"),
             ("low_visibility", "visibility", "<"),
             ("crowd", "people", ">"),

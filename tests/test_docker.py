@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from pipeline.analysis.editing.text_model import MODEL_FILE
 from pipeline.analysis.pose_model import cached_model
 
 ROOT = Path(__file__).parents[1]
@@ -69,16 +70,17 @@ def test_an_image_installs_the_libraries_that_a_bare_machine_gets(path: Path) ->
     assert [set(names.split()) for names in installed] == [packages, packages]
 
 
-def image_model(path: Path) -> str:
-    """The pose model that an image names."""
-    return re.findall(r"LONGDANCE_POSE_MODEL=(\S+)", path.read_text())[0]
+def image_model(path: Path, kind: str = "POSE") -> str:
+    """The model that an image names."""
+    return re.findall(rf"LONGDANCE_{kind}_MODEL=(\S+)", path.read_text())[0]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_an_image_names_the_pose_model_where_its_own_step_puts_it(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_names_the_models_where_its_own_step_puts_them(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     [cache] = re.findall(r'^XDG_CACHE_HOME="\$target/(\w+)" .* pose-model$', (DOCKER / "install.sh").read_text(), re.M)
     monkeypatch.setenv("XDG_CACHE_HOME", f"{TARGET}/{cache}")
     assert image_model(path) == str(cached_model())
+    assert image_model(path, "TEXT") == str(MODEL_FILE.cached())
 
 
 def services() -> dict[str, Any]:

@@ -175,10 +175,12 @@ def settings(command: str, form: str) -> None:
 
 @click.command("pose-model", epilog="Example: longdance pose-model")
 def pose_model() -> None:
-    """Get the pose model, if it is not there, and print its path."""
+    """Get the models of pose and text, if they are not there, and print their paths."""
+    from pipeline.analysis.editing.text_model import text_model_path
     from pipeline.analysis.pose_model import pose_model_path
 
     click.echo(pose_model_path(keep=True))
+    click.echo(text_model_path(keep=True))
 
 
 COMMANDS = (build, synth, sql, verify, catalog, settings, pose_model)

@@ -13,7 +13,15 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
-from flows.cli.doctor_tools import Check, check_catalog, check_ffmpeg, check_pose_model, check_prefect, run_tool
+from flows.cli.doctor_tools import (
+    Check,
+    check_catalog,
+    check_ffmpeg,
+    check_pose_model,
+    check_prefect,
+    check_text_model,
+    run_tool,
+)
 
 COLUMNS = ["state", "what", "found", "do"]
 GIB = 1 << 30
@@ -28,8 +36,8 @@ LIBRARIES = {
 def examine(data: Path | None = None) -> list[Check]:
     """All checks, in the order in which a mistake is best fixed."""
     checks: list[Callable[[], Iterator[Check]]] = [
-        check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_gpu, check_memory,
-        lambda: check_disk(data), check_prefect,
+        check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_text_model, check_gpu,
+        check_memory, lambda: check_disk(data), check_prefect,
     ]  # fmt: skip
     if data is not None:
         checks.append(lambda: check_catalog(data))

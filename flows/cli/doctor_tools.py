@@ -19,8 +19,9 @@ State = Literal["ok", "note", "warn", "missing"]
 OLDEST_FFMPEG = (6, 0)
 # What is known to be bad about those that would run: (before this version, why).
 BAD_FFMPEG = [((8, 1), "CVE-2026-40962: out-of-bounds write in mov.c, the container of most phone videos")]
-# The bundle that `longdance pose-model` makes with the versions in constraints.txt.
-POSE_SHA256 = "e3762f1307b095943f120f541bc75d1e1bfc5a2be19c769eb361fa3952205858"
+# The bundles that `longdance pose-model` makes with the versions in constraints.txt.
+POSE_SHA256 = "50880d42629bc49e845d4f00c8826ca758aacc99f669a9b0c7930f182a6d2d6b"
+TEXT_SHA256 = "cbd6ce577939d902d3ec3e1a543d5e846519cec7441a46575df6d761ecc47cdb"
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,25 @@ def check_ffmpeg() -> Iterator[Check]:
 def run_tool(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, timeout=20, check=True, stdin=subprocess.DEVNULL)
     return done.stdout.decode("utf-8", "replace")
+
+
+def check_text_model() -> Iterator[Check]:
+    """The model that finds text is there, and the one that it should be."""
+    from pipeline.analysis.editing.text_model import MODEL_FILE
+
+    chosen = os.environ.get("LONGDANCE_TEXT_MODEL")
+    path = Path(chosen) if chosen else MODEL_FILE.cached()
+    again = "name a .zip file in LONGDANCE_TEXT_MODEL or unset it" if chosen else f"rm -f {path}; longdance pose-model"
+    if not path.is_file():
+        yield Check("missing", "text model", f"not at {path}", again if chosen else "longdance pose-model")
+        return
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    if sha256 == TEXT_SHA256 or chosen:
+        yield Check("ok", "text model", f"{path}, sha256 {sha256[:16]}" + (", your own" if chosen else ""))
+    else:
+        yield Check(
+            "missing", "text model", f"{path} is damaged: sha256 {sha256[:16]}, expected {TEXT_SHA256[:16]}", again
+        )
 
 
 def check_pose_model() -> Iterator[Check]:

@@ -20,6 +20,8 @@ NAMES: dict[str, tuple[str, str]] = {
     "visibility": ("visibility", "0 to 1"),
     "people": ("people", "mean number"),
     "identity_switches": ("identity switches", "times"),
+    "overlay": ("text and logos", "share of the clip"),
+    "overlay_dancer": ("text and logos on the dancer", "share of the dancer"),
     "blur": ("blur", "0 sharp, 1 blurred"),
     "brightness": ("brightness", "0 to 1"),
     "motion_energy": ("motion", "px a frame at 512"),

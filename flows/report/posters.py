@@ -26,7 +26,7 @@ from data_catalog.base.errors import KilledError, RejectedError
 from data_catalog.base.files import atomic, read_sealed
 from data_catalog.base.paths import DataFolder
 from flows.report.overlay import draw_pose
-from pipeline.analysis import source_pass
+from pipeline.analysis import arrays
 from pipeline.batches.prepare_sources import build_keys, clips_of
 from pipeline.clips.crop import Crop
 from pipeline.clips.crop_filter import cropped
@@ -120,7 +120,7 @@ def _draw_from_source(
 ) -> None:  # fmt: skip
     names = build_keys(config)
     analysed = read_sealed(data.analysis(source_id, names.analysis).with_suffix(".json"))
-    analysis = source_pass.load(data.analysis(source_id, names.analysis))
+    analysis = arrays.load(data.analysis(source_id, names.analysis))
     pts = analysis.pts
     with ExitStack() as stack:
         descriptor = open_source(path)

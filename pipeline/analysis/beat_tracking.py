@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.analysis.pose_model import user_cache
+from pipeline.model_files import user_cache
 
 RATE = 22050
 HOP = 256  # samples between the values of the onset strength

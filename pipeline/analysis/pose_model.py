@@ -6,26 +6,15 @@ segmentation mask is taken out, a third of the landmark network's time; the whol
 the passes that want masks.
 """
 
-import atexit
-import functools
 import hashlib
 import io
-import logging
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import atomic
+from pipeline.model_files import ModelFile
 
-_log = logging.getLogger(__name__)
-WHEEL = "mediapipe==0.10.21"
-NAME = "pose_landmarker_full.task"
 LANDMARKS = "pose_landmarks_detector.tflite"
 WITH_MASKS = "with_masks/" + LANDMARKS
 MASK_OUTPUT, HEATMAP_OUTPUT = 2, 3  # of the landmark network: landmarks, presence, mask, heatmap, world landmarks
@@ -46,80 +35,14 @@ MODELS = {  # name in the bundle: (path in the wheel, sha256, mean and std of th
 }
 
 
-def user_cache() -> Path:
-    """The folder of what is made once for this user."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longdance"
-
-
 def cached_model() -> Path:
     """Where the bundle is kept for this user."""
-    return user_cache() / NAME
+    return MODEL_FILE.cached()
 
 
 def pose_model_path(keep: bool = False) -> Path:
-    """The pose model: $LONGDANCE_POSE_MODEL, or the cached one, made now if it is not there.
-
-    Where the cache cannot be written, the model lasts as long as this process, unless it was asked for to `keep` it.
-
-    Raises:
-        LongdanceError: the named file is missing, no wheel could be had, or it cannot be kept.
-    """
-    chosen = os.environ.get("LONGDANCE_POSE_MODEL")
-    if chosen:
-        if not Path(chosen).is_file():
-            raise LongdanceError(
-                f"LONGDANCE_POSE_MODEL names {chosen!r}, which is not a file: name a .task file or unset it."
-            )
-        return Path(chosen).absolute()  # Ray's workers are in another directory
-    try:
-        path = cached_model()
-        if path.is_file():
-            return path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path.parent):  # before 35 MB are fetched
-            pass
-    except (OSError, RuntimeError) as error:  # RuntimeError: this user has no home
-        why = f"The pose model cannot be kept in this user's cache ({error})"
-        mend = "name a folder that can be written in XDG_CACHE_HOME"
-        if keep:
-            raise LongdanceError(f"{why}: {mend}.") from error
-        return _temporary_model(f"{why}, so it is made for this run alone; to keep it, {mend}.")
-    _make(path)
-    return path
-
-
-@functools.cache
-def _temporary_model(notice: str) -> Path:
-    """A model that is gone with this process."""
-    _log.warning("%s", notice)
-    folder = Path(tempfile.mkdtemp(prefix="longdance-pose-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    _make(folder / NAME)
-    return folder / NAME
-
-
-def _make(path: Path) -> None:
-    with tempfile.TemporaryDirectory() as folder:
-        wheel = _download_wheel(Path(folder))
-        with atomic(path) as temp:
-            bundle(wheel, temp)
-
-
-def _download_wheel(folder: Path) -> Path:
-    """Any platform's wheel will do: it is read as a zip, never installed."""
-    command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:",
-        "--python-version", "3.12", "--implementation", "cp", "--platform", "manylinux_2_28_x86_64",
-        "--dest", str(folder), WHEEL,
-    ]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = list(folder.glob("*.whl"))
-    if done.returncode != 0 or not wheels:
-        raise LongdanceError(
-            f"The pose model could not be had: pip did not download {WHEEL} ({done.stderr.strip()[-200:]}). "
-            "Get a pose_landmarker .task file and name it in LONGDANCE_POSE_MODEL."
-        )
-    return wheels[0]
+    """The pose model: $LONGDANCE_POSE_MODEL, or the cached one, made now if it is not there; see `ModelFile.path`."""
+    return MODEL_FILE.path(keep)
 
 
 def bundle(wheel: Path, out: Path) -> None:
@@ -147,6 +70,16 @@ def bundle_with_masks(model: Path) -> bytes:
             for name in ("pose_detector.tflite", LANDMARKS):
                 target.writestr(zipfile.ZipInfo(name), source.read(WITH_MASKS if name == LANDMARKS else name))
     return whole.getvalue()
+
+
+MODEL_FILE = ModelFile(
+    what="pose model",
+    name="pose_landmarker_full.task",
+    variable="LONGDANCE_POSE_MODEL",
+    wheel="mediapipe==0.10.21",
+    kind="a pose_landmarker .task file",
+    make=bundle,
+)
 
 
 def _adapted(network: bytes, mean: float, std: float, drops_mask: bool) -> bytes:

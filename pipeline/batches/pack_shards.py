@@ -23,9 +23,9 @@ from data_catalog.base.files import (
     write_sealed,
 )
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import sound_pass, source_pass
+from pipeline.analysis import arrays, sound_pass
+from pipeline.analysis.arrays import Analysis
 from pipeline.analysis.pose import PoseFinder
-from pipeline.analysis.source_pass import Analysis
 from pipeline.batches.plan_samples import PlannedSample, place_row, plan_samples, sample_keys, with_frame_poses
 from pipeline.batches.prepare_sources import build_keys, clips_of, finite
 from pipeline.batches.stage_sound import SourceSounds
@@ -56,7 +56,7 @@ def encode_clips(
         logger.warning("Source %s cannot be opened any more, its clips wait for the next run: %s", source_id, error)
         return Counter(clips_unopened=len(wanted))
     try:
-        analysis, found = source_pass.load(data.analysis(source_id, names.analysis)), Probe(**analysed["probe"])
+        analysis, found = arrays.load(data.analysis(source_id, names.analysis)), Probe(**analysed["probe"])
         clips = list(clips_of(data, source_id, analysed, config, wanted))
         planned = {clip.clip_id: plan_samples(data, clip, analysis, found, config) for clip in clips}
         sounds = _sounds(data, descriptor, source_id, clips, planned, analysis.pts, config)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from data_catalog.base.paths import DataFolder
+from pipeline.analysis.arrays import Analysis
 from pipeline.analysis.cuts import shots
 from pipeline.analysis.pose import PoseFinder
-from pipeline.analysis.source_pass import Analysis
 from pipeline.batches.prepare_sources import build_keys
 from pipeline.clips.crop import Placement, placed
 from pipeline.clips.make_clips import Clip, dancer_of_shot, landmarks_at

@@ -17,7 +17,7 @@ import numpy as np
 from data_catalog.base.errors import KilledError, LongdanceError, RejectedError
 from data_catalog.base.files import read_sealed, write_sealed
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import sound_pass, source_pass
+from pipeline.analysis import arrays, sound_pass, source_pass
 from pipeline.analysis.pose import PoseFinder, pose_finder
 from pipeline.clips.frame_grid import native_rate
 from pipeline.clips.make_clips import Clip, clip_set, make_clips
@@ -117,7 +117,7 @@ def analyse_source(
         manifest["probe"] = asdict(found)
         counters["sources_decoded"] = 1
         analysis = source_pass.analyse(descriptor, found, finder, config.analysis, config.limits)
-        source_pass.save(analysis, out)
+        arrays.save(analysis, out)
         native, constant = native_rate(analysis.pts)
         manifest |= {"fps": float(native), "variable_rate": not constant, "frames": len(analysis.pts)}
         manifest |= {"duration_s": float(analysis.pts[-1] - analysis.pts[0]) + 1 / float(native)}
@@ -141,7 +141,7 @@ def listen_to_source(data: DataFolder, source_id: str, path: bytes, config: Buil
         return Counter()
     descriptor = open_source(path)
     try:
-        stop_s = float(source_pass.load(found).pts[-1]) + LAST_FRAME_S
+        stop_s = float(arrays.load(found).pts[-1]) + LAST_FRAME_S
         heard = sound_pass.listen(descriptor, stop_s, config.limits)
     finally:
         os.close(descriptor)
@@ -172,7 +172,7 @@ def clips_of(
     """The clips of an analysed source, or only some of them, with their landmarks."""
     found = Probe(**analysed["probe"])
     names = build_keys(config)
-    analysis = source_pass.load(data.analysis(source_id, names.analysis))
+    analysis = arrays.load(data.analysis(source_id, names.analysis))
     heard = sound_pass.load(data.sound(source_id, names.sound)) if names.sound is not None else None
     return make_clips(source_id, analysis, (found.height, found.width), config, names.clip_set, only, heard)
 

@@ -7,14 +7,15 @@ from typing import Any
 import numpy as np
 
 from data_catalog.base.errors import RejectedError
+from pipeline.analysis.arrays import Analysis, detections_of_shot
 from pipeline.analysis.cuts import shots
 from pipeline.analysis.sound_pass import Heard
-from pipeline.analysis.source_pass import Analysis, detections_of_shot
 from pipeline.analysis.tracking import Track, choose, link, switches, trajectory
 from pipeline.clips.align import plan_crop
 from pipeline.clips.beats import beat_scores
 from pipeline.clips.crop import Crop
 from pipeline.clips.frame_grid import FrameGrid, frame_grids, native_rate
+from pipeline.clips.overlay_scores import overlay_scores
 from pipeline.clips.scores import clip_hash, detections_in, scores
 from pipeline.config import BuildConfig, ClipConfig, CropConfig
 
@@ -112,6 +113,7 @@ def make_clips(
             analysis, window, landmarks, known, shape, planned, config.crop.size, config.clips.duplicate_change
         )
         within = detections_in(analysis, window)
+        measured |= overlay_scores(analysis, window, landmarks, shape, planned)
         measured["identity_switches"] = int(np.isin(dancer.doubtful, within).sum())
         middle = np.abs(analysis.pose_frames - window.frames[len(window.frames) // 2]).argmin()
         measured["phash"] = clip_hash(analysis.thumbs[middle], landmarks)
@@ -157,7 +159,7 @@ def _row(
     name: str,
 ) -> dict[str, Any]:
     start = float(analysis.pts[window.frames[0]])
-    corner = crop.corners.mean(0) if crop else None
+    corner = crop.corners.mean(0) + analysis.bars_at(int(window.frames[0]))[:2] if crop else None
     return {
         "clip_id": clip_id,
         "source_id": source_id,

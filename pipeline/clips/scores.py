@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from pipeline.analysis.arrays import Analysis
 from pipeline.analysis.camera import decompose
 from pipeline.analysis.pose import (
     CORE,
@@ -19,7 +20,6 @@ from pipeline.analysis.pose import (
     body_length,
     pelvis,
 )
-from pipeline.analysis.source_pass import Analysis
 from pipeline.analysis.tracking import main_joints_inside
 from pipeline.clips.crop import Crop, placed
 from pipeline.clips.frame_grid import FrameGrid

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from data_catalog.base.errors import LongdanceError, RejectedError
+from pipeline.analysis.arrays import Analysis
 from pipeline.analysis.cuts import shots
 from pipeline.analysis.pose import pose_finder
-from pipeline.analysis.source_pass import Analysis, analyse
+from pipeline.analysis.source_pass import analyse
 from pipeline.clips.frame_grid import native_rate
 from pipeline.clips.make_clips import dancer_of_shot, landmarks_at
 from pipeline.config import AnalysisConfig, ClipConfig, LimitsConfig

@@ -21,7 +21,7 @@ def upright(
     counted: bool = False,
     watched: bool = False,
 ) -> ffmpeg.nodes.Stream:
-    """A source's picture as displayed, `probe.width` x `probe.height` (ffmpeg has already applied the rotation).
+    """A source's picture as displayed, without bars, `probe.width` x `probe.height` (ffmpeg has turned it already).
 
     Where the size changes within the stream, frames of other sizes are brought to this one.
 
@@ -37,13 +37,15 @@ def upright(
     stream = source_input(descriptor, limits, probe.stream, **options, **({"reinit_filter": 0} if keep else {}))
     if watched:
         stream = stream.filter("showinfo", checksum=0)
+    left, above, right, below = probe.bars
+    width, height = left + probe.width + right, above + probe.height + below
     if keep:
-        stream = stream.filter("scale", probe.width, probe.height).filter("format", probe.pix_fmt)
+        stream = stream.filter("scale", width, height).filter("format", probe.pix_fmt)
     if probe.interlaced:
         stream = stream.filter("bwdif", mode="send_frame", deint="interlaced")
     if not probe.square:
-        stream = stream.filter("scale", probe.width, probe.height, flags="bicubic")
-    return stream
+        stream = stream.filter("scale", width, height, flags="bicubic")
+    return stream.filter("crop", probe.width, probe.height, left, above) if any(probe.bars) else stream
 
 
 def sized(stream: ffmpeg.nodes.Stream, probe: Probe, width: int, height: int, flags: str) -> ffmpeg.nodes.Stream:

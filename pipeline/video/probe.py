@@ -40,7 +40,7 @@ MAX_LISTING = 8 << 20  # bytes: some 20,000 streams
 
 @dataclass(frozen=True)
 class Probe:
-    """The video stream. `width` and `height` are as displayed: rotated, pixels square."""
+    """The video stream. `width` and `height` are as displayed: rotated, pixels square, bars cut off."""
 
     stream: int  # its number among all streams of the file
     width: int
@@ -57,6 +57,7 @@ class Probe:
     seekable: bool
     display_matrix: bool  # ffmpeg turns or mirrors the stored picture
     changes: bool = False  # other frames of the stream have another size or pixel format
+    bars: tuple[int, int, int, int] = (0, 0, 0, 0)  # left, above, right, below the picture: what is cut off
 
 
 def probe(descriptor: int, limits: LimitsConfig) -> Probe:

@@ -17,7 +17,8 @@ PUBLIC = {
     "sources": "source_id path status reason width height fps frames duration_s sound sound_reason",
     "clips": "clip_id source_id start_s end_s crop_x crop_y crop_side crop_mode crop_path cam_translation cam_zoom "
     "cam_rotation cam_shake out_of_frame out_of_frame_joints out_of_crop_joints no_pose visibility people "
-    "identity_switches blur brightness motion_energy duplicated upscale phash sound tempo beats beat_alignment "
+    "identity_switches overlay overlay_dancer blur brightness motion_energy duplicated upscale phash sound tempo "
+    "beats beat_alignment "
     "verdict reason reasons decision",
     "samples": "sample_key clip_id variant clip_verdict clip_reason recipe shard mp4_offset mp4_length "
     "json_offset json_length npy_offset "

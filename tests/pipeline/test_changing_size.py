@@ -1,6 +1,7 @@
 """A picture whose size changes inside the stream: each side gives the clips that it would give as a file of its own."""
 
 import os
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,10 @@ import pytest
 from data_catalog.base.errors import RejectedError
 from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import source_pass
+from pipeline.analysis import arrays
+from pipeline.analysis.arrays import Analysis
 from pipeline.analysis.pose import PoseFinder
-from pipeline.analysis.source_pass import Analysis, analyse
+from pipeline.analysis.source_pass import analyse
 from pipeline.batches.pack_shards import encode_clips
 from pipeline.batches.plan_samples import sample_keys
 from pipeline.batches.prepare_sources import build_keys, clips_of, prepare_source
@@ -54,7 +56,7 @@ def prepared(path: Path, data: DataFolder, finder: PoseFinder) -> tuple[dict[str
     assert manifest["status"] == "ok", manifest["detail"]
     clips = list(clips_of(data, source_id, manifest, CONFIG))
     encode_clips(data, source_id, bytes(path), [clip.clip_id for clip in clips if clip.crop], CONFIG, finder)
-    return manifest, source_pass.load(data.analysis(source_id, build_keys(CONFIG).analysis)), clips
+    return manifest, arrays.load(data.analysis(source_id, build_keys(CONFIG).analysis)), clips
 
 
 def pictures(data: DataFolder, clip: Clip) -> np.ndarray:
@@ -113,6 +115,7 @@ def test_where_the_pixel_format_changes_every_frame_keeps_its_number(
     try:
         found = probe(descriptor, LIMITS)
         analysis = analyse(descriptor, found, finder, SMALL.analysis, LIMITS)
+        analysis = replace(analysis, bars=np.empty((0, 5), np.int64))  # digits that stay 0 look like one
         assert analysis.sizes.tolist() == [[0, SIDE, SIDE], [35, side, side]]
         for first in (20, 36, 60):
             here = analysis.probe_at(first, found)

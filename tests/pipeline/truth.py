@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from data_catalog.base.paths import DataFolder
-from pipeline.analysis import source_pass
+from pipeline.analysis import arrays
 from pipeline.analysis.camera import decompose
 from pipeline.analysis.pose import (
     BODY_PER_HEIGHT,
@@ -79,7 +79,7 @@ def judge_all(raw: Path, data: Path, model: Path, config: BuildConfig) -> list[J
         manifest = json.loads(folder.clips(source_id, build_keys(config).clip_set).read_text())
         truth = json.loads(path.with_suffix(".json").read_text())
         if manifest["status"] == "ok":
-            analysis = source_pass.load(folder.analysis(source_id, build_keys(config).analysis))
+            analysis = arrays.load(folder.analysis(source_id, build_keys(config).analysis))
             shape = (manifest["probe"]["height"], manifest["probe"]["width"])
             for clip in clips_of(folder, source_id, manifest, config):
                 judged.append(judge(path.stem, clip, truth, analysis.pts, shape, config))

@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipeline.analysis.source_pass import Analysis
+from pipeline.analysis.arrays import Analysis
 from pipeline.config import LimitsConfig
 from pipeline.video.ffmpeg import decode, ffmpeg_exe, open_source
 from pipeline.video.filters import sized, upright
@@ -105,6 +105,10 @@ def blank_analysis(pts: np.ndarray, cuts: Sequence[int] = (), every: int = 4) ->
         thumbs=np.zeros((len(at), 32, 32), np.uint8),
         camera_frames=np.stack([at[:-1], at[1:]], 1),
         camera=np.broadcast_to(np.eye(2, 3), (len(at) - 1, 2, 3)).copy(),
+        bars=np.empty((0, 5), np.int64),
+        look_frames=np.empty(0, np.int64),
+        overlays_end=np.empty(0, np.int64),
+        overlays=np.empty((0, 4), np.float32),
         sizes=np.empty((0, 3), np.int64),
     )
 

@@ -19,7 +19,7 @@ from flows.catalog.manifests import (
     record_paths,
     repair_catalog,
 )
-from pipeline.analysis import source_pass
+from pipeline.analysis import arrays
 from pipeline.batches.pack_shards import _staged, encode_clips, pack_shard, unstage
 from pipeline.batches.plan_samples import sample_keys
 from pipeline.batches.prepare_sources import build_keys, prepare_source
@@ -100,7 +100,7 @@ class Manifests(CommitPoint):
         """A manifest is believed as soon as it is there."""
         data = DataFolder(folder)
         if data.analysis(world.source_id, KEYS.analysis).with_suffix(".json").is_file():
-            source_pass.load(data.analysis(world.source_id, KEYS.analysis))
+            arrays.load(data.analysis(world.source_id, KEYS.analysis))
             same_files(folder, finished, "analysis", all_of_them=True)
         for part in ("clips", "sound"):
             same_files(folder, finished, part, all_of_them=bool(acknowledged))

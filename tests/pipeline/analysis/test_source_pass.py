@@ -8,15 +8,9 @@ import numpy as np
 import pytest
 
 from data_catalog.base.errors import RejectedError
+from pipeline.analysis.arrays import Analysis, detections_of_shot, load, save
 from pipeline.analysis.pose import PoseFinder
-from pipeline.analysis.source_pass import (
-    Analysis,
-    analyse,
-    check_times,
-    detections_of_shot,
-    load,
-    save,
-)
+from pipeline.analysis.source_pass import analyse, check_times
 from pipeline.config import AnalysisConfig, ClipConfig
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import probe

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data_catalog.base.errors import RejectedError
-from pipeline.analysis.source_pass import Analysis
+from pipeline.analysis.arrays import Analysis
 from pipeline.clips.make_clips import make_clips
 from pipeline.config import BuildConfig, ClipConfig
 from tests.pipeline.people import dance

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from pipeline.analysis.source_pass import Analysis
+from pipeline.analysis.arrays import Analysis
 from pipeline.clips.frame_grid import FrameGrid
 from pipeline.clips.scores import camera_scores, clip_hash, duplicated, gone, motion_energy, out_of_frame
 from tests.pipeline.people import dance, person

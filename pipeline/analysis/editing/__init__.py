@@ -1,0 +1,1 @@
+"""What editing programmes put on and around a video: bars, text, logos."""
