@@ -78,7 +78,6 @@ def main() -> None:
     longdance build RAW --data DATA         raw videos to training-ready shards
     longdance train STAGE --data DATA --run RUN   train starter, extrapolation, interpolation or any
     longdance generate --runs RUN... --image P.png --out F.mp4   a long video and its drift
-    longdance serve --data DATA             a page of it all, live; mark clips keep or drop (report: as a file)
     """
 
 
