@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -62,18 +63,22 @@ def remove_media(data: DataFolder, record: dict[str, Any]) -> None:
             remove(manifest, manifest.with_suffix(".f16"))
     for shard in record["shards"]:
         remove(manifest_path(data.shards / shard), data.shards / shard)
-    for folder in (data.root / "analysis", data.root / "sound"):
-        for suffix in ("json", "npz"):
-            remove(*folder.glob(f"*/{source[:2]}/{source}.{suffix}"))
-    remove(*(data.root / "clips").glob(f"*/{source}.json"))
+    for path in (data.analysis(source, "*"), data.sound(source, "*")):
+        remove(*matching(data, path.with_suffix(".json")), *matching(data, path))
+    remove(*matching(data, data.clips(source, "*")))
     for clip in clips:
-        remove(*(data.root / "failures").glob(f"*/{clip}.json"))
+        remove(*matching(data, data.failure(clip, "*")))
         remove(*data.caption_sets.glob(f"*/{clip}.json"), *data.measures.glob(f"*/*/{clip}.json"))
         remove(*(picture_path(files_of(data.report), kind, clip) for kind in KINDS))
     for key in keys:
         remove(*(data.staged(key, kind) for kind in (*MEMBERS, MASKS, SOUND)))
     # Pictures of many clips at once are drawn again when they are asked for.
     remove(data.report, data.contact_sheet, *data.versions.glob("*.jpg"))
+
+
+def matching(data: DataFolder, path: Path) -> Iterator[Path]:
+    """The files under any key, given a path whose key is `*`."""
+    return data.root.glob(str(path.relative_to(data.root)))
 
 
 def remove_half_written(data: DataFolder) -> None:

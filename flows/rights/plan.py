@@ -11,6 +11,7 @@ from data_catalog.base.files import read_json, read_sealed
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.report_rows import rows_of
+from flows.rights.erase import matching
 from model.data.successors import successor_name, versions_with
 from model.data.versions import read_version
 from model.errors import VersionError
@@ -92,7 +93,7 @@ def _clips(data: DataFolder, source_id: str) -> set[str]:
     with open_catalog(data.catalog, read_only=True) as con:
         rows = con.execute("SELECT clip_id FROM clip_rows WHERE source_id = $1", [source_id]).fetchall()
     found = {clip for (clip,) in rows}
-    for path in (data.root / "clips").glob(f"*/{source_id}.json"):
+    for path in matching(data, data.clips(source_id, "*")):
         found |= {clip["clip_id"] for clip in read_json(path)["clips"]}
     return found
 

@@ -13,9 +13,8 @@ import pytest
 
 from data_catalog.base.files import sha256_file
 from tests.fuzz.doors import DOORS, in_a_child
-from tests.pipeline.videos import ffmpeg
 from tests.power_loss.build_points import merge_here, pack_here
-from tests.power_loss.point import World
+from tests.power_loss.point import World, draw_video
 
 NAMES = [door.name for door in DOORS]
 SECONDS = float(os.environ.get("LONGDANCE_FUZZ_S", "1"))
@@ -28,7 +27,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data set to break copies of, and decoys."""
     folder = tmp_path_factory.mktemp("fuzz")
     video = folder / "dancer.mp4"
-    ffmpeg("-f", "lavfi", "-i", "testsrc=s=134x240:r=25", "-frames:v", "55", "-pix_fmt", "yuv420p", str(video))
+    draw_video(video)
     world = World(video, sha256_file(video))
     pack_here(folder / "template", world)
     merge_here(folder / "template", world)

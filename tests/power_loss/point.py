@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.pipeline.videos import ffmpeg
 from tests.power_loss.record import ACK
 
 Acknowledge = Callable[[str], None]
@@ -55,3 +56,9 @@ def same_files(folder: Path, finished: Path, part: str, *, all_of_them: bool) ->
         mine = folder / path.relative_to(finished)
         if path.is_file() and (all_of_them or mine.exists()):
             assert mine.read_bytes() == path.read_bytes(), f"{path.relative_to(finished)} has other bytes"
+
+
+def draw_video(path: Path) -> None:
+    """A video for `StandingDancer`: grain, or its flat parts would be taken for bars and cut off."""
+    picture = "testsrc=s=134x240:r=25,noise=alls=20:allf=t"
+    ffmpeg("-f", "lavfi", "-i", picture, "-frames:v", "55", "-pix_fmt", "yuv420p", "-c:v", "libx264", str(path))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.pipeline.videos import ffmpeg
 from tests.power_loss.acts import POINTS
 from tests.power_loss.disk import Disk
+from tests.power_loss.point import draw_video
 from tests.power_loss.record import Operation
 from tests.power_loss.replay import Recording, first_violation_without, record_all, replay
 
@@ -25,8 +25,7 @@ KINDS = ("file sync", "folder sync", "rename")
 def recordings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Recording]:
     """Every commit point once, recorded."""
     folder = tmp_path_factory.mktemp("power")
-    picture = ("-f", "lavfi", "-i", "testsrc=s=134x240:r=25", "-frames:v", "55", "-pix_fmt", "yuv420p")
-    ffmpeg(*picture, "-c:v", "libx264", str(folder / "dancer.mp4"))
+    draw_video(folder / "dancer.mp4")
     return record_all(POINTS, folder, folder / "dancer.mp4")
 
 

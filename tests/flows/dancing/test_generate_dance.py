@@ -112,7 +112,7 @@ def test_auto_takes_a_dance_by_seed_that_stays_in_the_picture(
         ({"pose": "junk.npy"}, "cannot be read"),
         ({"pose": "junk.mp4"}, "No dance can be taken from .*junk.mp4"),
         ({"pose": "away.npy"}, "leaves the picture at frame"),
-        ({"dance": "auto"}, "both a dance .* and --dance are given"),
+        ({"dance": "auto"}, "both a dance .* and a new one .* are given: give one"),
         ({"clip": None, "image": "empty.png", "align": False}, "shows nobody"),
         ({"clip": None, "image": "two.png", "align": False}, "shows 2 people"),
     ],

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -114,7 +115,7 @@ def traces(data: DataFolder, source: str) -> dict[str, list[bytes]]:
                     file.seek(entry["offset"])
                     found["latents"].append(file.read(4096)[-64:])
     found["pictures"] = [p.read_bytes() for s in keys for p in data.root.rglob(f"{s.clip_id}.*") if p.suffix == ".jpg"]
-    found["analysis"] = [p.read_bytes()[-200:] for p in data.root.rglob(f"{source}.npz")]
+    found["analysis"] = [np.load(path)["thumbs"].tobytes()[:200] for path in data.root.rglob(f"{source}.npz")]
     return found
 
 
