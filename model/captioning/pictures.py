@@ -10,23 +10,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from data_catalog.base.paths import DataFolder
 from model.captioning.config import CaptionConfig
-from model.data.latents import decode_video
+from model.data.latents import sample_frames
 from model.data.samples import Sample
-from model.errors import DataError
-from pipeline.shards.tar import read_member
 
 
 def question(data: Path, sample: Sample, fps: float, config: CaptionConfig) -> list[dict[str, Any]]:
     """The content of the message about one clip. Raises DataError where its shard cannot be read."""
-    try:
-        mp4 = read_member(DataFolder(data).shards / sample.shard, sample.mp4_offset, sample.mp4_length)
-    except (EOFError, FileNotFoundError) as error:
-        raise DataError(
-            f"Sample {sample.key} cannot be read ({error}): rebuild its shard with `longdance build`."
-        ) from error
-    frames = decode_video(mp4)
+    frames = sample_frames(data, sample)
     chosen = np.linspace(0, len(frames) - 1, min(config.frames, len(frames))).round().astype(int)
     text = config.prompt.format(frames=len(chosen), seconds=round(len(frames) / fps, 1))
     pictures = [{"type": "image_url", "image_url": {"url": jpeg_url(frames[at], config.longest)}} for at in chosen]

@@ -82,15 +82,20 @@ def read_regions(data: Path, sample: Sample, size: PictureSize) -> tuple[np.ndar
     return resize_frames(frames, size), regions
 
 
-def _clip_frames(data: Path, sample: Sample, size: PictureSize) -> np.ndarray:
-    """The frames as they are stored, refilled."""
+def sample_frames(data: Path, sample: Sample) -> np.ndarray:
+    """The frames of a sample's mp4, (frames, H, W, 3) uint8. Raises DataError where its shard cannot be read."""
     try:
         mp4 = read_member(DataFolder(data).shards / sample.shard, sample.mp4_offset, sample.mp4_length)
     except (EOFError, FileNotFoundError) as error:
         raise DataError(
             f"Sample {sample.key} cannot be read ({error}): rebuild its shard with `longdance build`."
         ) from error
-    frames = decode_video(mp4)
+    return decode_video(mp4)
+
+
+def _clip_frames(data: Path, sample: Sample, size: PictureSize) -> np.ndarray:
+    """The frames as they are stored, refilled."""
+    frames = sample_frames(data, sample)
     clip = size_of(frames)
     if not clip.resembles(size):
         raise DataError(

@@ -6,14 +6,12 @@ segmentation mask is taken out, a third of the landmark network's time; the whol
 the passes that want masks.
 """
 
-import hashlib
 import io
 import zipfile
 from pathlib import Path
 from typing import Any
 
-from data_catalog.base.errors import LongdanceError
-from pipeline.model_files import ModelFile
+from pipeline.model_files import ModelFile, checked_member
 
 LANDMARKS = "pose_landmarks_detector.tflite"
 WITH_MASKS = "with_masks/" + LANDMARKS
@@ -53,10 +51,7 @@ def bundle(wheel: Path, out: Path) -> None:
     """
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
         for name, (member, sha256, (mean, std)) in MODELS.items():
-            network = source.read(member)
-            found = hashlib.sha256(network).hexdigest()
-            if found != sha256:
-                raise LongdanceError(f"{member} in {wheel.name} has sha256 {found}, expected {sha256}: it is not used.")
+            network = checked_member(source, member, sha256)
             target.writestr(zipfile.ZipInfo(name), _adapted(network, mean, std, drops_mask=name == LANDMARKS))
 
 

