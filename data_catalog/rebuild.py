@@ -21,8 +21,9 @@ def rebuild(
     """Empty the named tables and fill them with exactly these rows, in one transaction.
 
     `tables` maps a view's name to rows; a row may say `current` (default: true). Tables that are not
-    named keep their rows. Readers see the old catalog or the new one, nothing between. `finish` does what else
-    belongs to it; `needs_rebuild` has nothing to say once that has returned. Raises RowError (nothing changed) and what `open_catalog` raises.
+    named keep their rows. Readers see the old catalog or the new one, nothing between. `finish` does what
+    else belongs to it; once that has returned `needs_rebuild` has nothing to say. Raises RowError (nothing
+    changed) and what `open_catalog` raises.
     """
     try:
         _refill(path, tables)
