@@ -111,7 +111,7 @@ def _run(
     with open_runner(workers) as runner, Progress("build " + folder.root.name) as progress:
         build = _Build(folder, config, names, workers, runner, progress, counters)
         sources = build.identify(files)
-        keep_rights(folder, raw, build.ids)
+        keep_rights(folder, raw, build.ids, forgotten_sources(folder))
         merge_rights(folder)
         build.prepare(sources)
         manifests.mark_current(folder, names, config)

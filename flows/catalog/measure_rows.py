@@ -1,6 +1,7 @@
 """What scorers of the user's own said, as columns of `clips`."""
 
 import logging
+from typing import Any
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.paths import DataFolder
@@ -15,17 +16,19 @@ def merge_measures(data: DataFolder, only: str | None = None) -> None:
 
     Raises ThresholdError for that one's name that is taken; of all, such a one is passed over with a warning.
     """
-    if not data.measures.is_dir():
-        return
     from model.scorers.rows import column_name
     from model.scorers.store import scorers, stored_measures
 
-    for name, about in scorers(data.root).items():
+    known: dict[str, dict[str, Any] | None] = dict(scorers(data.root))
+    with open_catalog(data.catalog) as con:
+        stored = {name for (name,) in con.execute("SELECT DISTINCT scorer FROM measure_rows").fetchall()}
+    for name, about in (dict.fromkeys(sorted(stored)) | known).items():
         if only not in (None, name):
             continue
+        version = about["version"] if about else None  # none: its folder is gone, and so are its columns
         rows = [
-            {"clip_id": clip, "column_name": column_name(name, column), "value": value, "version": about["version"]}
-            for clip, record in stored_measures(data.root, name, about["version"]).items()
+            {"clip_id": clip, "column_name": column_name(name, column), "value": value, "version": version}
+            for clip, record in (stored_measures(data.root, name, version) if version else {}).items()
             for column, value in record["columns"].items()
         ]
         with open_catalog(data.catalog) as con:

@@ -77,10 +77,11 @@ def export_data(
 @click.command(epilog="Example: longdance bench other-tool/videos --against dance")
 @click.argument("place", type=click.Path(path_type=Path))
 @click.option("--against", type=FOLDER, required=True, help="Real ones: a folder of videos, or a data set.")
+@click.option("--data", type=FOLDER, help="Data set that knows the rollouts of a run [that of --against].")
 @click.option("--most", type=click.IntRange(1), default=64, show_default=True, help="Videos of each side at most.")
 @click.option("--weights", multiple=True, metavar="NAME=FILE", help="TorchScript network for fvd or lpips.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True, help="json: every video, too.")
-def bench(place: Path, against: Path, most: int, weights: tuple[str, ...], form: str) -> None:
+def bench(place: Path, against: Path, data: Path | None, most: int, weights: tuple[str, ...], form: str) -> None:
     """Measure videos of any tool, or a run's rollouts, beside real ones: drift, dynamics, distances, with the protocol.
 
     PLACE is a folder of videos or of folders of pictures, or a run. Videos and real ones of one name are compared frame
@@ -102,8 +103,9 @@ def bench(place: Path, against: Path, most: int, weights: tuple[str, ...], form:
     named = {name: Path(file).expanduser() for name, file in networks.items()}
     finder = DancerFinder(pose_model_path())
     try:
+        places = place.expanduser().resolve(), against.expanduser().resolve()
         with progress_bar("bench") as say:
-            made = compare(place.expanduser().resolve(), against.expanduser().resolve(), finder, named, most, say)
+            made = compare(*places, finder, named, most, say, data.expanduser().resolve() if data else None)
     finally:
         finder.close()
     if form == "json":

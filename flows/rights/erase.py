@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import (
     TEMP_MARK,
     canonical_json,
@@ -102,9 +103,9 @@ def remove_rows(data: DataFolder, record: dict[str, Any]) -> None:
     for path in data.decisions.glob("[!.]*.json"):
         _rewrite_decision(path, source, clips)
     if data.captions.is_file():
-        rest, gone = _captions_without(data.captions.read_text("utf-8-sig"), source, clips)
+        rest, gone = _captions_without(data.captions.read_bytes(), {source, *clips})
         if gone:
-            write_bytes(data.captions, rest.encode())
+            write_bytes(data.captions, rest)
             remove_texts(data.root)
 
 
@@ -120,16 +121,22 @@ def _rewrite_decision(path: Path, source: str, clips: set[str]) -> None:
         write_bytes(path, canonical_json({**said, "clips": kept}) + b"\n")
 
 
-def _captions_without(text: str, source: str, clips: set[str]) -> tuple[str, int]:
-    """(the list without the source's lines, how many those were)."""
-    reader = csv.DictReader(io.StringIO(text, newline=""))
-    rows = list(reader)
-    kept = [row for row in rows if row.get("source_id") != source and row.get("clip_id") not in clips]
+def check_captions(data: DataFolder) -> None:
+    """Raise LongdanceError where `captions.csv` cannot be read line by line, before anything is removed."""
+    try:
+        if data.captions.is_file():
+            _captions_without(data.captions.read_bytes(), set())
+    except csv.Error as error:
+        raise LongdanceError(f"{data.captions} is no CSV file ({error}): save it as one first.") from error
+
+
+def _captions_without(content: bytes, own: set[str]) -> tuple[bytes, int]:
+    """(the list without the lines that hold one of these ids, how many those were), whatever its columns and bytes."""
+    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline="")))
+    kept = rows[:1] + [row for row in rows[1:] if own.isdisjoint(cell.strip() for cell in row)]
     out = io.StringIO()
-    writer = csv.DictWriter(out, reader.fieldnames or [], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(kept)
-    return out.getvalue(), len(rows) - len(kept)
+    csv.writer(out, lineterminator="\n").writerows(kept)
+    return out.getvalue().encode("utf-8", "surrogateescape"), len(rows) - len(kept)
 
 
 def remove(*paths: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -11,7 +12,7 @@ from data_catalog.base.files import read_json, read_sealed
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.report_rows import rows_of
-from flows.rights.erase import matching
+from flows.rights.erase import check_captions, matching
 from model.data.successors import successor_name, versions_with
 from model.data.versions import read_version
 from model.errors import VersionError
@@ -28,17 +29,19 @@ def find_source(data: DataFolder, named: str) -> str:
 
     Raises LongdanceError where there is none, or more than one.
     """
-    found = {path.stem for path in data.forgotten.glob("[!.]*.json") if _is_named(read_sealed(path), named)}
-    if not found and data.catalog.is_file():
+    taken_back = {path.stem for path in data.forgotten.glob("[!.]*.json") if _is_named(read_sealed(path), named)}
+    there: set[str] = set()
+    if data.catalog.is_file():
         with open_catalog(data.catalog, read_only=True) as con:
             rows = con.execute(
                 """SELECT DISTINCT source_id FROM (SELECT source_id, shown AS path FROM path_rows
                    UNION ALL SELECT source_id, path FROM source_rows UNION ALL SELECT source_id, NULL FROM clip_rows)
-                   WHERE source_id = $1 OR path = $1 OR suffix(path, '/' || $1)
+                   WHERE source_id = $1 OR path IN ($1, $3) OR suffix(path, '/' || $1)
                    OR (length($1) >= $2 AND starts_with(source_id, $1))""",
-                [named, LEAST_PREFIX],
+                [named, LEAST_PREFIX, str(Path(named).absolute())],
             ).fetchall()
-        found = {source for (source,) in rows}
+        there = {source for (source,) in rows}
+    found = there - taken_back or taken_back  # another file may lie by now where one was taken back
     if len(found) != 1:
         many = f"{len(found)} sources" if found else "no source"
         raise LongdanceError(
@@ -51,7 +54,19 @@ def find_source(data: DataFolder, named: str) -> str:
 def _is_named(record: dict[str, Any], named: str) -> bool:
     source = str(record["source_id"])
     by_prefix = len(named) >= LEAST_PREFIX and source.startswith(named)
-    return by_prefix or hashlib.sha256(named.encode()).hexdigest() in record["names"]
+    return by_prefix or not {_hashed(named), _hashed(str(Path(named).absolute()))}.isdisjoint(record["names"])
+
+
+def _hashed(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _names_of(con: duckdb.DuckDBPyConnection, source_id: str) -> set[str]:
+    """All that a source may be called: its id, the paths that it has had, and their last parts."""
+    paths = con.execute("SELECT DISTINCT shown FROM path_rows WHERE source_id = $1", [source_id]).fetchall()
+    parts = [Path(path).parts for (path,) in paths]
+    ends = {str(Path(*one[at:])) for one in parts for at in range(1, len(one))}
+    return {source_id, *(path for (path,) in paths), *ends}
 
 
 def plan(data: DataFolder, source_id: str, named: str, why: str) -> dict[str, Any]:
@@ -59,6 +74,7 @@ def plan(data: DataFolder, source_id: str, named: str, why: str) -> dict[str, An
 
     `names` are hashes: by them the same command finds its record when the catalog is gone. Raises LongdanceError.
     """
+    check_captions(data)
     clips = _clips(data, source_id)
     samples, shards = set(), {}
     for manifest in manifests(data.shards):
@@ -71,10 +87,11 @@ def plan(data: DataFolder, source_id: str, named: str, why: str) -> dict[str, An
         held = "SELECT sample_key FROM sample_rows WHERE clip_id IN (SELECT unnest($1))"
         samples |= {key for (key,) in con.execute(held, [sorted(clips)]).fetchall()}
         seen = seen_by(con, source_id, clips)
+        names = {named, *_names_of(con, source_id)}
     versions = versions_with(data.root, frozenset(samples))
     return {
         "source_id": source_id,
-        "names": [hashlib.sha256(name.encode()).hexdigest() for name in (named, source_id)],
+        "names": sorted(map(_hashed, names)),
         "why": why,
         "forgotten": datetime.now(UTC).replace(tzinfo=None, microsecond=0).isoformat(),
         "clips": sorted(clips),
@@ -115,12 +132,10 @@ def seen_by(con: duckdb.DuckDBPyConnection, source_id: str, clips: set[str]) -> 
     checkpoints = con.execute(
         "SELECT path FROM checkpoint_rows WHERE run IN (SELECT unnest($1)) ORDER BY path", [runs]
     ).fetchall()
-    made = rows_of(con, "SELECT rollout, path, runs::VARCHAR AS runs, config::VARCHAR AS config FROM rollout_rows")
-    rollouts = [
-        row["path"] or row["rollout"]
-        for row in made
-        if any(run in (row["runs"] or "") for run in runs) or any(clip in (row["config"] or "") for clip in clips)
-    ]
+    # A rollout may have it by its network, by its first picture, or by its dance.
+    told = "concat_ws(' ', runs::VARCHAR, config::VARCHAR, metrics::VARCHAR)"
+    made = rows_of(con, f"SELECT rollout, path, {told} AS told FROM rollout_rows")
+    rollouts = [row["path"] or row["rollout"] for row in made if any(one in row["told"] for one in {*runs, *clips})]
     exports = con.execute(
         "SELECT folder || ' (' || target || ')' FROM export_rows WHERE export IN "
         "(SELECT export FROM export_source_rows WHERE source_id = $1) ORDER BY 1",

@@ -12,6 +12,7 @@ from model.bench.measure import DRIFTS, BenchFigures, fitted, measure_video
 from model.bench.videos import LONGEST, BenchVideo, videos_of
 from model.drift.frechet import fvd, joint_motion_distance
 from model.drift.metrics import METRICS, TRUTH_METRICS, Finder
+from model.errors import MetricsError
 
 COLUMNS = ("metric", "unit", "videos", "their spread", "real", "real spread")
 UNITS = {
@@ -30,24 +31,35 @@ ORDER = (
 
 def bench(
     place: Path, against: Path, finder: Finder, weights: Mapping[str, Path], most: int,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int, int], None] = lambda done, total: None, data: Path | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Measure the videos of a place and the real ones; a report of JSON values. Raises MetricsError.
 
-    A video and a real one of the same name are compared frame by frame.
+    A video and a real one of the same name are compared frame by frame. What cannot be read is passed over, and the
+    protocol says so. data: whose catalog knows the rollouts of a run; without it `against`.
     """
-    made, real = videos_of(place, against, most), videos_of(against, against, most)
+    skipped: list[str] = []
+    made = videos_of(place, data or against, most, skipped.append)
+    real = videos_of(against, against, most, skipped.append)
     by_name = {video.name: video for video in real}
     pairs = {video.name for video in made} & set(by_name)
     figures: dict[str, list[BenchFigures]] = {"videos": [], "real": []}
     for done, video in enumerate([*made, *real], 1):
         side = "videos" if done <= len(made) else "real"
         partner = by_name.get(video.name) if side == "videos" else None
-        figures[side].append(measure_video(video, finder, partner, weights))
+        try:
+            figures[side].append(measure_video(video, finder, partner, weights))
+        except MetricsError as error:  # it begins well, and is damaged further on
+            skipped.append(str(error).rstrip("."))
         progress(done, len(made) + len(real))
+    for side, where in (("videos", place), ("real", against)):
+        if not figures[side]:
+            raise MetricsError(f"No video of {where} can be read: {'; '.join(skipped)}.")
+    measured = {side: {one.name for one in ones} for side, ones in figures.items()}
+    made, real = [v for v in made if v.name in measured["videos"]], [v for v in real if v.name in measured["real"]]
     between = _between(figures, made, real, weights)
     return {
-        "protocol": protocol(figures, len(pairs), weights),
+        "protocol": [*protocol(figures, len(pairs), weights), *(f"Passed over: {why}." for why in skipped)],
         "rows": [row(name, figures) for name in ORDER if any(name in one.values for one in figures["videos"])],
         "between": between,
         "each": {side: [_plain(one) for one in ones] for side, ones in figures.items()},
@@ -64,9 +76,8 @@ def _between(
     if "fvd" in weights:
         size = next(iter(made[0].frames())).shape[:2]
 
-        def frames(videos: Sequence[BenchVideo]) -> Iterator[np.ndarray]:
-            for video in videos:
-                yield from fitted(video.frames(), size)
+        def frames(videos: Sequence[BenchVideo]) -> Iterator[Iterator[np.ndarray]]:
+            return (fitted(video.frames(), size) for video in videos)
 
         found["fvd"] = fvd(frames(made), frames(real), weights["fvd"]).row()
     return found

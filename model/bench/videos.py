@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -61,33 +62,53 @@ class BenchVideo:
         return np.asarray(heard.beats) if heard.sounds else None
 
 
-def videos_of(place: Path, against: Path, most: int) -> list[BenchVideo]:
-    """The videos of a folder, of a run (its rollouts, by the catalog of `against`) or of a data set (its good clips).
+def videos_of(place: Path, data: Path, most: int, skip: Callable[[str], None] = lambda why: None) -> list[BenchVideo]:
+    """The videos of a folder, of a run (its rollouts, by the catalog of `data`) or of a data set (its good clips).
 
-    Raises MetricsError where there is none.
+    `skip` is told of what cannot be read and of what is one too many. Raises MetricsError where there is none.
     """
+    skipped: list[str] = []
     if DataFolder(place).catalog.is_file():
         found = [_of_sample(place, sample) for sample in _clips(place)]
     elif RunFolder(place).record.is_file():
-        found = [_of_file(path) for path in _rollouts_of(place, against)]
+        found = _named(_rollouts_of(place, data), None, skipped.append)
     elif place.is_file():
         found = [_of_file(place)]
     elif place.is_dir():
-        found = _of_folder(place)
+        found = _of_folder(place, skipped.append)
     else:
         found = []
+    if not found and skipped:
+        raise MetricsError(f"No video of {place} can be read: {'; '.join(skipped)}.")
     if not found:
         raise MetricsError(f"{place} holds no video: give a folder of videos or of pictures, a run, or a data set.")
+    if len(found) > most:
+        skipped.append(f"{len(found) - most} more videos of {place}")
+    for why in skipped:
+        skip(why)
     return found[:most]
 
 
-def _of_folder(place: Path) -> list[BenchVideo]:
+def _of_folder(place: Path, skip: Callable[[str], None]) -> list[BenchVideo]:
     """Every video file below it; where there is none, every folder of pictures, or the folder itself as one."""
     files = sorted(p for p in place.rglob("*") if p.suffix.lower() in VIDEOS and not _is_ours(p.relative_to(place)))
     if files:
-        return [_of_file(path) for path in files]
+        return _named(files, place, skip)
     folders = sorted({p.parent for p in place.rglob("*") if p.suffix.lower() in PICTURES})
     return [_of_pictures(folder) for folder in folders]
+
+
+def _named(files: Sequence[Path], place: Path | None, skip: Callable[[str], None]) -> list[BenchVideo]:
+    """Videos by the names of their files, or, where two share one, by their paths below `place`."""
+    shared = {name for name, count in Counter(path.stem for path in files).items() if count > 1}
+    found = []
+    for path in files:
+        below = path.relative_to(place) if place else path
+        try:
+            found.append(_of_file(path, str(below.with_suffix("")) if path.stem in shared else path.stem))
+        except MetricsError as error:
+            skip(str(error).rstrip("."))
+    return found
 
 
 def _is_ours(path: Path) -> bool:
@@ -95,7 +116,7 @@ def _is_ours(path: Path) -> bool:
     return any(part.endswith(".rollout") or part.startswith(".") for part in path.parts)
 
 
-def _of_file(path: Path) -> BenchVideo:
+def _of_file(path: Path, name: str | None = None) -> BenchVideo:
     try:
         descriptor = open_source(os.fsencode(path))
         try:
@@ -120,7 +141,7 @@ def _of_file(path: Path) -> BenchVideo:
 
     report = RolloutFolder.beside(path).metrics
     rate = Fraction(found.fps).limit_denominator(1001) if found.fps else FPS
-    return BenchVideo(path.stem, frames, rate, path, report if report.is_file() else None)
+    return BenchVideo(name or path.stem, frames, rate, path, report if report.is_file() else None)
 
 
 def _of_pictures(folder: Path) -> BenchVideo:
@@ -170,9 +191,9 @@ def _rollouts_of(run: Path, data: Path) -> list[Path]:
     """The videos that a run has a part in, by the catalog of a data set, as far as they are there."""
     if not DataFolder(data).catalog.is_file():
         raise MetricsError(
-            f"{run} is a run: name the data set that knows its rollouts by --against, or a folder of videos."
+            f"{run} is a run: name the data set that knows its rollouts by --data, or give a folder of videos."
         )
-    run_id = str(read_record(run)["run"])
+    run_id = str(read_record(run)["run_id"])
     with open_catalog(DataFolder(data).catalog, read_only=True) as con:
         rows = con.execute("SELECT path, runs::VARCHAR FROM rollouts ORDER BY created, path").fetchall()
     return [Path(path) for path, runs in rows if run_id in json.loads(runs or "{}").values() and Path(path).is_file()]

@@ -75,17 +75,21 @@ def windows_of(frames: Iterable[np.ndarray], length: int) -> Iterator[np.ndarray
             window = []
 
 
+Videos = Iterable[Iterable[np.ndarray]]
+"""Frames of one video after the other."""
+
+
 @torch.inference_mode()
-def fvd(generated: Iterable[np.ndarray], real: Iterable[np.ndarray], weights: Path) -> Distance:
+def fvd(generated: Videos, real: Videos, weights: Path) -> Distance:
     """Frechet video distance by an I3D in TorchScript (that of StyleGAN-V: uint8 levels in, 400 features out).
 
-    Each side's frames are cut into windows of 16. Raises MetricsError.
+    Each video's frames are cut into windows of 16. Raises MetricsError.
     """
     network = load_scripted(weights, "FVD")
     sides = []
-    for frames in (generated, real):
+    for videos in (generated, real):
         rows = []
-        for window in windows_of(frames, FVD_WINDOW):
+        for window in (window for frames in videos for window in windows_of(frames, FVD_WINDOW)):
             clip_BCTHW = torch.from_numpy(window).permute(3, 0, 1, 2)[None].float()
             rows.append(network(clip_BCTHW, rescale=True, resize=True, return_features=True)[0].numpy())
         sides.append(np.array(rows))

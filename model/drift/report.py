@@ -215,7 +215,7 @@ def _learned(
     if "fvd" in weights:
         of = {clip.clip_id: clip.region if truth is None else region for clip in clips}
         real = (cut_out(frame, of[clip.clip_id]) for clip in clips for frame in clip.frames_FHWC)
-        drift.extra["fvd"] = fvd(frames(), real, weights["fvd"]).row()
+        drift.extra["fvd"] = fvd([frames()], [real], weights["fvd"]).row()
     if "lpips" in weights and truth is not None:
         drift.generated.curves["lpips"] = lpips(
             frames(), (cut_out(frame, region) for frame in truth.frames_FHWC), weights["lpips"]

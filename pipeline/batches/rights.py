@@ -5,7 +5,7 @@ Its header has a column `path` (below RAW) or `source_id`, or both, and some of 
 
 import csv
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 
 from data_catalog.base.errors import LongdanceError
@@ -86,18 +86,21 @@ def stored_rights(data: DataFolder) -> dict[str, Rights]:
         raise LongdanceError(f"{data.rights} is damaged: delete it and build again, with {NAME}.") from error
 
 
-def keep_rights(data: DataFolder, raw: Path, sources: Mapping[bytes, str]) -> dict[str, Rights]:
+def keep_rights(
+    data: DataFolder, raw: Path, sources: Mapping[bytes, str], refused: Container[str] = ()
+) -> dict[str, Rights]:
     """Bring the record up to date with the list, where there is one, and return it.
 
     What the list no longer says of a source whose file is there is forgotten; a source whose file is gone keeps what
-    was said of it. Raises LongdanceError.
+    was said of it; of a source that is refused nothing is kept. Raises LongdanceError.
     """
     before, listed = stored_rights(data), rights_file(raw)
     if listed is None:
         return before
     here = set(sources.values())
     now = {source: said for source, said in before.items() if source not in here}
-    now |= read_rights(listed, raw, sources, before)
+    told = read_rights(listed, raw, sources, before)
+    now |= {source: said for source, said in told.items() if source not in refused}
     if now != before:
         write_json(data.rights, now)
     return now

@@ -40,6 +40,7 @@ function captionPanel(clip, again) {
   return el(
     "div",
     { class: "panel captions" },
+    el("h3", {}, "Your caption, which comes before a model's"),
     text,
     el("button", { type: "button", id: "save-caption", onclick: save }, "Save caption"),
     list,

@@ -32,7 +32,9 @@ async function markClip(clip, decision, why = "") {
 }
 
 function tell(text, bad = false) {
-  const note = document.getElementById("note") ?? document.body.appendChild(el("div", { id: "note", role: "status" }));
+  const note = document.getElementById("note") ?? el("div", { id: "note", role: "status" });
+  // A modal dialog covers all that is not in it.
+  (document.querySelector("dialog[open]") ?? document.body).append(note);
   note.textContent = text;
   note.className = bad ? "bad" : "";
   note.hidden = false;

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import shutil
 import signal
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +22,12 @@ from data_catalog.base.paths import DataFolder, RunFolder
 from data_catalog.connection import open_catalog
 from flows.catalog.decisions import decide
 from flows.catalog.export_rows import merge_exports
+from flows.catalog.kept_rows import keep_and_merge
 from flows.catalog.manifests import rebuild_from_record
 from flows.catalog.scoring_rows import merge_ledger, merge_version_files
 from flows.report.report import write_report
 from flows.rights.forget import forget
-from flows.rights.plan import planned
+from flows.rights.plan import find_source, planned
 from flows.train_stage import register_run
 from model.data.dataset import choose_samples
 from model.data.latents import encode_dataset, latents_manifests, verify_latents
@@ -78,6 +81,12 @@ def lived_in(drawn: DataFolder, tmp_path_factory: pytest.TempPathFactory) -> Dat
     decide(data, [keys[0].clip_id, keys[-1].clip_id], "keep", "anna", "")
     lines = "".join(f"{source},a dance by {source[:4]}\n" for source in sources_of(data))
     data.captions.write_text("source_id,caption\n" + lines)
+    clip = next(s.clip_id for s in keys if s.source_id == sources_of(data)[0])
+    rollout = {
+        "rollout": "one", "path": "/videos/by-picture.mp4", "plan": "origin", "seed": 1, "runs": "{}", "config": "{}",
+        "metrics": json.dumps({"clip": clip}), "created": datetime(2026, 11, 29),
+    }  # fmt: skip
+    keep_and_merge(data, "rollout-one", {"rollouts": [rollout, rollout | {"rollout": "two", "metrics": "{}"}]})
     (root / "raw").mkdir()
     (root / "raw" / "sources.csv").write_text(
         "source_id,licence,creator\n" + "".join(f"{s},cc-by,{s[:4]}\n" for s in sources_of(data))
@@ -139,6 +148,7 @@ def test_no_byte_of_the_source_stays_and_what_had_it_is_named(data, lived_in):
     assert named <= {"forgotten", "versions", "rows", "exports", "catalog.duckdb"}
     seen = record["seen_by"]
     run = lived_in.root.parent / "run"
+    assert seen["rollouts"] == ["/videos/by-picture.mp4"]
     assert seen["versions"] == ["all"]
     assert len(seen["runs"]) == 1
     assert seen["checkpoints"] == [str(path) for path in sorted(RunFolder(run).checkpoints.iterdir())]
@@ -274,6 +284,59 @@ def test_a_source_is_found_by_its_name_and_one_that_is_not_there_is_one_sentence
     else:
         with pytest.raises(LongdanceError, match=r"names no source of .*give the path or the id"):
             forget(data, named, WHY)
+
+
+@pytest.mark.parametrize("again", ["path", "name", "folder and name", "id", "beginning of the id"])
+def test_a_source_that_was_taken_back_is_found_by_every_name_that_it_had(data, again):
+    with open_catalog(data.catalog, read_only=True) as con:
+        source, path = con.execute("SELECT source_id, path FROM sources WHERE path LIKE '%d3.mp4'").fetchone()
+    forget(data, source, WHY)
+    names = {
+        "path": path, "name": "d3.mp4", "folder and name": "/".join(Path(path).parts[-2:]), "id": source,
+        "beginning of the id": source[:10],
+    }  # fmt: skip
+    assert forget(data, names[again], WHY)["stage"] == "done"
+
+
+def test_another_file_where_one_was_taken_back_is_another_source(data):
+    first, second = sources_of(data)[:2]
+    with open_catalog(data.catalog, read_only=True) as con:
+        path = con.execute("SELECT path FROM sources WHERE source_id = $1", [first]).fetchone()[0]
+    forget(data, path, WHY)
+    with open_catalog(data.catalog) as con:
+        con.execute("UPDATE path_rows SET shown = $1 WHERE source_id = $2", [path, second])
+    assert find_source(data, path) == second
+    assert find_source(data, first) == first
+
+
+CAPTIONS = {
+    "spaces around the id": b"clip_id,caption\n %s ,SAID OF HER\n",
+    "too many values": b"clip_id,caption\n%s,SAID OF HER,and,more\nother,kept\n",
+    "another alphabet": b"clip_id,caption\n%s,SAID OF HER \xe9\nother,d\xe9j\xe0\n",
+    "other columns": b"who,caption,clip_id\nann,SAID OF HER,%s\n",
+}
+
+
+@pytest.mark.parametrize("kind", CAPTIONS)
+def test_no_caption_of_hers_stays_however_the_list_was_written(data, kind):
+    source = sources_of(data)[0]
+    clip = next(s.clip_id for s in read_samples(data.root) if s.source_id == source)
+    data.captions.write_bytes(CAPTIONS[kind].replace(b"%s", clip.encode()))
+    forget(data, source, WHY)
+    rest = data.captions.read_bytes()
+    assert b"SAID OF HER" not in rest
+    assert b"caption" in rest
+    assert (b"other" in rest) == (b"other" in CAPTIONS[kind])
+
+
+def test_what_sources_csv_says_of_a_source_that_was_taken_back_is_not_kept_again(data, lived_in):
+    source = sources_of(data)[0]
+    raw = lived_in.root.parent / "raw"
+    everything = {one.encode(): one for one in sources_of(data)}
+    forget(data, source, WHY)
+    keep_rights(data, raw, everything, forgotten_sources(data))
+    assert source not in data.rights.read_text()
+    assert len(json.loads(data.rights.read_text())) == len(everything) - 1
 
 
 def test_the_last_source_of_a_data_set_can_be_taken_back(data):

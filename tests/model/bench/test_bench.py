@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from data_catalog.base.files import write_sealed
+from data_catalog.base.paths import DataFolder, RunFolder
+from data_catalog.connection import open_catalog
+from data_catalog.writes import merge_tables
 from model.bench.bench import bench
-from model.bench.measure import dynamics, framepack_drift
+from model.bench.measure import beat_numbers, dynamics, framepack_drift
 from model.bench.videos import videos_of
-from model.drift.metrics import measure, summary
+from model.drift.metrics import Measured, measure, summary
 from model.drift.report import Drift, write_report
 from model.errors import MetricsError
 from pipeline.analysis.pose_metrics import DancerFinder
 from tests.drawn import draw_raw
 from tests.model.dataset import encode_mp4
+from tests.model.drift.test_metrics import Difference, MeanColour
+from tests.pipeline.sounds import write_clicks
+from tests.pipeline.videos import ffmpeg
 
 SEEDS, FRAMES = (3, 4), 20
 
@@ -152,7 +163,7 @@ def test_a_folder_without_videos_is_one_sentence(places, tmp_path):
     with pytest.raises(MetricsError, match="holds no video: give a folder"):
         videos_of(tmp_path, places, 4)
     (tmp_path / "broken.mp4").write_bytes(b"not a video")
-    with pytest.raises(MetricsError, match=r"broken.mp4 cannot be read as a video"):
+    with pytest.raises(MetricsError, match=r"No video of .*broken.mp4 cannot be read as a video"):
         videos_of(tmp_path, places, 4)
 
 
@@ -161,3 +172,86 @@ def test_a_data_sets_clips_are_the_real_ones_sources_in_turn(drawn):
     assert len(found) == 2
     assert len({video.name[:16] for video in found}) == 2
     assert next(iter(found[0].frames())).shape == (128, 64, 3)
+
+
+def test_what_cannot_be_read_is_passed_over_and_the_protocol_says_so(places, pose_model, tmp_path):
+    made = tmp_path / "made"
+    shutil.copytree(places / "still", made)
+    (made / "broken.mp4").write_bytes(b"no video at all")
+    whole = (places / "still" / f"d{SEEDS[0]}.mp4").read_bytes()
+    (made / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    finder = DancerFinder(pose_model)
+    try:
+        report = bench(made, places / "real", finder, {}, 8)
+        assert [one["name"] for one in report["each"]["videos"]] == [f"d{seed}" for seed in SEEDS]
+        passed = [line for line in report["protocol"] if line.startswith("Passed over")]
+        assert {name for name in ("broken", "cut") for line in passed if name in line} == {"broken", "cut"}
+        fewer = bench(made, places / "real", finder, {}, 1)
+        assert any("1 more videos" in line for line in fewer["protocol"])
+    finally:
+        finder.close()
+
+
+def test_videos_of_one_name_are_told_apart_by_their_folders(places, tmp_path):
+    for folder in ("a", "b"):
+        shutil.copytree(places / "real", tmp_path / folder)
+    (tmp_path / "b" / f"d{SEEDS[1]}.mp4").unlink()
+    names = [video.name for video in videos_of(tmp_path, tmp_path, 8)]
+    assert names == [f"a/d{SEEDS[0]}", f"d{SEEDS[1]}", f"b/d{SEEDS[0]}"]
+
+
+def test_lpips_fvd_and_beats_are_measured_where_networks_and_sound_are(places, pose_model, tmp_path):
+    torch.jit.script(MeanColour()).save(str(tmp_path / "fvd.pt"))
+    torch.jit.script(Difference()).save(str(tmp_path / "lpips.pt"))
+    weights = {name: tmp_path / f"{name}.pt" for name in ("fvd", "lpips")}
+    finder = DancerFinder(pose_model)
+    try:
+        same = bench(places / "real", places / "real", finder, weights, 2)
+        worse = bench(places / "drifts", places / "real", finder, weights, 2)
+    finally:
+        finder.close()
+    assert value(same, "lpips") == pytest.approx(0, abs=1e-6)
+    assert value(worse, "lpips") > 0.001
+    assert same["between"]["fvd"]["value"] == pytest.approx(0, abs=1e-6)
+    assert worse["between"]["fvd"]["value"] > 10
+
+
+def test_a_dance_on_the_beats_of_its_own_sound_is_aligned_and_one_between_them_is_not(tmp_path):
+    beats = np.arange(0.5, 9.5, 0.5)
+    write_clicks(tmp_path / "clicks.wav", beats, 10)
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=64x64:r=30:d=10", "-i", str(tmp_path / "clicks.wav"), "-c:v", "libx264",
+           "-c:a", "aac", str(tmp_path / "film.mp4"))  # fmt: skip
+    [film] = videos_of(tmp_path / "film.mp4", tmp_path, 1)
+    heard = film.beats()
+    assert heard is not None
+    assert np.median(np.abs(heard[:, None] - beats).min(1)) < 0.05
+    on, between = (beat_numbers(film, dancing(shift))["beat_alignment"] for shift in (0.0, 0.25))
+    assert on is not None
+    assert between is not None
+    assert on > between + 0.2
+    assert beat_numbers(replace(film, path=None), dancing(0.0)) == {}
+
+
+def dancing(shift_s: float) -> Measured:
+    """A body of which every joint swings, and stands still for a moment at every half second, `shift_s` late."""
+    at = np.arange(300) / 30 - shift_s
+    landmarks = np.full((300, 33, 4), 0.5)
+    landmarks[..., 0] += 0.1 * np.cos(2 * np.pi * at)[:, None]  # still at each half turn
+    return Measured({}, landmarks)
+
+
+def test_a_runs_rollouts_are_those_that_its_data_set_knows(places, tmp_path):
+    data, run = DataFolder(tmp_path / "data"), RunFolder(tmp_path / "run")
+    data.root.mkdir()
+    write_sealed(run.record, {"run_id": "r1"})
+    shown = places / "still" / f"d{SEEDS[0]}.mp4"
+    rollout = {"rollout": "one", "path": str(shown), "plan": "any", "seed": 1, "metrics": "{}", "config": "{}"}
+    rows = [
+        rollout | {"runs": json.dumps({"starter": "r1"}), "created": datetime(2026, 11, 29)},
+        rollout | {"rollout": "two", "runs": json.dumps({"starter": "r2"}), "created": datetime(2026, 11, 29)},
+    ]
+    with open_catalog(data.catalog) as con:
+        merge_tables(con, {"rollouts": rows})
+    assert [video.path for video in videos_of(run.root, data.root, 8)] == [shown]
+    with pytest.raises(MetricsError, match="is a run: name the data set"):
+        videos_of(run.root, places / "real", 8)

@@ -249,18 +249,18 @@ def test_fvd_and_lpips_take_networks_from_files_and_say_when_there_are_none(tmp_
     generator = np.random.default_rng(0)
     real = generator.integers(0, 200, (64, 8, 8, 3)).astype(np.uint8)
     shifted = real + 40
-    near, far = (fvd(x, real, tmp_path / "fvd.pt") for x in (real, shifted))
+    near, far = (fvd([x], [real], tmp_path / "fvd.pt") for x in (real, shifted))
     assert near.value == pytest.approx(0, abs=1e-6)
     assert far.value == pytest.approx(3 * 40**2, rel=0.05)
     assert (far.generated, far.real) == (4, 4)
     assert lpips(shifted, real, tmp_path / "lpips.pt") == pytest.approx([40 / 127.5] * 64, rel=1e-4)
     (tmp_path / "text.pt").write_text("no network")
     with pytest.raises(MetricsError, match="no FVD weights"):
-        fvd(real, real, tmp_path / "absent.pt")
+        fvd([real], [real], tmp_path / "absent.pt")
     with pytest.raises(MetricsError, match=r"text\.pt is no TorchScript network for LPIPS"):
         lpips(real, real, tmp_path / "text.pt")
     with pytest.raises(MetricsError, match="two windows"):
-        fvd(real[:20], real, tmp_path / "fvd.pt")
+        fvd([real[:20]], [real], tmp_path / "fvd.pt")
 
 
 def test_windows_are_full_and_do_not_overlap() -> None:
