@@ -173,7 +173,7 @@ class _Measuring:
             self.next_pose = next_due(self.next_pose, pts, self.config.pose_hz)
             self._detect(number, frame, luma)
             self._follow_camera()
-            self.passages.add(number, pts, frame, self.cuts.cuts())
+            self.passages.add(number, pts, frame, self.cuts.known())
 
     def _compare(self, luma: np.ndarray) -> None:
         small = cv2.resize(luma, (64, 64), interpolation=cv2.INTER_AREA)
