@@ -30,7 +30,7 @@ class Stage:
             Direction(
                 seed=self.seed, width=self.size[0], height=self.size[1], stride=1,
                 times=np.arange(moments) / RATE * self.tempo, standing=self.standing * self.size[1],
-                dancer_key=self.dancer, scenery_key=self.wall, framing_key=self.place,
+                camera=None, act=None, dancer_key=self.dancer, scenery_key=self.wall, framing_key=self.place,
             )
         )  # fmt: skip
 
