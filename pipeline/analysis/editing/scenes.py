@@ -16,6 +16,7 @@ from pipeline.analysis.editing.detail import blocks, detail, parts_alike
 APART_S = 1.5  # between pictures that are compared
 WAIT_S = 1.0  # after which the other scene is there, and nothing else
 OTHER = 0.3  # share of the parts that are alike, at most; even before a shaken camera half of them are
+SIDES = 3  # looks before and after
 PARTS = 16  # that show anything, at least
 WHOLE = 0.07  # of a mixture: the scene is there wholly, as far as coding lets one see
 GUARD = 0.1  # of a transition's frames, on either side: what is mixed too little to be seen
@@ -68,12 +69,12 @@ class SceneWatch:
         while pts - self._looks[0].pts > APART_S + (WAIT_S if self._due else 0.0) + 1e-6:
             self._forget(self._looks.popleft().number)
         first = self._looks[0]
-        if self._due is None and pts - first.pts > 0.9 * APART_S and self._other(first, now):
+        if self._due is None and pts - first.pts > 0.9 * APART_S and self._changed():
             self._due = pts + WAIT_S
         if self._due is None or pts < self._due:
             return None
         self._due = None
-        span = self._between(first, now) if self._other(first, now) else None
+        span = self._between(first, now) if self._changed() else None
         if span is not None:
             while self._looks[0].number < span[1]:
                 self._forget(self._looks.popleft().number)
@@ -82,6 +83,11 @@ class SceneWatch:
     def _forget(self, number: int) -> None:
         while self._tracks and self._tracks[0][0] < number:
             self._steps.pop(self._tracks.popleft()[0], None)
+
+    def _changed(self) -> bool:
+        """Whether the first looks show another wall than the last ones: each, since a flash may have hit one."""
+        first, last = list(self._looks)[:SIDES], list(self._looks)[-SIDES:]
+        return all(self._other(one, two) for one, two in zip(first, last))
 
     def _other(self, one: _Look, two: _Look) -> bool:
         """Whether two pictures show another wall, wherever the camera has gone."""

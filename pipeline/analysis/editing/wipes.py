@@ -17,6 +17,8 @@ LONGEST_S, SHORTEST_S = 2.0, 0.12
 PARTS = 5  # of the picture along the way, as much surprise in each
 RATIO, PART_RATIO = 2.8, 1.75  # times its neighbours: in all, and in all parts but one
 
+AT_ONCE = 0.7  # of the line's surprise in one step
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -40,7 +42,7 @@ def sweeps(rows: np.ndarray, rate: float) -> list[Sweep]:
             for towards in (rows[:, way], rows[:, way, ::-1]):
                 lined = np.ascontiguousarray(towards).ravel()[at]
                 for start in np.flatnonzero(_stands_out(lined.sum(1), FLOOR) >= RATIO):
-                    if _all_along(lined, int(start)):
+                    if _all_along(lined, int(start), delays):
                         found.append(Sweep(int(start), int(start + delays[-1])))
     return found
 
@@ -55,10 +57,13 @@ def _stands_out(energy: np.ndarray, floor: float) -> np.ndarray:
     return ratios
 
 
-def _all_along(lined: np.ndarray, start: int) -> bool:
-    """Whether all parts of the way but one see the line pass."""
+def _all_along(lined: np.ndarray, start: int, delays: np.ndarray) -> bool:
+    """Whether all parts of the way but one see the line pass, and not at once, as a caption changes."""
     share = np.cumsum(lined.mean(0))
     edges = np.unique(np.searchsorted(share, share[-1] * np.arange(PARTS) / PARTS))
     parts = np.add.reduceat(lined, edges, axis=1)
     ratios = [_stands_out(part, FLOOR / PARTS)[start] for part in parts.T]
-    return len(ratios) > 1 and sorted(ratios)[1] >= PART_RATIO
+    if len(ratios) < 2 or sorted(ratios)[1] < PART_RATIO:
+        return False
+    steps = np.bincount(delays, lined[start])
+    return bool(steps.max() <= AT_ONCE * steps.sum())
