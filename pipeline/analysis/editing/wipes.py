@@ -15,7 +15,7 @@ AROUND = (2, 3, 4, 5, 6)  # steps to either side that a wipe must stand out from
 DURATIONS = 20
 LONGEST_S, SHORTEST_S = 2.0, 0.12
 PARTS = 5  # of the picture along the way, as much surprise in each
-RATIO, PART_RATIO = 2.8, 1.75  # times its neighbours: in all, and in all parts but one
+RATIO, PART_RATIO = 3.3, 1.9  # times its neighbours: in all, and in all parts but one
 
 AT_ONCE = 0.7  # of the line's surprise in one step
 
@@ -26,6 +26,7 @@ class Sweep:
 
     start: int
     end: int
+    ratio: float  # to its neighbours
 
 
 def sweeps(rows: np.ndarray, rate: float) -> list[Sweep]:
@@ -41,9 +42,10 @@ def sweeps(rows: np.ndarray, rate: float) -> list[Sweep]:
         for way in range(rows.shape[1]):
             for towards in (rows[:, way], rows[:, way, ::-1]):
                 lined = np.ascontiguousarray(towards).ravel()[at]
-                for start in np.flatnonzero(_stands_out(lined.sum(1), FLOOR) >= RATIO):
+                ratios = _stands_out(lined.sum(1), FLOOR)
+                for start in np.flatnonzero(ratios >= RATIO):
                     if _all_along(lined, int(start), delays):
-                        found.append(Sweep(int(start), int(start + delays[-1])))
+                        found.append(Sweep(int(start), int(start + delays[-1]), float(ratios[start])))
     return found
 
 
