@@ -11,7 +11,10 @@ import numpy as np
 from pipeline.analysis.editing.detail import detail, light, parts_alike
 
 REACH = 24  # frames before and after within which a flash has come and gone
-LIGHT, WHERE = 5.0, 0.65  # 8-bit levels by which light changes, over a third of the picture: a dancer is smaller
+LIGHT, WHERE = (
+    5.0,
+    0.7,
+)  # 8-bit levels by which light changes, over three tenths of the picture, as a dancer rarely does
 LEAST, MOST = 0.7, 0.85  # share of the parts that show the same: of any dance, and what is enough; in between as large
 # a share as she leaves in as many frames without a flash
 MARGIN = 0.05  # of that share

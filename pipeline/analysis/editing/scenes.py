@@ -13,7 +13,7 @@ import numpy as np
 from pipeline.analysis.camera import background_mask, background_step
 from pipeline.analysis.editing.detail import blocks, detail, parts_alike
 
-APART_S = 1.5  # between pictures that are compared
+APART_S = 2.0  # between pictures that are compared
 WAIT_S = 1.0  # after which the other scene is there, and nothing else
 OTHER = 0.3  # share of the parts that are alike, at most; even before a shaken camera half of them are
 SIDES = 3  # looks before and after
