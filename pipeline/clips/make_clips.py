@@ -145,7 +145,8 @@ def usable_grids(analysis: Analysis, ranges: list[tuple[int, int]], config: Clip
         count = len(ranges) - len(mixed)
         raise RejectedError(
             "too_short",
-            f"The longest shot{f' of {count}' if count > 1 else ''} has {end - start} frames at {float(native):.4g} per second"
+            f"The longest shot{f' of {count}' if count > 1 else ''} has {end - start} frames at {float(native):.4g} "
+            "per second"
             f"{f', with a gap of {gap:.1f} s between two of them' if gap > LONG_GAP_S else ''}; a clip takes "
             f"{config.frames} evenly spaced ones, none twice, at {config.min_fps:g} to {config.max_fps:g} per second.",
         )

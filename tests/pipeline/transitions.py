@@ -97,7 +97,7 @@ def edits(seed: int, count: int) -> list[Edit]:
         other = (("none", "place", "none", "dancer") if family == "cut" else ("wall", "none", "dancer", "wall"))[
             number // 3 % 4
         ]
-        unlike = {"wall": dict(wall=1, dancer=1, place=1), "dancer": dict(dancer=1), "place": dict(place=1), "none": {}}
+        unlike = {"wall": {"wall": 1, "dancer": 1, "place": 1}, "none": {}}.get(other, {other: 1})
         kind = str(rng.choice(WIPES)) if family == "wipe" else family
         over = 0 if family == "cut" else int(rng.integers(6, 41))
         at = int(rng.integers(66, 90))

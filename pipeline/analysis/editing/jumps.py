@@ -4,6 +4,8 @@ What motion leaves unexplained stands out from the frames around it; then a bett
 own joints are a second witness. A quick dance leaves much unexplained, but in several frames on end.
 """
 
+from itertools import pairwise
+
 import cv2
 import numpy as np
 
@@ -35,12 +37,12 @@ def is_jump(frames: list[np.ndarray], region: Region, finder: PoseFinder) -> boo
     """Whether the dancer leaps from the second to the third of four frames (uint8 I420 planes, in order)."""
     flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     parts = [part_yuv(frame, region, FINE) for frame in frames]
-    left = [(unexplained(a, b, flow) + unexplained(b, a, flow)) / 2 for a, b in zip(parts, parts[1:])]
+    left = [(unexplained(a, b, flow) + unexplained(b, a, flow)) / 2 for a, b in pairwise(parts)]
     picture = _ratio([float(part.mean()) for part in left], FAINT)
     if picture < LIKELY:
         return False
     people = [_nearest(finder.find(cv2.cvtColor(frame, cv2.COLOR_YUV2RGB_I420)), region) for frame in frames]
-    joints = _ratio([_moved(a, b) for a, b in zip(people, people[1:])], JITTER)
+    joints = _ratio([_moved(a, b) for a, b in pairwise(people)], JITTER)
     if joints >= (LEAP if picture < CLEAR else CLEAR_LEAP):
         return True
     return picture >= CLEAR and _everywhere(left, [one for one in people[1:3] if one is not None], region)

@@ -10,6 +10,7 @@ import numpy as np
 
 from pipeline.analysis.camera import PAIR_S
 from pipeline.analysis.cuts import SAME, CutFinder
+from pipeline.analysis.editing.clothes import ClothesWatch
 from pipeline.analysis.editing.detail import light
 from pipeline.analysis.editing.flashes import changes
 from pipeline.analysis.editing.jumps import NEAR, WORTH, is_jump, leaps
@@ -40,10 +41,12 @@ class ShotEnds:
 
     def __init__(self, finder: PoseFinder, config: AnalysisConfig, shape: tuple[int, int]) -> None:
         self._finder, self._shape = finder, shape
-        self._cuts, self._scenes, self._meter = CutFinder(config), SceneWatch(shape), SurpriseMeter(shape)
+        self._cuts, self._scenes, self._clothes = CutFinder(config), SceneWatch(shape), ClothesWatch()
+        self._meter = SurpriseMeter(shape)
         self._steps: list[_Step] = []
         self._judged = 1
         self._boxes = np.empty((0, 4))
+        self._looked = self._between_looks = 0
         self._next_sweep = -np.inf
         self._known: list[int] = []
         self._spans: list[tuple[int, int]] = []
@@ -52,8 +55,9 @@ class ShotEnds:
         """Take the next frame."""
         luma = self._cuts.add(frame_i420)
         self._scenes.add(number, pts, luma)
+        self._last = (number, pts, frame_i420, light(luma))
         if not self._steps or pts >= self._steps[-1].pts + PAIR_S:
-            self._steps.append(_Step(number, pts, frame_i420.copy(), light(luma)))
+            self._steps.append(_Step(number, pts, frame_i420.copy(), self._last[3]))
 
     def follow(self, track: CornerTrack) -> None:
         """Take corners that were followed from a frame to a later one."""
@@ -62,11 +66,17 @@ class ShotEnds:
     def look(self, people: np.ndarray) -> None:
         """Take the (n, 33, 4) people of the last frame, after the tracks that lead to it."""
         boxes = box(people) if len(people) else np.empty((0, 4))
-        span = self._scenes.look(boxes)
-        if span is not None:
-            self._found(*span)
+        number, pts, frame, lit = self._last
+        self._between_looks, self._looked = number - self._looked, number
+        other_wall, other_clothes = self._scenes.look(boxes), self._clothes.look(number, pts, frame, people, lit)
+        if other_wall is not None:
+            self._found(*other_wall)
         self._measure(boxes)
         self._judge()
+        if other_clothes is not None:
+            start, end = other_clothes
+            if end - start > self._between_looks or not any(start - 1 <= cut <= end for cut in self.known()):
+                self._found(start, end)
         self._sweep()
 
     def known(self) -> list[int]:
