@@ -1,6 +1,7 @@
 """From what a user typed to a checked config: one sentence per mistake."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -80,11 +81,15 @@ def _read(file: Path) -> dict[str, Any]:
         raise LongdanceError(f"{str(file)!r} is not readable JSON config: {error}.") from error
 
 
+_PLACEHOLDER = re.compile(r"\{\w+\}")
+
+
 def _value(name: str, text: str) -> Any:
-    """A list or an object in JSON, `none`, or the text as it is, which its field will read."""
+    """A list or an object in JSON, `none`, or the text as it is, which its field will read; text may begin with a
+    placeholder, as in `{frames} frames`."""
     if text == "none":
         return None
-    if not text.startswith(("[", "{")):
+    if not text.startswith(("[", "{")) or _PLACEHOLDER.match(text):
         return text
     try:
         return json.loads(text)

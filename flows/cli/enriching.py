@@ -52,8 +52,10 @@ def caption(
             click.echo(f"that costs about {cost:.2f} at {price[0]:g} and {price[1]:g} a million")
         return
     with progress_bar("caption") as say:
-        done = caption_clips(built.root, config, api_key(), version, say)
-    merge_captions(built, done.set_name)
+        try:
+            done = caption_clips(built.root, config, api_key(), version, say)
+        finally:  # what was answered before it ended is in the catalog, too
+            merge_captions(built, config.set_name)
     for clip, why in sorted(done.failed.items()):
         click.echo(f"{clip}: {why}", err=True)
     click.echo(f"{done.set_name}: {done.made} captions made, {done.there} were there, {len(done.failed)} failed")

@@ -70,9 +70,8 @@ def export_data(
     merge_exports(built)
     for split, counts in made["counts"].items():
         click.echo(f"{split}: " + ", ".join(f"{name}={count}" for name, count in counts.items()))
-    click.echo(
-        f"{made['files']} files in {folder / to}, {made['new']} of them new; how to read it: {folder / to}/README.md"
-    )
+    place = folder / to
+    click.echo(f"{made['files']} files in {place}, {made['new']} new or changed; how to read it: {place}/README.md")
 
 
 @click.command(epilog="Example: longdance bench other-tool/videos --against dance")

@@ -53,8 +53,6 @@ class CaptionConfig(Settings):
         parts = urlsplit(value)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ValueError("an address like http://127.0.0.1:8000/v1 is expected")
-        if parts.username or parts.password or parts.query or parts.fragment:
-            raise ValueError("the key comes from the environment (LONGDANCE_API_KEY), not from the address")
         return value.rstrip("/")
 
     @field_validator("prompt")
@@ -82,7 +80,12 @@ class CaptionConfig(Settings):
 
 
 def caption_config(**given: Any) -> CaptionConfig:
-    """A checked config. Raises ConfigError, in one sentence."""
+    """A checked config. Raises ConfigError, in one sentence, which tells no key."""
+    address = str(given.get("endpoint"))
+    if "@" in address or "?" in address or "#" in address:
+        raise ConfigError(
+            "The endpoint's address holds more than an address: the key comes from the environment (LONGDANCE_API_KEY)."
+        )
     try:
         return CaptionConfig.model_validate(given)
     except ValidationError as error:

@@ -51,6 +51,6 @@ def captions_of_set(data: Path, name: str | None) -> dict[str, str]:
     if name is None:
         return {}
     if name not in set_names(data):
-        known = ", ".join(set_names(data)) or "none, `longdance caption` makes them"
-        raise DataError(f"Unknown set of captions {name!r}: set encode.captions to one of {known}.")
+        known = ", ".join(set_names(data)) or "none yet: `longdance caption` makes them"
+        raise DataError(f"Unknown set of captions {name!r}; there are: {known}.")
     return {clip: record["caption"] for clip, record in stored_captions(data, name).items()}

@@ -12,19 +12,24 @@ from typing import Any
 from model.exports.config import ExportConfig
 from model.exports.items import ExportItem
 from model.exports.targets import SPLITS
-from pipeline.batches.rights import FIELDS
 
 READS = {
     "diffusion-pipe": "`dataset = '{folder}/dataset.toml'` in the training's TOML{held}",
     "musubi": "`--dataset_config {folder}/dataset.toml`",
     "finetrainers": "`--dataset_config {folder}/training.json`{held}",
-    "hf": '`load_dataset("{folder}")`',
+    "hf": '`load_dataset("{folder}")`; its frames are decoded by torchcodec, or by you after `cast_column("video", '
+    "Video(decode=False))`",
     "webdataset": '`webdataset.WebDataset(sorted(glob.glob("{folder}/train/*.tar")), shardshuffle=False)`',
 }
 HELD = {
     "diffusion-pipe": ", `eval_datasets = [{{name = 'held', config = '{folder}/validation.toml'}}]` beside it",
     "finetrainers": " and `--validation_dataset_file {folder}/validation.json`",
 }
+
+CREDITS = ("licence", "url", "creator")
+"""What goes out with the data; what else `sources.csv` says of a source is its owner's."""
+SOUND, MASKS = ("diffusion-pipe", "musubi", "hf", "webdataset"), ("diffusion-pipe", "hf", "webdataset")
+"""Targets that take sound, and those that take masks."""
 
 
 def facts(items: Sequence[ExportItem], config: ExportConfig, version: dict[str, Any]) -> dict[str, Any]:
@@ -39,21 +44,21 @@ def facts(items: Sequence[ExportItem], config: ExportConfig, version: dict[str, 
             "frames": sum(item.frames for item in mine),
             "hours": round(sum(item.frames / float(item.fps) for item in mine) / 3600, 4),
             "own_captions": sum(item.own_caption for item in mine),
-            "sound": sum(item.flac is not None for item in mine),
-            "masks": sum(item.picture is not None for item in mine),
+            "sound": sum(item.flac is not None for item in mine if config.to in SOUND),
+            "masks": sum(item.picture is not None for item in mine if config.to in MASKS),
         }
     return {"target": config.to, "version": version, "settings": config.model_dump(mode="json"), "counts": counts}
 
 
 def attribution(items: Sequence[ExportItem]) -> bytes:
-    """ATTRIBUTION.csv: a line for each source, with what `sources.csv` said of it."""
+    """ATTRIBUTION.csv: a line for each source, with the credits that `sources.csv` gave it."""
     counts = Counter(item.source_id for item in items)
     rights = {item.source_id: item.rights for item in items}
     out = io.StringIO()
     rows = csv.writer(out, lineterminator="\n")
-    rows.writerow(["source_id", *FIELDS, "samples"])
+    rows.writerow(["source_id", *CREDITS, "samples"])
     for source in sorted(rights):
-        rows.writerow([source, *(rights[source].get(name, "") for name in FIELDS), counts[source]])
+        rows.writerow([source, *(rights[source].get(name, "") for name in CREDITS), counts[source]])
     return out.getvalue().encode()
 
 

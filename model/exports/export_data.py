@@ -27,7 +27,8 @@ def export_data(
     """
     items, chosen = export_items(data, config)
     folder = ExportFolder(out, config.to)
-    folder.check()
+    with disk_errors(out, DataError):
+        folder.check()
     said = facts(items, config, version_named(items, chosen))
     target = out / config.to
     files = layout(items, config, target)

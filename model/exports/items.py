@@ -85,7 +85,8 @@ def export_items(data: Path, config: ExportConfig) -> tuple[list[ExportItem], Ch
     if licences:
         kept = [sample for sample in kept if sample.licence in licences]
         if not kept:
-            raise DataError(f"No sample of this version has the licence {' or '.join(licences)}: see sources.csv.")
+            there = ", ".join(sorted({sample.licence or "none on record" for sample in chosen.good}))
+            raise DataError(f"No sample has the licence {' or '.join(licences)}; there are: {there} (sources.csv).")
     with open_catalog(DataFolder(data).catalog, read_only=True) as con:
         rows = con.execute(
             "SELECT sample_key, coalesce(c.fps, $1), c.frames, flac_offset, flac_length, mask_offset, mask_length, "

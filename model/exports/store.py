@@ -11,7 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from data_catalog.base.files import atomic, make_folder, read_json, remove_temps, write_bytes, write_json
+from data_catalog.base.disk import explain_disk_error
+from data_catalog.base.files import TEMP_MARK, atomic, make_folder, read_json, remove_temps, write_bytes, write_json
 from model.errors import DataError
 
 OBJECTS = "objects"
@@ -39,12 +40,24 @@ class ExportFolder:
         self._record = root / f"{target}.export.json"
 
     def check(self) -> None:
-        """Raise DataError where the folder holds what no export wrote."""
-        if self.root.is_dir() and any(self.root.iterdir()) and not list(self.root.glob("*.export.json")):
+        """Make the folder. Raises DataError where that cannot be, or it holds what no export wrote."""
+        try:
+            str(self.root).encode()
+            make_folder(self.root)
+            there = {path.name for path in self.root.iterdir() if not path.name.startswith(TEMP_MARK)}
+        except UnicodeEncodeError as error:
+            raise DataError(f"{self.root} is no name in UTF-8, as config files need: name another folder.") from error
+        except OSError as error:
+            if explain_disk_error(error, self.root):
+                raise
+            raise DataError(f"{self.root} cannot be made a folder ({error.strerror}): name another one.") from error
+        if there and not any(name.endswith(".export.json") for name in there):
             raise DataError(f"{self.root} holds other files: name an empty folder, or one that was exported into.")
+        if not os.access(self.root, os.W_OK):
+            raise DataError(f"{self.root} cannot be written into: change its permissions or name another folder.")
 
     def write(self, layout: Layout, said: Mapping[str, object], on_file: Callable[[int, int], None]) -> int:
-        """Make the target's folder hold exactly this; returns how many files were new.
+        """Make the target's folder hold exactly this; returns how many files are new or have changed.
 
         Names are on record before they are there, so that what a killed export left is known to the next.
         """
@@ -65,9 +78,10 @@ class ExportFolder:
 
     def _place(self, path: Path, content: Content) -> bool:
         if isinstance(content, bytes):
-            there = path.is_file()
+            if path.is_file() and path.read_bytes() == content:
+                return False
             write_bytes(path, content)
-            return not there
+            return True
         kept = self._objects / content.name[:2] / content.name
         if not kept.is_file():
             write_bytes(kept, content.make())

@@ -172,12 +172,17 @@ def _grouped(items: Sequence[ExportItem]) -> list[tuple[tuple[str, str, int], li
 
 def _toml(general: dict[str, Any], tables: dict[str, list[dict[str, Any]]]) -> bytes:
     """TOML of plain values: a string, number, list or bool is written as JSON writes it. One `general` is a table."""
-    lines = [f"{name} = {json.dumps(value)}" for name, value in general.items()]
+    lines = [f"{name} = {_plain(value)}" for name, value in general.items()]
     for table, rows in tables.items():
         for row in rows:
             lines += ["", f"[{table}]" if table == "general" else f"[[{table}]]"]
-            lines += [f"{name} = {json.dumps(value)}" for name, value in row.items()]
+            lines += [f"{name} = {_plain(value)}" for name, value in row.items()]
     return _lines(lines)
+
+
+def _plain(value: Any) -> str:
+    """TOML takes characters as they are, but for control characters; JSON's pairs of halves are none to it."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _lines(lines: Any) -> bytes:

@@ -25,6 +25,7 @@ import numpy as np
 from data_catalog.base.disk import raise_if_told_full
 from data_catalog.base.errors import KilledError, LongdanceError, RejectedError
 from pipeline.config import LimitsConfig
+from pipeline.video.joints import is_joined
 
 FORMATS = "mov,matroska,webm,avi,mpeg,mpegts,flv,asf,ogg,gif,m4v,h264,hevc,mjpeg,mxf,nut,rm,wtv,ivf,obu,dv,apng"
 MAX_MESSAGES = 1 << 16
@@ -74,6 +75,7 @@ def hardened_input(descriptor: int, limits: LimitsConfig, **options: object) -> 
         "max_streams": MAX_STREAMS,
         "threads": limits.threads,
         "fd": descriptor,
+        **({"err_detect": "explode"} if is_joined(descriptor) else {}),
     }
     return ffmpeg.input("fd:", **{**hardened, **options})
 
@@ -114,7 +116,9 @@ class Child:
         watch: Watch | None = None,
         max_messages: int = MAX_MESSAGES,
     ) -> None:
-        graph = graph.global_args("-nostdin", "-hide_banner", "-nostats", "-loglevel", level, "-xerror")
+        # At a joint ffmpeg suspects whole packets: there only what cannot be decoded counts, and every bit of that.
+        strict = ("-max_error_rate", "0") if is_joined(descriptors[0]) else ("-xerror",)
+        graph = graph.global_args("-nostdin", "-hide_banner", "-nostats", "-loglevel", level, *strict)
         graph = graph.global_args(
             "-filter_complex_threads", str(limits.threads), "-filter_threads", str(limits.threads)
         )

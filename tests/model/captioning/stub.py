@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import io
 import json
@@ -34,6 +35,8 @@ class Stub:
     at_once: int = 0
     most_at_once: int = 0
     behave: Callable[[int, dict[str, Any]], Answer | None] = lambda number, question: None
+    drip_s: float = 0.0
+    """Seconds between the bytes of an answer; 0: it is sent at once."""
     delay: Callable[[dict[str, Any]], float] = lambda question: 0.0
     seen: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -86,7 +89,14 @@ def endpoint() -> Iterator[Stub]:
             for name, value in {**headers, "content-length": str(len(content))}.items():
                 self.send_header(name, value)
             self.end_headers()
-            self.wfile.write(content)
+            if not stub.drip_s:
+                self.wfile.write(content)
+                return
+            with contextlib.suppress(OSError):  # nobody listens any more
+                for one in content:
+                    self.wfile.write(bytes([one]))
+                    self.wfile.flush()
+                    time.sleep(stub.drip_s)
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import os
@@ -108,6 +109,9 @@ BROKEN = {
     "half a character": chat("\ud800"),
     "a list of nothing": chat([]),
     "not an object": (200, {}, b"[1, 2]"),
+    "nested without end": (200, {}, b'{"choices": ' + b"[" * 100_000),
+    "megabytes": (200, {}, b'{"choices": "' + b"la " * (1 << 20)),
+    "compressed megabytes": (200, {"content-encoding": "gzip"}, gzip.compress(bytes(64 << 20))),
 }
 
 
@@ -149,6 +153,25 @@ def test_a_refusal_ends_it_in_one_sentence_that_does_not_tell_the_key(data, stub
         caption_clips(data, config(stub), KEY)
     assert KEY not in str(refused.value)
     assert len(stub.questions) <= 2 * config(stub).parallel
+
+
+@pytest.mark.parametrize("status", [400, 413, 422])
+def test_a_clip_that_is_refused_costs_no_other(data, stub, status):
+    bad = picture_name({"messages": [{"content": question(data, clips_to_caption(data)[0], 30.0, config(stub))}]})
+    stub.behave = lambda number, question: (status, {}, b"policy") if picture_name(question) == bad else None
+    done = caption_clips(data, config(stub), None)
+    assert list(done.failed) == [clips_to_caption(data)[0].clip_id]
+    assert "policy" in done.failed[clips_to_caption(data)[0].clip_id]
+    assert len(texts(data)) == CLIPS - 1
+    assert stub.seen[bad] == 1
+
+
+def test_an_answer_that_drips_is_given_up_in_time(data, stub):
+    stub.drip_s = 0.1
+    started = time.monotonic()
+    done = caption_clips(data, config(stub, retries=0, timeout_s=0.5, parallel=8), None)
+    assert len(done.failed) == CLIPS
+    assert time.monotonic() - started < 20
 
 
 CHILD = """
@@ -204,6 +227,18 @@ def test_a_key_in_the_address_is_refused_and_without_one_none_is_sent(data, stub
     assert api_key({"OPENAI_API_KEY": "b", "LONGDANCE_API_KEY": "a"}) == "a"
 
 
+def test_no_refusal_shows_the_key():
+    for address in ("http://secret@host/v1", "http://host/v1?key=secret", "secret@host"):
+        with pytest.raises(ConfigError) as refused:
+            caption_config(endpoint=address, model="x")
+        assert "secret" not in str(refused.value)
+    for key in ("secret\u00e9", "secret\nmore", "secret\x00"):
+        with pytest.raises(DataError) as refused:
+            api_key({"LONGDANCE_API_KEY": key})
+        assert "secret" not in str(refused.value)
+    assert api_key({"LONGDANCE_API_KEY": "secret\r\n"}) == "secret"
+
+
 def test_training_asks_which_set_and_captions_csv_comes_before_it(data, stub):
     caption_clips(data, config(stub), None)
     (data / "captions.csv").write_text("clip_id,caption\ns1c0,by hand\n")
@@ -212,7 +247,7 @@ def test_training_asks_which_set_and_captions_csv_comes_before_it(data, stub):
     }
     by_set = {s.clip_id: s.caption for s in read_samples(data, "eyes")}
     assert by_set == {**right(data, config(stub)), "s1c0": "by hand"}
-    with pytest.raises(DataError, match=r"Unknown set of captions 'eye': set encode.captions to one of eyes"):
+    with pytest.raises(DataError, match=r"Unknown set of captions 'eye'; there are: eyes"):
         read_samples(data, "eye")
     from model.data.latents import codec_folder
 
