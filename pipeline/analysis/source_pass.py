@@ -16,9 +16,9 @@ from pipeline.analysis import picture_places as places
 from pipeline.analysis.arrays import Analysis
 from pipeline.analysis.blur import largest_box, perceptual_blur
 from pipeline.analysis.camera import CameraTracker, PicturePairs, background_mask, next_due
-from pipeline.analysis.editing.shot_ends import ShotEnds
 from pipeline.analysis.passages import PassageReader
 from pipeline.analysis.pose import JOINTS, PoseFinder, box
+from pipeline.analysis.shot_ends import ShotEnds
 from pipeline.config import AnalysisConfig, LimitsConfig
 from pipeline.video.ffmpeg import decode
 from pipeline.video.filters import proxy_shape, sized, upright

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.analysis.editing.flashes import changes
-from pipeline.analysis.pose import body_length
 
 # Pairs of landmarks and how far from the one to the other: chest and belly, thighs, shins, upper arms.
 PLACES = (
@@ -29,7 +28,7 @@ MIXED = 0.15  # of the way from the one colour to the other
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Outfit:
     number: int
     pts: float
     colours: np.ndarray | None  # (places, 3); None where not one person is wholly seen
@@ -40,20 +39,17 @@ class ClothesWatch:
     """Takes people as they are found; `look` says where the dancer has become another."""
 
     def __init__(self) -> None:
-        self._looks: deque[_Look] = deque()
+        self._looks: deque[_Outfit] = deque()
         self._wait = 0
 
-    def look(
-        self, number: int, pts: float, frame_i420: np.ndarray, people: np.ndarray, light: np.ndarray
-    ) -> tuple[int, int] | None:
+    def look(self, number: int, pts: float, colours: np.ndarray | None, light: np.ndarray) -> tuple[int, int] | None:
         """[first, end) frames between the last look at one dancer and the first at the other, or None.
 
         Args:
-            people: (n, 33, 4) landmarks in pixels of the frame.
+            colours: of the dancer, see `colours_of`; None where not one person alone is seen.
             light: of the frame's small picture.
         """
-        colours = colours_of(people[0], frame_i420) if len(people) == 1 else None
-        self._looks.append(_Look(number, pts, colours, light))
+        self._looks.append(_Outfit(number, pts, colours, light))
         if self._wait:
             self._wait -= 1
             return self._located() if not self._wait else None
@@ -91,7 +87,8 @@ class ClothesWatch:
             return None
         a, b = (np.median(side, 0).ravel() for side in sides)
         known = [one for one in self._looks if one.colours is not None]
-        way = np.array([(one.colours.ravel() - a) @ (b - a) / ((b - a) @ (b - a)) for one in known])
+        seen = np.array([one.colours for one in known]).reshape(len(known), -1)
+        way = (seen - a) @ (b - a) / ((b - a) @ (b - a))
         turn = int(np.argmax(way > 0.5))
         start = int(np.flatnonzero(way[:turn] <= MIXED)[-1]) if (way[:turn] <= MIXED).any() else 0
         end = turn + int(np.argmax(way[turn:] >= 1 - MIXED))
@@ -103,15 +100,16 @@ class ClothesWatch:
         return max(known[0].number, known[max(0, start - 1)].number + 1 - guard), after + guard
 
 
-def colours_of(person: np.ndarray, frame_i420: np.ndarray) -> np.ndarray | None:
+def colours_of(person: np.ndarray, size: float, frame_i420: np.ndarray) -> np.ndarray | None:
     """(places, 3) mean luma and chroma of a person's clothes; None where one lies outside of the picture.
 
     Args:
         person: (33, 4) landmarks in pixels of the frame, of uint8 I420 planes.
+        size: the person's body length, pixels.
     """
     width, height = frame_i420.shape[1], frame_i420.shape[0] * 2 // 3
     chroma = frame_i420[height:].reshape(2, height // 2, width // 2)
-    side = max(1, round(PATCH * float(body_length(person))))
+    side = max(1, round(PATCH * size))
     rows = []
     for places in PLACES:
         seen = []

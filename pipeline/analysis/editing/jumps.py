@@ -4,13 +4,14 @@ What motion leaves unexplained stands out from the frames around it; then a bett
 own joints are a second witness. A quick dance leaves much unexplained, but in several frames on end.
 """
 
+from collections.abc import Callable
 from itertools import pairwise
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
-from pipeline.analysis.editing.surprise import Region, part_yuv, unexplained
-from pipeline.analysis.pose import MAIN, PoseFinder, body_length, pelvis
+from pipeline.analysis.editing.surprise import Region, new_flow, part_yuv, unexplained
 
 NEAR = 4  # steps to either side that a leap must stand out from
 FLOOR = 0.25  # levels that are no surprise in a still picture
@@ -23,6 +24,18 @@ FAINT = 0.15  # levels
 JITTER = 0.012  # body lengths by which a still dancer's joints are found elsewhere
 
 
+class DancerJoints(NamedTuple):
+    """The dancer in a frame."""
+
+    joints: np.ndarray  # (n, 3): x, y in pixels of the frame, visibility
+    size: float  # body length, pixels
+
+
+Find = Callable[
+    [np.ndarray, Region], DancerJoints | None
+]  # of I420 planes: the one who is nearest to the region's middle
+
+
 def leaps(energy: np.ndarray) -> np.ndarray:
     """(steps,) how many times each step's unexplained change is that of its neighbours; 0 where these are not known."""
     ratios = np.zeros(len(energy))
@@ -33,15 +46,15 @@ def leaps(energy: np.ndarray) -> np.ndarray:
     return ratios
 
 
-def is_jump(frames: list[np.ndarray], region: Region, finder: PoseFinder) -> bool:
+def is_jump(frames: list[np.ndarray], region: Region, find: Find) -> bool:
     """Whether the dancer leaps from the second to the third of four frames (uint8 I420 planes, in order)."""
-    flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    flow = new_flow(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     parts = [part_yuv(frame, region, FINE) for frame in frames]
     left = [(unexplained(a, b, flow) + unexplained(b, a, flow)) / 2 for a, b in pairwise(parts)]
     picture = _ratio([float(part.mean()) for part in left], FAINT)
     if picture < LIKELY:
         return False
-    people = [_nearest(finder.find(cv2.cvtColor(frame, cv2.COLOR_YUV2RGB_I420)), region) for frame in frames]
+    people = [find(frame, region) for frame in frames]
     joints = _ratio([_moved(a, b) for a, b in pairwise(people)], JITTER)
     if joints >= (LEAP if picture < CLEAR else CLEAR_LEAP):
         return True
@@ -54,31 +67,24 @@ def _ratio(steps: list[float], least: float) -> float:
     return steps[1] / max(least, *around) if around and np.isfinite(steps[1]) else 0.0
 
 
-def _everywhere(left: list[np.ndarray], people: list[np.ndarray], region: Region) -> bool:
+def _everywhere(left: list[np.ndarray], people: list[DancerJoints], region: Region) -> bool:
     """Whether most of her joints look other, wherever they are: so is another dress, and no caption that changes."""
     if not people:
         return False
     rows, columns = left[0].shape
     scale = np.array([columns / (region[2] - region[0]), rows / (region[3] - region[1])])
-    side = 2 * max(2, round(PATCH * float(body_length(people[0])) * float(scale[0]))) + 1
+    side = 2 * max(2, round(PATCH * people[0].size * float(scale[0]))) + 1
     patches = np.array([cv2.blur(part, (side, side)) for part in left])
-    at = np.concatenate([(one[MAIN, :2] - region[:2]) * scale for one in people]).round().astype(int)
+    at = np.concatenate([(one.joints[:, :2] - region[:2]) * scale for one in people]).round().astype(int)
     x, y = np.clip(at, 0, [columns - 1, rows - 1]).T
     ratios = patches[1, y, x] / np.maximum(FAINT, np.maximum(patches[0, y, x], patches[2, y, x]))
     return bool(np.median(ratios) >= CLEAR)
 
 
-def _nearest(people: np.ndarray, region: Region) -> np.ndarray | None:
-    """The person whose pelvis is nearest to the middle of the region."""
-    middle = np.array([region[0] + region[2], region[1] + region[3]]) / 2
-    return min(people, key=lambda one: float(np.linalg.norm(pelvis(one) - middle)), default=None)
-
-
-def _moved(one: np.ndarray | None, two: np.ndarray | None) -> float:
-    """Body lengths by which the main joints that are seen lie elsewhere, in the mean; NaN where nobody is found."""
+def _moved(one: DancerJoints | None, two: DancerJoints | None) -> float:
+    """Body lengths by which the joints that are seen lie elsewhere, in the mean; NaN where nobody is found."""
     if one is None or two is None:
         return np.nan
-    size = max(float(body_length(one)), float(body_length(two)), 1.0)
-    seen = np.minimum(one[MAIN, 3], two[MAIN, 3])
-    far = np.linalg.norm(one[MAIN, :2] - two[MAIN, :2], axis=1) / size
+    seen = np.minimum(one.joints[:, 2], two.joints[:, 2])
+    far = np.linalg.norm(one.joints[:, :2] - two.joints[:, :2], axis=1) / max(one.size, two.size, 1.0)
     return float((far * seen).sum() / max(float(seen.sum()), 1e-3))

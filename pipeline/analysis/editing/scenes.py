@@ -5,12 +5,12 @@ differ, every picture in between is a mixture of the two, x of the one and y of 
 """
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from pipeline.analysis.camera import background_mask, background_step
 from pipeline.analysis.editing.detail import blocks, detail, parts_alike
 
 APART_S = 2.0  # between pictures that are compared
@@ -21,7 +21,7 @@ PARTS = 16  # that show anything, at least
 WHOLE = 0.07  # of a mixture: the scene is there wholly, as far as coding lets one see
 GUARD = 0.1  # of a transition's frames, on either side: what is mixed too little to be seen
 
-CornerTrack = tuple[int, int, np.ndarray, np.ndarray]  # frames from, to; (n, 2) places of corners in each
+CameraStep = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (2, 3) affine of (n, 2) corners before and after, or NaN
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,12 @@ class _Look:
 class SceneWatch:
     """Takes small pictures, tracks and people as they come; `look` says where a transition lies, once it is over."""
 
-    def __init__(self, shape: tuple[int, int]) -> None:
-        self._shape = shape
+    def __init__(self, shape: tuple[int, int], step: CameraStep) -> None:
+        self._shape, self._step = shape, step
         self._pictures: deque[tuple[int, float, np.ndarray]] = deque()
         self._looks: deque[_Look] = deque()
-        self._tracks: deque[CornerTrack] = deque()
+        self._tracks: deque[tuple[int, int, np.ndarray, np.ndarray]] = deque()
         self._steps: dict[int, np.ndarray] = {}
-        self._boxes = np.empty((0, 4))
         self._due: float | None = None
 
     def add(self, number: int, pts: float, luma: np.ndarray) -> None:
@@ -50,20 +49,17 @@ class SceneWatch:
         while pts - self._pictures[0][1] > 2 * APART_S + WAIT_S:
             self._pictures.popleft()
 
-    def follow(self, track: CornerTrack) -> None:
-        """Take corners that were followed from a frame to a later one."""
-        self._tracks.append(track)
+    def follow(self, before: int, after: int, corners: np.ndarray, there: np.ndarray) -> None:
+        """Take (n, 2) corners that were followed from a frame to a later one, in pixels of the analysed picture."""
+        self._tracks.append((before, after, corners, there))
 
-    def look(self, boxes: np.ndarray) -> tuple[int, int] | None:
+    def look(self, free: np.ndarray) -> tuple[int, int] | None:
         """[first, end) frames of a transition that is over by now, empty for a hard cut.
 
         Args:
-            boxes: (n, 4) of everyone in the last frame, in pixels of the analysed picture.
+            free: bool of the last small picture: where nobody is.
         """
         number, pts, luma = self._pictures[-1]
-        per_pixel = np.tile([luma.shape[1] / self._shape[1], luma.shape[0] / self._shape[0]], 2)
-        both, self._boxes = np.concatenate([self._boxes, boxes]), boxes
-        free = background_mask((luma.shape[0], luma.shape[1]), both * per_pixel) > 0
         now = _Look(number, pts, detail(luma), free)
         self._looks.append(now)
         while pts - self._looks[0].pts > APART_S + (WAIT_S if self._due else 0.0) + 1e-6:
@@ -105,7 +101,7 @@ class SceneWatch:
         for before, after, corners, there in self._tracks:
             if before >= first and after <= last:
                 if before not in self._steps:
-                    self._steps[before] = background_step(corners, there, self._shape)
+                    self._steps[before] = self._step(corners, there)
                 if np.isfinite(self._steps[before]).all():
                     whole = np.vstack([self._steps[before], [0, 0, 1]]) @ whole
         height, width = self._pictures[-1][2].shape

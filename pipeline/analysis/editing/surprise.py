@@ -46,11 +46,13 @@ def part_yuv(frame_i420: np.ndarray, region: Region, side: int = SIDE) -> np.nda
     return cv2.merge([cv2.resize(plane, size, interpolation=cv2.INTER_AREA) for plane in planes])
 
 
-def unexplained(before: np.ndarray, after: np.ndarray, flow: cv2.DISOpticalFlow) -> np.ndarray:
-    """(rows, columns) float32 levels by which `after` differs from `before` carried along its flow (`part_yuv` each).
+def new_flow(preset: int) -> cv2.DISOpticalFlow:
+    """Dense inverse search: Kroeger et al. 2016, "Fast optical flow using dense inverse search"."""
+    return cv2.DISOpticalFlow.create(preset)
 
-    Dense inverse search: Kroeger et al. 2016, "Fast optical flow using dense inverse search".
-    """
+
+def unexplained(before: np.ndarray, after: np.ndarray, flow: cv2.DISOpticalFlow) -> np.ndarray:
+    """(rows, columns) float32 levels by which `after` differs from `before` carried by its flow (`part_yuv` each)."""
     rows, columns = after.shape[:2]
     grid = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), -1).astype(np.float32)
     back = flow.calc(after[..., 0].copy(), before[..., 0].copy(), None)
@@ -64,7 +66,7 @@ class SurpriseMeter:
 
     def __init__(self, shape: tuple[int, int]) -> None:
         self._shape = shape
-        self._flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow = new_flow(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._flow.setFinestScale(1)
         self._bins: dict[Region, np.ndarray] = {}
 

@@ -4,15 +4,18 @@ import cv2
 import numpy as np
 import pytest
 
+from pipeline.analysis.camera import background_step
+from pipeline.analysis.editing.clothes import ClothesWatch
 from pipeline.analysis.editing.jumps import NEAR, WORTH, leaps
 from pipeline.analysis.editing.scenes import SceneWatch
-from pipeline.analysis.editing.shot_ends import merged
 from pipeline.analysis.editing.surprise import BINS, WAYS, SurpriseMeter, part_yuv, region_of
 from pipeline.analysis.editing.wipes import sweeps
+from pipeline.analysis.shot_ends import merged
 
 RATE = 30
 SHAPE = (288, 512)  # of the analysed picture
 EVERY = 5  # frames from look to look
+NOBODY = np.ones((72, 128), bool)
 
 
 def test_one_surprise_is_a_leap_and_a_quick_dance_is_none() -> None:
@@ -59,13 +62,17 @@ def wall(seed: int) -> np.ndarray:
     return cv2.resize(rng.integers(30, 220, (24, 42)).astype(np.uint8), (128, 72), interpolation=cv2.INTER_CUBIC)
 
 
+def step(corners: np.ndarray, there: np.ndarray) -> np.ndarray:
+    return background_step(corners, there, SHAPE)
+
+
 def watched(pictures: list[np.ndarray]) -> list[tuple[int, int]]:
     """The transitions in small pictures, nobody in them."""
-    watch, found = SceneWatch(SHAPE), []
+    watch, found = SceneWatch(SHAPE, step), []
     for number, picture in enumerate(pictures):
         watch.add(number, number / RATE, picture)
         if number % EVERY == 0:
-            found.append(watch.look(np.empty((0, 4))))
+            found.append(watch.look(NOBODY))
     return [span for span in found if span is not None]
 
 
@@ -96,24 +103,48 @@ def test_a_flash_a_lamp_and_a_still_wall_are_no_transition() -> None:
 def test_a_pan_along_one_wall_is_no_transition_where_the_camera_is_known() -> None:
     rng = np.random.default_rng(5)
     long_wall = cv2.resize(rng.integers(30, 220, (24, 100)).astype(np.uint8), (400, 72), interpolation=cv2.INTER_CUBIC)
-    watch, corners = SceneWatch(SHAPE), rng.uniform((0, 0), SHAPE[::-1], (40, 2)).astype(np.float32)
+    watch, corners = SceneWatch(SHAPE, step), rng.uniform((0, 0), SHAPE[::-1], (40, 2)).astype(np.float32)
     for number in range(120):
         watch.add(number, number / RATE, long_wall[:, number : number + 128])
         if number:
-            watch.follow((number - 1, number, corners, corners - np.float32([4, 0])))
+            watch.follow(number - 1, number, corners, corners - np.float32([4, 0]))
         if number % EVERY == 0:
-            assert watch.look(np.empty((0, 4))) is None
+            assert watch.look(NOBODY) is None
 
 
 def test_a_dancer_alone_makes_no_other_wall() -> None:
-    watch = SceneWatch(SHAPE)
+    watch = SceneWatch(SHAPE, step)
     for number in range(120):
         picture = wall(1)
         x = 40 + number // 6
         picture[20:70, x : x + 20] = wall(number)[20:70, x : x + 20]
         watch.add(number, number / RATE, picture)
         if number % EVERY == 0:
-            assert watch.look(np.array([[4.0 * x, 80, 4.0 * x + 80, 280]])) is None
+            free = NOBODY.copy()
+            free[16:, x - 6 : x + 26] = False
+            assert watch.look(free) is None
+
+
+def worn(shares: np.ndarray, change: np.ndarray, light: np.ndarray | None = None) -> list[tuple[int, int]]:
+    """What is told of a dancer whose colours go by shares from her own to others, look by look."""
+    watch, own = ClothesWatch(), np.random.default_rng(3).uniform(40, 200, (4, 3))
+    grain = np.random.default_rng(4).normal(0, 2, (len(shares), 4, 3))
+    lights = np.zeros((len(shares), 9, 16), np.float32) if light is None else light
+    found = [
+        watch.look(n * EVERY, n * EVERY / RATE, own + share * change + grain[n], lights[n])
+        for n, share in enumerate(shares)
+    ]
+    return [span for span in found if span is not None]
+
+
+def test_other_clothes_are_another_take_unless_the_light_has_changed() -> None:
+    shares, change = np.repeat([0.0, 0.3, 0.7, 1.0], [20, 1, 1, 20]), np.full((4, 3), 60.0)
+    ((start, end),) = worn(shares, change)
+    assert 80 <= start <= 96
+    assert 110 <= end <= 122
+    assert worn(shares, change * np.array([[1.0], [1.0], [0.0], [0.0]])) == []  # a jacket is taken off
+    lights = np.repeat(shares[:, None, None] * 20, 144, 1).reshape(-1, 9, 16).astype(np.float32)
+    assert worn(shares, change, lights) == []
 
 
 def test_motion_is_no_surprise_and_another_picture_is() -> None:

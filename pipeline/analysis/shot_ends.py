@@ -6,18 +6,20 @@ transitions to another wall from the wall.
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 
-from pipeline.analysis.camera import PAIR_S
+from pipeline.analysis.camera import PAIR_S, background_mask, background_step
 from pipeline.analysis.cuts import SAME, CutFinder
-from pipeline.analysis.editing.clothes import ClothesWatch
+from pipeline.analysis.editing.clothes import ClothesWatch, colours_of
 from pipeline.analysis.editing.detail import light
 from pipeline.analysis.editing.flashes import changes
-from pipeline.analysis.editing.jumps import NEAR, WORTH, is_jump, leaps
-from pipeline.analysis.editing.scenes import CornerTrack, SceneWatch
+from pipeline.analysis.editing.jumps import NEAR, WORTH, DancerJoints, is_jump, leaps
+from pipeline.analysis.editing.scenes import SceneWatch
 from pipeline.analysis.editing.surprise import BINS, WAYS, Region, SurpriseMeter, region_of
 from pipeline.analysis.editing.wipes import LONGEST_S, sweeps
-from pipeline.analysis.pose import PoseFinder, box
+from pipeline.analysis.passages import CornerTrack
+from pipeline.analysis.pose import MAIN, PoseFinder, body_length, box, pelvis
 from pipeline.config import AnalysisConfig
 
 SWEEP_S = 1.0  # between two searches for wipes
@@ -41,8 +43,8 @@ class ShotEnds:
 
     def __init__(self, finder: PoseFinder, config: AnalysisConfig, shape: tuple[int, int]) -> None:
         self._finder, self._shape = finder, shape
-        self._cuts, self._scenes, self._clothes = CutFinder(config), SceneWatch(shape), ClothesWatch()
-        self._meter = SurpriseMeter(shape)
+        self._cuts, self._clothes, self._meter = CutFinder(config), ClothesWatch(), SurpriseMeter(shape)
+        self._scenes = SceneWatch(shape, lambda corners, there: background_step(corners, there, shape))
         self._steps: list[_Step] = []
         self._judged = 1
         self._boxes = np.empty((0, 4))
@@ -61,14 +63,16 @@ class ShotEnds:
 
     def follow(self, track: CornerTrack) -> None:
         """Take corners that were followed from a frame to a later one."""
-        self._scenes.follow(track)
+        self._scenes.follow(*track)
 
     def look(self, people: np.ndarray) -> None:
         """Take the (n, 33, 4) people of the last frame, after the tracks that lead to it."""
         boxes = box(people) if len(people) else np.empty((0, 4))
         number, pts, frame, lit = self._last
         self._between_looks, self._looked = number - self._looked, number
-        other_wall, other_clothes = self._scenes.look(boxes), self._clothes.look(number, pts, frame, people, lit)
+        other_wall = self._scenes.look(self._free(boxes, lit.shape))
+        colours = colours_of(people[0], float(body_length(people[0])), frame) if len(people) == 1 else None
+        other_clothes = self._clothes.look(number, pts, colours, lit)
         if other_wall is not None:
             self._found(*other_wall)
         self._measure(boxes)
@@ -102,6 +106,19 @@ class ShotEnds:
             self._spans.append((start, end))
             self._known += [start, end]
 
+    def _free(self, boxes: np.ndarray, small: tuple[int, ...]) -> np.ndarray:
+        """Where in a small picture nobody is, at this look or the last."""
+        per_pixel = np.tile([small[1] / self._shape[1], small[0] / self._shape[0]], 2)
+        both = np.concatenate([self._boxes, boxes]) * per_pixel
+        return background_mask((small[0], small[1]), both) > 0
+
+    def _nearest(self, frame_i420: np.ndarray, region: Region) -> DancerJoints | None:
+        """The person whose pelvis is nearest to the middle of the region."""
+        people = self._finder.find(cv2.cvtColor(frame_i420, cv2.COLOR_YUV2RGB_I420))
+        middle = np.array([region[0] + region[2], region[1] + region[3]]) / 2
+        one = min(people, key=lambda person: float(np.linalg.norm(pelvis(person) - middle)), default=None)
+        return None if one is None else DancerJoints(one[MAIN][:, [0, 1, 3]], float(body_length(one)))
+
     def _measure(self, boxes: np.ndarray) -> None:
         """What is unexplained in the frames since the last look; where the light changes, nothing can be."""
         region = region_of(np.concatenate([self._boxes, boxes]), self._shape)
@@ -124,7 +141,7 @@ class ShotEnds:
             if ratios[at] < WORTH or self._cuts.is_near(number, SAME):
                 continue
             frames = [step.frame for step in self._steps[at - 2 : at + 2]]
-            if is_jump([frame for frame in frames if frame is not None], self._steps[at].region, self._finder):
+            if is_jump([frame for frame in frames if frame is not None], self._steps[at].region, self._nearest):
                 self._found(first, number)
                 self._steps[at].rows = np.zeros((len(WAYS), BINS), np.float32)  # or it is taken for a wipe as well
         self._judged = max(self._judged, until)
