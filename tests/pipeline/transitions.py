@@ -101,7 +101,7 @@ def edits(seed: int, count: int) -> list[Edit]:
         kind = str(rng.choice(WIPES)) if family == "wipe" else family
         over = 0 if family == "cut" else int(rng.integers(6, 41))
         at = int(rng.integers(66, 90))
-        made.append(Edit(kind, other, first, replace(first, **unlike[other]), at, over, at + over + 75))
+        made.append(Edit(kind, other, first, replace(first, **unlike), at, over, at + over + 75))
     return made
 
 

@@ -31,9 +31,7 @@ class DancerJoints(NamedTuple):
     size: float  # body length, pixels
 
 
-Find = Callable[
-    [np.ndarray, Region], DancerJoints | None
-]  # of I420 planes: the one who is nearest to the region's middle
+Find = Callable[[np.ndarray, Region], DancerJoints | None]  # of I420 planes: whoever is nearest to its middle
 
 
 def leaps(energy: np.ndarray) -> np.ndarray:
