@@ -11,10 +11,7 @@ import numpy as np
 from pipeline.analysis.editing.detail import detail, light, parts_alike
 
 REACH = 24  # frames before and after within which a flash has come and gone
-LIGHT, WHERE = (
-    5.0,
-    0.7,
-)  # 8-bit levels by which light changes, over three tenths of the picture, as a dancer rarely does
+LIGHT, WHERE = 5.0, 0.3  # 8-bit levels by which light changes; share of the picture: a dancer is smaller
 LEAST, MOST = 0.7, 0.85  # share of the parts that show the same: of any dance, and what is enough; in between as large
 # a share as she leaves in as many frames without a flash
 MARGIN = 0.05  # of that share
@@ -43,7 +40,7 @@ def is_light(lumas: Sequence[np.ndarray], at: int) -> bool:
 
 def changes(one: np.ndarray, two: np.ndarray) -> bool:
     """Whether the light of two pictures differs where no dancer alone could make a difference."""
-    return bool(np.quantile(np.abs(two - one), WHERE) >= LIGHT)
+    return bool((np.abs(two - one) >= LIGHT).mean() >= WHERE)
 
 
 def _alike(one: np.ndarray, two: np.ndarray) -> float:

@@ -1,7 +1,8 @@
 """Jump cuts before one wall: the picture stays, the dancer leaps.
 
 What motion leaves unexplained stands out from the frames around it; then a better flow looks again, and the dancer's
-own joints are a second witness. A quick dance leaves much unexplained, but in several frames on end.
+own joints must have leapt, too. A quick dance leaves much unexplained, but in several frames on end; a caption that
+changes and a turn that shows another side leave it at once, but no joint leaps.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,6 @@ FLOOR = 0.25  # levels that are no surprise in a still picture
 WORTH = 1.5  # times its neighbours: from here on it is worth another look
 LIKELY, LEAP = 1.8, 2.5  # times its neighbours by the better flow, and by the joints
 CLEAR, CLEAR_LEAP = 3.0, 1.6  # the same
-PATCH = 0.06  # body lengths around a joint
 FINE = 256  # pixels of the longer side
 FAINT = 0.15  # levels
 JITTER = 0.012  # body lengths by which a still dancer's joints are found elsewhere
@@ -54,29 +54,13 @@ def is_jump(frames: list[np.ndarray], region: Region, find: Find) -> bool:
         return False
     people = [find(frame, region) for frame in frames]
     joints = _ratio([_moved(a, b) for a, b in pairwise(people)], JITTER)
-    if joints >= (LEAP if picture < CLEAR else CLEAR_LEAP):
-        return True
-    return picture >= CLEAR and _everywhere(left, [one for one in people[1:3] if one is not None], region)
+    return joints >= (LEAP if picture < CLEAR else CLEAR_LEAP)
 
 
 def _ratio(steps: list[float], least: float) -> float:
     """How many times its neighbours the middle one of three steps is; 0 where it is not known (NaN)."""
     around = [step for step in (steps[0], steps[2]) if np.isfinite(step)]
     return steps[1] / max(least, *around) if around and np.isfinite(steps[1]) else 0.0
-
-
-def _everywhere(left: list[np.ndarray], people: list[DancerJoints], region: Region) -> bool:
-    """Whether most of her joints look other, wherever they are: so is another dress, and no caption that changes."""
-    if not people:
-        return False
-    rows, columns = left[0].shape
-    scale = np.array([columns / (region[2] - region[0]), rows / (region[3] - region[1])])
-    side = 2 * max(2, round(PATCH * people[0].size * float(scale[0]))) + 1
-    patches = np.array([cv2.blur(part, (side, side)) for part in left])
-    at = np.concatenate([(one.joints[:, :2] - region[:2]) * scale for one in people]).round().astype(int)
-    x, y = np.clip(at, 0, [columns - 1, rows - 1]).T
-    ratios = patches[1, y, x] / np.maximum(FAINT, np.maximum(patches[0, y, x], patches[2, y, x]))
-    return bool(np.median(ratios) >= CLEAR)
 
 
 def _moved(one: DancerJoints | None, two: DancerJoints | None) -> float:

@@ -19,6 +19,8 @@ OTHER = 0.3  # share of the parts that are alike, at most; even before a shaken 
 SIDES = 3  # looks before and after
 PARTS = 16  # that show anything, at least
 WHOLE = 0.07  # of a mixture: the scene is there wholly, as far as coding lets one see
+HARD = 0.25  # of a mixture: what goes from less to all but less from one frame to the next is a hard cut
+SHOWN = 0.75  # of either scene: with less it is faded out; a camera that sways takes some
 GUARD = 0.1  # of a transition's frames, on either side: what is mixed too little to be seen
 
 CameraStep = Callable[[np.ndarray, np.ndarray], np.ndarray]  # (2, 3) affine of (n, 2) corners before and after, or NaN
@@ -117,14 +119,15 @@ class SceneWatch:
         lumas = [luma for number, _, luma in self._pictures if one.number <= number <= two.number]
         seen = [detail(luma)[free] for luma in lumas]
         shares = np.linalg.lstsq(products, np.array([[a @ s, b @ s] for s in seen], np.float64).T, rcond=None)[0]
-        old, new = shares
-        turn = int(np.argmax(new > old))
-        before = np.flatnonzero((old[:turn] >= 1 - WHOLE) & (new[:turn] <= WHOLE))
-        after = np.flatnonzero((new[turn:] >= 1 - WHOLE) & (old[turn:] <= WHOLE))
+        kept = np.maximum(shares, 0).sum(0)
+        share = np.maximum(shares[1], 0) / np.maximum(kept, 1e-6)
+        turn = int(np.argmax(share > 0.5))
+        if turn and share[turn - 1] <= HARD and share[turn] >= 1 - HARD:
+            return numbers[turn], numbers[turn]
+        before = np.flatnonzero((share[:turn] <= WHOLE) & (kept[:turn] >= SHOWN))
+        after = np.flatnonzero((share[turn:] >= 1 - WHOLE) & (kept[turn:] >= SHOWN))
         start = int(before[-1]) + 1 if len(before) else 0
         end = turn + int(after[0]) if len(after) else len(numbers) - 1
-        if start == end:
-            return numbers[start], numbers[start]
         guard = 1 + round(GUARD * (end - start))
         return numbers[max(0, start - guard)], numbers[min(len(numbers) - 1, end + guard)]
 

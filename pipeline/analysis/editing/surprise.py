@@ -68,6 +68,7 @@ class SurpriseMeter:
         self._shape = shape
         self._flow = new_flow(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
         self._flow.setFinestScale(1)
+        self._last: tuple[np.ndarray, Region, np.ndarray] = (np.empty(0), (0, 0, 0, 0), np.empty(0))
         self._bins: dict[Region, np.ndarray] = {}
 
     def rows(self, before: np.ndarray, after: np.ndarray, region: Region) -> np.ndarray:
@@ -76,7 +77,11 @@ class SurpriseMeter:
         Args:
             before, after: uint8 I420 planes.
         """
-        old, new = part_yuv(before, region), part_yuv(after, region)
+        frame, place, old = self._last
+        if frame is not before or place != region:
+            old = part_yuv(before, region)
+        new = part_yuv(after, region)
+        self._last = (after, region, new)
         left = unexplained(old, new, self._flow).ravel()
         bins = self._bins_of(region, new.shape[:2])
         return np.stack([np.bincount(way, left, BINS) for way in bins]).astype(np.float32) / left.size
