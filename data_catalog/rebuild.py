@@ -1,7 +1,7 @@
 """The catalog again from rows that the caller read from shards and manifests."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import duckdb
@@ -15,18 +15,22 @@ from data_catalog.transactions import transaction
 from data_catalog.writes import merge
 
 
-def rebuild(path: str | os.PathLike[str], tables: Mapping[str, Rows]) -> None:
+def rebuild(
+    path: str | os.PathLike[str], tables: Mapping[str, Rows], finish: Callable[[], None] = lambda: None
+) -> None:
     """Empty the named tables and fill them with exactly these rows, in one transaction.
 
     `tables` maps a view's name to rows; a row may say `current` (default: true). Tables that are not
-    named keep their rows. Readers see the old catalog or the new one, nothing between. Afterwards
-    `needs_rebuild` has nothing to say. Raises RowError (nothing changed) and what `open_catalog` raises.
+    named keep their rows. Readers see the old catalog or the new one, nothing between. `finish` does what
+    else belongs to it; once that has returned `needs_rebuild` has nothing to say. Raises RowError (nothing
+    changed) and what `open_catalog` raises.
     """
     try:
         _refill(path, tables)
     except CatalogDamagedError:
         # Damage inside the file shows only when its block is read; it has been moved aside by now.
         _refill(path, tables)
+    finish()
     clear_mark(Path(path))
 
 

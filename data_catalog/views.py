@@ -125,25 +125,11 @@ def measured_columns(con: duckdb.DuckDBPyConnection) -> list[str]:
 def replace_measures(con: duckdb.DuckDBPyConnection, scorer: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Make `rows` (clip_id, column_name, value, version) all that a scorer says, and its columns columns of `clips`.
 
-    Raises ThresholdError for a column that is there already, or that a threshold needs and the rows no longer give.
+    Raises ThresholdError for a column that cannot be one, or that a threshold needs and the rows no longer give.
     """
     with transaction(con):
+        check_measured(con, scorer, {str(row["column_name"]) for row in rows})
         con.execute("DELETE FROM measure_rows WHERE scorer = ?", [scorer])
-        taken = {
-            *score_columns(con),
-            *_columns_of(con, "clip_rows"),
-            "path",
-            "verdict",
-            "reason",
-            "reasons",
-            "decision",
-        }
-        names = {str(row["column_name"]) for row in rows}
-        for name in sorted(names):
-            if name in taken or not _REASON.fullmatch(name):
-                raise ThresholdError(
-                    f"The scorer {scorer!r} gives a column {name!r}, which `clips` has already: rename it."
-                )
         if rows:
             values = [[row["clip_id"], scorer, row["column_name"], row["value"], row["version"]] for row in rows]
             con.executemany("INSERT INTO measure_rows VALUES (?, ?, ?, ?, ?)", values)
@@ -152,6 +138,18 @@ def replace_measures(con: duckdb.DuckDBPyConnection, scorer: str, rows: Sequence
             if score not in known:
                 raise ThresholdError(f"A threshold needs the column {score!r}, which {scorer!r} no longer gives.")
         create_views(con)
+
+
+def check_measured(con: duckdb.DuckDBPyConnection, scorer: str, names: Iterable[str]) -> None:
+    """Raise ThresholdError for a name that a scorer's column cannot have: one of `clips`, or a word of SQL's own."""
+    own = con.execute("SELECT DISTINCT column_name FROM measure_rows WHERE scorer = ?", [scorer]).fetchall()
+    taken = {*_columns_of(con, "clips"), *_columns_of(con, "clip_rows"), "span"} - {name for (name,) in own}
+    words = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+    reserved = {name for (name,) in con.execute(words).fetchall()}
+    for name in sorted(names):
+        if name in taken or name in reserved or not _REASON.fullmatch(name):
+            why = "which `clips` has already" if name in taken else "a word of SQL's own"
+            raise ThresholdError(f"The scorer {scorer!r} gives a column {name!r}, {why}: rename it.")
 
 
 def _columns_of(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:

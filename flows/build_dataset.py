@@ -106,6 +106,7 @@ def _run(
     names, counters = build_keys(config), Counter(temps_removed=remove_temps(*folder.own_folders))
     if reason := manifests.repair_catalog(folder, config, names):
         logger.info("The catalog was made from the manifests on disk: %s", reason)
+    manifests.check_thresholds(folder, config)
     write_json(folder.build_record, {"raw": str(raw), "config": config.model_dump(mode="json")})
     with open_runner(workers) as runner, Progress("build " + folder.root.name) as progress:
         build = _Build(folder, config, names, workers, runner, progress, counters)

@@ -12,10 +12,10 @@ from data_catalog.base.paths import DataFolder, names_in, no_data_set
 from data_catalog.checks import read_everything
 from data_catalog.connection import needs_rebuild, open_catalog
 from data_catalog.current import show_build
-from data_catalog.errors import CatalogDamagedError
+from data_catalog.errors import CatalogDamagedError, ThresholdError
 from data_catalog.rebuild import rebuild
 from data_catalog.transactions import transaction
-from data_catalog.views import set_thresholds
+from data_catalog.views import score_columns, set_thresholds
 from data_catalog.writes import merge, merge_clips, merge_sources, register_shards, shown_path
 from flows.catalog.decisions import merge_recorded, recorded
 from flows.catalog.measure_rows import merge_measures
@@ -127,10 +127,28 @@ def merge_shards(data: DataFolder, found: list[Row]) -> None:
 
 
 def mark_current(data: DataFolder, keys: BuildKeys, config: BuildConfig) -> None:
-    """Show this config's clips and shards, older ones no more; set the thresholds."""
+    """Show this config's clips and shards, older ones no more; set the thresholds.
+
+    One by a column that no scorer gives any more, since its clips were forgotten, say, is left out with a warning.
+    """
     with open_catalog(data.catalog) as con:
         show_build(con, keys.clip_set, keys.sample_set)
-        set_thresholds(con, config.thresholds.rows())
+        unknown = _unknown_scores(con, config)
+        if unknown:
+            logger.warning("No clip has %s: thresholds by that are left out.", ", ".join(sorted(unknown)))
+        set_thresholds(con, [row for row in config.thresholds.rows() if row["score"] not in unknown])
+
+
+def check_thresholds(data: DataFolder, config: BuildConfig) -> None:
+    """Raise ThresholdError for one by a score that no clip has."""
+    with open_catalog(data.catalog, read_only=True) as con:
+        for name in sorted(_unknown_scores(con, config)):
+            known = ", ".join(score_columns(con))
+            raise ThresholdError(f"There is no score {name!r} for thresholds.measured: expected one of {known}.")
+
+
+def _unknown_scores(con: duckdb.DuckDBPyConnection, config: BuildConfig) -> set[str]:
+    return {str(row["score"]) for row in config.thresholds.rows()} - set(score_columns(con))
 
 
 def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> dict[str, int]:
@@ -152,11 +170,14 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> d
         samples += rows
     tables = {"sources": sources, "clips": clips, "shards": shards, "samples": samples}
     rows_of_paths = [row | {"shown": shown_path(row["path"])} for row in paths]
-    rebuild(data.catalog, {"paths": rows_of_paths, "decisions": recorded(data), **tables})
-    merge_rights(data)
-    merge_measures(data)  # before the thresholds, which may name their columns
-    mark_current(data, keys, config)
-    restore_evidence(data.root)
+
+    def finish() -> None:
+        merge_rights(data)
+        merge_measures(data)  # before the thresholds, which may name their columns
+        mark_current(data, keys, config)
+        restore_evidence(data.root)
+
+    rebuild(data.catalog, {"paths": rows_of_paths, "decisions": recorded(data), **tables}, finish)
     return {name: len(rows) for name, rows in tables.items()}
 
 

@@ -88,7 +88,7 @@ def measure(
     from model.scorers.store import scorers
 
     built = DataFolder.built(data)
-    if again == (entrypoint is not None and name is not None):
+    if (name is not None, entrypoint is not None) != (not again, not again):
         raise click.UsageError("Give a scorer's name and --with ENTRYPOINT, or --all.")
     if again:
         calls = [remembered_call(one, record) for one, record in scorers(built.root).items()]

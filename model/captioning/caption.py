@@ -94,6 +94,9 @@ def caption_clips(
                 sample, done = running.pop(future), done + 1
                 _take(future, sample, failed)
                 progress(done, len(waiting))
+    except BaseException:
+        endpoint.close()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
         endpoint.close()

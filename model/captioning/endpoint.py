@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -46,14 +47,16 @@ def api_key(environment: Mapping[str, str] = os.environ) -> str | None:
 class Endpoint:
     """A place that answers chats with pictures. Threads may share it."""
 
-    def __init__(self, config: CaptionConfig, key: str | None, sleep: Callable[[float], None] = time.sleep) -> None:
-        self._config, self._key, self._sleep = config, key, sleep
+    def __init__(self, config: CaptionConfig, key: str | None, sleep: Callable[[float], object] | None = None) -> None:
+        self._closing = threading.Event()
+        self._config, self._key, self._sleep = config, key, sleep or self._closing.wait
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self._client = httpx.Client(headers=headers, timeout=config.timeout_s, follow_redirects=False)
         self._answered, self._refused = 0, 0
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Let go of the connections; threads that still wait for an answer, or to ask again, give up."""
+        self._closing.set()
         self._client.close()
 
     def ask(self, content: list[dict[str, Any]]) -> str:
@@ -85,6 +88,8 @@ class Endpoint:
                     wait = retry_after(headers, wait)
                 else:
                     raise self._refusal(status, body)
+            if self._closing.is_set():
+                break
             if attempt < config.retries:
                 self._sleep(wait)
         raise NoCaptionError(self._hidden(f"no caption after {config.retries + 1} tries ({why})"))

@@ -24,6 +24,7 @@ SETTINGS = "LONGDANCE_SCORER_SETTINGS"
 def load(where: str, function: str) -> Callable[..., Any]:
     """The function of a file or of a module."""
     if where.endswith(".py"):
+        sys.path.append(str(Path(where).parent))  # for modules that lie beside it
         spec = importlib.util.spec_from_file_location(Path(where).stem, where)
         assert spec is not None
         assert spec.loader is not None
@@ -41,8 +42,11 @@ def main() -> None:
     os.dup2(2, 1)  # a library that prints must not end up among the rows
     clips = [json.loads(line) for line in sys.stdin]
     settings = json.loads(os.environ.get(SETTINGS, "{}"))
-    for clip, columns in zip(clips, load(sys.argv[1], sys.argv[2])(clips, **settings)):
+    made = iter(load(sys.argv[1], sys.argv[2])(clips, **settings))
+    for clip, columns in zip(clips, made):
         print(json.dumps({"clip_id": clip["clip_id"], **columns}, default=_number), file=rows, flush=True)
+    if next(made, None) is not None:
+        sys.exit(f"gave more rows than the {len(clips)} clips")
 
 
 def _number(value: Any) -> Any:

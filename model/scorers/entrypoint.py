@@ -30,8 +30,17 @@ class Entrypoint:
     code: str
 
     def version(self, settings: dict[str, Any]) -> str:
-        """16 hex digits of its code and its settings."""
-        return sha256_json([self.code, settings])[:16]
+        """16 hex digits of its code, its settings, and the files or folders that settings name."""
+        return sha256_json([self.code, settings, *filter(None, map(_files_at, settings.values()))])[:16]
+
+
+def _files_at(value: Any) -> list[tuple[str, int, int]]:
+    """(name, bytes, time of change) of each file at a path; empty for a value that is none."""
+    if not isinstance(value, str) or not value or "\0" in value:
+        return []
+    place = Path(value).expanduser()
+    files = sorted(place.iterdir()) if place.is_dir() else [place] if place.is_file() else []
+    return [(one.name, one.stat().st_size, one.stat().st_mtime_ns) for one in files if one.is_file()]
 
 
 def find_entrypoint(named: str) -> Entrypoint:

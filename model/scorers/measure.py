@@ -14,6 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from data_catalog.base.disk import disk_errors
+from data_catalog.base.paths import DataFolder
+from data_catalog.connection import open_catalog
+from data_catalog.views import check_measured
 from model.errors import DataError, ScorerError
 from model.scorers.child import SETTINGS
 from model.scorers.clips import ClipToScore, clips_to_score, content_of
@@ -82,7 +85,8 @@ def measure(
     """Measure every stored clip that this version of the scorer has not measured yet.
 
     What goes wrong in a batch costs that batch, or the rows that are wrong: all others are kept. Raises ScorerError
-    where there is no such scorer, DataError where there is nothing to measure.
+    where there is no such scorer, DataError where there is nothing to measure, ThresholdError, before anything is kept,
+    for a column that `clips` has already.
     """
     found = find_entrypoint(call.entrypoint)
     clips = clips_to_score(data, call.name)
@@ -100,6 +104,8 @@ def measure(
         rows = read_rows(answer, [clip.sample.clip_id for clip in batch])
         said = (said + said_now)[-2000:]
         wrong += [problem] if problem else rows.wrong
+        if not columns:
+            _check_columns(data, call.name, {name for values in rows.values.values() for name in values})
         for clip, values in rows.values.items():
             if columns and set(values) != columns:
                 wrong.append(f"gave the columns {', '.join(sorted(values))} after {', '.join(sorted(columns))}")
@@ -114,6 +120,11 @@ def measure(
         write_scorer(data, call.name, {**about, "version": version})
     names = tuple(sorted(column_name(call.name, column) for column in columns))
     return ScorerResult(call.name, names, made, len(there), said, tuple(dict.fromkeys(wrong)))
+
+
+def _check_columns(data: Path, scorer: str, columns: set[str]) -> None:
+    with open_catalog(DataFolder(data).catalog, read_only=True) as con:
+        check_measured(con, scorer, {column_name(scorer, column) for column in columns})
 
 
 def _run(data: Path, found: Entrypoint, call: ScorerCall, batch: Sequence[ClipToScore]) -> tuple[str, str, str]:

@@ -37,14 +37,15 @@ def read_rows(text: str, wanted: Sequence[str]) -> ScorerRows:
             continue
         clip = row.pop("clip_id", None)
         problem = _problem(row, columns)
-        if clip not in missing or problem:
-            bad.append(problem or f"a row of clip {str(clip)[:40]!r}, which was not asked for")
+        if not isinstance(clip, str) or clip not in missing or problem:
+            again = "a second time" if isinstance(clip, str) and clip in found.values else "which was not asked for"
+            bad.append(problem or f"a row of clip {str(clip)[:40]!r}, {again}")
             continue
         columns = columns or sorted(row)
-        missing.discard(str(clip))
+        missing.discard(clip)
         numbers = {name: float(value) if math.isfinite(value) else None for name, value in row.items()}
         not_numbers += any(value is None for value in numbers.values())
-        found.values[str(clip)] = numbers
+        found.values[clip] = numbers
     if bad:
         found.wrong.append(f"gave {bad[0]}" + (f" and {len(bad) - 1} more like that" if len(bad) > 1 else ""))
     if not_numbers:

@@ -14,6 +14,7 @@ import pytest
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.locks import exclusive
 from data_catalog.base.paths import DataFolder
+from flows.catalog.manifests import rebuild_from_record
 from flows.cli.data import show_build
 from tests.flows.conftest import (
     build,
@@ -70,6 +71,31 @@ def test_a_changed_threshold_runs_sql_alone(raw, server, undisturbed, tmp_path):
     report = build(raw, data, server, "--set", "thresholds.visibility=0.999")
     assert done(report) == {}
     assert report["total_clips_ok"] < report["total_clips"]
+
+
+def test_a_threshold_by_no_score_is_refused_before_anything_is_written(raw, server, undisturbed, tmp_path):
+    data = tmp_path / "data"
+    shutil.copytree(undisturbed, data)
+    before = (data / "build.json").read_bytes()
+    done = subprocess.run(
+        command(raw, data, "--set", "thresholds.measured.nothere=<4.5"),
+        env=server, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "There is no score 'nothere'" in done.stderr
+    assert (data / "build.json").read_bytes() == before
+
+
+def test_a_threshold_by_a_column_that_is_gone_does_not_stop_a_rebuild(undisturbed, tmp_path, caplog):
+    data = tmp_path / "data"
+    shutil.copytree(undisturbed, data)
+    record = json.loads((data / "build.json").read_text())
+    record["config"]["thresholds"]["measured"] = {"gone": "<4.5"}
+    (data / "build.json").write_text(json.dumps(record))
+    (data / "catalog.duckdb").unlink()
+    rebuild_from_record(DataFolder(data))
+    assert "No clip has gone" in caplog.text
+    assert rows_of(data) == rows_of(undisturbed)
 
 
 def test_a_changed_crop_margin_encodes_again_and_detects_nothing(raw, server, undisturbed, tmp_path):

@@ -14,11 +14,13 @@ from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.errors import ThresholdError
 from data_catalog.report_rows import clip_table
-from data_catalog.views import set_thresholds
+from data_catalog.views import replace_measures, set_thresholds
 from flows.catalog.measure_rows import merge_measures
 from model.data.samples import read_samples
 from model.errors import PolicyError, ScorerError
+from model.scorers.entrypoint import find_entrypoint
 from model.scorers.measure import ScorerResult, checked_call, measure
+from model.scorers.rows import read_rows
 from model.scoring.policy import policy
 from model.scoring.score_table import version_samples
 from pipeline.config import ThresholdsConfig
@@ -66,6 +68,13 @@ def other_columns(clips):
 
 def bad_name(clips):
     return [{"Robert'); DROP TABLE": 1.0} for clip in clips]
+
+def many(clips):
+    return [{"score": 1.0}] * 12
+
+def beside(clips):
+    import helper_beside
+    return helper_beside.rows(clips)
 
 def nothing(clips):
     return []
@@ -143,6 +152,7 @@ WRONG = {
     "other_columns": (4, r"gave the columns more, score after score"),
     "bad_name": (0, r"use lower-case letters"),
     "nothing": (0, r"gave 0 rows for 8 clips"),
+    "many": (CLIPS, r"gave more rows than the 8 clips"),
 }
 
 
@@ -183,14 +193,63 @@ def test_thresholds_and_policies_go_by_a_measured_column(data):
         policy(measured={"mine": "=1"})
 
 
-def test_a_threshold_keeps_its_column_and_a_catalog_column_keeps_its_name(data):
+def test_a_threshold_keeps_its_column(data):
     run(data, "by_clip")
     with open_catalog(data / "catalog.duckdb") as con:
         set_thresholds(con, ThresholdsConfig(measured={"mine": "<2"}).rows())
-    shutil.rmtree(data / "measures" / "mine")
-    (data / "measures" / "mine").mkdir()
+        with pytest.raises(ThresholdError, match="no longer gives"):
+            replace_measures(con, "mine", [])
+    assert column(data)["s2c0"] == 2
+
+
+@pytest.mark.parametrize("name", ["blur", "licence", "span", "decision", "verdict", "sound", "source_id"])
+def test_a_name_that_clips_has_is_refused_before_anything_is_kept(data, name):
     with pytest.raises(ThresholdError, match="`clips` has already"):
-        run(data, "by_clip", "blur")
+        run(data, "by_clip", name)
+    assert not (data / "measures" / name).exists()
+
+
+@pytest.mark.parametrize("name", ["select", "end", "order"])
+def test_a_word_of_sql_is_refused_before_anything_is_kept(data, name):
+    with pytest.raises(ThresholdError, match="a word of SQL"):
+        run(data, "by_clip", name)
+    assert not (data / "measures" / name).exists()
+
+
+def test_a_scorer_whose_name_was_taken_since_is_passed_over_with_a_warning(data, caplog):
+    run(data, "by_clip")
+    (data / "measures" / "mine").rename(data / "measures" / "blur")
+    merge_measures(DataFolder(data))
+    assert "which `clips` has already" in caplog.text
+
+
+@pytest.mark.parametrize("clip_id", ['["x"]', "7", "null", '{"a": 1}', '"unknown"'])
+def test_a_row_of_no_clip_is_a_sentence(clip_id):
+    found = read_rows(f'{{"clip_id": {clip_id}, "score": 1}}', ["s0c0"])
+    assert not found.values
+    assert "which was not asked for" in found.wrong[0]
+
+
+def test_the_same_clip_twice_is_told_as_such():
+    found = read_rows('{"clip_id": "a", "score": 1}\n{"clip_id": "a", "score": 2}', ["a"])
+    assert found.values == {"a": {"score": 1.0}}
+    assert "a second time" in found.wrong[0]
+
+
+def test_a_function_may_import_what_lies_beside_its_file(data, tmp_path):
+    (tmp_path / "helper_beside.py").write_text("def rows(clips): return [{'score': 4.0} for _ in clips]")
+    assert run(data, "beside").made == CLIPS
+
+
+def test_a_file_that_a_setting_names_is_a_part_of_the_version(tmp_path):
+    (tmp_path / "scorer.py").write_text("def score(clips, head): return []")
+    found = find_entrypoint(f"{tmp_path}/scorer.py:score")
+    head = tmp_path / "head.bin"
+    head.write_bytes(b"one")
+    before = found.version({"head": str(head)})
+    assert before == found.version({"head": str(head)})
+    head.write_bytes(b"another")
+    assert before != found.version({"head": str(head)})
 
 
 @pytest.mark.parametrize(
