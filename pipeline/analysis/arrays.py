@@ -21,7 +21,8 @@ class Analysis:
 
     pts: np.ndarray  # (frames,) float64 seconds, strictly ascending
     change: np.ndarray  # (frames,) float32: largest block change since the frame before, 8-bit levels
-    cuts: np.ndarray  # (cuts,) int64: frames that begin a new shot
+    cuts: np.ndarray  # (cuts,) int64: frames that begin a new shot, or a transition
+    transitions: np.ndarray  # (n, 2) int64: [first, end) frames that are a bit of both shots, a dissolve's or a wipe's
     pose_frames: np.ndarray  # (detections,) int64
     people_end: np.ndarray  # (detections,) int64: detection d's people are rows people_end[d-1]:people_end[d]
     landmarks: np.ndarray  # (people, 33, 4) float32: x, y, z, visibility

@@ -1,13 +1,17 @@
-"""Shot boundaries, by scenedetect's detectors, on small pictures, one frame at a time."""
+"""Shot boundaries, by scenedetect's detectors, on small pictures, one frame at a time; a flash is none."""
 
+from collections import deque
 from itertools import pairwise
 
 import cv2
 import numpy as np
 from scenedetect import AdaptiveDetector, FrameTimecode
 
+from pipeline.analysis.editing.flashes import REACH, is_light
 from pipeline.config import AnalysisConfig
 
+SAME = 3  # frames within which two cuts are one
+LATE = 4  # frames after which the detector has found a cut
 SMALL = 64  # shorter side of the chroma planes that are compared; scenedetect works on pictures not much larger
 
 
@@ -26,23 +30,52 @@ class _Detector(AdaptiveDetector):
 
 
 class CutFinder:
-    """Feed every frame in order, then ask for `cuts`: the numbers of the frames that begin a new shot."""
+    """Feed every frame in order, ask for `known` cuts meanwhile and for `cuts` then: frames that begin a new shot."""
 
     def __init__(self, config: AnalysisConfig) -> None:
-        self._found: set[int] = set()
+        self._open: set[int] = set()
+        self._known: list[int] = []
         self._count = 0
+        self._lumas: deque[np.ndarray] = deque(maxlen=2 * REACH + LATE)
         self._detector = _Detector(config)
 
-    def add(self, frame_i420: np.ndarray) -> None:
-        """Take the next frame: uint8 I420 planes (height * 3 // 2, width)."""
-        small = cv2.cvtColor(_shrunk(frame_i420), cv2.COLOR_YUV2BGR)
+    def add(self, frame_i420: np.ndarray) -> np.ndarray:
+        """Take the next frame: uint8 I420 planes (height * 3 // 2, width). Returns its small luma picture."""
+        small = _shrunk(frame_i420)
+        luma = small[..., 0].copy()
+        self._lumas.append(luma)
         number = FrameTimecode(self._count, fps=1.0)  # one frame a second: a timecode is a frame number
-        self._found.update(cut.frame_num for cut in self._detector.process_frame(number, small))
+        found = self._detector.process_frame(number, cv2.cvtColor(small, cv2.COLOR_YUV2BGR))
+        self._open.update(cut.frame_num for cut in found if cut.frame_num)
         self._count += 1
+        self._decide(self._count - REACH)
+        return luma
+
+    def suggest(self, cut: int) -> None:
+        """Take a cut that somebody else has found, unless it is known."""
+        if not self.is_near(cut, SAME):
+            self._open.add(cut)
+
+    def is_near(self, frame: int, frames: int) -> bool:
+        """Whether a cut was found within some frames."""
+        return any(abs(cut - frame) <= frames for cut in (*self._open, *self._known[-8:]))
+
+    def known(self) -> list[int]:
+        """Frame numbers, ascending, that are decided by now: a flash is told by what comes after it."""
+        return self._known
 
     def cuts(self) -> list[int]:
-        """Frame numbers, ascending, without 0."""
-        return sorted(self._found - {0})
+        """All frame numbers, ascending, without 0; there is no more to come."""
+        self._decide(self._count)
+        return sorted(self._known)
+
+    def _decide(self, end: int) -> None:
+        """Which of the found cuts before a frame are more than a change of light."""
+        first = self._count - len(self._lumas)
+        for cut in sorted(cut for cut in self._open if cut <= end):
+            self._open.remove(cut)
+            if cut <= first or not is_light(self._lumas, cut - first):
+                self._known.append(cut)
 
 
 def _shrunk(frame_i420: np.ndarray) -> np.ndarray:

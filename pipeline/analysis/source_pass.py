@@ -16,9 +16,9 @@ from pipeline.analysis import picture_places as places
 from pipeline.analysis.arrays import Analysis
 from pipeline.analysis.blur import largest_box, perceptual_blur
 from pipeline.analysis.camera import CameraTracker, PicturePairs, background_mask, next_due
-from pipeline.analysis.cuts import CutFinder
 from pipeline.analysis.passages import PassageReader
 from pipeline.analysis.pose import JOINTS, PoseFinder, box
+from pipeline.analysis.shot_ends import ShotEnds
 from pipeline.config import AnalysisConfig, LimitsConfig
 from pipeline.video.ffmpeg import decode
 from pipeline.video.filters import proxy_shape, sized, upright
@@ -26,7 +26,7 @@ from pipeline.video.packets import refuse_truncated
 from pipeline.video.picture_format import FormatSpan, FormatWatch, PictureFormat
 from pipeline.video.probe import Probe
 
-VERSION = 4  # raise it when the same config would give other numbers
+VERSION = 5  # raise it when the same config would give other numbers
 
 
 def analyse(
@@ -119,6 +119,7 @@ def _joined(spans: Sequence[FormatSpan], parts: Sequence[Analysis]) -> Analysis:
     boxes = np.cumsum([0] + [len(part.overlays) for part in parts])
     shifted = {
         "cuts": [np.append(start, part.cuts + start) for start, part in zip(starts, parts)],
+        "transitions": [part.transitions + start for start, part in zip(starts, parts)],
         "pose_frames": [part.pose_frames + start for start, part in zip(starts, parts)],
         "camera_frames": [part.camera_frames + start for start, part in zip(starts, parts)],
         "people_end": [part.people_end + before for before, part in zip(people, parts)],
@@ -153,7 +154,7 @@ class _Measuring:
 
     def __init__(self, finder: PoseFinder, config: AnalysisConfig, shape: tuple[int, int]) -> None:
         self.finder, self.config, self.shape = finder, config, shape
-        self.cuts = CutFinder(config)
+        self.ends = ShotEnds(finder, config, shape)
         self.pts: list[float] = []
         self.change: list[float] = []
         self.small: np.ndarray | None = None
@@ -166,14 +167,15 @@ class _Measuring:
         luma = frame[: self.shape[0]]
         number = len(self.pts)
         self.pts.append(pts)
-        self.cuts.add(frame)
+        self.ends.add(number, pts, frame)
         self._compare(luma)
         self.pairs.add(number, pts, luma)
         if pts >= self.next_pose:
             self.next_pose = next_due(self.next_pose, pts, self.config.pose_hz)
             self._detect(number, frame, luma)
             self._follow_camera()
-            self.passages.add(number, pts, frame, self.cuts.cuts())
+            self.ends.look(self.detections[-1][1])
+            self.passages.add(number, pts, frame, self.ends.known())
 
     def _compare(self, luma: np.ndarray) -> None:
         small = cv2.resize(luma, (64, 64), interpolation=cv2.INTER_AREA)
@@ -192,12 +194,14 @@ class _Measuring:
         boxes = np.concatenate(recent) if recent else np.empty((0, 4))
         tracker = CameraTracker(background_mask(self.shape, boxes))
         for a, before, b, after in self.pairs.taken():
-            self.passages.follow((a, b, *tracker.follow(before, after)))
+            track = (a, b, *tracker.follow(before, after))
+            self.passages.follow(track)
+            self.ends.follow(track)
 
     def result(self, height: int, width: int) -> Analysis:
         """What was measured, in pixels of a source's picture of this size."""
         self._follow_camera()
-        passages, cuts = self.passages.finish(), np.array(self.cuts.cuts(), np.int64)
+        passages, (cuts, transitions) = self.passages.finish(), self.ends.result()
         scale_x, scale_y = width / self.shape[1], height / self.shape[0]
         bars = places.bars_of_shots(passages, cuts, self.shape, (height, width))
         numbers = np.array([number for number, *_ in self.detections], np.int64)
@@ -217,6 +221,7 @@ class _Measuring:
             pts=np.array(self.pts),
             change=np.array(self.change, np.float32),
             cuts=cuts,
+            transitions=transitions,
             pose_frames=numbers,
             people_end=np.cumsum(counts, dtype=np.int64),
             landmarks=landmarks.astype(np.float32),

@@ -121,7 +121,7 @@ def analyse_source(
         native, constant = native_rate(analysis.pts)
         manifest |= {"fps": float(native), "variable_rate": not constant, "frames": len(analysis.pts)}
         manifest |= {"duration_s": float(analysis.pts[-1] - analysis.pts[0]) + 1 / float(native)}
-        manifest |= {"shots": len(analysis.cuts) + 1}
+        manifest |= {"shots": len(analysis.cuts) + 1 - len(analysis.transitions)}
         counters += Counter(frames_decoded=len(analysis.pts), poses_detected=len(analysis.pose_frames))
     except RejectedError as error:
         manifest |= {"status": "rejected", "reason": error.code, "detail": error.detail}

@@ -129,6 +129,8 @@ def usable_grids(analysis: Analysis, ranges: list[tuple[int, int]], config: Clip
     Raises:
         RejectedError: low_rate, too_short, no_dancer.
     """
+    mixed = set(analysis.transitions[:, 0].tolist())
+    ranges = [(start, start if start in mixed else end) for start, end in ranges]  # a transition gives no clip
     windows = frame_grids(analysis.pts, ranges, config)
     whole = frame_grids(analysis.pts, [(0, len(analysis.pts))], config)
     found = float((np.diff(analysis.people_end, prepend=0) > 0).mean())
@@ -140,9 +142,11 @@ def usable_grids(analysis: Analysis, ranges: list[tuple[int, int]], config: Clip
         native, _ = native_rate(analysis.pts)
         start, end = max(ranges, key=lambda shot: shot[1] - shot[0])
         gap = float(np.diff(analysis.pts[start:end]).max(initial=0.0))
+        count = len(ranges) - len(mixed)
         raise RejectedError(
             "too_short",
-            f"The longest shot has {end - start} frames at {float(native):.4g} per second"
+            f"The longest shot{f' of {count}' if count > 1 else ''} has {end - start} frames at {float(native):.4g} "
+            "per second"
             f"{f', with a gap of {gap:.1f} s between two of them' if gap > LONG_GAP_S else ''}; a clip takes "
             f"{config.frames} evenly spaced ones, none twice, at {config.min_fps:g} to {config.max_fps:g} per second.",
         )

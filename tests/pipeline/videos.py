@@ -97,6 +97,7 @@ def blank_analysis(pts: np.ndarray, cuts: Sequence[int] = (), every: int = 4) ->
         pts=pts,
         change=np.full(frames, 9.0, np.float32),
         cuts=np.array(cuts, np.int64),
+        transitions=np.empty((0, 2), np.int64),
         pose_frames=at,
         people_end=np.zeros(len(at), np.int64),
         landmarks=np.empty((0, 33, 4), np.float32),

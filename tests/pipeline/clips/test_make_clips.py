@@ -31,6 +31,12 @@ def test_clips_tile_each_shot_and_none_spans_a_cut() -> None:
     assert all((c.row["fps"], c.row["step"], c.row["frames"]) == (25, 1, 25) for c in clips)
 
 
+def test_a_transition_gives_no_clip_however_short_clips_are() -> None:
+    dissolved = dataclasses.replace(danced(cuts=(30, 58)), transitions=np.array([[30, 58]]))
+    clips = list(make_clips("f" * 64, dissolved, SHAPE, CONFIG, "abcdef0123", None))
+    assert [(c.row["shot"], c.row["first_frame"]) for c in clips] == [(0, 2), (2, 59), (2, 84)]
+
+
 def test_ids_are_stable_unique_and_hold_no_dot() -> None:
     ids = [c.clip_id for c in make_clips("f" * 64, danced(), SHAPE, CONFIG, "abcdef0123", None)]
     assert len(set(ids)) == len(ids) == 4
@@ -62,7 +68,7 @@ def test_a_source_whose_shots_are_all_too_short_is_rejected_as_such() -> None:
     with pytest.raises(RejectedError) as caught:
         list(make_clips("f" * 64, danced(60, cuts=(20, 40)), SHAPE, CONFIG, "abcdef0123", None))
     assert caught.value.code == "too_short"
-    assert "longest shot has 20 frames" in caught.value.detail
+    assert "longest shot of 3 has 20 frames" in caught.value.detail
 
 
 def test_clips_shorter_than_the_time_between_detections_are_made_too() -> None:
