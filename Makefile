@@ -21,9 +21,11 @@ $(READY): constraints.txt pyproject.toml tools/torch.sh
 	PYTHON=$(PYTHON) sh tools/system-packages.sh
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	PYTHON=$(BIN)/python sh tools/torch.sh $(TORCH)
+	@echo "installing longdance and what it needs into .venv: some minutes, and some gigabytes"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	$(BIN)/longdance pose-model
 	@touch $(READY)
+	@echo "installed in .venv; next: . .venv/bin/activate, then longdance doctor"
 
 install: $(READY)
 

@@ -16,6 +16,7 @@ GIB = 1 << 30
 def build_lines(data: DataFolder, config: BuildConfig, files: Sequence[SourceFile]) -> list[str]:
     """The files that were found, and how many of each step's are not done yet. Raises CatalogError."""
     known, waiting = _in_catalog(data, config)
+    files, others = [file for file in files if file.regular], [file for file in files if not file.regular]
     ids = [known.get((file.path, file.size, file.mtime_ns, file.inode)) for file in files]
     fresh = [file for file, source_id in zip(files, ids, strict=True) if source_id is None]
     names = build_keys(config)
@@ -23,6 +24,7 @@ def build_lines(data: DataFolder, config: BuildConfig, files: Sequence[SourceFil
     uncut = sources - names_in(data.clip_set(names.clip_set), ".json")
     unanalysed = {one for one in uncut if not data.analysis(one, names.analysis).with_suffix(".json").is_file()}
     lines = [f"found: {_files(len(files))}, {sum(file.size for file in files) / GIB:.2f} GiB"]
+    lines += [f"refused, links or devices: {_files(len(others))}, {others[0].shown} among them"] if others else []
     lines += [f"  new: {file.shown}" for file in fresh[:MOST_NAMES]]
     lines += [f"  and {len(fresh) - MOST_NAMES} more that are new"] if len(fresh) > MOST_NAMES else []
     steps = {

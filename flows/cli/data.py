@@ -3,8 +3,10 @@
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import click
 
@@ -80,7 +82,28 @@ def show_build(data: Path, counters: dict[str, int], form: str) -> None:
     click.echo(
         "data set: " + ", ".join(f"{k[6:]}={v}" for k, v in counters.items() if k.startswith("total")), err=aside
     )
-    click.echo(f"look at {folder.contact_sheet}, or: longdance sql 'FROM clips' --data {quote(str(data))}", err=aside)
+    click.echo("\n".join(what_next(folder, counters, rows)), err=aside)
+
+
+def what_next(folder: DataFolder, counters: dict[str, int], rows: Sequence[tuple[Any, ...]]) -> list[str]:
+    """What a build left to look at, and what to type next. rows: (what, verdict, reason, count)."""
+    from data_catalog.connection import open_catalog
+
+    place = quote(str(folder.root))
+    if not counters.get("total_clips"):
+        why = "SELECT path, reason, detail FROM sources"
+        return [f'no clip came of it; why: longdance sql "{why}" --data {place}']
+    lines = [f"look at {folder.contact_sheet}, or: longdance report --data {place}"]
+    with open_catalog(folder.catalog, read_only=True) as con:
+        found = con.execute("SELECT count(*), avg(filled) FROM clips WHERE filled > 0.4").fetchone()
+    if found and found[0]:
+        lines.append(
+            f"{found[0]} clips lie outside of their pictures by {found[1]:.0%} on average: another shape may fit them "
+            "better (docs/shapes.md)"
+        )
+    if any(what == "clip" and verdict == "ok" for what, verdict, *_ in rows):
+        lines.append(f"next: longdance train starter --data {place} --run RUN")
+    return lines
 
 
 @click.command(epilog="Example: longdance synth raw --videos 8 --seed 1")
@@ -139,7 +162,9 @@ def verify(data: Path, quick: bool) -> None:
             if not verify_latents(manifest):
                 problems += 1
                 click.echo(f"{manifest.with_suffix('.f16')}: has other bytes than were written")
-    click.echo(f"{count} shard{'s' * (count != 1)} checked, {problems} problem{'s' * (problems != 1)}.")
+    shards_there = total - len(manifests)
+    what = f"{shards_there} shard{'s' * (shards_there != 1)} and {len(manifests)} of latents"
+    click.echo(f"{what} checked, {problems} problem{'s' * (problems != 1)}.")
     if problems:
         click.echo(
             "Remove what is named above, with its json, and run `longdance build`, or `encode`, again.", err=True

@@ -107,7 +107,9 @@ def show_prune(root: Path, made: dict[str, Any], parent: str | None, form: str) 
         click.echo(made["markdown"])
     else:
         click.echo(format_rows(COLUMNS, prune_rows(root, made["versions"], parent), form), nl=False)
-    said = f"made {', '.join(made['versions'])}; train on it: longdance train ... --version {made['versions'][0]}"
+    version = quote(made["versions"][0])
+    said = f"made {', '.join(made['versions'])}; next: longdance train starter --data {quote(str(root))} --run RUN "
+    said += f"--version {version}"
     click.echo(said, err=form != "table")
 
 

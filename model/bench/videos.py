@@ -158,7 +158,10 @@ def _of_pictures(folder: Path) -> BenchVideo:
 
 def _of_sample(data: Path, sample: Sample) -> BenchVideo:
     def frames() -> Iterator[np.ndarray]:
-        content = read_member(DataFolder(data).shards / sample.shard, sample.mp4_offset, sample.mp4_length)
+        try:
+            content = read_member(DataFolder(data).shards / sample.shard, sample.mp4_offset, sample.mp4_length)
+        except (EOFError, FileNotFoundError) as error:
+            raise MetricsError(f"Clip {sample.clip_id} of {data} cannot be read any more ({error})") from error
         yield from map(shrunk, decode_video(content))
 
     return BenchVideo(sample.clip_id, frames, frame_rate(data, sample.clip_id) or FPS)

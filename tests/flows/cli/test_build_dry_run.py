@@ -86,3 +86,11 @@ def test_for_a_program_it_is_one_json_object(raw: Path) -> None:
 def test_a_folder_without_files_is_told_by_a_dry_run_too(tmp_path: Path) -> None:
     done = CliRunner().invoke(main, ["build", str(tmp_path), "--data", str(tmp_path / "data"), "--dry-run"])
     assert (done.exit_code, "holds no file" in done.stderr) == (2, True)
+
+
+def test_links_are_told_as_refused_and_not_as_work(raw):
+    (raw / "link.mp4").symlink_to(raw / "a.mp4")
+    said = would(raw)
+    assert "found: 2 files" in said
+    assert "refused, links or devices: 1 file" in said
+    assert "would hash 2 files" in said
