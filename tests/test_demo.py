@@ -25,7 +25,7 @@ WEIGHTS = ROOT / "showcase"
 @pytest.mark.parametrize(
     ("tool", "expected"),
     [
-        (DEMO, ["synth", "build", "verify", "train", "train", "train", "prune", "generate", "report"]),
+        (DEMO, ["synth", "build", "verify", "train", "train", "train", "prune", "generate", "warp", "report"]),
         (SHOWCASE, ["synth", "build", "train", "export"]),
     ],
     ids=["demo", "showcase"],
@@ -68,6 +68,8 @@ def test_the_demo_killed_at_five_random_moments_ends_with_a_playable_video_and_a
     import av
 
     with av.open(str(out / "generated.mp4")) as video:
+        assert sum(1 for _ in video.decode(video=0)) == 181
+    with av.open(str(out / "warped.mp4")) as video:
         assert sum(1 for _ in video.decode(video=0)) == 181
     assert "</html>" in (out / "data" / "report.html").read_text()
     assert read_json(out / "generated.rollout" / "metrics.json")["metrics"]["found"]["mean"] >= 0.5

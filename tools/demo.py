@@ -18,11 +18,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # found whether or not
 
 from steps import LONGDANCE, SHOWCASE_BODY, Step, run_steps
 
-CLIP = "CLIP"
+CLIP, DANCE = "CLIP", "DANCE"
 QUIETEST = """SELECT clip_id FROM samples JOIN clips USING (clip_id) JOIN version_samples USING (sample_key)
 WHERE version LIKE 'fold%' ORDER BY motion_energy LIMIT 1"""
 """The clip that the video begins with. Two cores cannot teach a tiny network the fast ones; the folds' versions hold
 what is not held out."""
+LIVELIEST = "SELECT clip_id FROM samples JOIN clips USING (clip_id) ORDER BY motion_energy DESC LIMIT 1"
+"""The clip whose dance the picture is given."""
 SHOWCASE = os.path.relpath(Path(__file__).parent.parent / "showcase")
 """Weights that `make showcase` taught other drawn dancers, and their codec."""
 
@@ -63,13 +65,19 @@ def steps_of(out: Path, videos: int, seed: int, steps: int, frames: int) -> list
         Step("generate", "makes a long video from the first picture of a clip and measures how it drifts",
              ("generate", "--runs", runs[0], lean, runs[2], "--clip", CLIP, "--data", data, "--plan", "streaming",
               "--frames", str(frames), "--steps", "5", "--temperature", "0.5", "--out", f"{out}/generated.mp4")),
+        Step("warp", "lets the same picture dance another clip's dance, limb by limb and without any network",
+             ("warp", "--clip", CLIP, "--pose", DANCE, "--data", data, "--frames", str(frames),
+              "--out", f"{out}/warped.mp4")),
         Step("report", "one page to look at it all", ("report", "--data", data)),
     ]  # fmt: skip
 
 
-def clip(out: Path) -> str:
-    """The id of the clip that the video begins with."""
-    command = [str(LONGDANCE), "sql", QUIETEST, "--data", f"{out}/data", "--format", "json"]
+def named(out: Path, text: str) -> str:
+    """An argument; for CLIP and DANCE the id of the clip that is meant."""
+    query = {CLIP: QUIETEST, DANCE: LIVELIEST}.get(text)
+    if query is None:
+        return text
+    command = [str(LONGDANCE), "sql", query, "--data", f"{out}/data", "--format", "json"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return str(json.loads(done.stdout)[0]["clip_id"])
 
@@ -88,10 +96,11 @@ def main() -> None:
     if options.dry_run:
         print("\n".join(step.command for step in steps))
         return
-    seconds = run_steps(steps, options.out, lambda text: clip(options.out) if text == CLIP else text)
+    seconds = run_steps(steps, options.out, lambda text: named(options.out, text))
     print(
         f"\n{seconds:.0f} s in all. Look at\n"
         f"  {options.out}/generated.html          the video, its plan, how it drifts\n"
+        f"  {options.out}/warped.mp4              the same picture, given a dance\n"
         f"  {options.out}/data/report.html        clips, scores, losses, runs\n"
         f"  {options.out}/data/contact_sheet.jpg  every clip at a glance\n"
         f"Ask: longdance sql 'FROM clips' --data {options.out}/data"

@@ -93,6 +93,7 @@ def train(
         click.echo("\n".join(what_it_takes(data.expanduser().resolve(), config, processes).lines()))
         return
     training(run.expanduser().resolve()).check()
+    check_samples(data.expanduser().resolve())
     prefect_settings()
     from flows.server.outlive import outlive
     from flows.train_stage import LearntStage, check_stage, train_stage
@@ -103,6 +104,21 @@ def train(
     ended = outlive(train_stage, *named_run, values, processes, fork, until)
     click.echo(f"{ended['status']} at step {ended['step']}; {where_to_look(run)}")
     click.echo(f"next: {next_command(ended['status'], stage, data, run, preset)}")
+
+
+def check_samples(data: Path) -> None:
+    """Raise LongdanceError where there is nothing to train on yet, before anything slow begins."""
+    from data_catalog.base.at_work import building
+    from data_catalog.base.errors import LongdanceError
+    from data_catalog.base.paths import DataFolder
+    from data_catalog.connection import open_catalog
+
+    folder = DataFolder.built(data)
+    with open_catalog(folder.catalog, read_only=True) as con:
+        if con.execute("SELECT 1 FROM samples LIMIT 1").fetchone():
+            return
+    building(folder).check()  # it may be making the first ones
+    raise LongdanceError(f"The data set in {data} holds no samples: run `longdance build` on videos with dancers.")
 
 
 def where_to_look(run: Path) -> str:
