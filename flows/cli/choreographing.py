@@ -1,6 +1,7 @@
 """A dance that nobody danced: choreograph."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import click
@@ -46,6 +47,7 @@ def choreograph(
     out = given["out"]
     click.echo(", ".join(f"{name}={value}" for name, value in numbers.items() if value is not None))
     click.echo(f"dance {out}; look at {out.with_suffix('.html')}")
+    click.echo(f"next: longdance generate --runs RUN --image PICTURE.png --pose {quote(str(out))} --out dance.mp4")
 
 
 COMMANDS = (choreograph,)
