@@ -4,6 +4,7 @@ librosa compiles itself when it is imported first, and takes seconds even later:
 """
 
 import contextlib
+import functools
 import os
 import tempfile
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from data_catalog.base.locks import in_turn
 from pipeline.model_files import user_cache
 
 RATE = 22050
@@ -48,7 +50,7 @@ def beats_of_block(samples: np.ndarray) -> np.ndarray:
     """(n,) seconds of the beats of mono float32 samples at RATE; none where nothing strikes."""
     if len(samples) < WINDOW:
         return np.empty(0)
-    librosa = _librosa()
+    librosa = compiled_librosa()
     strength = librosa.onset.onset_strength(y=samples, sr=RATE, hop_length=HOP, n_fft=WINDOW)
     if not strength.any():
         return np.empty(0)
@@ -90,18 +92,28 @@ def sound_blocks(chunks: Iterable[np.ndarray]) -> Iterable[np.ndarray]:
         yield held
 
 
-def _librosa() -> Any:
-    # Where numba, which compiles librosa, can write neither beside the library nor at home, it refuses to work.
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(_writable()))
-    import librosa.beat
-    import librosa.onset
+@functools.cache
+def compiled_librosa() -> Any:
+    """librosa, compiled: by one process at a time, for two that write into numba's cache at once spoil it for good, and
+    whoever reads that ends by a signal."""
+    # Where numba can write neither beside the library nor at home, it refuses to work.
+    folder = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(_writable())))
+    with contextlib.ExitStack() as alone:
+        with contextlib.suppress(OSError):  # the user's own folder may be read-only: then nobody writes into it
+            alone.enter_context(in_turn(folder / "lock"))
+        import librosa.beat
+        import librosa.onset
 
-    return librosa
+        clicks = np.tile(np.repeat(np.array([1, 0], np.float32), [200, RATE // 2 - 200]), 8)
+        found: Any = librosa
+        strength = found.onset.onset_strength(y=clicks, sr=RATE, hop_length=HOP, n_fft=WINDOW)
+        found.beat.beat_track(onset_envelope=strength, sr=RATE, hop_length=HOP, trim=False)
+    return found
 
 
 def _writable() -> Path:
     with contextlib.suppress(OSError, RuntimeError):  # RuntimeError: this user has no home
-        folder = user_cache() / "numba"
+        folder = user_cache() / "librosa"
         folder.mkdir(parents=True, exist_ok=True)
         if os.access(folder, os.W_OK):
             return folder

@@ -53,6 +53,13 @@ def is_noticed(recording: Recording, number: int, folder: Path) -> bool:
         return True
 
 
+def all_are_noticed(recording: Recording, numbers: list[int], folder: Path) -> bool:
+    """Whether leaving all these operations out is found by replaying what is left."""
+    for number in reversed(numbers[1:]):
+        recording = recording.without(number)
+    return is_noticed(recording, numbers[0], folder)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_some_states_that_a_power_cut_may_leave_are_opened_and_gone_on_with(
     name: str, recordings: dict[str, Recording], tmp_path: Path
@@ -95,7 +102,8 @@ def test_of_every_kind_of_step_there_is_none_that_could_be_left_out(
         for number in unnoticed:
             print(f"\n{name}: not needed in this recording: {recording.operations[number]}", end="")
         print(f"\n{name}: {len(found) - len(unnoticed)} of {len(found)} left-out {kind}s found")
-        assert not found or len(unnoticed) < len(found), f"no {kind} is needed"
+        # Where each has another right behind it, as the catalog's mark and its rename have, none alone is missed.
+        assert len(unnoticed) < len(found) or not found or all_are_noticed(recording, found, tmp_path), f"no {kind}"
 
 
 def test_the_disk_keeps_what_was_synced_and_may_lose_all_else() -> None:

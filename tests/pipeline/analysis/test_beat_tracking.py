@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soxr
 
+from data_catalog.base.locks import in_turn
 from pipeline.analysis.beat_tracking import BLOCK_S, OVERLAP_S, RATE, sound_blocks, track_beats, with_steady_edges
 from pipeline.synthetic.music import RATE as DRAWN_RATE
 from pipeline.synthetic.music import Music, draw_music, random_music
@@ -105,4 +106,35 @@ def test_it_works_where_neither_the_library_nor_a_home_can_be_written(tmp_path: 
     assert Path(done.stdout.strip()).parent == tmp_path
     env["XDG_CACHE_HOME"] = str(tmp_path / "cache")
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    assert Path(done.stdout.strip()) == tmp_path / "cache" / "longdance" / "numba"
+    assert Path(done.stdout.strip()) == tmp_path / "cache" / "longdance" / "librosa"
+
+
+AT_ONCE = """
+import numpy as np
+from pipeline.analysis.beat_tracking import RATE, beats_of_block
+clicks = np.zeros(10 * RATE, np.float32)
+clicks[:: RATE // 2] = 1
+print(len(beats_of_block(clicks)))
+"""
+
+
+@pytest.mark.soak
+def test_processes_that_compile_at_once_leave_a_cache_that_others_can_use(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "OMP_NUM_THREADS": "1"}
+    for _ in range(2):
+        command = [sys.executable, "-c", AT_ONCE]
+        children = [subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+        counts = {child.communicate()[0].strip() for child in children}
+        assert {child.returncode for child in children} == {0}
+        assert len(counts) == 1
+
+
+def test_whoever_compiles_does_it_alone(tmp_path: Path) -> None:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    with in_turn(tmp_path / "lock"):
+        child = subprocess.Popen([sys.executable, "-c", AT_ONCE], env=environment, stdout=subprocess.DEVNULL)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(10)
+        assert not list(tmp_path.rglob("*.nbc"))
+    child.kill()
+    child.wait()
