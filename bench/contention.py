@@ -141,7 +141,7 @@ def main() -> None:
         shown = [" ".join(f"{value:6.3f}" for value in values) for values in (steps, calls)]
         print(f"{setting:>10}: step {shown[0]}   call {shown[1]}")
     print("same weights and latents under all settings" if len(hashes) == 1 else f"results differ: {hashes}")
-    sys.exit(int(len(hashes) > 1 or ("default" in least and not within(least))))
+    sys.exit(int(len(hashes) > 1 or ({"default", "longdance"} <= least.keys() and not within(least))))
 
 
 def within(least: dict[str, list[list[float]]]) -> bool:

@@ -144,7 +144,7 @@ def check_measured(con: duckdb.DuckDBPyConnection, scorer: str, names: Iterable[
     """Raise ThresholdError for a name that a scorer's column cannot have: one of `clips`, or a word of SQL's own."""
     own = con.execute("SELECT DISTINCT column_name FROM measure_rows WHERE scorer = ?", [scorer]).fetchall()
     taken = {*_columns_of(con, "clips"), *_columns_of(con, "clip_rows"), "span"} - {name for (name,) in own}
-    words = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category = 'reserved'"
+    words = "SELECT keyword_name FROM duckdb_keywords() WHERE keyword_category IN ('reserved', 'type_function')"
     reserved = {name for (name,) in con.execute(words).fetchall()}
     for name in sorted(names):
         if name in taken or name in reserved or not _REASON.fullmatch(name):

@@ -29,7 +29,12 @@ def find_source(data: DataFolder, named: str) -> str:
 
     Raises LongdanceError where there is none, or more than one.
     """
-    taken_back = {path.stem for path in data.forgotten.glob("[!.]*.json") if _is_named(read_sealed(path), named)}
+    records = [read_sealed(path) for path in sorted(data.forgotten.glob("[!.]*.json"))]
+    records = [record for record in records if _is_named(record, named)]
+    for record in records:
+        if record["stage"] != "done":
+            return str(record["source_id"])  # what was begun is ended first, whatever lies at that place by now
+    taken_back = {str(record["source_id"]) for record in sorted(records, key=lambda one: one["forgotten"])[-1:]}
     there: set[str] = set()
     if data.catalog.is_file():
         with open_catalog(data.catalog, read_only=True) as con:
@@ -41,7 +46,8 @@ def find_source(data: DataFolder, named: str) -> str:
                 [named, LEAST_PREFIX, str(Path(named).absolute())],
             ).fetchall()
         there = {source for (source,) in rows}
-    found = there - taken_back or taken_back  # another file may lie by now where one was taken back
+    done = {str(record["source_id"]) for record in records}
+    found = there - done or taken_back  # another file may lie by now where one was taken back
     if len(found) != 1:
         many = f"{len(found)} sources" if found else "no source"
         raise LongdanceError(

@@ -307,6 +307,12 @@ def test_another_file_where_one_was_taken_back_is_another_source(data):
         con.execute("UPDATE path_rows SET shown = $1 WHERE source_id = $2", [path, second])
     assert find_source(data, path) == second
     assert find_source(data, first) == first
+    assert killed_at(9, lambda: forget(data, path, WHY))
+    with open_catalog(data.catalog) as con:
+        con.execute("INSERT INTO path_rows SELECT * REPLACE ($1 AS shown) FROM path_rows LIMIT 1", [path])
+    assert find_source(data, path) == second, "what was begun is ended first"
+    forget(data, path, WHY)
+    assert find_source(data, path) in {first, second}
 
 
 CAPTIONS = {

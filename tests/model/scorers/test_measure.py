@@ -209,7 +209,7 @@ def test_a_name_that_clips_has_is_refused_before_anything_is_kept(data, name):
     assert not (data / "measures" / name).exists()
 
 
-@pytest.mark.parametrize("name", ["select", "end", "order"])
+@pytest.mark.parametrize("name", ["select", "end", "order", "similar", "left", "by"])
 def test_a_word_of_sql_is_refused_before_anything_is_kept(data, name):
     with pytest.raises(ThresholdError, match="a word of SQL"):
         run(data, "by_clip", name)
