@@ -100,7 +100,7 @@ def compiled_librosa() -> Any:
     folder = Path(os.environ.setdefault("NUMBA_CACHE_DIR", str(_writable())))
     with contextlib.ExitStack() as alone:
         with contextlib.suppress(OSError):  # the user's own folder may be read-only: then nobody writes into it
-            alone.enter_context(in_turn(folder / "lock"))
+            alone.enter_context(in_turn(folder / "compiling"))
         import librosa.beat
         import librosa.onset
 

@@ -131,7 +131,7 @@ def test_processes_that_compile_at_once_leave_a_cache_that_others_can_use(tmp_pa
 
 def test_whoever_compiles_does_it_alone(tmp_path: Path) -> None:
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    with in_turn(tmp_path / "lock"):
+    with in_turn(tmp_path / "compiling"):
         child = subprocess.Popen([sys.executable, "-c", AT_ONCE], env=environment, stdout=subprocess.DEVNULL)
         with pytest.raises(subprocess.TimeoutExpired):
             child.wait(10)
