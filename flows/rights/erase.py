@@ -132,8 +132,8 @@ def check_captions(data: DataFolder) -> None:
 
 def _captions_without(content: bytes, own: set[str]) -> tuple[bytes, int]:
     """(the list without the lines that hold one of these ids, how many those were), whatever its columns and bytes."""
-    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline="")))
-    kept = rows[:1] + [row for row in rows[1:] if own.isdisjoint(cell.strip() for cell in row)]
+    rows = list(csv.reader(io.StringIO(content.decode("utf-8-sig", "surrogateescape"), newline=""), strict=True))
+    kept = rows[:1] + [row for row in rows[1:] if not any(one in cell for one in own for cell in row)]
     out = io.StringIO()
     csv.writer(out, lineterminator="\n").writerows(kept)
     return out.getvalue().encode("utf-8", "surrogateescape"), len(rows) - len(kept)

@@ -319,6 +319,7 @@ CAPTIONS = {
     "spaces around the id": b"clip_id,caption\n %s ,SAID OF HER\n",
     "too many values": b"clip_id,caption\n%s,SAID OF HER,and,more\nother,kept\n",
     "another alphabet": b"clip_id,caption\n%s,SAID OF HER \xe9\nother,d\xe9j\xe0\n",
+    "semicolons": b"clip_id;caption\n%s;SAID OF HER\nother;kept\n",
     "other columns": b"who,caption,clip_id\nann,SAID OF HER,%s\n",
 }
 
@@ -333,6 +334,15 @@ def test_no_caption_of_hers_stays_however_the_list_was_written(data, kind):
     assert b"SAID OF HER" not in rest
     assert b"caption" in rest
     assert (b"other" in rest) == (b"other" in CAPTIONS[kind])
+
+
+def test_a_list_that_cannot_be_read_line_by_line_stops_it_before_anything_goes(data):
+    source, before = sources_of(data)[0], tree(data)
+    data.captions.write_bytes(b'clip_id,caption\none,"SAID OF HER\nother,kept\n')
+    with pytest.raises(LongdanceError, match="is no CSV file"):
+        forget(data, source, WHY)
+    assert tree(data).keys() == before.keys()
+    assert b"kept" in data.captions.read_bytes()
 
 
 def test_what_sources_csv_says_of_a_source_that_was_taken_back_is_not_kept_again(data, lived_in):
