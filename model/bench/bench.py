@@ -104,13 +104,16 @@ def protocol(figures: Mapping[str, Sequence[BenchFigures]], pairs: int, weights:
         )
     ours = sum(one.ours for one in figures["videos"])
     if ours:
-        said.append(f"{ours} are rollouts: their figures are those of `generate`, measured before compression.")
+        said.append(
+            f"{ours} are rollouts: their figures are those of `generate`, measured before compression and, "
+            "where they began with a clip, against what really followed."
+        )
     said.append(
         "drift_M: |mean of M over the first 15 % of the frames - over the last 15 %|, mean over videos (FramePack's "
         "start-end contrast); dynamic_degree by VBench's rule with DIS flow."
     )
     compared = f"{pairs} videos have a real one of the same name and are compared with it frame by frame"
-    said.append(f"{compared}." if pairs else "No video has a real one of the same name: no PSNR, SSIM, pose error.")
+    said.append(f"{compared}." if pairs else "No video has a real one of the same name to be compared with.")
     missing = [name.upper() for name in ("lpips", "fvd") if name not in weights]
     if missing:
         said.append(f"No {' and no '.join(missing)}: name the networks by --weights.")
