@@ -105,7 +105,7 @@ def _named(files: Sequence[Path], place: Path | None, skip: Callable[[str], None
     for path in files:
         below = path.relative_to(place) if place else path
         try:
-            found.append(_of_file(path, str(below.with_suffix("")) if path.stem in shared else path.stem))
+            found.append(_of_file(path, str(below) if path.stem in shared else path.stem))
         except MetricsError as error:
             skip(str(error).rstrip("."))
     return found
@@ -150,8 +150,11 @@ def _of_pictures(folder: Path) -> BenchVideo:
 
     def frames() -> Iterator[np.ndarray]:
         for path in files:
-            with Image.open(path) as picture:
-                yield shrunk(np.asarray(picture.convert("RGB")))
+            try:
+                with Image.open(path) as picture:
+                    yield shrunk(np.asarray(picture.convert("RGB")))
+            except (OSError, ValueError, SyntaxError) as error:  # what Pillow raises for a damaged one
+                raise MetricsError(f"{path} cannot be read as a picture ({error})") from error
 
     return BenchVideo(folder.name, frames, FPS)
 

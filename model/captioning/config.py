@@ -82,6 +82,10 @@ class CaptionConfig(Settings):
 def caption_config(**given: Any) -> CaptionConfig:
     """A checked config. Raises ConfigError, in one sentence, which tells no key."""
     address = str(given.get("endpoint"))
+    try:
+        urlsplit(address).port  # noqa: B018 (it is read when it is asked for)
+    except ValueError as error:
+        raise ConfigError("The endpoint is no address: write it like http://127.0.0.1:8000/v1.") from error
     if "@" in address or "?" in address or "#" in address:
         raise ConfigError(
             "The endpoint's address holds more than an address: the key comes from the environment (LONGDANCE_API_KEY)."

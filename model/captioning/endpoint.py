@@ -82,7 +82,7 @@ class Endpoint:
                     self._answered += 1
                     text, why = read_answer(body)
                     if text:
-                        return text
+                        return self._hidden(text)
                 elif status == 429 or status >= 500:
                     why = f"status {status}"
                     wait = retry_after(headers, wait)
@@ -98,7 +98,7 @@ class Endpoint:
         """(status, headers, at most MOST_BYTES of the body), within `timeout_s` in all."""
         ends, body = time.monotonic() + self._config.timeout_s, bytearray()
         with self._client.stream("POST", f"{self._config.endpoint}/chat/completions", json=question) as answer:
-            for piece in answer.iter_bytes(1 << 16):
+            for piece in answer.iter_bytes():
                 body += piece
                 if len(body) > MOST_BYTES:
                     break

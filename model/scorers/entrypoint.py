@@ -53,7 +53,8 @@ def find_entrypoint(named: str) -> Entrypoint:
         where = str(path) if module.endswith(".py") else module
         command = (sys.executable, "-P", "-m", "model.scorers.child", where, function)
         return Entrypoint(named, command, hashlib.sha256(path.read_bytes() + function.encode()).hexdigest())
-    program = shutil.which(str(Path(named).expanduser()))
+    asked = Path(named).expanduser()
+    program = shutil.which(str(asked.absolute()) if "/" in named else named)
     if program is None:
         known = ", ".join(SHIPPED)
         raise ScorerError(f"--with {named!r} is no program that can be run: give one, FILE.py:FUNCTION, or {known}.")

@@ -197,7 +197,7 @@ def test_videos_of_one_name_are_told_apart_by_their_folders(places, tmp_path):
         shutil.copytree(places / "real", tmp_path / folder)
     (tmp_path / "b" / f"d{SEEDS[1]}.mp4").unlink()
     names = [video.name for video in videos_of(tmp_path, tmp_path, 8)]
-    assert names == [f"a/d{SEEDS[0]}", f"d{SEEDS[1]}", f"b/d{SEEDS[0]}"]
+    assert names == [f"a/d{SEEDS[0]}.mp4", f"d{SEEDS[1]}", f"b/d{SEEDS[0]}.mp4"]
 
 
 def test_lpips_fvd_and_beats_are_measured_where_networks_and_sound_are(places, pose_model, tmp_path):

@@ -171,7 +171,7 @@ def test_an_answer_that_drips_is_given_up_in_time(data, stub):
     started = time.monotonic()
     done = caption_clips(data, config(stub, retries=0, timeout_s=0.5, parallel=8), None)
     assert len(done.failed) == CLIPS
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 5
 
 
 CHILD = """
@@ -228,7 +228,13 @@ def test_a_key_in_the_address_is_refused_and_without_one_none_is_sent(data, stub
 
 
 def test_no_refusal_shows_the_key():
-    for address in ("http://secret@host/v1", "http://host/v1?key=secret", "secret@host"):
+    for address in (
+        "http://127.0.0.1:secret/v1",
+        "http://[secret/v1",
+        "http://secret@host/v1",
+        "http://host/v1?key=secret",
+        "secret@host",
+    ):
         with pytest.raises(ConfigError) as refused:
             caption_config(endpoint=address, model="x")
         assert "secret" not in str(refused.value)
