@@ -113,7 +113,9 @@ def check_samples(data: Path) -> None:
     from data_catalog.base.paths import DataFolder
     from data_catalog.connection import open_catalog
 
-    folder = DataFolder.built(data)
+    folder = DataFolder.at(data)
+    if not folder.catalog.is_file():
+        return  # what reads it says so
     with open_catalog(folder.catalog, read_only=True) as con:
         if con.execute("SELECT 1 FROM samples LIMIT 1").fetchone():
             return
