@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))  # found whether or not
 from steps import SHOWCASE_BODY, Step, run_steps
 
 SETTINGS = {
-    "steps": 4000, "batch": 4, "holdout": 0, "timestep_shift": 3, "sample_temperature": 0, "sample_steps": 2,
+    "steps": 3000, "batch": 4, "holdout": 0, "timestep_shift": 3, "sample_temperature": 0, "sample_steps": 2,
     "encode.picture": 128, "encode.patch": 8, "encode.channels": 64,
     "network.block_out_channels": "[48,64,96]", "ema": 0.998, "checkpoint_every": 100,
     "validate_every": 1_000_000, "sample_every": 1000,
@@ -46,8 +46,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("showcase-work"))
     parser.add_argument("--weights", type=Path, default=Path("showcase"), help="a new folder; an old one is replaced")
-    parser.add_argument("--videos", type=int, default=60)
-    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--videos", type=int, default=48)
+    parser.add_argument("--seed", type=int, default=5026)
     parser.add_argument("--dry-run", action="store_true")
     options = parser.parse_args()
     steps = steps_of(options.out, options.weights, options.videos, options.seed)
