@@ -59,13 +59,18 @@ class Wanted:
     sound: tuple[str, int, int] | None = None
 
 
+LONGEST_ID = 200
+"""Letters of a clip's id: a file system takes names of 255 bytes."""
+
+
 def picture_path(out: Path, kind: str, clip_id: str) -> Path:
     """Where a picture of a clip lies below the report's folder.
 
     Raises:
         ValueError: the id could name another place, or there is no such kind.
     """
-    if kind not in KINDS or not clip_id or not all(c.isascii() and (c.isalnum() or c in "-_") for c in clip_id):
+    plain = all(c.isascii() and (c.isalnum() or c in "-_") for c in clip_id)
+    if kind not in KINDS or not plain or not 0 < len(clip_id) <= LONGEST_ID:
         raise ValueError(f"{kind}/{clip_id!r} names no picture.")
     return out / kind / clip_id[:2] / (clip_id + SUFFIX[kind])
 
