@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,9 @@ from pipeline.batches.plan_samples import PlannedSample, place_row, plan_samples
 from pipeline.batches.prepare_sources import build_keys, clips_of, finite
 from pipeline.batches.stage_sound import SourceSounds
 from pipeline.clips.make_clips import Clip
+from pipeline.clips.scores import REFERENCE
 from pipeline.config import BuildConfig
+from pipeline.shards.background import check_steady
 from pipeline.shards.encode_clip import encode_variants
 from pipeline.shards.masks import SCALE, write_masks
 from pipeline.shards.tar import MASKS, MEMBERS, SOUND, ShardSample, write_shard
@@ -120,6 +123,7 @@ def _encode_clip(
         encode_variants(
             descriptor, found, analysis.pts, jobs, clip.window.fps, config.crop, config.video, config.limits
         )
+        left = {sample.key: _steady_left(sample, temps[sample.key], clip) for sample in planned if sample.job.steady}
         for sample in planned:
             key, job = sample.key, sample.job
             publish(temps[key], job.out)
@@ -133,6 +137,8 @@ def _encode_clip(
                 "source_frames": [int(frame) for frame in job.frames],
                 **place_row(sample.placement, job.recipe.flip),
             }
+            if job.steady is not None:
+                meta["steady"] = job.steady.row(job.frames) | {"left": left[key]}
             if sample.found is not None:
                 meta["found"] = round(sample.found, 4)
             if sample.masks is not None:
@@ -147,6 +153,16 @@ def _encode_clip(
     return Counter(
         clips_encoded=1, samples_encoded=len(planned), frames_encoded=sum(len(s.job.frames) for s in planned)
     )
+
+
+def _steady_left(sample: PlannedSample, path: Path, clip: Clip) -> float | None:
+    """How much a steadied sample's background moves, if that is what was planned. Raises RejectedError."""
+    job = sample.job
+    glide = np.linalg.norm(np.diff(job.crop.corners, axis=0), axis=1).sum() / (len(job.frames) - 1)
+    planned = float(clip.row["cam_translation"] or 0.0) + float(glide) * REFERENCE / job.crop.height
+    picture = np.array(place_row(sample.placement, job.recipe.flip)["picture"])
+    left = check_steady(path, sample.landmarks, picture, planned)
+    return left if left is None else round(left, 4)
 
 
 def _stage_sound(data: DataFolder, key: str, sounds: SourceSounds) -> dict[str, Any] | None:

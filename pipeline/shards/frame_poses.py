@@ -13,6 +13,7 @@ from scipy.ndimage import median_filter
 
 from pipeline.analysis.pose import PoseFinder, body_length, box
 from pipeline.analysis.tracking import GATE, cost
+from pipeline.clips.steadying.steady import Steady, moved
 from pipeline.config import LimitsConfig
 from pipeline.shards.encode_clip import selection, span
 from pipeline.shards.masks import FrameMask
@@ -29,7 +30,9 @@ SMOOTH_HZ = 5.0  # where smoothing halves a movement: a dancer's hands are slowe
 
 @dataclass(frozen=True)
 class FramePoses:
-    """Landmarks (n, 33, 4) in source pixels at `frames` (n,), ascending, in which of them she was found, and masks.
+    """Landmarks (n, 33, 4) at `frames` (n,), ascending, in which of them she was found, and masks.
+
+    Landmarks are in source pixels, or in those of the steadied picture; masks in the source's.
 
     masks: None where she was not found; empty where none were asked for.
     """
@@ -70,6 +73,7 @@ def find_poses(
     finder: PoseFinder,
     limits: LimitsConfig,
     with_masks: bool = False,
+    steady: Steady | None = None,
 ) -> FramePoses:
     """Decode some frames of one shot once and find the dancer in each.
 
@@ -79,6 +83,7 @@ def find_poses(
         frames: (n,) ascending source frames.
         expected: (n, 33, 4) landmarks in source pixels, between the analysis's detections.
         scale: at which the picture is looked at, at most 1.
+        steady: smooth the landmarks in this picture, since a hand that holds a camera is quicker than a dancer's.
 
     Raises:
         RejectedError: the source does not decode any more.
@@ -96,6 +101,8 @@ def find_poses(
                 landmarks[number], found[number] = seen.landmarks / ratio, True
                 if with_masks:
                     masks[number] = FrameMask(seen.mask, seen.corner / ratio[:2], 1 / ratio[:2])
+    if steady is not None:
+        landmarks = moved(landmarks, steady.at(frames))
     return FramePoses(frames, smoothed(without_outliers(landmarks), pts[frames]), found, masks)
 
 
