@@ -1,6 +1,7 @@
 """Drawn dancers before cameras that move: what is held still, beside the truth of camera and joints."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -63,6 +64,7 @@ def judged(kind: str, number: int, folder: Path, finder: PoseFinder) -> Judged:
     spec, raw = spec_of(kind, number), folder / "raw"
     raw.mkdir(parents=True, exist_ok=True)
     video, data, source_id = write_video(spec, raw), DataFolder(folder / "data" / spec.name), spec.name * 6
+    shutil.rmtree(data.root, ignore_errors=True)
     truth = json.loads(video.with_suffix(".json").read_text())
     video.with_suffix(".json").unlink()
     prepare_source(data, source_id, bytes(video), CONFIG, finder)

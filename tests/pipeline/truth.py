@@ -97,9 +97,7 @@ def judge(
     landmarks = clip.landmarks if clip.steady is None else clip.steady.in_source(clip.landmarks, frames)
     apart = np.linalg.norm(pelvis(everybody) - pelvis(landmarks)[:, None], axis=-1)
     followed = apart[clip.known].mean(0).argmin() if clip.known.any() else 0  # one person all the way: a swap shows
-    joints = everybody[:, followed]
-    if clip.steady is not None:
-        joints, shape = moved(joints, clip.steady.at(frames)), clip.steady.shape
+    joints = shown = everybody[:, followed]
     main = joints[:, MAIN]
     picture = np.array([shape[1], shape[0]], float)
     inside = ((main >= 0) & (main <= picture)).all(-1)
@@ -109,13 +107,14 @@ def judge(
     side = clip.crop.height if clip.crop else max(shape)
     steps = _camera_steps(truth, frames)
     if clip.steady is not None:  # what is left
+        shown, shape = moved(joints, clip.steady.at(frames)), clip.steady.shape
         steps = chained(chained(clip.steady.at(frames[1:]), steps), inverse(clip.steady.at(frames[:-1])))
     middle = clip.crop.at(len(frames)).mean(0) + clip.crop.size / 2 if clip.crop else picture / 2
     translation, zoom, _ = decompose(steps, middle)
     pelvis_error = body_error = joints_inside = ends_inside = filled = np.nan
     if clip.crop:
         placement = placed(clip.crop, shape, config.crop.size)
-        flat = np.concatenate([joints, np.zeros_like(joints)], -1)
+        flat = np.concatenate([shown, np.zeros_like(shown)], -1)
         inside_clip = placement.landmarks(flat)[..., :2]
         shares = inside_clip / config.crop.size
         pelvis_error = float(np.abs(pelvis(shares).mean(0) - [0.5, config.crop.pelvis_y]).max())
@@ -130,7 +129,7 @@ def judge(
         pelvis_error=pelvis_error, body_error=body_error, joints_inside=joints_inside,
         ends_inside=ends_inside, filled=filled, out_true=float(out.mean()),
         translation_true=float(np.linalg.norm(translation, axis=1).mean()) * REFERENCE / side,
-        zoom_true=float(np.abs(zoom).mean()) * 100, shaken=truth["spec"]["fault"] == "shake",
+        zoom_true=float(np.abs(zoom).mean()) * 100, shaken=truth["spec"]["fault"] == "shake" and clip.steady is None,
     )  # fmt: skip
 
 
