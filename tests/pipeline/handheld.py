@@ -49,33 +49,33 @@ class Judged:
     filled: float
 
 
-def spec_of(kind: str, number: int) -> SynthVideo:
-    """A small video of one clip, of a seed that nothing was tuned on."""
+def spec_of(kind: str, number: int, frames: int) -> SynthVideo:
+    """A small video of one clip of so many frames, of a seed that nothing was tuned on."""
     width, height, standing = SIZES[number % len(SIZES)]
     seed = 7_300_000 + 1000 * ("handheld", "pan", "away").index(kind) + number
     return SynthVideo(
         name=f"{kind}_{number:03d}", seed=seed, width=width, height=height, fps=("24", "30", "25")[number % 3],
-        frames=186, fault=kind, standing=standing, sound=False,
+        frames=frames + 5, fault=kind, standing=standing, sound=False,
     )  # fmt: skip
 
 
-def judged(kind: str, number: int, folder: Path, finder: PoseFinder) -> Judged:
+def judged(kind: str, number: int, folder: Path, finder: PoseFinder, config: BuildConfig = CONFIG) -> Judged:
     """Draw one, build it, compare its clip with the truth."""
-    spec, raw = spec_of(kind, number), folder / "raw"
+    spec, raw = spec_of(kind, number, config.clips.frames), folder / "raw"
     raw.mkdir(parents=True, exist_ok=True)
     video, data, source_id = write_video(spec, raw), DataFolder(folder / "data" / spec.name), spec.name * 6
     shutil.rmtree(data.root, ignore_errors=True)
     truth = json.loads(video.with_suffix(".json").read_text())
     video.with_suffix(".json").unlink()
-    prepare_source(data, source_id, bytes(video), CONFIG, finder)
-    manifest = json.loads(data.clips(source_id, build_keys(CONFIG).clip_set).read_text())
-    (clip,) = clips_of(data, source_id, manifest, CONFIG)
-    analysis = arrays.load(data.analysis(source_id, build_keys(CONFIG).analysis))
+    prepare_source(data, source_id, bytes(video), config, finder)
+    manifest = json.loads(data.clips(source_id, build_keys(config).clip_set).read_text())
+    (clip,) = clips_of(data, source_id, manifest, config)
+    analysis = arrays.load(data.analysis(source_id, build_keys(config).analysis))
     shape = (spec.height, spec.width)
-    (ideal,) = make_clips(source_id, _with_true_camera(analysis, truth), shape, CONFIG, "ideal", None)
-    rejected, cannot = (bool(reasons(one.row, CONFIG) & CAMERA_REASONS) for one in (clip, ideal))
+    (ideal,) = make_clips(source_id, _with_true_camera(analysis, truth), shape, config, "ideal", None)
+    rejected, cannot = (bool(reasons(one.row, config) & CAMERA_REASONS) for one in (clip, ideal))
     stored = clip.steady is not None and not rejected
-    seen = _stored(data, source_id, video, clip, truth, finder) if stored else (np.nan,) * 2
+    seen = _stored(data, source_id, video, clip, truth, finder, config) if stored else (np.nan,) * 2
     cameras = _whole(np.array(truth["camera"])[clip.window.frames])
     unit = REFERENCE / (clip.crop.height if clip.crop else max(shape))
     before = _motion(cameras, np.array(shape[::-1]) / 2) * unit
@@ -132,21 +132,21 @@ def _motion(cameras: np.ndarray, at: np.ndarray) -> float:
 
 
 def _stored(
-    data: DataFolder, source_id: str, video: Path, clip: Clip, truth: dict, finder: PoseFinder
+    data: DataFolder, source_id: str, video: Path, clip: Clip, truth: dict, finder: PoseFinder, config: BuildConfig
 ) -> tuple[float, float]:
     """(background's motion as measured, joints' distance) of the stored sample."""
     assert clip.steady is not None
     assert clip.crop is not None
-    done = encode_clips(data, source_id, bytes(video), [clip.clip_id], CONFIG, finder)
+    done = encode_clips(data, source_id, bytes(video), [clip.clip_id], config, finder)
     if not done["clips_encoded"]:
         return np.nan, np.nan
-    (key,) = sample_keys(clip.clip_id, build_keys(CONFIG).sample_set, 0)
+    (key,) = sample_keys(clip.clip_id, build_keys(config).sample_set, 0)
     meta = json.loads(data.staged(key, "json").read_text())
     landmarks = np.load(data.staged(key, "npy")).astype(float)
     affines = np.array(meta["steady"]["from_source"]).reshape(-1, 2, 3)
     joints = np.array([truth["joints"][frame][0] for frame in meta["source_frames"]], float)
     flat = np.concatenate([moved(joints, affines), np.zeros_like(joints)], -1)
-    true = placed(clip.crop, clip.steady.shape, CONFIG.crop.size).landmarks(flat)
+    true = placed(clip.crop, clip.steady.shape, config.crop.size).landmarks(flat)
     left = meta["steady"]["left"]
     apart = np.linalg.norm((landmarks - true)[:, MAIN, :2], axis=-1)
     return (np.nan if left is None else left), float(np.median(apart))
