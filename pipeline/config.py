@@ -159,6 +159,7 @@ class LandmarksConfig(Settings):
         True, description="find the dancer in every frame of the clips that are stored, instead of between detections"
     )
     masks: bool = Field(True, description="with `every_frame`: store which pixels are hers, at a quarter of the size")
+    hands: bool = Field(True, description="with `every_frame`: store 21 points of each hand; takes as long again")
 
 
 class ShardConfig(Settings):
@@ -278,4 +279,5 @@ class BuildConfig(Settings):
         if "size" in crop:
             crop = {"fit": "upper", "shape": crop.pop("size"), **crop}
         record["crop"] = {"steady": False, **crop}
+        record["landmarks"] = {"hands": False, **record["landmarks"]}
         return cls.model_validate(record)

@@ -35,8 +35,9 @@ from pipeline.clips.scores import REFERENCE
 from pipeline.config import BuildConfig
 from pipeline.shards.background import check_steady
 from pipeline.shards.encode_clip import encode_variants
+from pipeline.shards.frame_hands import found_hands, write_hands
 from pipeline.shards.masks import SCALE, write_masks
-from pipeline.shards.tar import MASKS, MEMBERS, SOUND, ShardSample, write_shard
+from pipeline.shards.tar import HANDS, MASKS, MEMBERS, OPTIONAL, SOUND, ShardSample, write_shard
 from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import Probe
 
@@ -144,6 +145,9 @@ def _encode_clip(
             if sample.masks is not None:
                 write_bytes(data.staged(key, MASKS), write_masks(sample.masks))
                 meta["mask"] = {"scale": SCALE}
+            if sample.hands is not None:
+                write_bytes(data.staged(key, HANDS), write_hands(sample.hands))
+                meta["hands"] = {"found": np.round(found_hands(sample.hands), 4).tolist()}
             if sounds is not None:
                 meta["sound"] = _stage_sound(data, key, sounds)
             write_bytes(data.staged(key, "json"), canonical_json(meta))
@@ -191,7 +195,7 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
     for clip_id in encoded:
         for key in sample_keys(clip_id, sample_set, config.variants.count):
             meta = read_json(data.staged(key, "json"))
-            kinds = (*MEMBERS, *([MASKS] if "mask" in meta else []), *([SOUND] if meta.get("sound") else []))
+            kinds = (*MEMBERS, *(kind for name, kind in OPTIONAL.items() if meta.get(name)))
             files = {kind: data.staged(key, kind) for kind in kinds}
             row = {"clip_id": clip_id, "variant": meta["variant"], "recipe": meta["recipe"]}
             row |= {"picture": meta["picture"]} if meta.get("filled") else {}
@@ -206,5 +210,5 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
 def unstage(data: DataFolder, manifest: dict[str, Any]) -> None:
     """Remove the staged files of a finished shard's samples, the mark of completion first."""
     for sample in manifest["samples"]:
-        for kind in ("json", "npy", "mp4", MASKS, SOUND):
+        for kind in ("json", "npy", "mp4", *OPTIONAL.values()):
             data.staged(sample["sample_key"], kind).unlink(missing_ok=True)

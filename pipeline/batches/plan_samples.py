@@ -9,6 +9,7 @@ import numpy as np
 from data_catalog.base.paths import DataFolder
 from pipeline.analysis.arrays import Analysis
 from pipeline.analysis.cuts import shots
+from pipeline.analysis.hands.hand_finder import hand_finder
 from pipeline.analysis.pose import PoseFinder
 from pipeline.batches.prepare_sources import build_keys
 from pipeline.clips.crop import Crop, Placement, placed
@@ -17,6 +18,7 @@ from pipeline.clips.steadying.steady import Steady
 from pipeline.config import BuildConfig
 from pipeline.shards.augment import Recipe, draw, flipped, flipped_picture, moved_crop, retimed
 from pipeline.shards.encode_clip import VariantJob
+from pipeline.shards.frame_hands import hands_in_clip
 from pipeline.shards.frame_poses import FramePoses, find_poses, with_neighbours
 from pipeline.shards.masks import masks_in_clip
 from pipeline.video.probe import Probe
@@ -36,6 +38,8 @@ class PlannedSample:
     """Share of its frames in which the dancer was found, where each was looked at."""
     masks: np.ndarray | None = None
     """Of its frames, bool (frames, h, w), where they are kept."""
+    hands: np.ndarray | None = None
+    """Of its frames, (frames, 2, 21, 4) in clip pixels, where they are kept."""
 
 
 def sample_keys(clip_id: str, sample_set: str, variants: int) -> list[str]:
@@ -81,9 +85,9 @@ def with_frame_poses(
     if clip.steady is not None:
         expected = clip.steady.in_source(expected, frames)
     scale = min(1.0, max(config.crop.size.height, config.analysis.proxy_px) / clip.crop.height)
-    with_masks = config.landmarks.masks
+    with_masks, hands = config.landmarks.masks, hand_finder() if config.landmarks.hands else None
     poses = find_poses(
-        descriptor, found, analysis.pts, frames, expected, scale, finder, config.limits, with_masks, clip.steady
+        descriptor, found, analysis.pts, frames, expected, scale, finder, config.limits, with_masks, clip.steady, hands
     )
     return [_found_in_frames(sample, poses, clip.steady) for sample in planned]
 
@@ -94,11 +98,14 @@ def _found_in_frames(sample: PlannedSample, poses: FramePoses, steady: Steady | 
     masks, landmarks, own = poses.masks_at(frames), poses.at(frames), sample.job.steady
     if steady is not None and own is not None:
         landmarks = steady.shifted(landmarks, own)
+    move = None if own is None else own.at(frames)
+    hands = poses.hands_at(frames)
     return replace(
         sample,
+        hands=None if hands is None else hands_in_clip(hands, placement, flip, move),
         landmarks=in_clip(landmarks, placement, sample.job.recipe),
         found=poses.found_share(frames),
-        masks=masks_in_clip(masks, placement, flip, None if own is None else own.at(frames)) if masks else None,
+        masks=masks_in_clip(masks, placement, flip, move) if masks else None,
     )
 
 
