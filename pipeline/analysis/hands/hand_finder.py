@@ -6,6 +6,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from scipy.optimize import linear_sum_assignment
 
 from pipeline.analysis.hands.hand_model import hand_model_path
 from pipeline.analysis.pose import BODY_PER_HEIGHT, body_length, silenced_stderr
@@ -14,11 +15,16 @@ HANDS, POINTS = 2, 21
 """Her left one first, as in landmarks left is hers; a hand's points begin with its wrist."""
 SIDES = ((15, 19, 17), (16, 20, 18))  # of the pose: wrist, index finger, little finger
 HAND_PER_HEIGHT = 0.108  # a hand's length over a standing height (Winter 2009, fig. 4.1)
-AROUND = (1.7, 1.1)  # hand lengths to each side of a hand's middle, tried in turn: palms are found at some sizes better
+AROUND = (
+    1.7,
+    1.1,
+    2.5,
+)  # hand lengths to each side of a hand's middle, tried in turn: palms are found at some sizes better
+TO_MIDDLE = 0.9  # of the way from the wrist to the fingers' roots
 SIDE = 256  # pixels of the picture that is looked at
 CONFIDENCE = (0.2, 0.3)  # of a palm, of a hand in it: what is found must lie at her wrist besides
 NEAR = 0.7  # hand lengths between the wrists of pose and hand
-SAME = 0.25  # hand lengths: two hands nearer than this are one
+SAME = 0.15  # hand lengths: two hands nearer than this are one
 
 
 class HandFinder:
@@ -51,34 +57,25 @@ class HandFinder:
             (2, 21, 4): x, y, z in pixels, z from the wrist, and 1; all 0 of a hand that is not found.
         """
         length = HAND_PER_HEIGHT * float(body_length(pose)) / BODY_PER_HEIGHT
-        hands = np.zeros((HANDS, POINTS, 4))
-        if length < 1:
-            return hands
-        for hand, joints in enumerate(SIDES):
-            found = self._hand_of(rgb, pose, joints, length)
-            if found is not None:
-                hands[hand, :, :3], hands[hand, :, 3] = found, 1
-        if hands[:, 0, 3].all() and np.linalg.norm(hands[0, :, :2] - hands[1, :, :2], axis=1).mean() < SAME * length:
-            apart = [np.linalg.norm(hands[hand, 0, :2] - pose[SIDES[hand][0], :2]) for hand in range(HANDS)]
-            hands[int(np.argmax(apart))] = 0
+        hands, seen = np.zeros((HANDS, POINTS, 4)), np.empty((0, POINTS, 3))
+        wanted = (
+            [hand for hand, (wrist, *_) in enumerate(SIDES) if _inside(pose[wrist, :2], rgb)] if length >= 1 else []
+        )
+        for around in AROUND:
+            for hand in wanted:
+                if not hands[hand, 0, 3]:
+                    seen = distinct(np.concatenate([seen, self._near(rgb, pose, hand, around * length)]), SAME * length)
+            hands = _assigned(seen, pose, wanted, NEAR * length)
         return hands
 
-    def _hand_of(
-        self, rgb: np.ndarray, pose: np.ndarray, joints: tuple[int, int, int], length: float
-    ) -> np.ndarray | None:
-        """(21, 3) of the hand nearest to one of her wrists, or None."""
-        wrist = pose[joints[0], :2]
-        if not ((wrist >= 0) & (wrist < rgb.shape[1::-1])).all():
-            return None
-        middle = wrist + 0.9 * (pose[list(joints[1:]), :2].mean(0) - wrist)
-        for around in AROUND:
-            corner, scale = middle - around * length, SIDE / (2 * around * length)
-            found = self._detect(_part(rgb, corner, scale)) / scale
-            found[..., :2] += corner
-            apart = np.linalg.norm(found[:, 0, :2] - wrist, axis=1)
-            if len(found) and apart.min() < NEAR * length:
-                return np.asarray(found[int(np.argmin(apart))])
-        return None
+    def _near(self, rgb: np.ndarray, pose: np.ndarray, hand: int, reach: float) -> np.ndarray:
+        """(n, 21, 3) hands in the square of `reach` pixels to each side of where one of hers must be."""
+        wrist, *fingers = SIDES[hand]
+        middle = pose[wrist, :2] + TO_MIDDLE * (pose[fingers, :2].mean(0) - pose[wrist, :2])
+        corner, scale = middle - reach, SIDE / (2 * reach)
+        found = self._detect(_part(rgb, corner, scale)) / scale
+        found[..., :2] += corner
+        return found
 
     def _detect(self, part: np.ndarray) -> np.ndarray:
         """(hands, 21, 3) in pixels of a square picture."""
@@ -97,6 +94,30 @@ class HandFinder:
         """Free the networks."""
         if self._landmarker is not None:
             self._landmarker.close()
+
+
+def distinct(hands: np.ndarray, apart: float) -> np.ndarray:
+    """Of (n, 21, 3) hands those that lie no nearer than `apart` to one before them."""
+    kept: list[np.ndarray] = []
+    for hand in hands:
+        if all(np.linalg.norm(hand[:, :2] - other[:, :2], axis=1).mean() >= apart for other in kept):
+            kept.append(hand)
+    return np.array(kept).reshape(-1, POINTS, 3)
+
+
+def _assigned(seen: np.ndarray, pose: np.ndarray, wanted: list[int], near: float) -> np.ndarray:
+    """(2, 21, 4): each hand that was seen to the wrist that it is at, none to both, the least distance in all."""
+    hands = np.zeros((HANDS, POINTS, 4))
+    wrists = pose[[SIDES[hand][0] for hand in wanted], :2].reshape(-1, 2)
+    apart = np.linalg.norm(wrists[:, None] - seen[None, :, 0, :2], axis=-1)
+    for row, column in zip(*linear_sum_assignment(np.minimum(apart, 10 * near)), strict=True):
+        if apart[row, column] < near:
+            hands[wanted[row], :, :3], hands[wanted[row], :, 3] = seen[column], 1
+    return hands
+
+
+def _inside(place: np.ndarray, rgb: np.ndarray) -> bool:
+    return bool(((place >= 0) & (place < rgb.shape[1::-1])).all())
 
 
 def _part(rgb: np.ndarray, corner: np.ndarray, scale: float) -> np.ndarray:

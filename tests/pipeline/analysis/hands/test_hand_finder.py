@@ -47,11 +47,7 @@ def scene(height: float) -> tuple[np.ndarray, np.ndarray]:
     length = 0.108 * height
     for wrist, x in ((15, 480.0), (16, 160.0)):
         pose[wrist, :2] = x, 300
-        pose[wrist + 2 : wrist + 7 : 2, :2] = np.array([x, 300]) + [
-            [10, -0.8 * length],
-            [-10, -0.8 * length],
-            [25, -50],
-        ]
+        pose[wrist + 2 : wrist + 7 : 2, :2] = np.array([x, 300]) + FINGERS * length
     picture = np.full((640, 640, 3), WALL, np.uint8)
     open_hand(picture, pose[15, :2], length, -1)
     open_hand(picture, pose[16, :2], length, 1)
