@@ -159,9 +159,7 @@ class LandmarksConfig(Settings):
         True, description="find the dancer in every frame of the clips that are stored, instead of between detections"
     )
     masks: bool = Field(True, description="with `every_frame`: store which pixels are hers, at a quarter of the size")
-    hands: bool = Field(
-        True, description="with `every_frame`: store 21 points of each hand; looking takes 3 times as long"
-    )
+    hands: bool = Field(True, description="with `every_frame`: store 21 points of each hand; it takes thrice as long")
 
 
 class ShardConfig(Settings):

@@ -19,7 +19,7 @@ AROUND = (
     1.7,
     1.1,
     2.5,
-)  # hand lengths to each side of a hand's middle, tried in turn: palms are found at some sizes better
+)  # hand lengths to each side of a hand's middle, tried in turn
 TO_MIDDLE = 0.9  # of the way from the wrist to the fingers' roots
 SIDE = 256  # pixels of the picture that is looked at
 CONFIDENCE = (0.2, 0.3)  # of a palm, of a hand in it: what is found must lie at her wrist besides
