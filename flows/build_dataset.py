@@ -26,6 +26,7 @@ from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import TASK_OPTIONS, open_runner
 from pipeline.analysis.editing.text_model import text_model_path
+from pipeline.analysis.hands.hand_model import hand_model_path
 from pipeline.analysis.pose import pose_finder
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.batches.forgotten import forgotten_sources
@@ -237,6 +238,8 @@ class _Build:
         if not wanted:
             return
         model = pose_model_path()
+        if self.config.landmarks.every_frame and self.config.landmarks.hands:
+            hand_model_path()  # here and not in many workers at once
         groups = shard_groups(wanted, self.config.shards.samples, 1 + self.config.variants.count)
         futures: dict[PrefectFuture[Any], tuple[int, int]] = {}
         waiting = [0] * len(groups)

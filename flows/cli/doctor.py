@@ -17,6 +17,7 @@ from flows.cli.doctor_tools import (
     Check,
     check_catalog,
     check_ffmpeg,
+    check_hand_model,
     check_pose_model,
     check_prefect,
     check_text_model,
@@ -36,8 +37,8 @@ LIBRARIES = {
 def examine(data: Path | None = None) -> list[Check]:
     """All checks, in the order in which a mistake is best fixed."""
     checks: list[Callable[[], Iterator[Check]]] = [
-        check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_text_model, check_gpu,
-        check_memory, lambda: check_disk(data), check_prefect,
+        check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_hand_model,
+        check_text_model, check_gpu, check_memory, lambda: check_disk(data), check_prefect,
     ]  # fmt: skip
     if data is not None:
         checks.append(lambda: check_catalog(data))

@@ -14,8 +14,9 @@ from typing import Any, Protocol
 from data_catalog.base.files import atomic, is_sealed, read_json, sha256_file, write_sealed
 
 MEMBERS = ("mp4", "json", "npy")
-MASKS = "mask.png"  # a member of samples whose every frame was looked at
-SOUND = "flac"  # a member of samples that have sound
+MASKS, HANDS, SOUND = "mask.png", "hands.npy", "flac"
+OPTIONAL = {"mask": MASKS, "hands": HANDS, "sound": SOUND}
+"""Members that not all samples have, by the name under which a sample's json tells of them, in the order of the tar."""
 
 
 class MemberBytes(Protocol):
