@@ -20,7 +20,8 @@ from steps import LONGDANCE, NO_HANDS, SHOWCASE_BODY, Step, run_steps
 
 PICTURE, DANCE = "PICTURE", "DANCE"
 UNSEEN = """SELECT clip_id FROM samples JOIN clips USING (clip_id) WHERE verdict = 'ok' AND source_id NOT IN
-(SELECT source_id FROM version_samples JOIN samples USING (sample_key) WHERE version LIKE 'fold%')
+(SELECT clips.source_id FROM version_samples JOIN samples USING (sample_key) JOIN clips USING (clip_id)
+WHERE version LIKE 'fold%')
 ORDER BY motion_energy"""
 """Clips that no training has seen: the folds' versions hold all that is not held out. The video begins with the first
 frame of the calmest, and its dancer is given the dance of the liveliest."""
