@@ -55,7 +55,7 @@ class OwnServer:
     def _wait(self) -> None:
         begun, told = time.monotonic(), False
         while (waited := time.monotonic() - begun) < STARTUP_S:
-            if waited > SILENCE_S and not told:
+            if waited > SILENCE_S and not told and self._private is None:  # else one sentence was said already
                 told = True
                 print("Prefect's server, which shows this run, is starting: some seconds.", file=sys.stderr, flush=True)
             if self._process.poll() is not None:
