@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from prefect.settings import (
     PREFECT_API_DATABASE_CONNECTION_URL,
-    PREFECT_API_URL,
     PREFECT_HOME,
     temporary_settings,
 )
@@ -97,12 +96,15 @@ def test_a_server_that_cannot_start_in_a_full_folder_says_that_it_is_full(tmp_pa
         assert start_fault(settings, RuntimeError("why")).cause == f"Prefect's server cannot start: {tmp_path} is full"
 
 
-@pytest.mark.parametrize("name", [".env", "prefect.toml"])
-def test_a_dead_server_that_a_file_of_this_folder_names_is_taken_out_there(name, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [(".env", "PREFECT_API_URL = '{}'"), ("prefect.toml", "[api]\nurl = '{}'")],
+)
+def test_a_dead_server_that_a_file_of_this_folder_names_is_taken_out_there(name, text, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    (tmp_path / name).write_text('PREFECT_API_URL = "http://127.0.0.1:1/api"')
-    with temporary_settings({PREFECT_API_URL: "http://127.0.0.1:1/api"}):
-        fault = server_fault("http://127.0.0.1:1/api")
+    monkeypatch.setattr(faults, "_ask", lambda: ConnectionError("refused"))  # whatever this process has settled before
+    (tmp_path / name).write_text(text.format("http://127.0.0.1:1/api"))
+    fault = server_fault("http://127.0.0.1:1/api")
     assert fault is not None
     assert f"take its address out of {tmp_path / name}" in fault.mend
