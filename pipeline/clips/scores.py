@@ -75,7 +75,7 @@ def scores(
     if crop:
         placement = placed(crop, shape, size)
         inside = placement.chosen(known).landmarks(landmarks[known])
-        checked = CORE if upper else MAIN
+        checked = CORE if shows_upper(crop) else MAIN
         held = main_joints_inside(inside, np.zeros(2), np.array(size), checked).all(1)
         result |= {
             "out_of_crop_joints": _mean(np.logical_not(held)),
