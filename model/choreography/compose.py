@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -13,8 +13,9 @@ from model.choreography.beat_grid import BeatGrid, at_frames, beat_grid
 from model.choreography.config import DanceConfig
 from model.choreography.contacts import planted
 from model.choreography.dances import StoredDance
+from model.choreography.guidance import StyleGuided
 from model.choreography.measures import FROZEN, steadiness
-from model.choreography.network import ChoreographerNetwork, Conditions
+from model.choreography.network import STYLES, ChoreographerNetwork, Conditions, style_of
 from model.choreography.objective import sample_window
 from model.choreography.prior import DancePrior
 from model.choreography.rig import DancerBody, body_of_pose, to_landmarks, to_numbers
@@ -74,6 +75,7 @@ def _key_poses(
 ) -> np.ndarray:
     """(candidates, keys, SIZE): made window by window, each going on from the last beats of the one before."""
     window, count, prior = network.config.window, config.candidates, DancePrior(network.covariance)
+    model, styles = StyleGuided(network, config.style_guidance), _styles(network, style, config)
     known = min(config.history_beats * network.config.keys_per_beat, window - 1)
     made = network.to_components(first)[None].expand(count, -1, -1)
     number, keys = 0, len(grid.seconds)
@@ -81,12 +83,12 @@ def _key_poses(
     done = 1
     while done < keys:
         history = made[:, -known:]
-        given = _conditions(network, grid, done - history.shape[1], history.shape[1], count, style)
+        given = _conditions(network, grid, done - history.shape[1], history.shape[1], styles)
         generator = torch_generator(config.seed, "dance-window", number)
         noise = torch.randn(config.steps + 1, count, window, made.shape[-1], generator=generator) * config.temperature
         padded = torch.zeros(count, window, made.shape[-1])
         padded[:, : history.shape[1]] = history
-        poses = sample_window(network, prior, padded, given, config.steps, noise)
+        poses = sample_window(model, prior, padded, given, config.steps, noise)
         new = poses[:, history.shape[1] :]
         made = torch.cat([history, new], 1)
         parts.append(np.stack([network.to_numbers(row) for row in new]))
@@ -94,24 +96,34 @@ def _key_poses(
     return np.concatenate(parts, 1)[:, :keys]
 
 
+def _styles(network: ChoreographerNetwork, style: np.ndarray | None, config: DanceConfig) -> torch.Tensor:
+    """(candidates, 2 * components) what each is to dance like: what is asked for, else what was learnt, by seed.
+
+    A row of zeros tells nothing.
+    """
+    if style is not None:
+        return style_of(network.to_components(style)).expand(config.candidates, -1)
+    if not config.learnt_style:
+        return torch.zeros(config.candidates, network.styles.shape[1])
+    order = numpy_generator(config.seed, "dance-style", 0).permutation(STYLES)
+    return network.styles[torch.from_numpy(np.resize(order, config.candidates))]
+
+
 def _conditions(
-    network: ChoreographerNetwork, grid: BeatGrid, start: int, known: int, count: int, style: np.ndarray | None
+    network: ChoreographerNetwork, grid: BeatGrid, start: int, known: int, styles: torch.Tensor
 ) -> Conditions:
     """Of a window that begins at a key of the grid; beyond its end the pulse goes on."""
-    from model.choreography.windows import style_of
-
-    size = network.config
+    size, count = network.config, len(styles)
     phases = (grid.phases[0] + start + np.arange(size.window)) % size.keys_per_beat
     stop = min(start + size.window, len(grid.seconds) - 1)
     begin = max(0, min(start, stop - size.keys_per_beat))
     step = float(np.mean(np.diff(grid.seconds[begin : stop + 1])))
-    like = torch.zeros(2 * size.components) if style is None else style_of(network.to_components(style))
     return Conditions(
         torch.from_numpy(phases).expand(count, -1),
         torch.full((count,), 60 / (step * size.keys_per_beat)),
         torch.full((count,), grid.heard),
-        like.expand(count, -1),
-        torch.full((count,), style is not None),
+        styles,
+        styles.any(1),
         (torch.arange(size.window) < known).expand(count, -1),
     )
 
@@ -147,8 +159,3 @@ def _worth(dance: StoredDance, body: DancerBody, network: ChoreographerNetwork) 
     slow, fast = float(network.speeds[10]), float(network.speeds[90])
     beyond = max(0.0, slow - found.speed, found.speed - fast) / max(slow, 1e-6)
     return -10 * found.outside - 5 * max(0.0, 3 * FROZEN - found.least) - 3 * beyond
-
-
-def styled(order: DanceOrder, style: np.ndarray) -> DanceOrder:
-    """The same order, to be danced like those (keys, SIZE) numbers."""
-    return replace(order, style=style)

@@ -85,6 +85,10 @@ class DanceConfig(Settings):
     """Beats that a window takes over from the one before."""
     temperature: float = Field(1.4, ge=0, le=2)
     """Scale of the noise: above 1, since a network that has learnt for minutes says less than it should."""
+    learnt_style: bool = True
+    """Whether a dance that is to be like no named clip is like one of the training's, by seed; false tells no style."""
+    style_guidance: float = Field(1.0, ge=0, le=5)
+    """How much of what a style changes is done: 1 is what was learnt."""
     tempo: float | None = Field(None, ge=30, le=300)
     """Beats a minute where there is no music. None: one of the tempi that were learnt, by seed."""
 

@@ -21,6 +21,9 @@ from model.choreography.rig import BONES, SIZE, mirrored, weights_of
 from model.errors import RunError
 from pipeline.analysis.pose import JOINTS
 
+STYLES = 128
+"""Styles of the training's dances that a network remembers."""
+
 
 @dataclass(frozen=True)
 class Conditions:
@@ -51,6 +54,7 @@ class ChoreographerNetwork(nn.Module):
     covariance: Tensor
     tempi: Tensor
     speeds: Tensor
+    styles: Tensor
 
     def __init__(self, config: DancerNetworkConfig) -> None:
         super().__init__()
@@ -63,6 +67,7 @@ class ChoreographerNetwork(nn.Module):
         self.register_buffer("covariance", torch.zeros(parts, config.window))  # of each component, keys apart
         self.register_buffer("tempi", torch.zeros(101))  # percentiles, beats a minute
         self.register_buffer("speeds", torch.zeros(101))  # percentiles, standing heights a second
+        self.register_buffer("styles", torch.zeros(STYLES, 2 * parts))  # of the training's dances, evenly chosen
         self.pose_in = nn.Linear(parts + 1, width)
         self.phase = nn.Embedding(config.keys_per_beat + 1, width)
         self.place = nn.Parameter(torch.randn(config.window, width) * 0.02)
@@ -113,8 +118,15 @@ class ChoreographerNetwork(nn.Module):
         self.usual_bones.copy_(torch.from_numpy(usual_bones))
         told = [self.to_components(side) for dance in dances for side in (dance, mirrored(dance))]
         self.covariance.copy_(autocovariance(told, self.config.window))
+        chosen = torch.linspace(0, len(told) - 1, STYLES).round().long()
+        self.styles.copy_(torch.stack([style_of(dance) for dance in told])[chosen])
         for kept, values in zip((self.tempi, self.speeds), facts, strict=True):
             kept.copy_(torch.from_numpy(np.percentile(values, np.arange(101))))
+
+
+def style_of(components_KC: Tensor) -> Tensor:
+    """(2 * components,) mean and spread of a dance's components."""
+    return torch.cat([components_KC.mean(0), components_KC.std(0)])
 
 
 def network_of(config: Mapping[str, Any]) -> ChoreographerNetwork:

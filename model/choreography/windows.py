@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.choreography.config import ChoreographerConfig
 from model.choreography.dances import LearntDance
-from model.choreography.network import ChoreographerNetwork, Conditions
+from model.choreography.network import ChoreographerNetwork, Conditions, style_of
 from model.choreography.prior import DancePrior
 from model.choreography.rig import mirrored
 from model.seeding import numpy_generator, sample_index
@@ -95,8 +95,3 @@ class DanceWindows:
             torch.arange(window) < history,
             clean + config.history_noise * generator.random() * disturbed,
         )
-
-
-def style_of(components_KC: Tensor) -> Tensor:
-    """(2 * components,) mean and spread of a dance's components."""
-    return torch.cat([components_KC.mean(0), components_KC.std(0)])
