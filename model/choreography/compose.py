@@ -75,7 +75,7 @@ def _key_poses(
 ) -> np.ndarray:
     """(candidates, keys, SIZE): made window by window, each going on from the last beats of the one before."""
     window, count, prior = network.config.window, config.candidates, DancePrior(network.covariance)
-    model, styles = StyleGuided(network, config.style_guidance), _styles(network, style, config)
+    model = StyleGuided(network, config.style_guidance)
     known = min(config.history_beats * network.config.keys_per_beat, window - 1)
     made = network.to_components(first)[None].expand(count, -1, -1)
     number, keys = 0, len(grid.seconds)
@@ -83,6 +83,7 @@ def _key_poses(
     done = 1
     while done < keys:
         history = made[:, -known:]
+        styles = _styles(network, style, config, done // network.config.keys_per_beat)
         given = _conditions(network, grid, done - history.shape[1], history.shape[1], styles)
         generator = torch_generator(config.seed, "dance-window", number)
         noise = torch.randn(config.steps + 1, count, window, made.shape[-1], generator=generator) * config.temperature
@@ -96,7 +97,7 @@ def _key_poses(
     return np.concatenate(parts, 1)[:, :keys]
 
 
-def _styles(network: ChoreographerNetwork, style: np.ndarray | None, config: DanceConfig) -> torch.Tensor:
+def _styles(network: ChoreographerNetwork, style: np.ndarray | None, config: DanceConfig, beat: int) -> torch.Tensor:
     """(candidates, 2 * components) what each is to dance like: what is asked for, else what was learnt, by seed.
 
     A row of zeros tells nothing.
@@ -106,7 +107,8 @@ def _styles(network: ChoreographerNetwork, style: np.ndarray | None, config: Dan
     if not config.learnt_style:
         return torch.zeros(config.candidates, network.styles.shape[1])
     order = numpy_generator(config.seed, "dance-style", 0).permutation(STYLES)
-    return network.styles[torch.from_numpy(np.resize(order, config.candidates))]
+    first = beat // config.style_beats * config.candidates
+    return network.styles[order[(first + np.arange(config.candidates)) % STYLES]]
 
 
 def _conditions(

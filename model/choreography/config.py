@@ -87,6 +87,8 @@ class DanceConfig(Settings):
     """Scale of the noise: above 1, since a network that has learnt for minutes says less than it should."""
     learnt_style: bool = True
     """Whether a dance that is to be like no named clip is like one of the training's, by seed; false tells no style."""
+    style_beats: int = Field(32, ge=1)
+    """Beats after which a dance goes on like another one that was learnt."""
     style_guidance: float = Field(1.0, ge=0, le=5)
     """How much of what a style changes is done: 1 is what was learnt."""
     tempo: float | None = Field(None, ge=30, le=300)
