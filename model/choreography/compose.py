@@ -17,7 +17,6 @@ from model.choreography.guidance import StyleGuided
 from model.choreography.measures import FROZEN, steadiness
 from model.choreography.network import STYLES, ChoreographerNetwork, Conditions, style_of
 from model.choreography.objective import sample_window
-from model.choreography.prior import DancePrior
 from model.choreography.rig import DancerBody, body_of_pose, to_landmarks, to_numbers
 from model.pose.retarget import EASE_FRAMES, MAX_OUTSIDE
 from model.seeding import numpy_generator, torch_generator
@@ -74,7 +73,7 @@ def _key_poses(
     network: ChoreographerNetwork, first: np.ndarray, grid: BeatGrid, style: np.ndarray | None, config: DanceConfig
 ) -> np.ndarray:
     """(candidates, keys, SIZE): made window by window, each going on from the last beats of the one before."""
-    window, count, prior = network.config.window, config.candidates, DancePrior(network.covariance)
+    window, count, prior = network.config.window, config.candidates, network.prior()
     model = StyleGuided(network, config.style_guidance)
     known = min(config.history_beats * network.config.keys_per_beat, window - 1)
     made = network.to_components(first)[None].expand(count, -1, -1)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from model.choreography.config import DancerNetworkConfig
-from model.choreography.prior import autocovariance
+from model.choreography.prior import MIN_SPREAD, DancePrior, autocovariance
 from model.choreography.rig import BONES, SIZE, mirrored, weights_of
 from model.errors import RunError
 from pipeline.analysis.pose import JOINTS
@@ -42,6 +42,11 @@ class Conditions:
     known_BK: Tensor  # noqa: N815
     """bool: which key poses are given, not made."""
 
+    @property
+    def told_style_BS(self) -> Tensor:  # noqa: N802
+        """The styles, zeros where none is told."""
+        return self.style_BS * self.styled_B[:, None]
+
 
 class ChoreographerNetwork(nn.Module):
     """Poses in and out are (B, K, components), of unit variance."""
@@ -52,6 +57,7 @@ class ChoreographerNetwork(nn.Module):
     spread: Tensor
     usual_bones: Tensor
     covariance: Tensor
+    within: Tensor
     tempi: Tensor
     speeds: Tensor
     styles: Tensor
@@ -65,6 +71,7 @@ class ChoreographerNetwork(nn.Module):
         self.register_buffer("spread", torch.ones(parts))  # standing heights that a unit of each component moves
         self.register_buffer("usual_bones", torch.zeros(len(BONES)))
         self.register_buffer("covariance", torch.zeros(parts, config.window))  # of each component, keys apart
+        self.register_buffer("within", torch.zeros(parts, config.window))  # about a dance's mean, in its spreads
         self.register_buffer("tempi", torch.zeros(101))  # percentiles, beats a minute
         self.register_buffer("speeds", torch.zeros(101))  # percentiles, standing heights a second
         self.register_buffer("styles", torch.zeros(STYLES, 2 * parts))  # of the training's dances, evenly chosen
@@ -86,10 +93,14 @@ class ChoreographerNetwork(nn.Module):
         known = given.known_BK[..., None].to(noisy_BKC.dtype)
         phase = torch.where(given.heard_B[:, None], given.phase_BK, self.config.keys_per_beat)
         tempo = torch.stack([(given.tempo_B - 110) / 30, torch.ones_like(given.tempo_B)], 1) * given.heard_B[:, None]
-        style = torch.cat([given.style_BS, torch.ones_like(given.style_BS[:, :1])], 1) * given.styled_B[:, None]
+        style = torch.cat([given.told_style_BS, given.styled_B[:, None].to(noisy_BKC.dtype)], 1)
         whole = self.level(_waves(level_B)) + self.tempo(tempo) + self.style(style)
         tokens = self.pose_in(torch.cat([noisy_BKC, known], -1)) + self.phase(phase) + self.place + whole[:, None]
         return torch.as_tensor(self.pose_out(self.body(tokens)))
+
+    def prior(self) -> DancePrior:
+        """What is to be expected before the network says anything."""
+        return DancePrior(self.covariance, self.within)
 
     def to_components(self, numbers: np.ndarray) -> Tensor:
         """(K, components) float32 of (K, SIZE) poses."""
@@ -118,8 +129,12 @@ class ChoreographerNetwork(nn.Module):
         self.usual_bones.copy_(torch.from_numpy(usual_bones))
         told = [self.to_components(side) for dance in dances for side in (dance, mirrored(dance))]
         self.covariance.copy_(autocovariance(told, self.config.window))
+        styles = torch.stack([style_of(dance) for dance in told])
+        mean, spread = styles.chunk(2, dim=1)
+        beside = [(one - m) / s.clamp(min=MIN_SPREAD) for one, m, s in zip(told, mean, spread, strict=True)]
+        self.within.copy_(autocovariance(beside, self.config.window))
         chosen = torch.linspace(0, len(told) - 1, STYLES).round().long()
-        self.styles.copy_(torch.stack([style_of(dance) for dance in told])[chosen])
+        self.styles.copy_(styles[chosen])
         for kept, values in zip((self.tempi, self.speeds), facts, strict=True):
             kept.copy_(torch.from_numpy(np.percentile(values, np.arange(101))))
 

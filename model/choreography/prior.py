@@ -2,7 +2,8 @@
 
 Its covariance is how a component's values so many keys apart go together in the training's dances. So noise moves as
 slowly as dances do, and what has been danced already says where the next poses lie (Rasmussen & Williams 2006,
-"Gaussian Processes for Machine Learning", equations 2.23 and 2.24).
+"Gaussian Processes for Machine Learning", equations 2.23 and 2.24). Where a style is told, a component goes about that
+style's mean, as far as that style goes, with a covariance of its own: a dance keeps to less than all dances together.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from torch import Tensor
 
 NUGGET = 0.02
 """Share of the variance that no neighbour tells: what two keys beside each other have of their own."""
+MIN_SPREAD = 0.05
+"""Of a component in a style, in spreads of all dances: so far every dance moves."""
 
 
 def autocovariance(dances: Sequence[Tensor], window: int) -> Tensor:
@@ -28,7 +31,41 @@ def autocovariance(dances: Sequence[Tensor], window: int) -> Tensor:
 
 
 class DancePrior:
-    """The process over windows, given the poses that a window begins with."""
+    """The process over windows, given the poses that a window begins with, and a style if one is told.
+
+    Styles are (B, 2 * C), mean and spread of a dance's components; a row of zeros tells none.
+    """
+
+    def __init__(self, covariance_CK: Tensor, within_CK: Tensor) -> None:
+        self._all, self._within = _Process(covariance_CK), _Process(within_CK)
+
+    def mean(self, history_BKC: Tensor, known: Sequence[int], style_BS: Tensor) -> Tensor:
+        """(B, K, C) where windows are to be expected, each given its first `known` poses."""
+        rows = []
+        for row, count, style in zip(history_BKC, known, style_BS, strict=True):
+            process, mean, spread = self._of(style)
+            beside = (row[:count] - mean) / spread
+            rows.append(mean + spread * torch.einsum("ckh,hc->kc", process.given(count)[0], beside))
+        return torch.stack(rows)
+
+    def coloured(self, noise_BKC: Tensor, known: Sequence[int], style_BS: Tensor) -> Tensor:
+        """Unit noise (B, K, C) as noise that moves as dances do, each window given its first `known` poses."""
+        rows = []
+        for row, count, style in zip(noise_BKC, known, style_BS, strict=True):
+            process, _, spread = self._of(style)
+            rows.append(spread * torch.einsum("ckj,jc->kc", process.given(count)[1], row))
+        return torch.stack(rows)
+
+    def _of(self, style_S: Tensor) -> tuple[_Process, Tensor, Tensor]:
+        """What a style's components do: their process, their mean and their spread."""
+        mean, spread = style_S.chunk(2)
+        if not style_S.any():
+            return self._all, mean, torch.ones_like(spread)
+        return self._within, mean, spread.clamp(min=MIN_SPREAD)
+
+
+class _Process:
+    """A Gaussian process for every component."""
 
     def __init__(self, covariance_CK: Tensor) -> None:
         keys = torch.arange(covariance_CK.shape[1])
@@ -54,14 +91,3 @@ class DancePrior:
             spread[:, known:, known:] = root.float()
             self._known[known] = mean, spread
         return self._known[known]
-
-    def mean(self, history_BKC: Tensor, known: Sequence[int]) -> Tensor:
-        """(B, K, C) where windows are to be expected, each given its first `known` poses."""
-        rows = [torch.einsum("ckh,hc->kc", self.given(count)[0], row[:count]) for row, count in zip(history_BKC, known)]
-        return torch.stack(rows)
-
-    def coloured(self, noise_BKC: Tensor, known: Sequence[int]) -> Tensor:
-        """Unit noise (B, K, C) as noise that moves as dances do, each window given its first `known` poses."""
-        return torch.stack(
-            [torch.einsum("ckj,jc->kc", self.given(count)[1], row) for row, count in zip(noise_BKC, known)]
-        )

@@ -16,7 +16,6 @@ from model.choreography.dances import DanceData
 from model.choreography.drawing import write_dance_pictures
 from model.choreography.network import ChoreographerNetwork, network_record
 from model.choreography.objective import losses, sample_window
-from model.choreography.prior import DancePrior
 from model.choreography.windows import DanceBatch, DanceWindows
 from model.seeding import torch_generator
 
@@ -121,7 +120,7 @@ class DanceExamination:
         generator = torch_generator(0, "dance-sample", 0)
         noise = torch.randn(self._config.sample_steps + 1, *batch.clean_BKC.shape, generator=generator)
         with self._ema.applied():
-            prior = DancePrior(self._network.covariance)
+            prior = self._network.prior()
             made = sample_window(self._network, prior, batch.clean_BKC, batch.given, self._config.sample_steps, noise)
         usual = self._network.usual_bones.double().numpy()
         pairs = [side[number] for number in range(len(made)) for side in (batch.clean_BKC, made)]

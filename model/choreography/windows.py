@@ -12,7 +12,6 @@ from torch import Tensor
 from model.choreography.config import ChoreographerConfig
 from model.choreography.dances import LearntDance
 from model.choreography.network import ChoreographerNetwork, Conditions, style_of
-from model.choreography.prior import DancePrior
 from model.choreography.rig import mirrored
 from model.seeding import numpy_generator, sample_index
 
@@ -42,7 +41,7 @@ class DanceWindows:
         self, dances: Sequence[LearntDance], network: ChoreographerNetwork, config: ChoreographerConfig, purpose: str
     ) -> None:
         self._dances, self._config, self._purpose = dances, config, purpose
-        self._prior = DancePrior(network.covariance)
+        self._prior = network.prior()
         self._poses = [[network.to_components(side) for side in (d.numbers, mirrored(d.numbers))] for d in dances]
 
     def place(self, position: int) -> tuple[int, int, bool]:
@@ -65,7 +64,8 @@ class DanceWindows:
         )
         given = Conditions(phase, tempo, heard, style, styled, known)
         counts = known.sum(1).tolist()
-        expected, coloured = self._prior.mean(history, counts), self._prior.coloured(noise, counts)
+        expected = self._prior.mean(history, counts, given.told_style_BS)
+        coloured = self._prior.coloured(noise, counts, given.told_style_BS)
         return DanceBatch(tuple(positions), clean, expected, counted, coloured, level, given, history)
 
     def _row(self, position: int) -> tuple[Tensor, ...]:
