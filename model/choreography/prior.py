@@ -13,21 +13,23 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-NUGGET = 0.02
+NUGGET = 0.005
 """Share of the variance that no neighbour tells: what two keys beside each other have of their own."""
 MIN_SPREAD = 0.05
 """Of a component in a style, in spreads of all dances: so far every dance moves."""
 
 
 def autocovariance(dances: Sequence[Tensor], window: int) -> Tensor:
-    """(C, window): mean product of each component's values 0, 1, ... keys apart, over dances (K, C) of mean 0."""
+    """(C, window): mean product of each component's values 0, 1, ... keys apart, over dances (K, C) of mean 0.
+
+    No taper: one would take from dances what they repeat, and give it to tremor.
+    """
     sums, counts = torch.zeros(dances[0].shape[1], window), torch.zeros(window)
     for dance in dances:
         for apart in range(min(window, len(dance))):
             sums[:, apart] += (dance[apart:] * dance[: len(dance) - apart]).sum(0)
             counts[apart] += len(dance) - apart
-    taper = 1 - torch.arange(window) / (window + 1)  # keeps the matrices below positive definite
-    return sums / counts.clamp(min=1) * taper
+    return sums / counts.clamp(min=1)
 
 
 class DancePrior:
