@@ -18,10 +18,10 @@ PRIOR = DancePrior(WAVES, WAVES)
 UNTOLD = torch.zeros(1, 4)
 
 
-def test_noise_has_the_size_and_the_pace_of_the_dances():
+def test_what_follows_one_pose_has_the_size_and_the_pace_of_the_dances():
     unit = torch.randn(500, 16, 2, generator=torch.Generator().manual_seed(0))
-    made = PRIOR.coloured(unit, [1] * 500, UNTOLD.expand(500, -1))[:, 4:]
-    real = torch.stack([wave[:16] for wave in waves(500)])[:, 4:]
+    real, untold = torch.stack([wave[:16] for wave in waves(500)]), UNTOLD.expand(500, -1)
+    made = PRIOR.mean(real, [1] * 500, untold) + PRIOR.coloured(unit, [1] * 500, untold)
     assert np.allclose(made.std((0, 1)), real.std((0, 1)), atol=0.12)
     steps, wanted = (torch.diff(values, dim=1).std((0, 1)) for values in (made, real))
     assert steps[0] > 1.5 * steps[1]
