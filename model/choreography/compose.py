@@ -15,7 +15,7 @@ from model.choreography.contacts import planted
 from model.choreography.dances import StoredDance
 from model.choreography.guidance import StyleGuided
 from model.choreography.measures import FROZEN, steadiness
-from model.choreography.network import STYLES, ChoreographerNetwork, Conditions, style_of
+from model.choreography.network import STYLES, ChoreographerNetwork, Conditions
 from model.choreography.objective import sample_window
 from model.choreography.rig import DancerBody, body_of_pose, to_landmarks, to_numbers
 from model.pose.retarget import EASE_FRAMES, MAX_OUTSIDE
@@ -97,12 +97,12 @@ def _key_poses(
 
 
 def _styles(network: ChoreographerNetwork, style: np.ndarray | None, config: DanceConfig, beat: int) -> torch.Tensor:
-    """(candidates, 2 * components) what each is to dance like: what is asked for, else what was learnt, by seed.
+    """(candidates, ...) what each is to dance like: what is asked for, else what was learnt, by seed.
 
     A row of zeros tells nothing.
     """
     if style is not None:
-        return style_of(network.to_components(style)).expand(config.candidates, -1)
+        return network.style_of(network.to_components(style)).expand(config.candidates, -1)
     if not config.learnt_style:
         return torch.zeros(config.candidates, network.styles.shape[1])
     order = numpy_generator(config.seed, "dance-style", 0).permutation(STYLES)

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from model.choreography.config import DancerNetworkConfig
-from model.choreography.prior import MIN_SPREAD, DancePrior, autocovariance
+from model.choreography.prior import MIN_SPREAD, DancePrior, Style, autocovariance
 from model.choreography.rig import BONES, SIZE, mirrored, weights_of
 from model.errors import RunError
 from pipeline.analysis.pose import JOINTS
 
-STYLES = 128
+STYLES = 64
 """Styles of the training's dances that a network remembers."""
 
 
@@ -36,7 +36,7 @@ class Conditions:
     heard_B: Tensor  # noqa: N815
     """bool: whether there is music; without, the place and the tempo are not told."""
     style_BS: Tensor  # noqa: N815
-    """Mean and spread of a dance's components, (B, 2 * components)."""
+    """How dances go, (B, (2 + window) * components), as `prior.Style.packed` makes it."""
     styled_B: Tensor  # noqa: N815
     """bool: whether a style is told."""
     known_BK: Tensor  # noqa: N815
@@ -74,13 +74,15 @@ class ChoreographerNetwork(nn.Module):
         self.register_buffer("within", torch.zeros(parts, config.window))  # about a dance's mean, in its spreads
         self.register_buffer("tempi", torch.zeros(101))  # percentiles, beats a minute
         self.register_buffer("speeds", torch.zeros(101))  # percentiles, standing heights a second
-        self.register_buffer("styles", torch.zeros(STYLES, 2 * parts))  # of the training's dances, evenly chosen
+        self.register_buffer(
+            "styles", torch.zeros(STYLES, (2 + config.window) * parts)
+        )  # of the training's dances, evenly chosen
         self.pose_in = nn.Linear(parts + 1, width)
         self.phase = nn.Embedding(config.keys_per_beat + 1, width)
         self.place = nn.Parameter(torch.randn(config.window, width) * 0.02)
         self.level = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
         self.tempo = nn.Sequential(nn.Linear(2, width), nn.SiLU(), nn.Linear(width, width))
-        self.style = nn.Sequential(nn.Linear(2 * parts + 1, width), nn.SiLU(), nn.Linear(width, width))
+        self.style = nn.Sequential(nn.Linear(3 * parts + 1, width), nn.SiLU(), nn.Linear(width, width))
         layer = nn.TransformerEncoderLayer(
             width, config.heads, 3 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
@@ -93,14 +95,23 @@ class ChoreographerNetwork(nn.Module):
         known = given.known_BK[..., None].to(noisy_BKC.dtype)
         phase = torch.where(given.heard_B[:, None], given.phase_BK, self.config.keys_per_beat)
         tempo = torch.stack([(given.tempo_B - 110) / 30, torch.ones_like(given.tempo_B)], 1) * given.heard_B[:, None]
-        style = torch.cat([given.told_style_BS, given.styled_B[:, None].to(noisy_BKC.dtype)], 1)
+        style = torch.cat([self._seen_of(given.told_style_BS), given.styled_B[:, None].to(noisy_BKC.dtype)], 1)
         whole = self.level(_waves(level_B)) + self.tempo(tempo) + self.style(style)
         tokens = self.pose_in(torch.cat([noisy_BKC, known], -1)) + self.phase(phase) + self.place + whole[:, None]
         return torch.as_tensor(self.pose_out(self.body(tokens)))
 
     def prior(self) -> DancePrior:
         """What is to be expected before the network says anything."""
-        return DancePrior(self.covariance, self.within)
+        return DancePrior(self.covariance)
+
+    def style_of(self, components_KC: Tensor) -> Tensor:
+        """How a dance goes, as a row of `Conditions.style_BS`."""
+        return Style.of(components_KC, self.within).packed()
+
+    def _seen_of(self, style_BS: Tensor) -> Tensor:
+        """(B, 3 * components) what the network sees of styles: mean, spread, and how like is the key that follows."""
+        parts, window = self.config.components, self.config.window
+        return torch.cat([style_BS[:, : 2 * parts], style_BS[:, 2 * parts + 1 :: window]], 1)
 
     def to_components(self, numbers: np.ndarray) -> Tensor:
         """(K, components) float32 of (K, SIZE) poses."""
@@ -129,19 +140,12 @@ class ChoreographerNetwork(nn.Module):
         self.usual_bones.copy_(torch.from_numpy(usual_bones))
         told = [self.to_components(side) for dance in dances for side in (dance, mirrored(dance))]
         self.covariance.copy_(autocovariance(told, self.config.window))
-        styles = torch.stack([style_of(dance) for dance in told])
-        mean, spread = styles.chunk(2, dim=1)
-        beside = [(one - m) / s.clamp(min=MIN_SPREAD) for one, m, s in zip(told, mean, spread, strict=True)]
+        beside = [(dance - dance.mean(0)) / dance.std(0).clamp(min=MIN_SPREAD) for dance in told]
         self.within.copy_(autocovariance(beside, self.config.window))
         chosen = torch.linspace(0, len(told) - 1, STYLES).round().long()
-        self.styles.copy_(styles[chosen])
+        self.styles.copy_(torch.stack([self.style_of(told[number]) for number in chosen]))
         for kept, values in zip((self.tempi, self.speeds), facts, strict=True):
             kept.copy_(torch.from_numpy(np.percentile(values, np.arange(101))))
-
-
-def style_of(components_KC: Tensor) -> Tensor:
-    """(2 * components,) mean and spread of a dance's components."""
-    return torch.cat([components_KC.mean(0), components_KC.std(0)])
 
 
 def network_of(config: Mapping[str, Any]) -> ChoreographerNetwork:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from model.choreography.config import ChoreographerConfig
 from model.choreography.dances import LearntDance
-from model.choreography.network import ChoreographerNetwork, Conditions, style_of
+from model.choreography.network import ChoreographerNetwork, Conditions
 from model.choreography.rig import mirrored
 from model.seeding import numpy_generator, sample_index
 
@@ -43,6 +43,7 @@ class DanceWindows:
         self._dances, self._config, self._purpose = dances, config, purpose
         self._prior = network.prior()
         self._poses = [[network.to_components(side) for side in (d.numbers, mirrored(d.numbers))] for d in dances]
+        self._styles = [[network.style_of(side) for side in sides] for sides in self._poses]
 
     def place(self, position: int) -> tuple[int, int, bool]:
         """Which dance, its first key pose, and whether it is mirrored."""
@@ -90,7 +91,7 @@ class DanceWindows:
             torch.from_numpy(ahead % keys),
             torch.tensor(dance.tempo, dtype=torch.float32),
             torch.tensor(bool(heard)),
-            style_of(poses),
+            self._styles[number][flipped],
             torch.tensor(bool(styled)),
             torch.arange(window) < history,
             clean + config.history_noise * generator.random() * disturbed,
