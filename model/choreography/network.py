@@ -74,9 +74,7 @@ class ChoreographerNetwork(nn.Module):
         self.register_buffer("within", torch.zeros(parts, config.window))  # about a dance's mean, in its spreads
         self.register_buffer("tempi", torch.zeros(101))  # percentiles, beats a minute
         self.register_buffer("speeds", torch.zeros(101))  # percentiles, standing heights a second
-        self.register_buffer(
-            "styles", torch.zeros(STYLES, (2 + config.window) * parts)
-        )  # of the training's dances, evenly chosen
+        self.register_buffer("styles", torch.zeros(STYLES, (2 + config.window) * parts))  # `prior.Style.packed`
         self.pose_in = nn.Linear(parts + 1, width)
         self.phase = nn.Embedding(config.keys_per_beat + 1, width)
         self.place = nn.Parameter(torch.randn(config.window, width) * 0.02)
