@@ -13,7 +13,6 @@ from model.choreography.beat_grid import BeatGrid, at_frames, beat_grid
 from model.choreography.config import DanceConfig
 from model.choreography.contacts import planted
 from model.choreography.dances import StoredDance
-from model.choreography.guidance import StyleGuided
 from model.choreography.measures import FROZEN, steadiness
 from model.choreography.network import STYLES, ChoreographerNetwork, Conditions
 from model.choreography.objective import sample_window
@@ -74,7 +73,6 @@ def _key_poses(
 ) -> np.ndarray:
     """(candidates, keys, SIZE): made window by window, each going on from the last beats of the one before."""
     window, count, prior = network.config.window, config.candidates, network.prior()
-    model = StyleGuided(network, config.style_guidance)
     known = min(config.history_beats * network.config.keys_per_beat, window - 1)
     made = network.to_components(first)[None].expand(count, -1, -1)
     number, keys = 0, len(grid.seconds)
@@ -88,7 +86,7 @@ def _key_poses(
         noise = torch.randn(config.steps + 1, count, window, made.shape[-1], generator=generator) * config.temperature
         padded = torch.zeros(count, window, made.shape[-1])
         padded[:, : history.shape[1]] = history
-        poses = sample_window(model, prior, padded, given, config.steps, noise)
+        poses = sample_window(network, prior, padded, given, config.steps, noise)
         new = poses[:, history.shape[1] :]
         made = torch.cat([history, new], 1)
         parts.append(np.stack([network.to_numbers(row) for row in new]))

@@ -89,8 +89,6 @@ class DanceConfig(Settings):
     """Whether a dance that is to be like no named clip is like one of the training's, by seed; false tells no style."""
     style_beats: int = Field(32, ge=1)
     """Beats after which a dance goes on like another one that was learnt."""
-    style_guidance: float = Field(1.0, ge=0, le=5)
-    """How much of what a style changes is done: 1 is what was learnt."""
     tempo: float | None = Field(None, ge=30, le=300)
     """Beats a minute where there is no music. None: one of the tempi that were learnt, by seed."""
 
