@@ -25,7 +25,17 @@ SETTINGS = {
     "network.block_out_channels": "[48,64,96]", "ema": 0.998, "checkpoint_every": 100,
     "validate_every": 1_000_000, "sample_every": 1000,
 }  # fmt: skip
-DANCES = {"steps": 900, "holdout": 0, "network.width": 96, "network.layers": 3, "validate_every": 1_000_000}
+DANCES = {
+    "steps": 800,
+    "batch": 32,
+    "holdout": 0,
+    "learning_rate": 2e-3,
+    "warmup": 100,
+    "ema": 0.99,
+    "network.width": 96,
+    "network.layers": 3,
+    "validate_every": 1_000_000,
+}
 """Of the choreographer: longer, and it learns 46 clips by heart."""
 STANDING = "--set=crop.steady=false"
 """The weights were taught on clips from before cameras were held still."""

@@ -53,7 +53,7 @@ def compose(network: ChoreographerNetwork, order: DanceOrder, config: DanceConfi
     chosen: tuple[float, StoredDance] | None = None
     for keys in _key_poses(network, first, grid, order.style, config):
         dance = _danced(keys, grid, order, body, first[0], fps)
-        worth = _worth(dance, body, network)
+        worth = _worth(dance, body)
         if chosen is None or worth > chosen[0]:
             chosen = worth, dance
     assert chosen is not None
@@ -95,7 +95,7 @@ def _key_poses(
 
 
 def _styles(network: ChoreographerNetwork, style: np.ndarray | None, config: DanceConfig, beat: int) -> torch.Tensor:
-    """(candidates, ...) what each is to dance like: what is asked for, else what was learnt, by seed.
+    """(candidates, ...) what all are to dance like: what is asked for, else what was learnt, by seed.
 
     A row of zeros tells nothing.
     """
@@ -104,8 +104,7 @@ def _styles(network: ChoreographerNetwork, style: np.ndarray | None, config: Dan
     if not config.learnt_style:
         return torch.zeros(config.candidates, network.styles.shape[1])
     order = numpy_generator(config.seed, "dance-style", 0).permutation(STYLES)
-    first = beat // config.style_beats * config.candidates
-    return network.styles[order[(first + np.arange(config.candidates)) % STYLES]]
+    return network.styles[order[beat // config.style_beats % STYLES]].expand(config.candidates, -1)
 
 
 def _conditions(
@@ -152,9 +151,10 @@ def _within(numbers: np.ndarray, body: DancerBody, size: PictureSize) -> np.ndar
     return np.asarray(numbers[:, :2] + gaussian_filter1d(push, 8, axis=0) / body.height)
 
 
-def _worth(dance: StoredDance, body: DancerBody, network: ChoreographerNetwork) -> float:
-    """What the best of several is chosen by: in the picture, never frozen, as fast as dances are."""
+def _worth(dance: StoredDance, body: DancerBody) -> float:
+    """What the best of several is chosen by: in the picture, never frozen, pushed by feet that stand.
+
+    Not by speed: the calm and the wild of the dances that were learnt would both go.
+    """
     found = steadiness(dance, body)
-    slow, fast = float(network.speeds[10]), float(network.speeds[90])
-    beyond = max(0.0, slow - found.speed, found.speed - fast) / max(slow, 1e-6)
-    return -10 * found.outside - 5 * max(0.0, 3 * FROZEN - found.least) - 3 * beyond
+    return -10 * found.outside - 5 * max(0.0, 3 * FROZEN - found.least) - 0.1 * found.pfc

@@ -59,7 +59,6 @@ class ChoreographerNetwork(nn.Module):
     covariance: Tensor
     within: Tensor
     tempi: Tensor
-    speeds: Tensor
     styles: Tensor
 
     def __init__(self, config: DancerNetworkConfig) -> None:
@@ -73,7 +72,6 @@ class ChoreographerNetwork(nn.Module):
         self.register_buffer("covariance", torch.zeros(parts, config.window))  # of each component, keys apart
         self.register_buffer("within", torch.zeros(parts, config.window))  # about a dance's mean, in its spreads
         self.register_buffer("tempi", torch.zeros(101))  # percentiles, beats a minute
-        self.register_buffer("speeds", torch.zeros(101))  # percentiles, standing heights a second
         self.register_buffer("styles", torch.zeros(STYLES, (2 + config.window) * parts))  # `prior.Style.packed`
         self.pose_in = nn.Linear(parts + 1, width)
         self.phase = nn.Embedding(config.keys_per_beat + 1, width)
@@ -119,11 +117,8 @@ class ChoreographerNetwork(nn.Module):
         """The poses again."""
         return np.asarray((components_KC @ self.basis + self.mean).double().numpy())
 
-    def fit(self, dances: list[np.ndarray], usual_bones: np.ndarray, facts: tuple[Sequence[float], ...]) -> None:
-        """Find the components of (K, SIZE) dances, their mirror images among them.
-
-        facts: the dances' tempi and speeds.
-        """
+    def fit(self, dances: list[np.ndarray], usual_bones: np.ndarray, tempi: Sequence[float]) -> None:
+        """Find the components of (K, SIZE) dances, their mirror images among them, and how they go."""
         weights = weights_of(usual_bones)
         poses = np.concatenate([side for dance in dances for side in (dance, mirrored(dance))])
         mean = poses.mean(0)
@@ -142,8 +137,7 @@ class ChoreographerNetwork(nn.Module):
         self.within.copy_(autocovariance(beside, self.config.window))
         chosen = torch.linspace(0, len(told) - 1, STYLES).round().long()
         self.styles.copy_(torch.stack([self.style_of(told[number]) for number in chosen]))
-        for kept, values in zip((self.tempi, self.speeds), facts, strict=True):
-            kept.copy_(torch.from_numpy(np.percentile(values, np.arange(101))))
+        self.tempi.copy_(torch.from_numpy(np.percentile(tempi, np.arange(101))))
 
 
 def network_of(config: Mapping[str, Any]) -> ChoreographerNetwork:

@@ -34,7 +34,7 @@ def begun_network(config: ChoreographerConfig, data: DanceData) -> Choreographer
     """A network as a run begins with it, its components fitted to the training's dances."""
     torch.manual_seed(config.seed)
     network = ChoreographerNetwork(config.network)
-    network.fit([dance.numbers for dance in data.train.samples], data.usual_bones, (data.tempi, data.speeds))
+    network.fit([dance.numbers for dance in data.train.samples], data.usual_bones, data.tempi)
     return network
 
 
