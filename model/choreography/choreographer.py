@@ -49,15 +49,15 @@ class Choreographer:
 def export_choreographer(run: Path, out: Path, half: bool = False) -> dict[str, Any]:
     """Write a run's averaged weights into the new folder `out`, which `Choreographer.open` takes; what was written.
 
-    With `half` what was learnt is float16; the components of poses stay as they are. Raises RunError where `out` is
+    With `half` what was learnt, and the styles, are float16; the components of poses stay as they are. Raises RunError where `out` is
     there already, or the run is not; CheckpointError.
     """
     if out.exists():
         raise RunError(f"{out} is there already: name a new folder to export into.")
     opened, identity = Choreographer.open(run), read_record(run)["identity"]
-    learnt = {name for name, _ in opened.network.named_parameters()}
+    shortened = {"styles", *(name for name, _ in opened.network.named_parameters())}
     tensors = {
-        name: tensor.to(torch.float16 if half and name in learnt else tensor.dtype).contiguous()
+        name: tensor.to(torch.float16 if half and name in shortened else tensor.dtype).contiguous()
         for name, tensor in opened.network.state_dict().items()
     }
     with atomic_folder(out) as temp:
