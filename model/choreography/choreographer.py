@@ -49,8 +49,8 @@ class Choreographer:
 def export_choreographer(run: Path, out: Path, half: bool = False) -> dict[str, Any]:
     """Write a run's averaged weights into the new folder `out`, which `Choreographer.open` takes; what was written.
 
-    With `half` what was learnt, and the styles, are float16; the components of poses stay as they are. Raises RunError where `out` is
-    there already, or the run is not; CheckpointError.
+    With `half` what was learnt, and the styles, are float16; the components of poses stay as they are. Raises RunError
+    where `out` is there already, or the run is not; CheckpointError.
     """
     if out.exists():
         raise RunError(f"{out} is there already: name a new folder to export into.")
