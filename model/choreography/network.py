@@ -23,6 +23,8 @@ from pipeline.analysis.pose import JOINTS
 
 STYLES = 64
 """Styles of the training's dances that a network remembers."""
+USUAL = (5, 95)
+"""Percentiles of the dances' pace between which a style is remembered."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +98,12 @@ class ChoreographerNetwork(nn.Module):
         tokens = self.pose_in(torch.cat([noisy_BKC, known], -1)) + self.phase(phase) + self.place + whole[:, None]
         return torch.as_tensor(self.pose_out(self.body(tokens)))
 
+    def _usual(self, dances: list[Tensor]) -> list[Tensor]:
+        """Those of (K, components) dances whose pace is within USUAL: beyond it are clips that were followed badly."""
+        paces = [float((torch.diff(dance, dim=0) * self.spread).square().sum(1).mean().sqrt()) for dance in dances]
+        low, high = np.percentile(paces, USUAL)
+        return [dance for dance, pace in zip(dances, paces, strict=True) if low <= pace <= high]
+
     def prior(self) -> DancePrior:
         """What is to be expected before the network says anything."""
         return DancePrior(self.covariance)
@@ -135,8 +143,9 @@ class ChoreographerNetwork(nn.Module):
         self.covariance.copy_(autocovariance(told, self.config.window))
         beside = [(dance - dance.mean(0)) / dance.std(0).clamp(min=MIN_SPREAD) for dance in told]
         self.within.copy_(autocovariance(beside, self.config.window))
-        chosen = torch.linspace(0, len(told) - 1, STYLES).round().long()
-        self.styles.copy_(torch.stack([self.style_of(told[number]) for number in chosen]))
+        usual = self._usual(told)
+        chosen = torch.linspace(0, len(usual) - 1, STYLES).round().long()
+        self.styles.copy_(torch.stack([self.style_of(usual[number]) for number in chosen]))
         self.tempi.copy_(torch.from_numpy(np.percentile(tempi, np.arange(101))))
 
 
