@@ -99,7 +99,7 @@ class ChoreographerNetwork(nn.Module):
         return torch.as_tensor(self.pose_out(self.body(tokens)))
 
     def _usual(self, dances: list[Tensor]) -> list[Tensor]:
-        """Those of (K, components) dances whose pace is within USUAL: one who leaps is not to be every other's model."""
+        """Those of (K, components) dances whose pace is within USUAL: she who leaps is no other's model."""
         paces = [float((torch.diff(dance, dim=0) * self.spread).square().sum(1).mean().sqrt()) for dance in dances]
         low, high = np.percentile(paces, USUAL)
         return [dance for dance, pace in zip(dances, paces, strict=True) if low <= pace <= high]
