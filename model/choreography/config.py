@@ -83,7 +83,7 @@ class DanceConfig(Settings):
     """Sampler steps of a window."""
     history_beats: int = Field(2, ge=1, le=16)
     """Beats that a window takes over from the one before."""
-    temperature: float = Field(1.25, ge=0, le=2)
+    temperature: float = Field(1.2, ge=0, le=2)
     """Scale of the noise: above 1, since a network that has learnt for minutes says less than it should."""
     learnt_style: bool = True
     """Whether a dance that is to be like no named clip is like one of the training's, by seed; false tells no style."""
