@@ -19,13 +19,14 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from bench.star import curves_of, danced
+from bench.star import danced
 from model.choreography.choreographer import Choreographer
 from model.choreography.compose import DanceOrder, compose
 from model.choreography.config import dance_config
 from model.data.landmarks import clip_landmarks
 from model.data.outlines import clip_outline
 from model.data.samples import FPS, frame_rate, read_samples
+from model.drift.metrics import Measurer
 from model.drift.report import real_clip
 from model.pose.retarget import checked_dance
 from model.rollout.config import sampling_config
@@ -48,7 +49,10 @@ def of_clip(options: argparse.Namespace, clip: str, number: int, finder: DancerF
     order = DanceOrder(own[0], prepared.size, options.frames, fps, beats)
     dance = compose(Choreographer.open(options.run).network, order, dance_config(seed=number)).landmarks
     frames = danced(prepared, picture, dance, clip_outline(options.data, clip, prepared.size, len(own)))
-    curves = curves_of(frames, dance, finder)
+    measurer = Measurer(finder, fps=float(fps))
+    for frame, pose in zip(frames, dance):
+        measurer.add(frame, pose=pose)
+    curves = measurer.result().curves
     return [float(np.nanmean(curves[name])) for name in COLUMNS]
 
 
