@@ -43,7 +43,7 @@ def test_half_is_half_as_large_and_dances_much_the_same(
     one, other = (
         compose(of.network, ORDER, QUICK).landmarks for of in (Choreographer.open(tmp_path / "half"), choreographer)
     )
-    assert np.abs(one - other)[..., :2].max() < 2
+    assert np.abs(one - other)[..., :2].mean() < 1  # of 200 pixels
 
 
 def test_the_command_exports_it(run: Path, tmp_path: Path) -> None:
