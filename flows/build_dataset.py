@@ -6,15 +6,15 @@ with what is missing, whatever happened to the last run or to Prefect.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from prefect import flow, get_run_logger, task
-from prefect.futures import PrefectFuture, as_completed
 
 from data_catalog.base.at_work import building
-from data_catalog.base.errors import LongdanceError, RejectedError
+from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import make_folder, remove_temps, write_json
 from data_catalog.base.paths import DataFolder, names_in
 from data_catalog.connection import open_catalog
@@ -24,51 +24,57 @@ from flows.catalog.rights_rows import merge_rights
 from flows.catalog.wanted import wanted_clips
 from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
-from flows.runners import TASK_OPTIONS, open_runner
+from flows.runners import TASK_OPTIONS, open_workers
 from pipeline.analysis.editing.text_model import text_model_path
-from pipeline.analysis.pose import pose_finder
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.batches.forgotten import forgotten_sources
 from pipeline.batches.jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
-from pipeline.batches.pack_shards import encode_clips, pack_shard, unstage
-from pipeline.batches.prepare_sources import BuildKeys, build_keys, forget_limited, prepare_sources, record_rejected
+from pipeline.batches.pack_shards import pack_shard, unstage
+from pipeline.batches.prepare_sources import BuildKeys, build_keys, forget_limited, record_rejected
 from pipeline.batches.rights import keep_rights
-from pipeline.batches.sources import SourceFile, hash_source, nameless_id, require_videos
+from pipeline.batches.sources import SourceFile, nameless_id, require_videos
+from pipeline.batches.work import (
+    KILLED,
+    KILLED_DETAIL,
+    Hashed,
+    encode,
+    fail_killers,
+    hash_files,
+    prepare,
+    reject_killer,
+)  # fmt: skip
 from pipeline.config import BuildConfig
 from pipeline.shards import tar
+from pipeline.workers.workers import Worked, Workers, as_completed, work_through
+
+_Batch = TypeVar("_Batch")
+_Result = TypeVar("_Result")
 
 PreparedSource = tuple[str, bytes, int]  # source id, path, bytes
 
+# The tasks wait here, each for a worker, so that Prefect shows them; no worker knows of Prefect.
+
 
 @task(name="hash sources", task_run_name="hash {what}", **TASK_OPTIONS)
-def hash_batch(files: list[SourceFile], what: str) -> list[tuple[SourceFile, str, str | None, str]]:
-    """(file, source id, reject code or None, detail) of each file."""
-    found: list[tuple[SourceFile, str, str | None, str]] = []
-    for file in files:
-        try:
-            found.append((file, hash_source(file), None, ""))
-        except RejectedError as error:
-            found.append((file, nameless_id(file.path), error.code, error.detail))
-    return found
+def hash_batch(workers: Workers, files: list[SourceFile], what: str) -> Worked[SourceFile, list[Hashed]]:
+    """The source ids of a batch of files."""
+    return work_through(workers, hash_files, files)
 
 
 @task(name="prepare sources", task_run_name="prepare {what}", **TASK_OPTIONS)
 def prepare_batch(
-    root: Path, batch: list[tuple[str, bytes]], config: BuildConfig, model: Path, what: str
-) -> Counter[str]:
+    workers: Workers, batch: list[tuple[str, bytes]], root: Path, config: BuildConfig, model: Path, what: str
+) -> Worked[tuple[str, bytes], Counter[str]]:
     """Analyse and tile a batch of sources."""
-    return prepare_sources(DataFolder(root), batch, config, model)
+    return work_through(workers, prepare, batch, root, config, model)
 
 
 @task(name="encode clips", task_run_name="encode {what}", **TASK_OPTIONS)
-def encode_batch(root: Path, jobs: list[EncodeJob], config: BuildConfig, model: Path, what: str) -> Counter[str]:
+def encode_batch(
+    workers: Workers, jobs: list[EncodeJob], root: Path, config: BuildConfig, model: Path, what: str
+) -> Worked[EncodeJob, Counter[str]]:
     """Stage the samples of a batch of clips."""
-    done: Counter[str] = Counter()
-    people, confidence = config.analysis.max_people, config.analysis.min_pose_confidence
-    with pose_finder(model, people, confidence, config.landmarks.masks) as finder:
-        for source_id, path, clip_ids in jobs:
-            done += encode_clips(DataFolder(root), source_id, path, clip_ids, config, finder)
-    return done
+    return work_through(workers, encode, jobs, root, config, model)
 
 
 @task(name="pack shard", task_run_name="pack shard {shard}", **TASK_OPTIONS)
@@ -91,15 +97,12 @@ def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) ->
     """
     folder, raw = DataFolder.at(data), raw.expanduser().absolute()
     files = require_videos(raw, folder.root)
-    workers = config.workers or os.cpu_count() or 1
     make_folder(folder.root)
     with building(folder).alone():
-        return _run(raw, folder, files, config, workers)
+        return _run(raw, folder, files, config)
 
 
-def _run(
-    raw: Path, folder: DataFolder, files: Sequence[SourceFile], config: BuildConfig, workers: int
-) -> dict[str, int]:
+def _run(raw: Path, folder: DataFolder, files: Sequence[SourceFile], config: BuildConfig) -> dict[str, int]:
     """The build, by the only process that writes into the folder."""
     logger = get_run_logger()
     forgotten_sources(folder)  # one that is half forgotten is refused before the catalog is repaired
@@ -108,8 +111,9 @@ def _run(
         logger.info("The catalog was made from the manifests on disk: %s", reason)
     manifests.check_thresholds(folder, config)
     write_json(folder.build_record, {"raw": str(raw), "config": config.model_dump(mode="json")})
-    with open_runner(workers) as runner, Progress("build " + folder.root.name) as progress:
-        build = _Build(folder, config, names, workers, runner, progress, counters)
+    shared = [folder.build_record, Path(os.fsdecode(files[0].path))]
+    with open_workers(config.workers, shared) as pool, Progress("build " + folder.root.name) as progress:
+        build = _Build(folder, config, names, pool, progress, counters)
         sources = build.identify(files)
         keep_rights(folder, raw, build.ids, forgotten_sources(folder))
         merge_rights(folder)
@@ -137,24 +141,22 @@ class _Build:
         folder: DataFolder,
         config: BuildConfig,
         names: BuildKeys,
-        workers: int,
-        runner: Any,
+        workers: Workers,
         progress: Progress,
         counters: Counter[str],
     ) -> None:
         self.folder, self.config, self.names, self.workers = folder, config, names, workers
-        self.runner, self.progress, self.counters = runner, progress, counters
+        self.progress, self.counters = progress, counters
         self.ids: dict[bytes, str] = {}
 
-    def submit(self, work: Any, **parameters: Any) -> PrefectFuture[Any]:
-        return self.runner.submit(work, parameters)
-
-    def results(self, step: str, futures: dict[PrefectFuture[Any], Any], size: Callable[[Any], int]) -> Iterable[Any]:
-        """(what the future was for, its result) in order of completion; progress counts `size` of each."""
-        with self.progress.step(step, sum(size(item) for item in futures.values())) as advance:
-            for future in as_completed(list(futures)):
-                yield futures[future], future.result()
-                advance(size(futures[future]))
+    def results(
+        self, step: str, call: Callable[[_Batch], _Result], todo: Sequence[_Batch], size: Callable[[_Batch], int]
+    ) -> Iterator[tuple[_Batch, _Result]]:
+        """(batch, what came of it) in order of completion; progress counts `size` of each."""
+        with self.progress.step(step, sum(map(size, todo))) as advance:
+            for batch, result in as_completed(call, todo, self.workers.count):
+                yield batch, result
+                advance(size(batch))
 
     def identify(self, files: Sequence[SourceFile]) -> list[PreparedSource]:
         """Hash what is new or changed; the distinct sources, with the codes of what cannot be read recorded."""
@@ -167,16 +169,17 @@ class _Build:
             }
         ids = {file: known.get((file.path, file.size, file.mtime_ns, file.inode)) for file in files}
         fresh = [file for file, source_id in ids.items() if source_id is None or source_id.startswith("path-")]
-        futures = {
-            self.submit(hash_batch, files=batch, what=_shown([f.path for f in batch])): batch
-            for batch in batches(fresh, self.workers, smallest=8)
-        }
-        for _, found in self.results("hash", futures, len):
-            for file, source_id, code, detail in found:
+
+        def call(batch: list[SourceFile]) -> Worked[SourceFile, list[Hashed]]:
+            return hash_batch(self.workers, batch, _shown([file.path for file in batch]))
+
+        for batch, worked in self.results("hash", call, batches(fresh, self.workers.count, smallest=8), len):
+            killers = [(file, nameless_id(file.path), KILLED, KILLED_DETAIL) for file in worked.killers]
+            for file, source_id, code, detail in [*chain(*worked.results), *killers]:
                 ids[file] = source_id
                 if code:
                     record_rejected(self.folder, source_id, file.path, self.config, code, detail)
-            self.counters["sources_hashed"] += len(found)
+            self.counters["sources_hashed"] += len(batch)
         self.refuse_forgotten(ids)
         rows = [
             {"path": f.path, "source_id": ids[f], "size": f.size, "mtime_ns": f.mtime_ns, "inode": f.inode}
@@ -219,15 +222,16 @@ class _Build:
             return
         model = pose_model_path()
         text_model_path()  # here and not in many workers at once
-        futures = {
-            self.submit(
-                prepare_batch, root=self.folder.root, batch=[s[:2] for s in batch], config=self.config, model=model,
-                what=_shown([path for _, path, _ in batch]),
-            ): batch
-            for batch in batches(todo, self.workers)
-        }  # fmt: skip
-        for batch, counted in self.results("prepare", futures, len):
-            self.counters += counted
+
+        def call(batch: list[PreparedSource]) -> Worked[tuple[str, bytes], Counter[str]]:
+            what = _shown([path for _, path, _ in batch])
+            return prepare_batch(self.workers, [s[:2] for s in batch], self.folder.root, self.config, model, what)
+
+        for batch, worked in self.results("prepare", call, batches(todo, self.workers.count), len):
+            self.counters += sum(worked.results, Counter())
+            for source_id, path in worked.killers:
+                reject_killer(self.folder, source_id, path, self.config)
+            self.counters["sources_killed_worker"] += len(worked.killers)
             manifests.merge_prepared(self.folder, batch, self.names)
 
     def encode(self, wanted: list[WantedClip]) -> None:
@@ -238,20 +242,21 @@ class _Build:
             return
         model = pose_model_path()
         groups = shard_groups(wanted, self.config.shards.samples, 1 + self.config.variants.count)
-        futures: dict[PrefectFuture[Any], tuple[int, int]] = {}
-        waiting = [0] * len(groups)
-        per_task = max(1, -(-len(wanted) // 400), min(8, len(wanted) // (4 * self.workers)))
-        for number, group in enumerate(groups):
-            for start in range(0, len(group), per_task):
-                part = group[start : start + per_task]
-                future = self.submit(
-                    encode_batch, root=self.folder.root, jobs=encode_jobs(part), config=self.config, model=model,
-                    what=f"{len(part)} clip{'s' * (len(part) > 1)} of shard {number}",
-                )  # fmt: skip
-                futures[future] = (number, len(part))
-                waiting[number] += 1
-        for (number, _), counted in self.results("encode", futures, lambda item: int(item[1])):
-            self.counters += counted
+        per_task = max(1, -(-len(wanted) // 400), min(8, len(wanted) // (4 * self.workers.count)))
+        todo = [
+            (number, group[start : start + per_task])
+            for number, group in enumerate(groups)
+            for start in range(0, len(group), per_task)
+        ]
+        waiting = Counter(number for number, _ in todo)
+
+        def call(batch: tuple[int, list[WantedClip]]) -> Worked[EncodeJob, Counter[str]]:
+            number, part = batch
+            what = f"{len(part)} clip{'s' * (len(part) > 1)} of shard {number}"
+            return encode_batch(self.workers, encode_jobs(part), self.folder.root, self.config, model, what)
+
+        for (number, _), worked in self.results("encode", call, todo, lambda batch: len(batch[1])):
+            self.counters += sum(worked.results, fail_killers(self.folder, worked.killers, self.config))
             waiting[number] -= 1
             if waiting[number] == 0:
                 self.pack(number, groups[number])

@@ -54,6 +54,7 @@ DEMO = "tests/test_demo.py::test_the_demo_killed_at_five_random_moments_ends_wit
 DEPLOYMENTS = "tests/flows/test_deployment.py::test_a_deployment_run_with_watch_completes_on_a_real_server_and_worker"
 TELEMETRY = "tests/flows/server/test_telemetry.py::test_every_terminal_of_the_docs_that_starts_prefect_is_told_first"
 TORCH = "tests/test_torch_build.py::test_without_a_gpu_the_cpus_build_is_taken_and_stays_and_the_other_can_be_had"
+TWO_HOSTS = "tests/two_hosts/test_shared_folder.py::test_two_hosts_build_what_one_does_and_a_killer_is_left_out"
 FIGURES = "by hand, when its figures change: minutes to hours"
 NET = "by hand: it downloads"
 ENGINE = "by hand: it wants an engine; tests/test_docker.py checks what can be without one"
@@ -69,7 +70,9 @@ ELSEWHERE = {
     "LONGDANCE_FOOTAGE=FOLDER make test": "by hand: it wants footage, which is not part of the repository",
     ". .venv/bin/activate": "tests/test_docs_commands.py::shell",
     "pip install 'longdance[gpu]'": NET,
-    "pip install 'longdance[ray]'": NET,
+    "pip install 'longdance[cluster]'": NET,
+    "ray start ": TWO_HOSTS,
+    "LONGDANCE_RUNNER=ray ": TWO_HOSTS,
     ".venv/bin/pip install pre-commit": NET,
     ".venv/bin/pre-commit install": NET,
     "sh tools/torch.sh": TORCH,

@@ -182,7 +182,7 @@ def finite(row: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
 
 
-LIMITED = ("timeout", "picture_too_large", "damaged")  # what other limits might change
+LIMITED = ("timeout", "picture_too_large", "damaged", "killed_worker")  # what other limits might change
 
 
 def forget_limited(data: DataFolder, source_ids: list[str], config: BuildConfig) -> set[str]:
