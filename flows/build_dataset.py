@@ -6,114 +6,68 @@ with what is missing, whatever happened to the last run or to Prefect.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
-from prefect import flow, get_run_logger, task
+from prefect import flow, get_run_logger
+from prefect.runtime import flow_run
 
-from data_catalog.base.at_work import building
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import make_folder, remove_temps, write_json
-from data_catalog.base.paths import DataFolder, names_in
+from data_catalog.base.files import remove_temps, write_json
+from data_catalog.base.store import Store
 from data_catalog.connection import open_catalog
 from flows import artifacts
+from flows.build_steps import Build
 from flows.catalog import manifests
 from flows.catalog.rights_rows import merge_rights
 from flows.catalog.wanted import wanted_clips
 from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
-from flows.runners import TASK_OPTIONS, open_workers
-from pipeline.analysis.editing.text_model import text_model_path
-from pipeline.analysis.pose_model import pose_model_path
+from flows.runners import open_workers
+from flows.storage.home import Home, open_home
+from flows.storage.places import find_sources, place_of
 from pipeline.batches.forgotten import forgotten_sources
-from pipeline.batches.jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
-from pipeline.batches.pack_shards import pack_shard, unstage
-from pipeline.batches.prepare_sources import BuildKeys, build_keys, forget_limited, record_rejected
+from pipeline.batches.prepare_sources import build_keys
 from pipeline.batches.rights import keep_rights
-from pipeline.batches.sources import SourceFile, nameless_id, require_videos
-from pipeline.batches.work import (
-    KILLED,
-    KILLED_DETAIL,
-    Hashed,
-    encode,
-    fail_killers,
-    hash_files,
-    prepare,
-    reject_killer,
-)  # fmt: skip
+from pipeline.batches.sources import SourceFile
 from pipeline.config import BuildConfig
-from pipeline.shards import tar
-from pipeline.workers.workers import Worked, Workers, as_completed, work_through
-
-_Batch = TypeVar("_Batch")
-_Result = TypeVar("_Result")
-
-PreparedSource = tuple[str, bytes, int]  # source id, path, bytes
-
-# The tasks wait here, each for a worker, so that Prefect shows them; no worker knows of Prefect.
 
 
-@task(name="hash sources", task_run_name="hash {what}", **TASK_OPTIONS)
-def hash_batch(workers: Workers, files: list[SourceFile], what: str) -> Worked[SourceFile, list[Hashed]]:
-    """The source ids of a batch of files."""
-    return work_through(workers, hash_files, files)
+def _run_name() -> str:
+    """`build`, and the data set's name."""
+    return "build " + str(flow_run.parameters["data"]).rstrip("/").rpartition("/")[2]
 
 
-@task(name="prepare sources", task_run_name="prepare {what}", **TASK_OPTIONS)
-def prepare_batch(
-    workers: Workers, batch: list[tuple[str, bytes]], root: Path, config: BuildConfig, model: Path, what: str
-) -> Worked[tuple[str, bytes], Counter[str]]:
-    """Analyse and tile a batch of sources."""
-    return work_through(workers, prepare, batch, root, config, model)
-
-
-@task(name="encode clips", task_run_name="encode {what}", **TASK_OPTIONS)
-def encode_batch(
-    workers: Workers, jobs: list[EncodeJob], root: Path, config: BuildConfig, model: Path, what: str
-) -> Worked[EncodeJob, Counter[str]]:
-    """Stage the samples of a batch of clips."""
-    return work_through(workers, encode, jobs, root, config, model)
-
-
-@task(name="pack shard", task_run_name="pack shard {shard}", **TASK_OPTIONS)
-def pack_batch(root: Path, clip_ids: list[str], config: BuildConfig, shard: int) -> dict[str, Any] | None:
-    """Move staged samples into one tar."""
-    return pack_shard(DataFolder(root), clip_ids, config)
-
-
-@flow(name="build-dataset", flow_run_name="build {data.name}", persist_result=False)
-def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) -> dict[str, int]:  # noqa: B008
+@flow(name="build-dataset", flow_run_name=_run_name, persist_result=False)
+def build_dataset(raw: Path | str, data: Path | str, config: BuildConfig = BuildConfig()) -> dict[str, int]:  # noqa: B008
     """Build, or continue building, a data set.
 
     Args:
-        raw: Folder of raw videos; it is only read.
-        data: Folder of the data set; it is created.
+        raw: Folder of raw videos, or their address in object storage; it is only read.
+        data: Folder of the data set, or its address in object storage; it is created.
         config: What differs from the defaults.
 
     Returns:
         Counters of the work that was done in this run, and of what the data set holds now.
     """
-    folder, raw = DataFolder.at(data), raw.expanduser().absolute()
-    files = require_videos(raw, folder.root)
-    make_folder(folder.root)
-    with building(folder).alone():
-        return _run(raw, folder, files, config)
+    source, place = place_of(raw), place_of(data)
+    files = find_sources(source, place)
+    with open_home(place) as home:
+        return _run(source, home, files, config)
 
 
-def _run(raw: Path, folder: DataFolder, files: Sequence[SourceFile], config: BuildConfig) -> dict[str, int]:
-    """The build, by the only process that writes into the folder."""
-    logger = get_run_logger()
+def _run(raw: Path | Store, home: Home, files: Sequence[SourceFile], config: BuildConfig) -> dict[str, int]:
+    """The build, by the only process that writes into the data set."""
+    logger, folder = get_run_logger(), home.folder
     forgotten_sources(folder)  # one that is half forgotten is refused before the catalog is repaired
     names, counters = build_keys(config), Counter(temps_removed=remove_temps(*folder.own_folders))
     if reason := manifests.repair_catalog(folder, config, names):
         logger.info("The catalog was made from the manifests on disk: %s", reason)
     manifests.check_thresholds(folder, config)
     write_json(folder.build_record, {"raw": str(raw), "config": config.model_dump(mode="json")})
-    shared = [folder.build_record, Path(os.fsdecode(files[0].path))]
-    with open_workers(config.workers, shared) as pool, Progress("build " + folder.root.name) as progress:
-        build = _Build(folder, config, names, pool, progress, counters)
+    shared = [*home.shared, *([Path(os.fsdecode(files[0].path))] if isinstance(raw, Path) else [])]
+    with open_workers(config.workers, shared) as pool, Progress("build " + home.name) as progress:
+        build = Build(home, config, names, pool, progress, counters)
         sources = build.identify(files)
         keep_rights(folder, raw, build.ids, forgotten_sources(folder))
         merge_rights(folder)
@@ -123,155 +77,13 @@ def _run(raw: Path, folder: DataFolder, files: Sequence[SourceFile], config: Bui
         with open_catalog(folder.catalog) as con:
             wanted = wanted_clips(con, config, names.sample_set)
         build.encode(wanted)
+    home.refresh()
     manifests.mark_current(folder, names, config)
     write_contact_sheet(folder)
     counters.update(manifests.totals(folder))
     write_json(folder.last_run, {**counters, "seconds": progress.seconds})
+    home.keep()
     artifacts.build_report(folder, counters)
     if failed := counters["sources_failed"]:
         raise LongdanceError(f"{failed} sources failed by a fault of longdance (see the log); all others are done.")
     return dict(counters)
-
-
-class _Build:
-    """One run of the flow: tasks go out, manifests come back and are merged as they arrive."""
-
-    def __init__(
-        self,
-        folder: DataFolder,
-        config: BuildConfig,
-        names: BuildKeys,
-        workers: Workers,
-        progress: Progress,
-        counters: Counter[str],
-    ) -> None:
-        self.folder, self.config, self.names, self.workers = folder, config, names, workers
-        self.progress, self.counters = progress, counters
-        self.ids: dict[bytes, str] = {}
-
-    def results(
-        self, step: str, call: Callable[[_Batch], _Result], todo: Sequence[_Batch], size: Callable[[_Batch], int]
-    ) -> Iterator[tuple[_Batch, _Result]]:
-        """(batch, what came of it) in order of completion; progress counts `size` of each."""
-        with self.progress.step(step, sum(map(size, todo))) as advance:
-            for batch, result in as_completed(call, todo, self.workers.count):
-                yield batch, result
-                advance(size(batch))
-
-    def identify(self, files: Sequence[SourceFile]) -> list[PreparedSource]:
-        """Hash what is new or changed; the distinct sources, with the codes of what cannot be read recorded."""
-        with open_catalog(self.folder.catalog) as con:
-            known = {
-                (bytes(path), size, mtime, inode): source_id
-                for path, size, mtime, inode, source_id in con.execute(
-                    "SELECT path, size, mtime_ns, inode, source_id FROM paths"
-                ).fetchall()
-            }
-        ids = {file: known.get((file.path, file.size, file.mtime_ns, file.inode)) for file in files}
-        fresh = [file for file, source_id in ids.items() if source_id is None or source_id.startswith("path-")]
-
-        def call(batch: list[SourceFile]) -> Worked[SourceFile, list[Hashed]]:
-            return hash_batch(self.workers, batch, _shown([file.path for file in batch]))
-
-        for batch, worked in self.results("hash", call, batches(fresh, self.workers.count, smallest=8), len):
-            killers = [(file, nameless_id(file.path), KILLED, KILLED_DETAIL) for file in worked.killers]
-            for file, source_id, code, detail in [*chain(*worked.results), *killers]:
-                ids[file] = source_id
-                if code:
-                    record_rejected(self.folder, source_id, file.path, self.config, code, detail)
-            self.counters["sources_hashed"] += len(batch)
-        self.refuse_forgotten(ids)
-        rows = [
-            {"path": f.path, "source_id": ids[f], "size": f.size, "mtime_ns": f.mtime_ns, "inode": f.inode}
-            for f in files
-        ]
-        manifests.record_paths(self.folder, rows)
-        self.ids = {file.path: str(source_id) for file, source_id in ids.items()}
-        manifests.forget_nameless(self.folder, {str(source_id) for source_id in ids.values()}, self.names)
-        first: dict[str, PreparedSource] = {}
-        for file in files:  # the same bytes twice are one source, under its first name
-            first.setdefault(str(ids[file]), (str(ids[file]), file.path, file.size))
-        self.counters["duplicates"] = len(files) - len(first)
-        return list(first.values())
-
-    def refuse_forgotten(self, ids: Mapping[SourceFile, str | None]) -> None:
-        """Reject what was taken back and lies in RAW again, under any settings, before it is decoded."""
-        gone = forgotten_sources(self.folder)
-        for file, source_id in ids.items():
-            if source_id in gone and not self.folder.clips(source_id, self.names.clip_set).is_file():
-                record_rejected(self.folder, source_id, file.path, self.config, "forgotten", gone[source_id])
-                self.counters["sources_forgotten"] += 1
-
-    def prepare(self, sources: list[PreparedSource]) -> None:
-        """Analyse and tile what has no clip manifest, then bring the catalog up to date."""
-        forget_limited(self.folder, manifests.limited_sources(self.folder, self.names), self.config)
-        done = names_in(self.folder.clip_set(self.names.clip_set), ".json")
-        with open_catalog(self.folder.catalog) as con:
-            merged = dict(
-                con.execute(
-                    "SELECT source_id, path_bytes FROM source_rows WHERE clip_set = ?", [self.names.clip_set]
-                ).fetchall()
-            )
-        # A renamed source is the same source under its new name.
-        stale = [s for s in sources if s[0] in done and (s[0] not in merged or bytes(merged[s[0]]) != s[1])]
-        if stale:
-            manifests.merge_prepared(self.folder, stale, self.names)
-        # Largest first, so that no worker is left alone with a long one at the end.
-        todo = sorted((s for s in sources if s[0] not in done), key=lambda s: -s[2])
-        if not todo:
-            return
-        model = pose_model_path()
-        text_model_path()  # here and not in many workers at once
-
-        def call(batch: list[PreparedSource]) -> Worked[tuple[str, bytes], Counter[str]]:
-            what = _shown([path for _, path, _ in batch])
-            return prepare_batch(self.workers, [s[:2] for s in batch], self.folder.root, self.config, model, what)
-
-        for batch, worked in self.results("prepare", call, batches(todo, self.workers.count), len):
-            self.counters += sum(worked.results, Counter())
-            for source_id, path in worked.killers:
-                reject_killer(self.folder, source_id, path, self.config)
-            self.counters["sources_killed_worker"] += len(worked.killers)
-            manifests.merge_prepared(self.folder, batch, self.names)
-
-    def encode(self, wanted: list[WantedClip]) -> None:
-        """Encode the wanted clips batch by batch, and pack each shard as soon as its last clip is there."""
-        for manifest in tar.manifests(self.folder.shards):
-            unstage(self.folder, manifest)  # a build that was killed while it tidied up
-        if not wanted:
-            return
-        model = pose_model_path()
-        groups = shard_groups(wanted, self.config.shards.samples, 1 + self.config.variants.count)
-        per_task = max(1, -(-len(wanted) // 400), min(8, len(wanted) // (4 * self.workers.count)))
-        todo = [
-            (number, group[start : start + per_task])
-            for number, group in enumerate(groups)
-            for start in range(0, len(group), per_task)
-        ]
-        waiting = Counter(number for number, _ in todo)
-
-        def call(batch: tuple[int, list[WantedClip]]) -> Worked[EncodeJob, Counter[str]]:
-            number, part = batch
-            what = f"{len(part)} clip{'s' * (len(part) > 1)} of shard {number}"
-            return encode_batch(self.workers, encode_jobs(part), self.folder.root, self.config, model, what)
-
-        for (number, _), worked in self.results("encode", call, todo, lambda batch: len(batch[1])):
-            self.counters += sum(worked.results, fail_killers(self.folder, worked.killers, self.config))
-            waiting[number] -= 1
-            if waiting[number] == 0:
-                self.pack(number, groups[number])
-
-    def pack(self, number: int, group: list[WantedClip]) -> None:
-        """Pack a shard and bring the catalog up to date."""
-        ids = [clip.clip_id for clip in group]
-        manifest = pack_batch(root=self.folder.root, clip_ids=ids, config=self.config, shard=number)
-        manifests.merge_failures(self.folder, {clip.source_id for clip in group}, self.names)
-        if manifest:
-            manifests.merge_shards(self.folder, [manifest])
-            self.counters["shards_packed"] += 1
-
-
-def _shown(paths: Sequence[bytes]) -> str:
-    """Files for a task run's name: the first one's name, and how many more there are."""
-    first = paths[0].rpartition(b"/")[2].decode("utf-8", "replace")[:60]
-    return first.replace("{", "(").replace("}", ")") + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")

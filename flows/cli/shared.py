@@ -9,7 +9,35 @@ from typing import Any
 
 import click
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
+from data_catalog.base.store import Store, is_url
+
+
+class Folder(click.Path):
+    """A folder of this machine; an address in object storage is no such thing."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder. Raises click.BadParameter."""
+        if is_url(value):
+            self.fail(
+                "object storage is for `longdance build` and `longdance sql`: copy the data set to a folder with your "
+                "store's own tool (docs/operations.md) and name that",
+                param, ctx,
+            )  # fmt: skip
+        return super().convert(value, param, ctx)
+
+
+class FolderOrUrl(Folder):
+    """A folder, or an address in object storage, which stays text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder, or the address. Raises LongdanceError for an address that is none."""
+        return Store.at(str(value)).url if is_url(value) else super().convert(value, param, ctx)
+
+
+FOLDER, PLACE = Folder(), FolderOrUrl()
 FILE = click.Path(path_type=Path, dir_okay=False)
 THERE = click.Path(path_type=Path, dir_okay=False, exists=True)
 FORMATS = click.Choice(["table", "json", "csv"])
@@ -53,6 +81,12 @@ def exit_on_sigint() -> None:
 def data_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--data DATA`, the data set's folder."""
     return click.option("--data", type=FOLDER, required=True, help="Folder of the data set.")(command)
+
+
+def data_place_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--data DATA`, the data set's folder or address."""
+    what = "Folder of the data set, or its s3://, gs:// or az:// address."
+    return click.option("--data", type=PLACE, required=True, help=what)(command)
 
 
 def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:

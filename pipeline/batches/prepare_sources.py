@@ -25,8 +25,8 @@ from pipeline.config import BuildConfig
 from pipeline.shards.cut_sound import VERSION as SOUND_VERSION
 from pipeline.shards.encode_clip import VERSION as ENCODE_VERSION
 from pipeline.shards.frame_poses import VERSION as FRAMES_VERSION
-from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import Probe, probe
+from pipeline.video.raw_source import open_raw
 
 logger = logging.getLogger(__name__)
 LAST_FRAME_S = 1.0  # the longest that a source's last frame is shown: sound is listened to for as long
@@ -111,7 +111,7 @@ def analyse_source(
     out = data.analysis(source_id, build_keys(config).analysis)
     manifest: dict[str, Any] = {"source_id": source_id, "status": "ok", "reason": None, "detail": None, "probe": None}
     counters: Counter[str] = Counter(sources_probed=1)
-    descriptor = open_source(path)
+    descriptor = open_raw(path, source_id)
     try:
         found = probe(descriptor, config.limits)
         manifest["probe"] = asdict(found)
@@ -139,7 +139,7 @@ def listen_to_source(data: DataFolder, source_id: str, path: bytes, config: Buil
     found = data.analysis(source_id, names.analysis)
     if read_sealed(found.with_suffix(".json"))["status"] != "ok":
         return Counter()
-    descriptor = open_source(path)
+    descriptor = open_raw(path, source_id)
     try:
         stop_s = float(arrays.load(found).pts[-1]) + LAST_FRAME_S
         heard = sound_pass.listen(descriptor, stop_s, config.limits)

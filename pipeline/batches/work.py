@@ -32,20 +32,20 @@ def hash_files(files: list[SourceFile]) -> list[Hashed]:
 
 def prepare(batch: list[tuple[str, bytes]], root: Path, config: BuildConfig, model: Path) -> Counter[str]:
     """Analyse and tile each (source id, path)."""
-    return prepare_sources(DataFolder(root), batch, config, _pose_model(model))
+    return prepare_sources(DataFolder(root), batch, config, pose_model(model))
 
 
 def encode(jobs: list[EncodeJob], root: Path, config: BuildConfig, model: Path) -> Counter[str]:
     """Stage the samples of some clips."""
     done: Counter[str] = Counter()
     people, confidence = config.analysis.max_people, config.analysis.min_pose_confidence
-    with pose_finder(_pose_model(model), people, confidence, config.landmarks.masks) as finder:
+    with pose_finder(pose_model(model), people, confidence, config.landmarks.masks) as finder:
         for source_id, path, clip_ids in jobs:
             done += encode_clips(DataFolder(root), source_id, path, clip_ids, config, finder)
     return done
 
 
-def _pose_model(head_has: Path) -> Path:
+def pose_model(head_has: Path) -> Path:
     """The model that the head found, or on another host its own, made once for its user."""
     return head_has if head_has.is_file() else pose_model_path()
 

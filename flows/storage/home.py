@@ -1,0 +1,134 @@
+"""Where a data set lies that is built: in a folder that all workers see, or in object storage with a mirror here."""
+
+import hashlib
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from data_catalog.base.at_work import Work, building
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.files import make_folder
+from data_catalog.base.lease import Lease, leased
+from data_catalog.base.mirror import SNAPSHOT, Mirror
+from data_catalog.base.paths import DataFolder
+from data_catalog.base.store import MissingError, Store
+from pipeline.model_files import user_cache
+
+
+class Home:
+    """A folder that all workers see."""
+
+    root: Path | str
+    """What workers are told."""
+
+    def __init__(self, folder: DataFolder) -> None:
+        self.folder, self.root, self.name = folder, folder.root, folder.root.name
+
+    @property
+    def shared(self) -> list[Path]:
+        """Files that every worker's host must see."""
+        return [self.folder.build_record]
+
+    def arrived(self, made: Iterable[Path]) -> None:
+        """Have the files here that workers made."""
+
+    def dropped(self, gone: Iterable[Path]) -> None:
+        """Forget files that were removed here."""
+
+    def refresh(self) -> None:
+        """Have all records here, and know all that workers made."""
+
+    def keep(self) -> None:
+        """Put what was made here where it lasts."""
+
+
+class StoredHome(Home):
+    """Object storage, and its mirror on this host, which also has the catalog."""
+
+    def __init__(self, mirror: Mirror, lease: Lease) -> None:
+        super().__init__(DataFolder(mirror.folder))
+        self._mirror, self._lease = mirror, lease
+        self.root, self.name = mirror.store.url, mirror.store.url.rpartition("/")[2]
+        if mirror.pull():  # another host was at work: the catalog is made again from what is there now
+            self.folder.catalog.unlink(missing_ok=True)
+
+    @property
+    def shared(self) -> list[Path]:
+        """Nothing: that is the point."""
+        return []
+
+    def arrived(self, made: Iterable[Path]) -> None:
+        """See `Home.arrived`."""
+        self._lease.check()
+        self._mirror.fetch(self._keys(made))
+
+    def dropped(self, gone: Iterable[Path]) -> None:
+        """See `Home.dropped`."""
+        self._lease.check()
+        self._mirror.store.delete(*self._keys(gone))
+
+    def refresh(self) -> None:
+        """See `Home.refresh`."""
+        self._push()
+        self._mirror.pull()
+
+    def keep(self) -> None:
+        """See `Home.keep`."""
+        self._push()
+        self._mirror.store.replace(SNAPSHOT, self.folder.catalog)
+
+    def _push(self) -> None:
+        self._lease.check()
+        self._mirror.push()
+
+    def _keys(self, paths: Iterable[Path]) -> list[str]:
+        return [str(path.relative_to(self.folder.root)) for path in paths]
+
+
+@contextmanager
+def open_home(data: Path | Store) -> Iterator[Home]:
+    """The data set, with this process as the only one that builds it.
+
+    Raises:
+        LongdanceError: another build is at work there.
+    """
+    if isinstance(data, Path):
+        folder = DataFolder.at(data)
+        make_folder(folder.root)
+        with building(folder).alone():
+            yield Home(folder)
+        return
+    mirror = Mirror(data, mirror_folder(data))
+    busy = f"Another build is at work in {data.url}: wait until it has ended."
+    with Work(DataFolder(mirror.folder).lock, busy).alone(), leased(data) as lease:
+        yield StoredHome(mirror, lease)
+
+
+def mirror_folder(store: Store) -> Path:
+    """This user's folder for the records and the catalog of a data set in object storage."""
+    return user_cache() / "mirrors" / hashlib.sha256(store.url.encode()).hexdigest()[:16]
+
+
+def folder_of(data: Path | Store) -> DataFolder:
+    """The data set's folder, or this host's mirror of it."""
+    return DataFolder.at(data if isinstance(data, Path) else mirror_folder(data))
+
+
+@contextmanager
+def catalog_of(data: Path | Store) -> Iterator[Path]:
+    """The catalog to ask: the folder's, or a copy of the one that the last step put into the store.
+
+    Raises:
+        LongdanceError: nothing was built there, or the store cannot be asked.
+    """
+    if isinstance(data, Path):
+        yield DataFolder.at(data).catalog
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / SNAPSHOT
+        try:
+            data.fetch(SNAPSHOT, copy)
+        except MissingError:
+            raise LongdanceError(f"{data} holds no data set: run `longdance build RAW --data {data}` first.") from None
+        yield copy
