@@ -1,6 +1,8 @@
 """What a worker puts into object storage is what it would write into a folder, and finished things stay."""
 
+import hashlib
 import logging
+import os
 
 import pytest
 
@@ -93,14 +95,8 @@ def test_the_scratch_file_of_an_object_has_no_name(raw, job, tmp_path, monkeypat
     monkeypatch.setenv(raw_source.SCRATCH, str(tmp_path))
     source_id, path, _ = job
     first, second = raw_source.open_raw(path, source_id), raw_source.open_raw(path, source_id)
-    with open(first, "rb") as one, open(second, "rb") as other:
+    with os.fdopen(first, "rb") as one, os.fdopen(second, "rb") as other:
         one.seek(10)
         assert other.tell() == 0
-        assert sha256_file_of(other) == source_id
+        assert hashlib.file_digest(other, "sha256").hexdigest() == source_id
     assert [entry for entry in tmp_path.rglob("*") if entry.is_file()] == []
-
-
-def sha256_file_of(stream) -> str:
-    import hashlib
-
-    return hashlib.file_digest(stream, "sha256").hexdigest()
