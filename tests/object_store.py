@@ -54,7 +54,9 @@ def make_bucket(address: str, name: str) -> None:
 
 
 @contextmanager
-def failing_before(address: str, share: float, seed: int = 0) -> Iterator[tuple[str, list[int]]]:
+def failing_before(
+    address: str, share: float, own: str = "127.0.0.1", seed: int = 0
+) -> Iterator[tuple[str, list[int]]]:
     """(address, [how often it failed]) of a server that hands requests on, but for a share that it answers with 503."""
     host = address.removeprefix("http://")
     draw, failed = random.Random(seed), [0]
@@ -88,7 +90,7 @@ def failing_before(address: str, share: float, seed: int = 0) -> Iterator[tuple[
         def log_message(self, format: str, *args: object) -> None:
             """Nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    with ThreadingHTTPServer((own, 0), Handler) as server:
         Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}", failed
+        yield f"http://{own}:{server.server_address[1]}", failed
         server.shutdown()

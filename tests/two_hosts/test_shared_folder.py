@@ -12,7 +12,7 @@ import pytest
 
 from pipeline.synthetic.synth import SynthVideo, write_video
 from pipeline.video.ffmpeg import ffmpeg_exe
-from tests.two_hosts.hosts import Host, cluster, end, environment, hosts, need_rights, start_ray
+from tests.two_hosts.hosts import cluster, end, environment, hosts, need_rights, start_ray
 
 pytest.importorskip("ray")
 
@@ -34,11 +34,6 @@ def shards_of(data: Path) -> dict[str, str]:
 def build(raw: Path, data: Path) -> list[str]:
     """The command."""
     return [sys.executable, "-m", "flows.cli", "build", str(raw), "--data", str(data), *SMALL]
-
-
-def worked(host: Host) -> bool:
-    """Whether Ray started a worker of ours on a host."""
-    return any(":actor_name:Worker" in log.read_text() for log in (host.folder / "ray").rglob("worker-*.out"))
 
 
 @pytest.fixture
@@ -65,7 +60,7 @@ def test_two_hosts_build_what_one_does_and_a_killer_is_left_out(raw, tmp_path):
     with hosts() as both, cluster(both, more) as address:
         env = environment(both[0], more | {"LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
         done = both[0].run(*build(raw, together), env=env)
-        assert all(worked(host) for host in both)
+        assert all(host.worked() for host in both)
     assert "A worker died again" in done.stderr
     assert json.loads((together / "last_run.json").read_text())["sources_killed_worker"] == 1
     assert "killed_worker" in done.stdout
