@@ -37,6 +37,7 @@ MENTIONED = {
     "longdance settings generate": "longdance settings generate",
     "longdance --version": "longdance --version",
     "longdance train ... --dry-run": "longdance train any --data ~/dance --run ~/runs/next --dry-run" + SMALL,
+    "longdance doctor --cluster": "RAY_ADDRESS=local longdance doctor --cluster",
     "longdance catalog rebuild --data FOLDER": "longdance catalog rebuild --data ~/dance",
     "longdance export --run RUN --out FOLDER": "longdance export --run ~/runs/starter --out ~/weights",
     'longdance sql "SELECT count(*) FROM clips WHERE filled > 0"': (

@@ -13,6 +13,7 @@ from typing import Any
 import ray
 from ray.actor import ActorHandle
 from ray.exceptions import ActorUnavailableError, GetTimeoutError, OutOfMemoryError, RayActorError, RayError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from data_catalog.base.errors import LongdanceError
 from pipeline.workers.hosts import Facts, Seen, difference, facts_here, places, unseen
@@ -149,6 +150,34 @@ class RayWorkers(Workers):
             raise LongdanceError(
                 f"The Ray cluster did not start its workers ({_cause(error)}): see `ray status`."
             ) from error
+
+
+def ask_hosts(question: Callable[..., Any], *arguments: Any) -> list[tuple[str, Any]]:
+    """(host, what a function gives back there) of every host that Ray knows of; a RayError where one cannot say.
+
+    Raises:
+        LongdanceError: no cluster answers.
+    """
+    with tempfile.TemporaryDirectory() as empty:
+        _connect(empty)
+        try:
+            ask = ray.remote(num_cpus=0, max_retries=0)(question)
+            asked = []
+            for node in ray.nodes():
+                if node["Alive"]:
+                    there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
+                    answer = ask.options(scheduling_strategy=there).remote(*arguments)
+                    asked.append((str(node["NodeManagerAddress"]), answer))
+            return [(host, _told(answer)) for host, answer in asked]
+        finally:
+            ray.shutdown()
+
+
+def _told(answer: Any) -> Any:
+    try:
+        return ray.get(answer, timeout=START_S)
+    except RayError as error:
+        return error
 
 
 def _connect(empty: str) -> None:

@@ -30,6 +30,7 @@ class Host:
     folder: Path
     keeper: int
     """Id of the process that keeps its namespaces."""
+    shares_folders: bool
 
     def command(self, words: Sequence[str]) -> list[str]:
         """The words as they are run on this host."""
@@ -48,6 +49,14 @@ class Host:
         found = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=True)
         kept = [int(pid) for pid in found.stdout.split() if int(pid) != self.keeper]
         return [pid for pid in kept if _command_line(pid).startswith(beginning)]
+
+    @contextmanager
+    def ends(self) -> Iterator[None]:
+        """Kill what was started here at the end of the block."""
+        try:
+            yield
+        finally:
+            end(self)
 
     def worked(self) -> bool:
         """Whether Ray started a worker of ours here."""
@@ -99,7 +108,7 @@ def hosts(count: int = 2, share_folders: bool = True) -> Iterator[list[Host]]:
             _ip("-n", name, "addr", "add", f"{address}/24", "dev", "eth0")
             _ip("-n", name, "link", "set", "eth0", "up")
             _ip("-n", name, "link", "set", "lo", "up")
-            made.append(Host(name, address, *undo.enter_context(_kept(name, share_folders))))
+            made.append(Host(name, address, *undo.enter_context(_kept(name, share_folders)), share_folders))
         yield made
 
 
@@ -117,6 +126,17 @@ def _kept(name: str, share_folders: bool) -> Iterator[tuple[Path, int]]:
                 yield Path(folder), keeper.pid
             finally:
                 keeper.kill()
+
+
+def environment(host: Host, more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a process on a host is given: one Ray without passwords, this code, no Prefect but its own."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
+    own = {
+        "PYTHONPATH": str(ROOT), "PATH": f"{BIN}:{os.environ['PATH']}", "RAY_AUTH_MODE": "disabled",
+        "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "PREFECT_HOME": str(host.folder / "prefect"),
+    }  # fmt: skip
+    home = {} if host.shares_folders else {"HOME": str(host.folder), "XDG_CACHE_HOME": str(host.folder / "cache")}
+    return {**clean, **own, **home, **(more or {})}
 
 
 @contextmanager

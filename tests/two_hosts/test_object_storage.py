@@ -28,8 +28,7 @@ SOON_S = 900
 
 def build(raw: str, data: str) -> list[str]:
     """The command; small shards, so that there are several."""
-    words = [sys.executable, "-m", "flows.cli", "build", raw, "--data", data, *SMALL, "--set", "shards.samples=4"]
-    return words
+    return [sys.executable, "-m", "flows.cli", "build", raw, "--data", data, *SMALL, "--set", "shards.samples=4"]
 
 
 def until(there: Callable[[], object], running: subprocess.Popen[str]) -> None:
@@ -54,9 +53,7 @@ def test_killed_workers_raylets_and_heads_and_a_failing_store_leave_the_same_sha
     raw, alone = tmp_path / "raw", tmp_path / "alone"
     raw.mkdir()
     for seed in (12, 14, 15, 16):
-        spec = SynthVideo(
-            name=f"q'{seed}", seed=seed, width=360, height=360, fps="25", frames=55, standing=0.5, moving_camera=False
-        )
+        spec = SynthVideo(name=f"q'{seed}", seed=seed, width=360, height=360, fps="25", frames=55, standing=0.5)
         write_video(spec, raw)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
     subprocess.run(build(str(raw), str(alone)), env=clean | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
@@ -70,7 +67,7 @@ def test_killed_workers_raylets_and_heads_and_a_failing_store_leave_the_same_sha
             Store("s3://raw").create(f"in/{video.name}", video)
         data = Store("s3://data/dance")
         models = {"LONGDANCE_POSE_MODEL": str(pose_model_path()), "LONGDANCE_TEXT_MODEL": str(text_model_path())}
-        more = {**s3_environment(flaky), **models, "HOME": str(both[0].folder), "XDG_CACHE_HOME": ""}
+        more = {**s3_environment(flaky), **models}
         with cluster(both, more) as address:
             env = environment(both[0], {**more, "LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
             words = both[0].command(build("s3://raw/in", data.url))

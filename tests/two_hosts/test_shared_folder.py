@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import pytest
 
 from pipeline.synthetic.synth import SynthVideo, write_video
 from pipeline.video.ffmpeg import ffmpeg_exe
-from tests.two_hosts.hosts import cluster, end, environment, hosts, need_rights, start_ray
+from tests.two_hosts.hosts import cluster, environment, hosts, need_rights, start_ray
 
 pytest.importorskip("ray")
 
@@ -72,12 +73,15 @@ def test_a_host_that_differs_is_refused_in_one_sentence(raw, tmp_path):
     script = tmp_path / "ffmpeg"
     script.write_text("#!/bin/sh\necho ffmpeg version 0.1")
     script.chmod(0o755)
-    with hosts() as both, cluster(both[:1]) as address:
+    with hosts() as both, cluster(both[:1]) as address, both[1].ends():
         start_ray(both[1], address, {"LONGDANCE_FFMPEG": str(script)})
         env = environment(both[0], {"LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
         done = both[0].run(*build(raw, tmp_path / "data"), env=env, check=False)
-        end(both[1])
+        seen = both[0].run(sys.executable, "-m", "flows.cli", "doctor", "--cluster", env=env, check=False)
     assert done.returncode == 2
     [said] = [line for line in done.stderr.splitlines() if line.startswith("longdance: ")]
     assert f"Host {both[1].address} has ffmpeg ffmpeg version 0.1, here it is" in said
     assert not (tmp_path / "data" / "clips").exists()
+    assert seen.returncode == 1
+    assert re.search(rf"missing +{re.escape(both[1].address)} versions +Host .* has ffmpeg", seen.stdout)
+    assert re.search(rf"ok +{re.escape(both[0].address)} ffmpeg", seen.stdout)
