@@ -49,6 +49,7 @@ def raw(tmp_path: Path) -> Path:
     return tmp_path / "raw"
 
 
+@pytest.mark.soak
 def test_two_hosts_build_what_one_does_and_a_killer_is_left_out(raw, tmp_path):
     alone, together = tmp_path / "alone", tmp_path / "together"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}

@@ -43,3 +43,11 @@ def deaf_and_single() -> tuple[bool, int]:
     import cv2
 
     return signal.getsignal(signal.SIGINT) is signal.SIG_IGN, cv2.getNumThreads()
+
+
+def where() -> str:
+    """The address of the host, slow enough for others to take their turn."""
+    from ray.util import get_node_ip_address
+
+    time.sleep(0.3)
+    return str(get_node_ip_address())
