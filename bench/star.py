@@ -1,12 +1,14 @@
 """How well a network of stage `star` lets clips dance their own dance, beside the warp alone, a still and the codec.
 
-    python bench/star.py --run RUN --data DATA [--clips 20] [--steps N]
+    python bench/star.py --run RUN --data DATA [--clips 20] [--frames 181] [--steps N]
 
-DATA holds clips that the run has not seen. Per clip, 181 frames, and for each of `codec` (the real clip, encoded and
-decoded), `still` (its first frame), `warp` (longdance warp's, without a network) and `star`: the share of frames in
-which mediapipe finds the dancer, the mean distance of her main joints to the dance's (pixels at 512), PCK at 0.1 of her
-height, motion as a ratio to the codec's, PSNR on pixels that differ from the first frame by more than 20 levels, PSNR
-on background that the first frame does not show, sharpness, and flicker.
+DATA holds clips that the run has not seen. Per clip, so many frames (to and fro beyond the clip's own), and for each
+of `codec` (the real clip, encoded and decoded), `still` (its first frame), `warp` (longdance warp's, without a network)
+and `star`: the share of frames in which mediapipe finds the dancer, the mean distance of her main joints to the dance's
+(pixels at 512), PCK at 0.1 of her height, motion as a ratio to the codec's, PSNR on pixels that differ from the first
+frame by more than 20 levels, PSNR on background that the first frame does not show, sharpness, and flicker. Then the
+joints of the last tenth over those of the first, and what becomes of a flipped input: the PSNR of its video, flipped
+back, against the video, and the same of the codec alone.
 """
 
 from __future__ import annotations
@@ -25,11 +27,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from model.data.codec import Codec
 from model.data.landmarks import clip_landmarks
+from model.data.outlines import clip_outline
 from model.data.samples import read_samples
 from model.drift.metrics import Measurer, picture_numbers
 from model.drift.report import real_clip
 from model.pose.paint import behind, warp_picture
-from model.pose.retarget import checked_dance
+from model.pose.retarget import MIRROR, checked_dance
 from model.pose.warp import BACKGROUND, reference_of, warp_field
 from model.rollout.config import sampling_config
 from model.rollout.generate import Prepared, Request, Start, generate_video, prepare
@@ -51,50 +54,104 @@ def psnr(made: np.ndarray, real: np.ndarray, where: np.ndarray) -> float:
     return float(10 * np.log10(255**2 / max(np.square(made[where].astype(float) - real[where]).mean(), 1e-9)))
 
 
-def frames_of(prepared: Prepared, real: np.ndarray, dance: np.ndarray, codec: Codec) -> dict[str, np.ndarray]:
-    """The four videos, and `uncovered`: where the background is that the first frame does not show."""
-    reference = reference_of(dance[0], (real.shape[1], real.shape[2]))
-    fields = [warp_field(reference, pose) for pose in dance]
-    background = behind(real[0], reference)
+def through(codec: Codec, frames: np.ndarray) -> np.ndarray:
+    """Frames as the codec shows them."""
+    parts = [codec.decode(codec.encode(frames[at : at + 16]).half().float()) for at in range(0, len(frames), 16)]
+    return np.concatenate(parts)
+
+
+def danced(prepared: Prepared, picture: np.ndarray, dance: np.ndarray, outline: np.ndarray | None) -> np.ndarray:
+    """The network's frames of a picture and a dance."""
     with tempfile.TemporaryDirectory() as folder:
-        rollout = generate_video(prepared, Start(real[0], None, dance), Path(folder) / "v.mp4").rollout
-        star = np.stack(list(rollout.decoded()))
+        start = Start(picture, None, dance, outline)
+        return np.stack(list(generate_video(prepared, start, Path(folder) / "v.mp4").rollout.decoded()))
+
+
+def warped(picture: np.ndarray, dance: np.ndarray, outline: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """The warp's frames, and where each shows background that the picture does not."""
+    reference = reference_of(dance[0], (picture.shape[0], picture.shape[1]), outline)
+    fields, background = [warp_field(reference, pose) for pose in dance], behind(picture, reference)
+    frames = [warp_picture(picture, background, field) for field in fields]
+    uncovered = [field.unknown_HW & (field.part_HW == BACKGROUND) for field in fields]
+    return np.stack(frames), np.stack(uncovered)
+
+
+def flipped(dance: np.ndarray, width: int) -> np.ndarray:
+    """A dance in the mirror: left and right exchanged."""
+    mirrored = dance[:, MIRROR].copy()
+    mirrored[..., 0] = width - 1 - mirrored[..., 0]
+    return mirrored
+
+
+def flip_error(
+    prepared: Prepared, real: np.ndarray, dance: np.ndarray, outline: np.ndarray | None, star: np.ndarray
+) -> tuple[float, float]:
+    """PSNR of a flipped input's video, flipped back, against the video; the same of the codec alone."""
+    other = None if outline is None else np.ascontiguousarray(outline[:, ::-1])
+    mirror = np.ascontiguousarray(real[:, :, ::-1])
+    made = danced(prepared, mirror[0], flipped(dance, real.shape[2]), other)[:, :, ::-1]
+    everywhere = np.ones(real.shape[:3], bool)
+    codec = through(prepared.codec, mirror)[:, :, ::-1], through(prepared.codec, real)
+    return psnr(made, star, everywhere), psnr(*codec, everywhere)
+
+
+def frames_of(
+    prepared: Prepared, real: np.ndarray, dance: np.ndarray, outline: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """The four videos, and `uncovered`: where the background is that the first frame does not show."""
+    frames, uncovered = warped(real[0], dance, outline)
     return {
-        "codec": codec.decode(codec.encode(real).half().float()),
+        "codec": through(prepared.codec, real),
         "still": np.repeat(real[:1], len(real), 0),
-        "warp": np.stack([warp_picture(real[0], background, field) for field in fields]),
-        "star": star,
-        "uncovered": np.stack([field.unknown_HW & (field.part_HW == BACKGROUND) for field in fields]),
+        "warp": frames,
+        "star": danced(prepared, real[0], dance, outline),
+        "uncovered": uncovered,
     }
+
+
+def curves_of(frames: np.ndarray, dance: np.ndarray, finder: DancerFinder) -> dict[str, list[float]]:
+    """What the drift table measures, per frame."""
+    measurer = Measurer(finder)
+    for frame, pose in zip(frames, dance):
+        measurer.add(frame, pose=pose)
+    return measurer.result().curves
 
 
 def judged(
     frames: np.ndarray, real: np.ndarray, uncovered: np.ndarray, dance: np.ndarray, finder: DancerFinder
 ) -> list[float]:
-    """COLUMNS of one video, motion not yet as a ratio."""
-    measurer = Measurer(finder)
-    for frame, pose in zip(frames, dance):
-        measurer.add(frame, pose=pose)
-    curves = measurer.result().curves
+    """COLUMNS of one video, motion not yet as a ratio, and the joints' distance in the last tenth over the first's."""
+    curves = curves_of(frames, dance, finder)
     names = ("found", "joint_error", "pck", "joint_motion", "sharpness", "flicker")
     found, error, pck, motion, sharpness, flicker = (float(np.nanmean(curves[name])) for name in names)
     moving = np.abs(real.astype(int) - real[0].astype(int)).max(-1) > MOVED
-    return [found, error, pck, motion, psnr(frames, real, moving), psnr(frames, real, uncovered), sharpness, flicker]
+    first, *_, last = (np.nanmean(part) for part in np.array_split(curves["joint_error"][1:], 10))
+    pictures = psnr(frames, real, moving), psnr(frames, real, uncovered)
+    return [found, error, pck, motion, *pictures, sharpness, flicker, float(last / first)]
 
 
-def of_clip(run: Path, data: Path, clip: str, steps: int | None, finder: DancerFinder) -> dict[str, list[float]]:
+def to_and_fro(count: int, frames: int) -> np.ndarray:
+    """(frames,) numbers of a clip's `count` frames, as `model.pose.retarget.paced` goes through them."""
+    return np.asarray(count - 1 - np.abs(np.arange(frames) % (2 * (count - 1)) - (count - 1)))
+
+
+def of_clip(options: argparse.Namespace, clip: str, finder: DancerFinder) -> dict[str, list[float]]:
     """COLUMNS of a clip's four videos."""
-    sampling = sampling_config([run], {"steps": steps} if steps else {}, "star")
-    prepared = prepare(Request((run,), "star", 181, sampling))
-    real = real_clip(data, clip, prepared.size).frames_FHWC
-    dance = checked_dance(clip_landmarks(data, clip, prepared.size), clip)
-    videos = frames_of(prepared, real, dance, prepared.codec)
+    sampling = sampling_config([options.run], {"steps": options.steps} if options.steps else {}, "star")
+    prepared = prepare(Request((options.run,), "star", options.frames, sampling))
+    real = real_clip(options.data, clip, prepared.size).frames_FHWC
+    dance = checked_dance(clip_landmarks(options.data, clip, prepared.size), clip)
+    outline = clip_outline(options.data, clip, prepared.size, len(dance))
+    order = to_and_fro(len(real), options.frames)
+    real, dance = real[order], dance[order]
+    videos = frames_of(prepared, real, dance, outline)
     uncovered = videos.pop("uncovered")
     rows = {name: judged(frames, real, uncovered, dance, finder) for name, frames in videos.items()}
     moves = rows["codec"][3]
     for row in rows.values():
         row[3] /= moves
-    rows["real"] = [1.0, *[float("nan")] * 5, float(sharpness_of(real)), float("nan")]
+    rows["real"] = [1.0, *[float("nan")] * 5, float(sharpness_of(real)), *[float("nan")] * 2]
+    rows["flip"] = list(flip_error(prepared, real, dance, outline, videos["star"]))
     return rows
 
 
@@ -119,6 +176,12 @@ def verdicts(rows: Sequence[dict[str, list[float]]]) -> list[str]:
         f"better than the warp on moving pixels by {gains[:, 0].mean():+.2f} dB (95 % interval {half[0]:.2f})",
         f"better on uncovered background by {np.nanmean(gains[:, 1]):+.2f} dB (95 % interval {half[1]:.2f})",
         f"sharpness nearer to the real clip's than the warp's: {nearer.sum()} of {count}",
+        "joint error of the last tenth over the first's: {:.2f} (the codec's {:.2f})".format(
+            *(float(np.nanmedian(of[:, 8])) for of in (star, codec))
+        ),
+        "a flipped input's video, flipped back, against the video: {:.1f} dB (the codec alone {:.1f} dB)".format(
+            *np.mean([row["flip"] for row in rows], 0)
+        ),
     ]
 
 
@@ -137,19 +200,21 @@ def main() -> None:
     parser.add_argument("--run", type=Path, required=True)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=20)
+    parser.add_argument("--frames", type=int, default=181)
     parser.add_argument("--steps", type=int, help="of the sampler (default: the run's own)")
     options = parser.parse_args()
     clips = sorted({sample.clip_id for sample in read_samples(options.data) if sample.ok})[: options.clips]
     finder, rows, started = DancerFinder(pose_model_path()), [], time.monotonic()
     for number, clip in enumerate(clips, 1):
-        rows.append(of_clip(options.run, options.data, clip, options.steps, finder))
+        rows.append(of_clip(options, clip, finder))
         print(f"clip {number} of {len(clips)}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     finder.close()
     print(told_of(options.run))
     print("        " + "  ".join(f"{name:>12}" for name in COLUMNS))
     warnings.simplefilter("ignore", RuntimeWarning)  # of columns that a video has no number for
-    for name in rows[0]:
-        print(f"{name:>7} " + "  ".join(f"{value:12.3f}" for value in np.nanmean([row[name] for row in rows], 0)))
+    for name in ("codec", "still", "warp", "star", "real"):
+        means = np.nanmean([row[name][: len(COLUMNS)] for row in rows], 0)
+        print(f"{name:>7} " + "  ".join(f"{value:12.3f}" for value in means))
     print("\n".join(verdicts(rows)))
 
 

@@ -4,7 +4,7 @@ What is finished is on the disk, window by window: run it again to resume, whate
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact
@@ -13,13 +13,14 @@ from data_catalog.base.files import atomic
 from data_catalog.base.rollout_paths import RolloutFolder
 from data_catalog.queries import format_rows
 from flows.catalog.kept_rows import keep_and_merge
+from flows.comparison import comparison
 from flows.generate_request import GenerateRequest, OpenedRequest, opened_request
 from flows.progress import Progress
 from flows.report.rollout_page import DrawnDance, write_page
 from flows.report.stored_clip import stored_member
 from flows.runners import TASK_OPTIONS
 from flows.server.outlive import show_in_prefect
-from model.drift.report import catalog_metrics, measure_drift, reference_clips, write_report
+from model.drift.report import catalog_metrics, measure_drift, write_report
 from model.drift.table import report_table, why_empty
 from model.plans.plan import depth_per_frame
 from model.rollout.generate import Generated, Prepared, Start, at_work, generate_video, rollout_row
@@ -31,9 +32,6 @@ from pipeline.shards.cut_sound import read_flac
 from pipeline.shards.tar import SOUND
 from pipeline.video.add_sound import add_sound
 from pipeline.video.writer import write_gif_within
-
-REFERENCES = 3
-"""Real clips that a rollout is compared with, where a data set is named."""
 
 
 @task(name="roll out", task_run_name="roll out {out.name}", **TASK_OPTIONS)
@@ -52,16 +50,13 @@ def measure_rollout(generated: Generated, opened: OpenedRequest) -> dict[str, An
     """All drift metrics of the finished video, beside real clips where there are some."""
     request, prepared = opened.request, opened.prepared
     plan, finder = prepared.request.calls(), DancerFinder(pose_model_path())
-    truth, references = opened.beginning.truth, cast(Any, ())
-    if opened.data is not None and truth is None:
-        holdout = next(iter(prepared.serving.values())).config.holdout
-        references = reference_clips(opened.data.root, REFERENCES, prepared.size, holdout)
+    beside = comparison(opened)
     try:
         with Progress(f"measure {request.out.name}") as progress, progress.growing("frames") as grow:
             drift = measure_drift(
-                generated.rollout.decoded, finder, depth_per_frame(plan), truth, references, request.weights,
-                lambda done: grow(done, request.frames), prepared.codec, opened.beginning.start.region,
-                prepared.request.fps, opened.beginning.dance(request.clip if request.own_dance else None),
+                generated.rollout.decoded, finder, depth_per_frame(plan), beside.truth, beside.references,
+                request.weights, lambda done: grow(done, request.frames), prepared.codec,
+                opened.beginning.start.region, prepared.request.fps, beside.dance,
             )  # fmt: skip
     finally:
         finder.close()

@@ -7,7 +7,7 @@ import numpy as np
 
 from data_catalog.base.files import read_json
 from data_catalog.base.paths import DataFolder
-from model.drift.report import GivenDance, RealClip, real_clip
+from model.drift.report import RealClip, real_clip
 from model.errors import RolloutError
 from model.rollout.generate import Prepared, Start
 from model.runs.record import read_record
@@ -26,10 +26,6 @@ class Beginning:
     truth: RealClip | None = None
     driving: np.ndarray | None = None
     """(frames, 33, 4) landmarks of the dance that was put on its person, in pixels of where it is from."""
-
-    def dance(self, clip: str | None) -> GivenDance | None:
-        """What it is to dance; `clip` dances just so."""
-        return None if self.start.dance is None else GivenDance(self.start.dance, clip)
 
 
 def begin_with(

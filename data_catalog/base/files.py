@@ -113,11 +113,15 @@ def is_sealed(record: Any) -> bool:
 
 
 def read_json(path: Path) -> Any:
-    """The value in a JSON file. Raises ValueError where it is none, or nested beyond all use."""
+    """The value in a JSON file. Raises ValueError where it is none (NaN is not), or nested beyond all use."""
     try:
-        return json.loads(path.read_bytes())
+        return json.loads(path.read_bytes(), parse_constant=_refuse)
     except RecursionError as error:
         raise ValueError("it is nested too deeply") from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def write_sealed(path: Path, record: dict[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,11 @@ class Driving:
     fps: Fraction | None
 
 
+def is_clip(pose: str) -> bool:
+    """Whether a dance is named as a clip of a data set, and not as a file."""
+    return not pose.endswith(".npy") and not Path(pose).is_file()
+
+
 def read_driving(pose: str, data: Path | None) -> Driving:
     """A dance by its name. Raises PoseError, DataError, RolloutError, LongdanceError, each with one sentence."""
     if pose.endswith(".npy"):

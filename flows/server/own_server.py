@@ -20,6 +20,8 @@ from pathlib import Path
 from data_catalog.base.processes import end_with
 
 STARTUP_S = 120.0
+SILENCE_S = 3.0
+"""After so many seconds of waiting it is said what is waited for."""
 
 
 class StartError(Exception):
@@ -50,8 +52,11 @@ class OwnServer:
             raise
 
     def _wait(self) -> None:
-        ends = time.monotonic() + STARTUP_S
-        while time.monotonic() < ends:
+        begun, told = time.monotonic(), False
+        while (waited := time.monotonic() - begun) < STARTUP_S:
+            if waited > SILENCE_S and not told:
+                told = True
+                print("Prefect's server, which shows this run, is starting: some seconds.", file=sys.stderr, flush=True)
             if self._process.poll() is not None:
                 raise StartError(self._last_line() or f"it ended with exit code {self._process.returncode}")
             with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from data_catalog.base.files import read_json, read_sealed, write_sealed
@@ -53,7 +54,9 @@ def take_out(data: Path, name: str, source_id: str, drop: frozenset[str]) -> Non
     except (ValueError, KeyError, TypeError):
         return  # damaged, and no reader takes it
     if lost:
+        made = path.stat()
         write_sealed(path, {**record, "samples": kept, "lost": {**record.get("lost", {}), source_id: lost}})
+        os.utime(path, ns=(made.st_atime_ns, made.st_mtime_ns))  # the catalog tells by it when the version was made
 
 
 def say_forgotten(data: Path, version: str) -> None:

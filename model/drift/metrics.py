@@ -23,7 +23,7 @@ from pipeline.analysis.pose_metrics import (
     joints_right,
     proportion_change,
 )
-from pipeline.clips.fill import Rectangle
+from pipeline.clips.fill import Rectangle, fill_outside
 
 TILES = 8
 PARTS = 10
@@ -104,16 +104,16 @@ class Measurer:
         pose: (33, 4) landmarks in its pixels that the dancer was to take.
         """
         self._height = frame_HWC.shape[0]
+        landmarks = self._found(frame_HWC)
         frame_HWC = cut_out(frame_HWC, self.region)
         if self._first is None:
             self._first = frame_HWC
-        landmarks = self.finder.find(frame_HWC)
         self._note(picture_numbers(frame_HWC, self._first))
         self._note(self._dancer_numbers(frame_HWC, landmarks))
         self._note({"flicker": self._flicker(frame_HWC)})
         if truth_HWC is not None:
+            real = self._found(truth_HWC)
             truth_HWC = cut_out(truth_HWC, self.region)
-            real = self.finder.find(truth_HWC)
             self._note(truth_numbers(frame_HWC, truth_HWC, landmarks, real, self._height))
         if pose is not None:
             self._note(self._dance_numbers(landmarks, pose))
@@ -128,6 +128,14 @@ class Measurer:
             "joint_motion": joint_motion(landmarks, self.fps).tolist(),
         }
         return Measured({**self.curves, **motion}, landmarks)
+
+    def _found(self, frame_HWC: np.ndarray) -> np.ndarray:
+        """The dancer's landmarks in pixels of the region. She is looked for in the whole frame, whose outside is the
+        region's own edge: a detector does worse on a picture without room around her."""
+        if self.region is None:
+            return self.finder.find(frame_HWC)
+        left, top = self.region[:2]
+        return self.finder.find(fill_outside(frame_HWC, self.region)) - (left, top, 0, 0)
 
     def _note(self, numbers: Mapping[str, float]) -> None:
         for name, value in numbers.items():

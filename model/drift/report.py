@@ -48,7 +48,9 @@ class GivenDance:
 
     landmarks: np.ndarray
     of_clip: str | None = None
-    """The clip that dances just so; None where it was put on somebody else."""
+    """The clip that the dance is from, and that stands beside the rollout; None where there is none."""
+    danced: np.ndarray | None = None
+    """(frames, 33, 4) landmarks as that clip dances it, in pixels of its frames."""
 
 
 @dataclass
@@ -186,11 +188,13 @@ def measure_drift(
         measurer.add(frame, next(real_frames, None), None if dance is None else dance.landmarks[number - 1])
         progress(number)
     drift = Drift(measurer.result(), depths=depths, extra={"region": list(region)} if region else {})
+    if dance is not None and dance.of_clip is not None and truth is None:
+        drift.extra["dance_of"] = dance.of_clip
     clips = [truth] if truth else list(references)
     for clip in clips:
         real = Measurer(finder, clip.region if truth is None else region, float(clip.fps))
         shown = iter(clip.frames_FHWC) if codec is None else _as_shown(clip.frames_FHWC, codec)
-        own = iter(dance.landmarks) if dance is not None and dance.of_clip == clip.clip_id else iter(())
+        own = iter(dance.danced) if dance and dance.danced is not None and dance.of_clip == clip.clip_id else iter(())
         for frame in shown:
             real.add(frame, pose=next(own, None))
         drift.real.append((clip.clip_id, real.result()))

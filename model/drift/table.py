@@ -64,6 +64,8 @@ def _why_no_real_clips(report: Mapping[str, Any], metrics: Mapping[str, Any]) ->
         asked = [name for name in in_order(metrics) if name not in DANCE_METRICS]  # no real clip was given this dance
         lacking = [name for name in asked if (real.get(name) or {}).get("mean") is None]
         said = f"they have no {', '.join(lacking)}: no dancer is found there, or they are too short" if lacking else ""
+        if "dance_of" in report:
+            said = f"{report['dance_of']} alone, whose dance this is{'; ' if said else ''}{said}"
     return [f"real clips: {said}."] if said else []
 
 

@@ -90,6 +90,8 @@ class ShotEnds:
 
     def result(self) -> tuple[np.ndarray, np.ndarray]:
         """((cuts,) frames that begin a shot or a transition, ascending; (n, 2) transitions: [first, end) frames)."""
+        if not self._steps:  # no frame came
+            return np.empty(0, np.int64), np.empty((0, 2), np.int64)
         self._measure(self._boxes)
         self._judge()
         self._next_sweep = -np.inf

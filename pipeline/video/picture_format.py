@@ -1,4 +1,4 @@
-"""What changes within a stream: size and pixel format, as `showinfo` says them of every frame."""
+"""What changes within a stream: size, pixel format and the pixels' shape, as `showinfo` says them of every frame."""
 
 import re
 from dataclasses import dataclass
@@ -38,13 +38,13 @@ class FormatWatch:
 
     def __init__(self) -> None:
         self.frames = 0
-        self.square = True
+        self.shapes: set[tuple[int, int]] = set()  # (width, height) of a pixel
         self.starts: list[tuple[int, PictureFormat]] = []
 
     def __call__(self, line: bytes) -> bool:
         """Take a line; false for an error, which others want to read."""
         if found := FRAME.match(line):
-            self.square &= found[2] in (b"0", found[3])
+            self.shapes.add((int(found[2]), int(found[3])) if found[2] != b"0" else (1, 1))  # 0: it does not say
             format_ = PictureFormat(int(found[4]), int(found[5]), found[1].decode())
             if (not self.starts or self.starts[-1][1] != format_) and len(self.starts) <= MAX_CHANGES:
                 self.starts.append((self.frames, format_))
@@ -55,7 +55,7 @@ class FormatWatch:
     @property
     def changed(self) -> bool:
         """Whether more than one format was seen so far."""
-        return len(self.starts) > 1
+        return len(self.starts) > 1 or len(self.shapes) > 1
 
     def sizes(self) -> list[tuple[int, int, int]]:
         """(first frame, height, width) wherever the size changes; formats within a kept graph are not told apart."""
@@ -72,8 +72,14 @@ class FormatWatch:
             RejectedError: `size_changes`, in a way that cannot be followed.
         """
         sizes = {(format_.width, format_.height) for _, format_ in self.starts}
-        if rotated or not self.square or len(sizes) > MAX_SIZES or len(self.starts) > MAX_CHANGES:
-            also = "; its pixels are not square" if not self.square else "; it is stored turned" if rotated else ""
+        if len(self.shapes) > 1:
+            told = " and ".join(f"{width}:{height}" for width, height in sorted(self.shapes)[:3])
+            raise RejectedError(
+                "size_changes", f"The shape of its pixels changes within the stream ({told}): convert the file to one."
+            )
+        square = self.shapes <= {(1, 1)}
+        if rotated or not square or len(sizes) > MAX_SIZES or len(self.starts) > MAX_CHANGES:
+            also = "; its pixels are not square" if not square else "; it is stored turned" if rotated else ""
             raise RejectedError(
                 "size_changes",
                 f"The picture's size or pixel format changes {len(self.starts) - 1} times, among {len(sizes)} "

@@ -146,3 +146,19 @@ def test_a_change_that_cannot_be_followed_is_refused_as_such(kind: str, tmp_path
     finally:
         os.close(descriptor)
     assert caught.value.code == "size_changes"
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265"])
+def test_pixels_whose_shape_changes_are_refused_as_such(codec: str, tmp_path: Path, finder: PoseFinder) -> None:
+    for number, shape in enumerate(("0", "4/3")):  # 0: it does not say, else ffmpeg keeps what the container said first
+        ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x96:r=25:d=0.6", "-vf", f"setsar={shape}", "-c:v", codec,
+               str(tmp_path / f"part{number}.ts"))  # fmt: skip
+    path = tmp_path / "whole.ts"
+    path.write_bytes(b"".join((tmp_path / f"part{number}.ts").read_bytes() for number in range(2)))
+    descriptor = open_source(bytes(path))
+    try:
+        with pytest.raises(RejectedError, match="shape of its pixels changes") as caught:
+            analyse(descriptor, probe(descriptor, LIMITS), finder, SMALL.analysis, LIMITS)
+    finally:
+        os.close(descriptor)
+    assert caught.value.code == "size_changes"

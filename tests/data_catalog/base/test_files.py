@@ -127,3 +127,10 @@ def test_a_new_folder_is_synced_into_the_one_above_it(tmp_path: Path, monkeypatc
     make_folder(tmp_path / "a" / "b")
     assert (tmp_path / "a" / "b").is_dir()
     assert synced == [tmp_path, tmp_path / "a"]
+
+
+@pytest.mark.parametrize("constant", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_no_json_is_read_as_none(constant: str, tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(f'{{"a": {constant}}}')
+    with pytest.raises(ValueError, match=f"{constant} is no JSON"):
+        read_json(tmp_path / "a.json")

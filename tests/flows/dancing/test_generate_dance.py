@@ -49,20 +49,36 @@ def dance_of(run: Path, out: Path, **given: object) -> np.ndarray:
     return opened.beginning.start.dance
 
 
+def rows_of(run: Path, data: Path, out: Path, clip: str, pose: str, env: dict[str, str]) -> dict[str, list[str]]:
+    """The drift table that the command prints, and `note`, what stands below it."""
+    command = [sys.executable, "-m", "flows.cli", "generate", "--runs", str(run), "--out", str(out)]
+    more = ["--frames", "20", "--clip", clip, "--pose", pose, "--data", str(data), "--gif-mb", "0"]
+    done = subprocess.run([*command, *more], env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    notes = [line for line in done.stdout.splitlines() if line.startswith("real clips: ")]
+    return {line.split()[0]: line.split() for line in done.stdout.splitlines() if line} | {"note": notes}
+
+
 def test_a_clip_dances_its_own_dance_and_the_table_tells_how_well(
     run: Path, data: Path, clips: list[str], server: dict[str, str], tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "flows.cli", "generate", "--runs", str(run), "--out", str(tmp_path / "out.mp4")]
-    more = ["--frames", "20", "--clip", clips[0], "--pose", clips[0], "--data", str(data), "--gif-mb", "0"]
-    done = subprocess.run([*command, *more], env=server, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    rows = {line.split()[0]: line.split() for line in done.stdout.splitlines() if line}
+    rows = rows_of(run, data, tmp_path / "out.mp4", clips[0], clips[0], server)
     assert 0 <= float(rows["pck"][1]) <= 1  # two steps of training: how well is a matter of more
     name, *_, clip, low, _, high = rows["joint_error"]
     assert float(low) <= float(clip) <= float(high) < 30  # beside the real clip's, which dances just so
     assert name == "joint_error"
     page = (tmp_path / "out.html").read_text()
     assert "distance of the main joints to those of the dance" in page
+
+
+def test_of_another_s_dance_the_measure_is_who_danced_it_and_not_what_followed_the_picture(
+    run: Path, data: Path, clips: list[str], server: dict[str, str], tmp_path: Path
+) -> None:
+    rows = rows_of(run, data, tmp_path / "out.mp4", clips[0], clips[-1], server)
+    assert not {"psnr", "ssim", "pose_error"} & rows.keys()
+    *_, clip, low, _, high = rows["joint_error"]
+    assert float(low) <= float(clip) <= float(high) < 30
+    assert rows["note"][0].startswith(f"real clips: {clips[-1]} alone, whose dance this is")
 
 
 def test_own_dance_is_the_clip_s_and_another_s_is_put_on_her(

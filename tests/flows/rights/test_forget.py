@@ -186,7 +186,10 @@ def test_the_others_keep_latents_losses_marks_captions_and_rights(data):
 
 def test_an_old_version_says_what_is_missing_and_names_its_successor(data):
     source = sources_of(data)[0]
+    os.utime(data.versions / "all.json", (1e9, 1e9))
     forget(data, source, WHY)
+    with open_catalog(data.catalog, read_only=True) as con:
+        assert con.execute("SELECT year(created) FROM versions WHERE version = 'all'").fetchall() == [(2001,)]
     with pytest.raises(VersionError, match=rf"has lost 2 samples .*she asked.*'all-without-{source[:8]}'"):
         choose_samples(data.root, 0, "all")
     after = choose_samples(data.root, 0, f"all-without-{source[:8]}")

@@ -10,7 +10,9 @@ from pipeline.analysis.editing.jumps import NEAR, WORTH, leaps
 from pipeline.analysis.editing.scenes import SceneWatch
 from pipeline.analysis.editing.surprise import BINS, WAYS, SurpriseMeter, part_yuv, region_of
 from pipeline.analysis.editing.wipes import sweeps
-from pipeline.analysis.shot_ends import merged
+from pipeline.analysis.pose import PoseFinder
+from pipeline.analysis.shot_ends import ShotEnds, merged
+from pipeline.config import AnalysisConfig
 
 RATE = 30
 SHAPE = (288, 512)  # of the analysed picture
@@ -31,6 +33,11 @@ def test_what_has_no_neighbours_yet_is_not_judged() -> None:
     energy[20 - NEAR] = energy[NEAR - 1] = 50.0
     assert not (leaps(energy) >= WORTH).any()
     assert not leaps(np.full(2 * NEAR, 9.0)).any()
+
+
+def test_where_no_frame_came_no_shot_ends(finder: PoseFinder) -> None:
+    cuts, transitions = ShotEnds(finder, AnalysisConfig(), SHAPE).result()
+    assert (cuts.shape, transitions.shape) == ((0,), (0, 2))
 
 
 def noise(steps: int, seed: int = 0) -> np.ndarray:
