@@ -3,6 +3,7 @@
 The tasks are what Prefect shows. Each waits on the head for a worker, which knows nothing of Prefect.
 """
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -37,7 +38,17 @@ from pipeline.batches.work import (
 )
 from pipeline.config import BuildConfig
 from pipeline.shards import tar
-from pipeline.workers.workers import Worked, WorkerDiedError, Workers, as_completed, work_through
+from pipeline.workers.workers import (
+    Worked,
+    WorkerDiedError,
+    Workers,
+    as_completed,
+    on_any_host,
+    one_by_one,
+    work_through,
+)  # fmt: skip
+
+logger = logging.getLogger(__name__)
 
 _Batch = TypeVar("_Batch")
 _Result = TypeVar("_Result")
@@ -82,21 +93,22 @@ def pack_batch(root: Path, clip_ids: list[str], config: BuildConfig, shard: int)
 def encode_stored(
     workers: Workers, jobs: list[EncodeJob], url: str, config: BuildConfig, model: Path, clip_ids: list[str], what: str
 ) -> Worked[EncodeJob, PackedShard]:
-    """Encode a shard's clips and pack it, in one worker; where that dies, without the sources that kill it."""
+    """Encode a shard's clips and pack it, in one worker; where that dies, without the sources that kill it.
+
+    Where the rest dies, too, it waits for the next run.
+    """
     try:
-        return Worked([workers.run(encode_shard, jobs, url, config, model, clip_ids)], [])
-    except WorkerDiedError:
-        killers = work_through(workers, try_to_encode, jobs, url, config, model).killers
+        return Worked([on_any_host(workers, encode_shard, jobs, url, config, model, clip_ids)], [])
+    except WorkerDiedError as error:
+        logger.warning("A worker died (%s) at %s: its %d sources are tried one by one.", error, what, len(jobs))
+    killers = one_by_one(workers, try_to_encode, jobs, url, config, model).killers
     killed = {clip_id for _, _, clips in killers for clip_id in clips}
-    left = [job for job in jobs if job not in killers]
-    kept = [clip_id for clip_id in clip_ids if clip_id not in killed]
-    return Worked(work_through(workers, _whole_shard, [left], url, config, model, kept).results, killers)
-
-
-def _whole_shard(
-    shards: list[list[EncodeJob]], url: str, config: BuildConfig, model: Path, clip_ids: list[str]
-) -> PackedShard:
-    return encode_shard(shards[0], url, config, model, clip_ids)
+    left, kept = [job for job in jobs if job not in killers], [clip for clip in clip_ids if clip not in killed]
+    try:
+        return Worked([on_any_host(workers, encode_shard, left, url, config, model, kept)], killers)
+    except WorkerDiedError as error:
+        logger.warning("A worker died again (%s) at %s: the next run tries again.", error, what)
+        return Worked([], killers)
 
 
 class Build:

@@ -5,6 +5,7 @@ looks at it.
 """
 
 import json
+import logging
 import os
 import socket
 import threading
@@ -21,6 +22,7 @@ KEY = "lease.json"
 EXPIRY_S = 60.0
 RENEW_S = 10.0
 _LOOK_S = 1.0
+logger = logging.getLogger(__name__)
 
 
 class Lease:
@@ -101,6 +103,8 @@ def _taken(store: Store) -> Lease:
             continue  # it was let go of
         if seen and tag != seen:
             raise LongdanceError(f"Another build is at work in {store.url} ({_holder(body)}): wait until it has ended.")
+        if not seen:
+            logger.warning("%s leased %s: it is watched for a sign of life.", _holder(body), store.url)
         if time.monotonic() >= deadline and (taken := store.swap(KEY, _body(owner, 0), tag)):
             return Lease(store, taken, owner)
         seen = tag
@@ -115,5 +119,5 @@ def _holder(body: bytes) -> str:
     try:
         host, pid, _ = str(json.loads(body)["owner"]).split(" ")
     except (ValueError, KeyError):
-        return "its lease is damaged"
-    return f"process {pid} of {host}"
+        return "An unknown process"
+    return f"Process {pid} of {host}"

@@ -107,7 +107,7 @@ def require_objects(raw: Store, exclude: str) -> list[SourceFile]:
     catalog = DataFolder(Path()).catalog.name
     found = [info for info in raw.listed() if info.size or not info.key.endswith("/")]
     sets = {info.key.rpartition("/")[0] for info in found if info.key.rpartition("/")[2] == catalog}
-    closed = tuple(f"{raw.url}/{folder}/".replace("//", "/").replace(":/", "://", 1) for folder in sets)
+    closed = tuple(f"{raw.url}/{folder}/" if folder else f"{raw.url}/" for folder in sets)
     files = []
     for info in found:
         url = f"{raw.url}/{info.key}"

@@ -5,6 +5,7 @@ import os
 import queue
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
@@ -21,7 +22,9 @@ from pipeline.workers.process import Answer, answer, set_up
 from pipeline.workers.workers import ClosedError, HostLostError, WorkerDiedError, Workers
 
 MEMORY = 1 << 30
-"""Bytes that Ray sets aside for each worker: what a 4K source takes."""
+"""Bytes that Ray sets aside for each worker, which takes up to 0.8 GiB with its ffmpeg (bench/build.py)."""
+NODE_DIED = "its node has died"
+"""What Ray says of an actor that was lost with its host."""
 START_S = 300.0
 """How long a host may take to start its workers, and how long all may be lost before that ends a command."""
 logger = logging.getLogger(__name__)
@@ -88,7 +91,7 @@ class RayWorkers(Workers):
                 raise ClosedError from error
             ray.kill(actor)
             self._add()
-            lost = isinstance(error, ActorUnavailableError) or "node" in _cause(error)
+            lost = isinstance(error, ActorUnavailableError) or NODE_DIED in str(error)
             raise (HostLostError if lost else WorkerDiedError)(_cause(error)) from error
         finally:
             with self._counting:
@@ -104,13 +107,16 @@ class RayWorkers(Workers):
 
     def _take(self) -> "ActorHandle[Worker]":
         """A free worker; waits while others are at work, and for a while where all are lost."""
+        since = time.monotonic()
         while True:
             if self._closed.is_set():
                 raise ClosedError
             try:
-                actor = self._free.get(timeout=START_S)
+                actor = self._free.get(timeout=1)
             except queue.Empty:
-                if self._busy == 0:
+                if self._busy:
+                    since = time.monotonic()
+                elif time.monotonic() - since > START_S:
                     raise LongdanceError(
                         f"Every worker of the Ray cluster was lost and none came back for {START_S:.0f} s: see `ray "
                         "status`, then run the same command again."
@@ -127,7 +133,11 @@ class RayWorkers(Workers):
         ready: Future[tuple[str, Facts]] = actor.about.remote().future()
 
         def begin(told: "Future[tuple[str, Facts]]") -> None:
-            if told.exception() is None and difference(*told.result()) is None:
+            if told.exception() is not None:
+                return  # its host was lost again, or this command ends
+            if sentence := difference(*told.result()):
+                logger.warning("%s It is left out.", sentence)
+            else:
                 self._free.put(actor)
 
         ready.add_done_callback(begin)

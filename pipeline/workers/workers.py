@@ -69,21 +69,28 @@ def work_through(
     Work is repeated, so it must be safe to repeat.
     """
     try:
-        return Worked([_anywhere(workers, work, list(items), *more)], [])
+        return Worked([on_any_host(workers, work, list(items), *more)], [])
     except WorkerDiedError as error:
         logger.warning("A worker died (%s): what it had in hand, %d, is tried again one by one.", error, len(items))
+    return one_by_one(workers, work, items, *more)
+
+
+def one_by_one(
+    workers: Workers, work: Callable[..., _Result], items: Sequence[_Item], *more: Any
+) -> Worked[_Item, _Result]:
+    """`work([item], *more)` of each item; what kills its worker is named."""
     results, killers = [], []
     for item in items:
         try:
-            results.append(_anywhere(workers, work, [item], *more))
+            results.append(on_any_host(workers, work, [item], *more))
         except WorkerDiedError as error:
             logger.warning("A worker died again (%s): what it had in hand is left out.", error)
             killers.append(item)
     return Worked(results, killers)
 
 
-def _anywhere(workers: Workers, work: Callable[..., _Result], *arguments: Any) -> _Result:
-    """The work's result, on another host where hosts are lost."""
+def on_any_host(workers: Workers, work: Callable[..., _Result], *arguments: Any) -> _Result:
+    """The work's result, on another host where hosts are lost. Raises WorkerDiedError."""
     for _ in range(HOSTS_LOST):
         try:
             return cast(_Result, workers.run(work, *arguments))
