@@ -86,6 +86,17 @@ def need_rights() -> None:
     _ip("netns", "delete", "ld-probe")
 
 
+def _remove_leftovers(count: int) -> None:
+    """What a test that was killed left."""
+    for number in range(count):
+        found = subprocess.run(["ip", "netns", "pids", f"ld-h{number}"], capture_output=True, text=True, check=False)
+        for pid in found.stdout.split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+        subprocess.run(["ip", "netns", "delete", f"ld-h{number}"], capture_output=True, check=False)
+    subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True, check=False)
+
+
 @contextmanager
 def hosts(count: int = 2, share_folders: bool = True) -> Iterator[list[Host]]:
     """Hosts on one bridge, which has GATEWAY's address; they see each other, and nothing else.
@@ -93,6 +104,7 @@ def hosts(count: int = 2, share_folders: bool = True) -> Iterator[list[Host]]:
     Without `share_folders` each has a /tmp of its own.
     """
     need_rights()
+    _remove_leftovers(count)
     with ExitStack() as undo:
         _ip("link", "add", BRIDGE, "type", "bridge")
         undo.callback(_ip, "link", "delete", BRIDGE)
