@@ -9,8 +9,6 @@ from typing import Any
 
 import click
 
-from data_catalog.base.store import Store, is_url
-
 
 class Folder(click.Path):
     """A folder of this machine; an address in object storage is no such thing."""
@@ -20,6 +18,8 @@ class Folder(click.Path):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The folder. Raises click.BadParameter."""
+        from data_catalog.base.store import is_url
+
         if is_url(value):
             self.fail(
                 "object storage is for `longdance build` and `longdance sql`: copy the data set to a folder with your "
@@ -34,6 +34,8 @@ class FolderOrUrl(Folder):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The folder, or the address. Raises LongdanceError for an address that is none."""
+        from data_catalog.base.store import Store, is_url
+
         return Store.at(str(value)).url if is_url(value) else super().convert(value, param, ctx)
 
 
