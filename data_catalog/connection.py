@@ -31,7 +31,11 @@ from data_catalog.migrations import MIGRATIONS, migrate, require_known, schema_v
 from data_catalog.quarantine import is_damage, quarantine, read_mark, set_mark, wal_path
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.002, 0.05
-_HELD = ("Could not set lock on file", "different configuration than existing connections")
+_HELD = (
+    "Could not set lock on file",
+    "different configuration than existing connections",
+    "already attached by database",
+)
 _OTHER_DUCKDB = "trying to read a database file with version number"
 # In one process DuckDB would share one database among writers, and a close would not let readers in.
 _writers: defaultdict[Path, threading.Lock] = defaultdict(threading.Lock)

@@ -38,7 +38,8 @@ LIMIT 50
     "shard-offsets": (
         """
 SELECT sample_key, variant, verdict, mp4_offset, mp4_length, json_offset, json_length,
-       npy_offset, npy_length, mask_offset, mask_length, flac_offset, flac_length
+       npy_offset, npy_length, mask_offset, mask_length, hands_offset, hands_length,
+       flac_offset, flac_length
 FROM samples JOIN clips USING (clip_id)
 WHERE shard = (SELECT min(shard) FROM shards)
 ORDER BY mp4_offset

@@ -202,9 +202,19 @@ def _overlays(con: duckdb.DuckDBPyConnection) -> None:
     con.execute(OVERLAYS)
 
 
+def _steadied(con: duckdb.DuckDBPyConnection) -> None:
+    # Pixels a frame at 512 that were taken out of a camera's motion; NULL: it was left as it is.
+    con.execute("ALTER TABLE clip_rows ADD COLUMN IF NOT EXISTS steadied DOUBLE")
+
+
+def _hands(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("ALTER TABLE sample_rows ADD COLUMN IF NOT EXISTS hands_offset BIGINT")  # NULL: a sample without hands
+    con.execute("ALTER TABLE sample_rows ADD COLUMN IF NOT EXISTS hands_length BIGINT")
+
+
 MIGRATIONS: tuple[Callable[[duckdb.DuckDBPyConnection], None], ...] = (
     _first_tables, _ledger_tables, _decisions, _run_sources, _sound, _filled,
-    _views_alone, _masks, _exports, _rights, _captions, _measures, _overlays,
+    _views_alone, _masks, _exports, _rights, _captions, _measures, _overlays, _steadied, _hands,
 )  # fmt: skip
 
 

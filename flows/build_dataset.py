@@ -6,17 +6,18 @@ with what is missing, whatever happened to the last run or to Prefect.
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.runtime import flow_run
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import remove_temps, write_json
+from data_catalog.base.paths import DataFolder
 from data_catalog.base.store import Store
 from data_catalog.connection import open_catalog
-from flows import artifacts
 from flows.build_steps import Build
 from flows.catalog import manifests
 from flows.catalog.rights_rows import merge_rights
@@ -24,6 +25,7 @@ from flows.catalog.wanted import wanted_clips
 from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import open_workers
+from flows.server.outlive import show_in_prefect
 from flows.storage.home import Home, open_home
 from flows.storage.places import find_sources, place_of
 from pipeline.batches.forgotten import forgotten_sources
@@ -83,7 +85,23 @@ def _run(raw: Path | Store, home: Home, files: Sequence[SourceFile], config: Bui
     counters.update(manifests.totals(folder))
     write_json(folder.last_run, {**counters, "seconds": progress.seconds})
     home.keep()
-    artifacts.build_report(folder, counters)
+    show_counts(folder, counters)
     if failed := counters["sources_failed"]:
         raise LongdanceError(f"{failed} sources failed by a fault of longdance (see the log); all others are done.")
     return dict(counters)
+
+
+def show_counts(folder: DataFolder, counters: Mapping[str, int]) -> None:
+    """Tables in Prefect's UI: counts by verdict and reason, and what this run did."""
+    with open_catalog(folder.catalog) as con:
+        rows = manifests.reasons(con)
+    none = [{"what": "clips", "verdict": "none", "reason": "", "count": 0}]
+    about = f"Sources and clips of {folder.root}"
+    show_in_prefect(create_table_artifact, key="clips-by-verdict", table=rows or none, description=about)
+    lines = "\n".join(f"| {name.replace('_', ' ')} | {count} |" for name, count in sorted(counters.items()))
+    markdown = (
+        f"# {folder.root.name}\n\n| what | count |\n|---|---|\n{lines}\n\n"
+        f"Contact sheet: `{folder.contact_sheet}`\n\nCatalog: `{folder.catalog}`\n"
+    )
+    about = "What this run did and what the data set holds"
+    show_in_prefect(create_markdown_artifact, key="build-counters", markdown=markdown, description=about)

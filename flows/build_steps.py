@@ -19,6 +19,7 @@ from flows.progress import Progress
 from flows.runners import TASK_OPTIONS
 from flows.storage.home import Home
 from pipeline.analysis.editing.text_model import text_model_path
+from pipeline.analysis.hands.hand_model import hand_model_path
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.batches.forgotten import forgotten_sources
 from pipeline.batches.jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
@@ -225,6 +226,8 @@ class Build:
             unstage(self.folder, manifest)  # a build that was killed while it tidied up
         if not wanted:
             return
+        if self.config.landmarks.every_frame and self.config.landmarks.hands:
+            hand_model_path()  # here and not in many workers at once
         groups = shard_groups(wanted, self.config.shards.samples, 1 + self.config.variants.count)
         if isinstance(self.home.root, str):
             self.encode_stored(groups, self.home.root, pose_model_path())

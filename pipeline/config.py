@@ -93,6 +93,10 @@ class CropConfig(Settings):
     min_shrink: float = Field(0.3, gt=0, le=1, description="`upper`: how far the crop may shrink to stay inside")
     max_upscale: float = Field(2.4, gt=0, description="a dancer that needs more enlargement is rejected")
     follow_speed: float = Field(0.01, gt=0, description="`follow`: fastest window, shares of the crop a frame")
+    steady: bool = Field(True, description="hold a camera that moves still, where its picture and the dancer allow")
+    steady_within: float = Field(
+        0.25, gt=0, lt=1, description="`steady`: share of the picture's width or height that may be lost to it"
+    )
 
     @property
     def size(self) -> PictureSize:
@@ -102,6 +106,8 @@ class CropConfig(Settings):
     def identity(self) -> dict[str, Any]:
         """What decides about a crop, as JSON values: of `upper` squares what it was before there were others."""
         said = self.model_dump(mode="json")
+        if not self.steady:
+            said = {name: value for name, value in said.items() if not name.startswith("steady")}
         if self.fit == "upper":
             said = {name: value for name, value in said.items() if name not in ("fit", "fill", "max_filled")}
             if self.size.width == self.size.height:
@@ -153,6 +159,7 @@ class LandmarksConfig(Settings):
         True, description="find the dancer in every frame of the clips that are stored, instead of between detections"
     )
     masks: bool = Field(True, description="with `every_frame`: store which pixels are hers, at a quarter of the size")
+    hands: bool = Field(True, description="with `every_frame`: store 21 points of each hand; it takes thrice as long")
 
 
 class ShardConfig(Settings):
@@ -270,5 +277,7 @@ class BuildConfig(Settings):
         if "encode" in record:
             record["video"] = record.pop("encode")
         if "size" in crop:
-            record["crop"] = {"fit": "upper", "shape": crop.pop("size"), **crop}
+            crop = {"fit": "upper", "shape": crop.pop("size"), **crop}
+        record["crop"] = {"steady": False, **crop}
+        record["landmarks"] = {"hands": False, **record["landmarks"]}
         return cls.model_validate(record)

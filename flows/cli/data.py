@@ -220,11 +220,13 @@ def settings(command: str, form: str) -> None:
 
 @click.command("pose-model", epilog="Example: longdance pose-model")
 def pose_model() -> None:
-    """Get the models of pose and text, if they are not there, and print their paths."""
+    """Get the models of pose, hands and text, if they are not there, and print their paths."""
     from pipeline.analysis.editing.text_model import text_model_path
+    from pipeline.analysis.hands.hand_model import hand_model_path
     from pipeline.analysis.pose_model import pose_model_path
 
     click.echo(pose_model_path(keep=True))
+    click.echo(hand_model_path(keep=True))
     click.echo(text_model_path(keep=True))
 
 

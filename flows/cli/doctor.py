@@ -18,6 +18,7 @@ from flows.cli.doctor_tools import (
     Check,
     check_catalog,
     check_ffmpeg,
+    check_hand_model,
     check_pose_model,
     check_prefect,
     check_store,
@@ -38,8 +39,9 @@ LIBRARIES = {
 def examine(data: Path | str | None = None) -> list[Check]:
     """All checks, in the order in which a mistake is best fixed."""
     checks: list[Callable[[], Iterator[Check]]] = [
-        check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_text_model, check_gpu,
-        check_memory, lambda: check_disk(data if isinstance(data, Path) else None), check_prefect,
+        check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_hand_model,
+        check_text_model, check_gpu, check_memory, lambda: check_disk(data if isinstance(data, Path) else None),
+        check_prefect,
     ]  # fmt: skip
     if isinstance(data, Path):
         checks.append(lambda: check_catalog(data))
@@ -79,8 +81,8 @@ def examine_host(url: str | None) -> tuple[dict[str, str], list[Check]]:
     from pipeline.workers.hosts import facts_here
 
     checks: list[Callable[[], Iterator[Check]]] = [
-        check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_text_model, check_gpu,
-        check_memory, lambda: check_disk(scratch()),
+        check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_hand_model,
+        check_text_model, check_gpu, check_memory, lambda: check_disk(scratch()),
     ]  # fmt: skip
     if url is not None:
         checks.append(lambda: check_store(url))

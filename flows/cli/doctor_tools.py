@@ -13,6 +13,7 @@ from typing import Literal
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.paths import DataFolder
+from pipeline.model_files import ModelFile
 
 State = Literal["ok", "note", "warn", "missing"]
 # Oldest ffmpeg with the `fd:` protocol and `-stats_enc_pre`, both in its Changelog under 6.0.
@@ -21,6 +22,7 @@ OLDEST_FFMPEG = (6, 0)
 BAD_FFMPEG = [((8, 1), "CVE-2026-40962: out-of-bounds write in mov.c, the container of most phone videos")]
 # The bundles that `longdance pose-model` makes with the versions in constraints.txt.
 POSE_SHA256 = "50880d42629bc49e845d4f00c8826ca758aacc99f669a9b0c7930f182a6d2d6b"
+HAND_SHA256 = "b679e2b9b3ff083f82345319f4c8ad7944d8dbe299af5c586c255160d94e7217"
 TEXT_SHA256 = "cbd6ce577939d902d3ec3e1a543d5e846519cec7441a46575df6d761ecc47cdb"
 
 
@@ -80,19 +82,28 @@ def check_text_model() -> Iterator[Check]:
     """The model that finds text is there, and the one that it should be."""
     from pipeline.analysis.editing.text_model import MODEL_FILE
 
-    chosen = os.environ.get("LONGDANCE_TEXT_MODEL")
-    path = Path(chosen) if chosen else MODEL_FILE.cached()
-    again = "name a .zip file in LONGDANCE_TEXT_MODEL or unset it" if chosen else f"rm -f {path}; longdance pose-model"
+    yield _check_file(MODEL_FILE, TEXT_SHA256)
+
+
+def check_hand_model() -> Iterator[Check]:
+    """The model that finds hands is there, and the one that it should be."""
+    from pipeline.analysis.hands.hand_model import MODEL_FILE
+
+    yield _check_file(MODEL_FILE, HAND_SHA256)
+
+
+def _check_file(model: ModelFile, expected: str) -> Check:
+    """A model's file, which longdance makes with this sha256."""
+    chosen = os.environ.get(model.variable)
+    path = Path(chosen) if chosen else model.cached()
+    named = f"name a {path.suffix} file in {model.variable} or unset it"
     if not path.is_file():
-        yield Check("missing", "text model", f"not at {path}", again if chosen else "longdance pose-model")
-        return
+        return Check("missing", model.what, f"not at {path}", named if chosen else "longdance pose-model")
     sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
-    if sha256 == TEXT_SHA256 or chosen:
-        yield Check("ok", "text model", f"{path}, sha256 {sha256[:16]}" + (", your own" if chosen else ""))
-    else:
-        yield Check(
-            "missing", "text model", f"{path} is damaged: sha256 {sha256[:16]}, expected {TEXT_SHA256[:16]}", again
-        )
+    if sha256 == expected or chosen:
+        return Check("ok", model.what, f"{path}, sha256 {sha256[:16]}" + (", your own" if chosen else ""))
+    damaged = f"{path} is damaged: sha256 {sha256[:16]}, expected {expected[:16]}"
+    return Check("missing", model.what, damaged, f"rm -f {path}; longdance pose-model")
 
 
 def check_pose_model() -> Iterator[Check]:

@@ -41,6 +41,7 @@ NAMES: dict[str, tuple[str, str]] = {
     "crop_width": ("crop width", "source px"),
     "crop_height": ("crop height", "source px"),
     "filled": ("filled", "share of the clip"),
+    "steadied": ("camera motion taken out", "px a frame at 512"),
     "crop_x": ("crop left", "source px"),
     "crop_y": ("crop top", "source px"),
     "borderline": ("distance from the other verdict", "spreads"),

@@ -31,6 +31,7 @@ from pipeline.batches.prepare_sources import build_keys, clips_of
 from pipeline.clips.crop import Crop
 from pipeline.clips.crop_filter import cropped
 from pipeline.clips.make_clips import Clip
+from pipeline.clips.steady_filter import steadied
 from pipeline.config import BuildConfig
 from pipeline.picture_size import PictureSize
 from pipeline.shards.cut_sound import read_flac
@@ -59,13 +60,18 @@ class Wanted:
     sound: tuple[str, int, int] | None = None
 
 
+LONGEST_ID = 200
+"""Letters of a clip's id: a file system takes names of 255 bytes."""
+
+
 def picture_path(out: Path, kind: str, clip_id: str) -> Path:
     """Where a picture of a clip lies below the report's folder.
 
     Raises:
         ValueError: the id could name another place, or there is no such kind.
     """
-    if kind not in KINDS or not clip_id or not all(c.isascii() and (c.isalnum() or c in "-_") for c in clip_id):
+    plain = all(c.isascii() and (c.isalnum() or c in "-_") for c in clip_id)
+    if kind not in KINDS or not plain or not 0 < len(clip_id) <= LONGEST_ID:
         raise ValueError(f"{kind}/{clip_id!r} names no picture.")
     return out / kind / clip_id[:2] / (clip_id + SUFFIX[kind])
 
@@ -194,8 +200,11 @@ def _source_frames(
     else:
         width, height = scaled(*config.crop.size, LONGER)
         corners = clip.crop.corners[::EVERY] if len(clip.crop.corners) > 1 else clip.crop.corners
-        moved = Crop(corners, clip.crop.width, clip.crop.height, clip.crop.framing)
-        picture = cropped(picture, moved, found, PictureSize(width, height), config.crop.fill, "area")
+        crop, size = Crop(corners, clip.crop.width, clip.crop.height, clip.crop.framing), PictureSize(width, height)
+        if clip.steady is None:
+            picture = cropped(picture, crop, found, size, config.crop.fill, "area")
+        else:
+            picture = steadied(picture, taken, clip.steady, crop, found, size, config.crop.fill)
     with decode(picture, descriptor, (height, width), config.limits) as frames:
         for _, (_, planes) in zip(taken, frames):  # what lies behind the last one is not waited for
             yield av.VideoFrame.from_ndarray(np.ascontiguousarray(planes), format="yuv420p")
@@ -225,6 +234,11 @@ def _write_frame(path: Path, clip: Clip, descriptor: int, found: Probe, pts: np.
     landmarks = clip.landmarks[middle] if clip.known[middle] else None
     corner = None if clip.crop is None else clip.crop.at(len(clip.window.frames))[middle]
     size = np.zeros(2) if clip.crop is None else clip.crop.size
+    if clip.steady is not None and corner is not None:
+        frame, ends = clip.window.frames[[middle]], np.stack([corner, corner + size])
+        landmarks = None if landmarks is None else clip.steady.in_source(landmarks[None], frame)[0]
+        corner, end = clip.steady.in_source(ends[None], frame)[0]
+        size = end - corner
     _write_jpeg(path, draw_pose(shown, width / found.width, landmarks, corner, size))
 
 

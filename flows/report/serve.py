@@ -23,7 +23,7 @@ import numpy as np
 import pyarrow as pa
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -150,7 +150,7 @@ def make_app(server: Server, port: int) -> ASGIApp:
 
     async def rollout(request: Request) -> Response:
         path = server.media / "rollouts" / request.path_params["name"]
-        named = path.suffix in TYPES and path.stem.isalnum() and len(path.name) < 100
+        named = path.suffix in TYPES and path.name.isascii() and path.stem.isalnum() and len(path.name) < 100
         known = named and path.is_file() and not path.is_symlink()
         return FileResponse(path, media_type=TYPES[path.suffix]) if known else _missing()
 
@@ -196,7 +196,7 @@ async def _posted(request: Request, token: str, act: Callable[[Any], dict[str, A
         return _error("A decision is at most 1 MiB, with its length stated.", 413)
     try:
         return JSONResponse(await run_in_threadpool(act, await request.json()))
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, ClientDisconnect):
         return _error("The decision is not JSON that can be read.", 400)
     except LongdanceError as error:
         return _error(str(error), 400)

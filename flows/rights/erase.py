@@ -24,7 +24,7 @@ from flows.report.posters import KINDS, picture_path
 from model.data.latents import latents_manifests, read_manifest
 from model.data.repack_latents import latents_of_shard, remove_texts, repack_latents
 from pipeline.shards.repack import repack
-from pipeline.shards.tar import MASKS, MEMBERS, SOUND, manifest_path, whole_manifest
+from pipeline.shards.tar import MEMBERS, OPTIONAL, manifest_path, whole_manifest
 
 
 def write_remaining(data: DataFolder, record: dict[str, Any]) -> dict[str, list[str]]:
@@ -72,7 +72,7 @@ def remove_media(data: DataFolder, record: dict[str, Any]) -> None:
         remove(*data.caption_sets.glob(f"*/{clip}.json"), *data.measures.glob(f"*/*/{clip}.json"))
         remove(*(picture_path(files_of(data.report), kind, clip) for kind in KINDS))
     for key in keys:
-        remove(*(data.staged(key, kind) for kind in (*MEMBERS, MASKS, SOUND)))
+        remove(*(data.staged(key, kind) for kind in (*MEMBERS, *OPTIONAL.values())))
     # Pictures of many clips at once are drawn again when they are asked for.
     remove(data.report, data.contact_sheet, *data.versions.glob("*.jpg"))
 

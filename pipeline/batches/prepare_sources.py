@@ -24,6 +24,7 @@ from pipeline.clips.make_clips import Clip, clip_set, make_clips
 from pipeline.config import BuildConfig
 from pipeline.shards.cut_sound import VERSION as SOUND_VERSION
 from pipeline.shards.encode_clip import VERSION as ENCODE_VERSION
+from pipeline.shards.frame_hands import VERSION as HANDS_VERSION
 from pipeline.shards.frame_poses import VERSION as FRAMES_VERSION
 from pipeline.video.probe import Probe, probe
 from pipeline.video.raw_source import open_raw
@@ -48,7 +49,8 @@ def build_keys(config: BuildConfig) -> BuildKeys:
     sound = sound_pass.sound_key() if config.sound.keep else None
     clips = clip_set(analysis, config.clips, config.crop, sound)
     heard = [config.sound.model_dump(mode="json"), SOUND_VERSION] if config.sound.keep else []
-    found = [FRAMES_VERSION, config.landmarks.masks] if config.landmarks.every_frame else []
+    found: list[Any] = [FRAMES_VERSION, config.landmarks.masks] if config.landmarks.every_frame else []
+    found += ["hands", HANDS_VERSION] if config.landmarks.every_frame and config.landmarks.hands else []
     samples = config.variants.key(clips, config.video.model_dump(mode="json"), ENCODE_VERSION, *heard, *found)
     return BuildKeys(analysis, sound, clips, samples)
 

@@ -1,7 +1,7 @@
 """From an analysis to clips: one dancer per shot, one crop and one row of scores per window."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ from pipeline.clips.crop import Crop
 from pipeline.clips.frame_grid import FrameGrid, frame_grids, native_rate
 from pipeline.clips.overlay_scores import overlay_scores
 from pipeline.clips.scores import clip_hash, detections_in, scores
+from pipeline.clips.steady_crop import steady_crop
+from pipeline.clips.steadying.steady import Steady, moved
 from pipeline.config import BuildConfig, ClipConfig, CropConfig
 
 VERSION = 1  # raise it when the same analysis and config would give other clips
@@ -37,7 +39,10 @@ class Dancer:
 
 @dataclass(frozen=True)
 class Clip:
-    """A window with its crop (None where alignment rejected it), scores and landmarks in source pixels."""
+    """A window with its crop (None where alignment rejected it), scores and landmarks.
+
+    Crop and landmarks are in pixels of the source's picture, or of the steadied one where there is one.
+    """
 
     clip_id: str
     window: FrameGrid
@@ -45,6 +50,7 @@ class Clip:
     landmarks: np.ndarray
     known: np.ndarray
     row: dict[str, Any]
+    steady: Steady | None = None
 
 
 def clip_set(analysis_key: str, clips: ClipConfig, crop: CropConfig, sound_key: str | None) -> str:
@@ -75,6 +81,15 @@ def landmarks_at(dancer: Dancer, at: np.ndarray, max_gap_s: float) -> tuple[np.n
     return trajectory(dancer.times, dancer.track, at, max_gap_s)
 
 
+def steadied_dancer(dancer: Dancer, analysis: Analysis, steady: Steady) -> Dancer:
+    """The same person in pixels of a steadied picture: between detections a dancer moves there, not the camera."""
+    if dancer.track is None:
+        return dancer
+    frames = analysis.pose_frames[dancer.first + np.array(dancer.track.samples)]
+    landmarks = moved(np.stack(dancer.track.landmarks), steady.at(frames))
+    return replace(dancer, track=replace(dancer.track, landmarks=list(landmarks)))
+
+
 def make_clips(
     source_id: str,
     analysis: Analysis,
@@ -101,26 +116,59 @@ def make_clips(
     dancers = {shot: dancer_of_shot(analysis, *ranges[shot], shapes[shot]) for shot in {w.shot for w in windows}}
     for window in windows:
         clip_id = f"{source_id[:16]}-{window.frames[0]:06d}-{name[:8]}"
-        if only is not None and clip_id not in only:
-            continue
-        dancer, shape = dancers[window.shot], shapes[window.shot]
-        landmarks, known = landmarks_at(dancer, analysis.pts[window.frames], config.clips.max_gap_s)
-        try:
-            planned, rejected = plan_crop(landmarks, known, shape, config.crop), None
-        except RejectedError as error:
-            planned, rejected = None, error.code
-        measured = scores(
-            analysis, window, landmarks, known, shape, planned, config.crop.size, config.clips.duplicate_change
-        )
-        within = detections_in(analysis, window)
-        measured |= overlay_scores(analysis, window, landmarks, shape, planned)
-        measured["identity_switches"] = int(np.isin(dancer.doubtful, within).sum())
-        middle = np.abs(analysis.pose_frames - window.frames[len(window.frames) // 2]).argmin()
-        measured["phash"] = clip_hash(analysis.thumbs[middle], landmarks)
-        if heard is not None:
-            measured |= beat_scores(heard, float(analysis.pts[window.frames[0]]), window.fps, landmarks, known)
-        row = _row(clip_id, source_id, analysis, window, planned, rejected, name) | measured
-        yield Clip(clip_id, window, planned, landmarks, known, row)
+        if only is None or clip_id in only:
+            clip = _planned(
+                clip_id, analysis, window, ranges[window.shot], dancers[window.shot], shapes[window.shot], config
+            )
+            row = clip.row | _heard_scores(heard, analysis, clip) | {"source_id": source_id, "clip_set": name}
+            yield replace(clip, row=row)
+
+
+def _planned(
+    clip_id: str,
+    analysis: Analysis,
+    window: FrameGrid,
+    shot: tuple[int, int],
+    dancer: Dancer,
+    shape: tuple[int, int],
+    config: BuildConfig,
+) -> Clip:
+    """A window's crop, steadied where that helps, and its scores."""
+    times, rejected, steadied = analysis.pts[window.frames], None, None
+
+    def seen(steady: Steady | None) -> tuple[np.ndarray, np.ndarray]:
+        """The dancer in the window's frames."""
+        person = dancer if steady is None else steadied_dancer(dancer, analysis, steady)
+        return landmarks_at(person, times, config.clips.max_gap_s)
+
+    landmarks, known = seen(None)
+    crop: Crop | None = None
+    try:
+        crop = plan_crop(landmarks, known, shape, config.crop)
+    except RejectedError as error:
+        rejected = error.code
+    if crop is not None and config.crop.steady:
+        steadied = steady_crop(analysis, window, shot, crop, (landmarks, known), seen, shape, config.crop)
+    shown = analysis
+    if steadied is not None:
+        crop, landmarks, known = steadied.crop, steadied.landmarks, steadied.known
+        shown, shape = steadied.steady.analysis(analysis), steadied.steady.shape
+    measured = scores(shown, window, landmarks, known, shape, crop, config.crop.size, config.clips.duplicate_change)
+    measured |= overlay_scores(shown, window, landmarks, shape, crop)
+    measured["identity_switches"] = int(np.isin(dancer.doubtful, detections_in(analysis, window)).sum())
+    middle = np.abs(analysis.pose_frames - window.frames[len(window.frames) // 2]).argmin()
+    measured["phash"] = clip_hash(analysis.thumbs[middle], landmarks)
+    measured["steadied"] = None if steadied is None else steadied.before - steadied.after
+    steady = steadied.steady if steadied is not None else None
+    row = _row(clip_id, analysis, window, crop, rejected, steady) | measured
+    return Clip(clip_id, window, crop, landmarks, known, row, steady)
+
+
+def _heard_scores(heard: Heard | None, analysis: Analysis, clip: Clip) -> dict[str, Any]:
+    if heard is None:
+        return {}
+    start_s = float(analysis.pts[clip.window.frames[0]])
+    return beat_scores(heard, start_s, clip.window.fps, clip.landmarks, clip.known)
 
 
 def usable_grids(analysis: Analysis, ranges: list[tuple[int, int]], config: ClipConfig) -> list[FrameGrid]:
@@ -155,18 +203,16 @@ def usable_grids(analysis: Analysis, ranges: list[tuple[int, int]], config: Clip
 
 def _row(
     clip_id: str,
-    source_id: str,
     analysis: Analysis,
     window: FrameGrid,
     crop: Crop | None,
     rejected: str | None,
-    name: str,
+    steady: Steady | None,
 ) -> dict[str, Any]:
     start = float(analysis.pts[window.frames[0]])
-    corner = crop.corners.mean(0) + analysis.bars_at(int(window.frames[0]))[:2] if crop else None
+    corner = _corner_in_source(crop, window, steady) + analysis.bars_at(int(window.frames[0]))[:2] if crop else None
     return {
         "clip_id": clip_id,
-        "source_id": source_id,
         "shot": window.shot,
         "start_s": start,
         "end_s": float(analysis.pts[window.frames[-1]]) + 1 / float(window.fps),
@@ -182,5 +228,12 @@ def _row(
         "crop_mode": None if crop is None else ("static" if len(crop.corners) == 1 else "follow"),
         "framing": None if crop is None else crop.framing,
         "align_reason": rejected,
-        "clip_set": name,
     }
+
+
+def _corner_in_source(crop: Crop, window: FrameGrid, steady: Steady | None) -> np.ndarray:
+    """(2,) the mean over frames."""
+    if steady is None:
+        return np.asarray(crop.corners.mean(0))
+    corners = crop.at(len(window.frames))[:, None]
+    return np.asarray(steady.in_source(corners, window.frames).mean((0, 1)))

@@ -12,6 +12,8 @@ import numpy as np
 from data_catalog.base.errors import RejectedError
 from pipeline.clips.crop import Crop
 from pipeline.clips.crop_filter import balanced_sum, cropped
+from pipeline.clips.steady_filter import steadied
+from pipeline.clips.steadying.steady import Steady
 from pipeline.config import CropConfig, LimitsConfig, VideoConfig
 from pipeline.picture_size import PictureSize
 from pipeline.shards.augment import Recipe
@@ -32,6 +34,8 @@ class VariantJob:
     crop: Crop
     recipe: Recipe
     out: Path
+    steady: Steady | None = None
+    """What the crop is cut out of; None: the source's picture."""
 
 
 def encode_variants(
@@ -82,7 +86,10 @@ def _output(
     threads: int,
 ) -> ffmpeg.nodes.OutputStream:
     picture = branch.filter("select", selection(job.frames - first))
-    picture = cropped(picture, job.crop, probe, crop.size, crop.fill, "bicubic")
+    if job.steady is None:
+        picture = cropped(picture, job.crop, probe, crop.size, crop.fill, "bicubic")
+    else:
+        picture = steadied(picture, job.frames, job.steady, job.crop, probe, crop.size, crop.fill)
     recipe = job.recipe
     if (recipe.brightness, recipe.contrast, recipe.saturation) != (0.0, 1.0, 1.0):
         picture = picture.filter(

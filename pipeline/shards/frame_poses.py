@@ -11,8 +11,10 @@ import cv2
 import numpy as np
 from scipy.ndimage import median_filter
 
+from pipeline.analysis.hands.hand_finder import HANDS, POINTS, HandFinder
 from pipeline.analysis.pose import PoseFinder, body_length, box
 from pipeline.analysis.tracking import GATE, cost
+from pipeline.clips.steadying.steady import Steady, moved
 from pipeline.config import LimitsConfig
 from pipeline.shards.encode_clip import selection, span
 from pipeline.shards.masks import FrameMask
@@ -29,15 +31,19 @@ SMOOTH_HZ = 5.0  # where smoothing halves a movement: a dancer's hands are slowe
 
 @dataclass(frozen=True)
 class FramePoses:
-    """Landmarks (n, 33, 4) in source pixels at `frames` (n,), ascending, in which of them she was found, and masks.
+    """Landmarks (n, 33, 4) at `frames` (n,), ascending, in which of them she was found, and masks.
+
+    Landmarks are in source pixels, or in those of the steadied picture; masks and hands in the source's.
 
     masks: None where she was not found; empty where none were asked for.
+    hands: (n, 2, 21, 4), as `HandFinder.find` gives them; None where none were asked for.
     """
 
     frames: np.ndarray
     landmarks: np.ndarray
     found: np.ndarray
     masks: list[FrameMask | None]
+    hands: np.ndarray | None = None
 
     def at(self, frames: np.ndarray) -> np.ndarray:
         """(m, 33, 4) at frames that are among these: a frame has the same landmarks in every sample."""
@@ -46,6 +52,10 @@ class FramePoses:
     def masks_at(self, frames: np.ndarray) -> list[FrameMask | None]:
         """Of each of these frames; empty where none were asked for."""
         return [self.masks[place] for place in np.searchsorted(self.frames, frames)] if self.masks else []
+
+    def hands_at(self, frames: np.ndarray) -> np.ndarray | None:
+        """(m, 2, 21, 4) of these frames; None where none were asked for."""
+        return None if self.hands is None else np.asarray(self.hands[np.searchsorted(self.frames, frames)])
 
     def found_share(self, frames: np.ndarray) -> float:
         """In what share of these frames she was found; in the others the landmarks are those that were expected."""
@@ -70,6 +80,8 @@ def find_poses(
     finder: PoseFinder,
     limits: LimitsConfig,
     with_masks: bool = False,
+    steady: Steady | None = None,
+    hands: HandFinder | None = None,
 ) -> FramePoses:
     """Decode some frames of one shot once and find the dancer in each.
 
@@ -79,6 +91,8 @@ def find_poses(
         frames: (n,) ascending source frames.
         expected: (n, 33, 4) landmarks in source pixels, between the analysis's detections.
         scale: at which the picture is looked at, at most 1.
+        hands: what finds hands, if they are wanted.
+        steady: smooth the landmarks in this picture, since a hand that holds a camera is quicker than a dancer's.
 
     Raises:
         RejectedError: the source does not decode any more.
@@ -90,26 +104,37 @@ def find_poses(
     picture = sized(picture.filter("select", selection(frames - first)), probe, width, height, "area")
     landmarks, found = expected.copy(), np.zeros(len(frames), bool)
     masks: list[FrameMask | None] = [None] * len(frames) if with_masks else []
+    both = None if hands is None else np.zeros((len(frames), HANDS, POINTS, 4))
     with decode(picture, descriptor, (height, width), limits) as pictures:
-        for number, seen in enumerate(_looked_for(pictures, expected * ratio, finder, with_masks)):
+        for number, seen in enumerate(_looked_for(pictures, expected * ratio, finder, with_masks, hands)):
             if seen is not None:
                 landmarks[number], found[number] = seen.landmarks / ratio, True
+                if both is not None:
+                    both[number] = seen.hands / ratio
                 if with_masks:
                     masks[number] = FrameMask(seen.mask, seen.corner / ratio[:2], 1 / ratio[:2])
-    return FramePoses(frames, smoothed(without_outliers(landmarks), pts[frames]), found, masks)
+    if steady is not None:
+        landmarks = moved(landmarks, steady.at(frames))
+    return FramePoses(frames, smoothed(without_outliers(landmarks), pts[frames]), found, masks, both)
 
 
 @dataclass(frozen=True)
 class _Seen:
-    """Her in one picture: (33, 4) landmarks in its pixels, and her mask in the part that was looked at."""
+    """Her in one picture: (33, 4) landmarks and (2, 21, 4) hands in its pixels, and her mask in the part that was
+    looked at."""
 
     landmarks: np.ndarray
+    hands: np.ndarray | None
     mask: np.ndarray
     corner: np.ndarray
 
 
 def _looked_for(
-    pictures: Iterator[tuple[float, np.ndarray]], expected: np.ndarray, finder: PoseFinder, with_masks: bool
+    pictures: Iterator[tuple[float, np.ndarray]],
+    expected: np.ndarray,
+    finder: PoseFinder,
+    with_masks: bool,
+    hands: HandFinder | None,
 ) -> Iterator[_Seen | None]:
     """Of every picture the person who is nearest to the expected one, or None where nobody could be her."""
     for (_, frame), near in zip(pictures, expected):
@@ -127,7 +152,8 @@ def _looked_for(
         if not costs or costs[best] > GATE:
             yield None
         else:
-            yield _Seen(people[best], masks[best] if with_masks else masks, corner)
+            both = None if hands is None else hands.find(rgb, people[best])
+            yield _Seen(people[best], both, masks[best] if with_masks else masks, corner)
 
 
 def _region(near: np.ndarray, shape: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -27,30 +27,36 @@ def mask_shape(size: PictureSize) -> tuple[int, int]:
     return size.height // SCALE, size.width // SCALE
 
 
-def masks_in_clip(masks: list[FrameMask | None], placement: Placement, flip: bool) -> np.ndarray:
+def masks_in_clip(
+    masks: list[FrameMask | None], placement: Placement, flip: bool, to_steady: np.ndarray | None = None
+) -> np.ndarray:
     """Masks of a sample's frames, bool (frames, H / SCALE, W / SCALE); of a frame in which she was not found, none.
 
     Args:
         masks: of each frame, in the source.
-        placement: where the clip shows the source, before a flip.
+        placement: where the clip shows the source, or its steadied picture, before a flip.
+        to_steady: (frames, 2, 3) from the source to the steadied picture, if there is one.
     """
     size = mask_shape(placement.size)[::-1]
     source, picture = (np.broadcast_to(rows, (len(masks), 4)) for rows in (placement.source, placement.picture))
-    drawn = [_in_clip(mask, shown, at, size) for mask, shown, at in zip(masks, source, picture)]
+    moves = np.broadcast_to(np.eye(2, 3), (len(masks), 2, 3)) if to_steady is None else to_steady
+    drawn = [_in_clip(mask, move, shown, at, size) for mask, move, shown, at in zip(masks, moves, source, picture)]
     return np.stack(drawn)[..., :: -1 if flip else 1]
 
 
-def _in_clip(mask: FrameMask | None, source: np.ndarray, picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _in_clip(
+    mask: FrameMask | None, move: np.ndarray, source: np.ndarray, picture: np.ndarray, size: tuple[int, int]
+) -> np.ndarray:
     """One frame's, by area: a pixel is hers if she covers half of it or more."""
     if mask is None:
         return np.zeros(size[::-1], bool)
     scale = (picture[2:] - picture[:2]) / (source[2:] - source[:2]) / SCALE  # source pixels to those of the mask
-    step = mask.pixel * scale
-    spread = [max(1, round(1 / float(side))) for side in step]
+    spread = [max(1, round(1 / float(side))) for side in mask.pixel * scale]
     soft = cv2.blur(mask.mask.astype(np.float32), spread, borderType=cv2.BORDER_CONSTANT)
+    linear = scale[:, None] * move[:, :2] * mask.pixel
     # Both grids' whole numbers are middles of pixels, half a pixel from the corner that places are counted from.
-    shift = (mask.corner - source[:2]) * scale + picture[:2] / SCALE + step / 2 - 0.5
-    moved = cv2.warpAffine(soft, np.array([[step[0], 0, shift[0]], [0, step[1], shift[1]]]), size)
+    shift = (move @ [*mask.corner, 1.0] - source[:2]) * scale + picture[:2] / SCALE + linear @ [0.5, 0.5] - 0.5
+    moved = cv2.warpAffine(soft, np.column_stack([linear, shift]), size)
     rows, columns = np.ogrid[: size[1], : size[0]]
     low, high = picture[:2] / SCALE, picture[2:] / SCALE  # beyond lies what is filled
     inside = (columns + 0.5 > low[0]) & (columns + 0.5 < high[0]) & (rows + 0.5 > low[1]) & (rows + 0.5 < high[1])

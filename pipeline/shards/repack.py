@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.shards.tar import MASKS, MEMBERS, SOUND, ShardSample, column_of, read_member, write_shard
+from pipeline.shards.tar import MEMBERS, OPTIONAL, ShardSample, column_of, read_member, write_shard
 
 _PLACES = ("shard", "sample_key", "bytes", "mp4_sha256")
 
@@ -35,7 +35,7 @@ def repack(folder: Path, manifest: dict[str, Any], drop: frozenset[str], name: s
     old = folder / manifest["shard"]
     samples = []
     for row in remaining(manifest, drop):
-        columns = {kind: column_of(kind) for kind in (*MEMBERS, MASKS, SOUND)}
+        columns = {kind: column_of(kind) for kind in (*MEMBERS, *OPTIONAL.values())}
         kinds = {kind: name for kind, name in columns.items() if row.get(f"{name}_offset") is not None}
         members = {
             kind: StoredMember(old, row[f"{name}_offset"], row[f"{name}_length"]) for kind, name in kinds.items()

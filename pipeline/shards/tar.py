@@ -15,8 +15,9 @@ from data_catalog.base.files import atomic, is_sealed, read_json, sha256_file, w
 from data_catalog.base.mirror import read_part, size_of
 
 MEMBERS = ("mp4", "json", "npy")
-MASKS = "mask.png"  # a member of samples whose every frame was looked at
-SOUND = "flac"  # a member of samples that have sound
+MASKS, HANDS, SOUND = "mask.png", "hands.npy", "flac"
+OPTIONAL = {"mask": MASKS, "hands": HANDS, "sound": SOUND}
+"""Members that not all samples have, by the name under which a sample's json tells of them, in the order of the tar."""
 
 
 class MemberBytes(Protocol):

@@ -15,8 +15,9 @@ from data_catalog.base.files import is_sealed, read_json, sha256_file
 from pipeline.picture_size import PictureSize
 from pipeline.shards import encode_clip
 from pipeline.shards.cut_sound import verify_sound
+from pipeline.shards.frame_hands import read_hands
 from pipeline.shards.masks import mask_shape, read_masks
-from pipeline.shards.tar import MASKS, MEMBERS, SOUND, column_of, read_member
+from pipeline.shards.tar import HANDS, MASKS, MEMBERS, OPTIONAL, SOUND, column_of, read_member
 
 
 def verify_shards(folder: Path, decode: bool) -> Iterator[tuple[str, list[str]]]:
@@ -64,7 +65,7 @@ def _problems(path: Path, decode: bool) -> Iterator[str]:
 
 def _check_sample(shard: Path, sample: dict[str, Any]) -> None:
     """Members parse, agree with each other, and the clip has the frames, size and rate that it should."""
-    kinds = (*MEMBERS, *(kind for kind in (MASKS, SOUND) if f"{column_of(kind)}_offset" in sample))
+    kinds = (*MEMBERS, *(kind for kind in OPTIONAL.values() if f"{column_of(kind)}_offset" in sample))
     places = {kind: (sample[f"{column_of(kind)}_offset"], sample[f"{column_of(kind)}_length"]) for kind in kinds}
     members = {kind: read_member(shard, *place) for kind, place in places.items()}
     meta = json.loads(members["json"])
@@ -72,11 +73,13 @@ def _check_sample(shard: Path, sample: dict[str, Any]) -> None:
     frames = meta["clip"]["frames"]
     if meta["sample_key"] != sample["sample_key"] or landmarks.shape != (frames, 33, 4):
         raise ValueError(f"its landmarks have shape {landmarks.shape}, expected {(frames, 33, 4)}.")
-    for name, kind in (("sound", SOUND), ("mask", MASKS)):
+    for name, kind in OPTIONAL.items():
         if bool(meta.get(name)) != (kind in members):
             raise ValueError(f"its json says that it has {'a' if meta.get(name) else 'no'} {name}, its shard does not.")
     if MASKS in members and read_masks(members[MASKS], frames).shape[1:] != mask_shape(clip_size(meta)):
         raise ValueError("its masks are not of the clip's shape.")
+    if HANDS in members and read_hands(members[HANDS]).shape[0] != frames:
+        raise ValueError(f"its hands are not those of {frames} frames.")
     if SOUND in members:
         verify_sound(members[SOUND], meta["sound"])
     with tempfile.NamedTemporaryFile(suffix=".mp4") as file:

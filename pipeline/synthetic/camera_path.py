@@ -4,13 +4,16 @@ import numpy as np
 
 from pipeline.synthetic.body.brush import Array
 
+KINDS = ("pan", "zoom", "shake", "handheld", "away")
+
 
 def camera_path(
     kind: str | None, frames: int, stride: int, unit: float, size: tuple[int, int], rng: np.random.Generator
 ) -> Array:
     """Affines (T, 2, 3) from world to picture pixels.
 
-    `kind`: "pan", "zoom", "shake" or None for a camera that stands or drifts. `stride`: source frames
+    `kind`: "pan", "zoom", "shake", "handheld" (a calmer shake, with a slow pan and zoom), "away" (a pan that does not
+    come back) or None for a camera that stands or drifts. `stride`: source frames
     per clip frame (2 at 50 and 60 frames/s); `unit`: picture pixels to one of the 512 pixels of an aligned
     clip; speeds are per clip frame at that scale. `size`: width and height of the picture.
     """
@@ -23,6 +26,14 @@ def camera_path(
         log_zoom = 0.2 * _zigzag(frames, rate / 0.2, rng.uniform(0, 4))
     elif kind == "shake":
         shift, roll = _shake(frames, rng.uniform(3.5, 8.0) * unit, stride, rng)
+    elif kind == "handheld":
+        shift, roll = _shake(frames, rng.uniform(1.0, 4.0) * unit, stride, rng)
+        shift = shift + _drift(frames, rng.uniform(0.1, 0.6) * step, rng)
+        log_zoom = rng.uniform(0.0, 0.05) * _zigzag(frames, rng.uniform(0.005, 0.02) / stride, rng.uniform(0, 4))
+    elif kind == "away":
+        angle = rng.choice([0, np.pi]) + rng.uniform(-0.25, 0.25)
+        speed = rng.uniform(2.5, 6.0) * step
+        shift = speed * np.arange(-frames / 2, frames / 2)[:, None] * np.array([np.cos(angle), np.sin(angle)])
     elif rng.random() < 0.5:
         shift = _drift(frames, rng.uniform(0.03, 0.2) * step, rng)
     centre = np.array(size) / 2

@@ -107,7 +107,7 @@ def shoot(plan: Direction) -> Shot:
     slack = np.maximum(0.0, (np.array(size) - crop) / 2) * np.array([0.6, 0.35])
     slack = np.minimum(slack, np.array([0.16, 0.10]) * size)
     pelvis = np.array(size) / 2 + slack * framing.uniform(-1, 1, 2)
-    if plan.camera in ("pan", "zoom"):
+    if plan.camera in ("pan", "zoom", "handheld", "away"):
         pelvis = np.array(size) / 2
     floor = pelvis + np.array([0.0, PELVIS_HEIGHT * plan.standing])
     corner, extent = _world(camera, size)

@@ -12,6 +12,7 @@ import numpy as np
 
 from data_catalog.base.disk import raise_if_told_full
 from pipeline.synthetic.body.brush import Array, Picture
+from pipeline.synthetic.camera_path import KINDS
 from pipeline.synthetic.footage import CROP_HEIGHTS, LANDMARKS, Direction, Shot, shoot
 from pipeline.synthetic.music import Music, draw_music, write_music
 from pipeline.synthetic.video_plan import SynthVideo
@@ -63,7 +64,7 @@ def shots_of(spec: SynthVideo, times: Array) -> list[Shot]:
                     stride=spec.stride,
                     times=times[start:end],
                     standing=standing,
-                    camera=spec.fault if spec.fault in ("pan", "zoom", "shake") else None,
+                    camera=spec.fault if spec.fault in KINDS else None,
                     act=spec.fault if spec.fault in ("leaves", "two_dancers", "no_dancer") else None,
                     dancer_key=keys[0],
                     scenery_key=keys[1],

@@ -17,7 +17,7 @@ LIBRARIES = ("longdance", "av", "librosa", "mediapipe", "numpy", "opencv-python"
 CODE = ("pipeline", "data_catalog")
 SEEN_S = 10.0  # a network file system may show a new file late
 Facts = dict[str, str]
-Seen = tuple[bytes, int]
+SizedPath = tuple[bytes, int]
 """A file's path and size; a folder's size counts as 0."""
 
 
@@ -39,12 +39,12 @@ def difference(host: str, facts: Facts) -> str | None:
     return None
 
 
-def places(files: list[Path]) -> list[Seen]:
+def places(files: list[Path]) -> list[SizedPath]:
     """Files and folders as this host sees them."""
     return [(os.fsencode(file), _size(os.fsencode(file))) for file in files]
 
 
-def unseen(wanted: list[Seen]) -> str | None:
+def unseen(wanted: list[SizedPath]) -> str | None:
     """The first of these places that this host does not see so, as text; waits a while for it."""
     deadline = time.monotonic() + SEEN_S
     for path, size in wanted:

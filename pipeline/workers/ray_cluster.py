@@ -17,7 +17,7 @@ from ray.exceptions import ActorUnavailableError, GetTimeoutError, OutOfMemoryEr
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from data_catalog.base.errors import LongdanceError
-from pipeline.workers.hosts import Facts, Seen, difference, facts_here, places, unseen
+from pipeline.workers.hosts import Facts, SizedPath, difference, facts_here, places, unseen
 from pipeline.workers.process import Answer, answer, set_up
 from pipeline.workers.workers import ClosedError, HostLostError, WorkerDiedError, Workers
 
@@ -27,6 +27,7 @@ NODE_DIED = "its node has died"
 """What Ray says of an actor that was lost with its host."""
 START_S = 300.0
 """How long a host may take to start its workers, and how long all may be lost before that ends a command."""
+RETRY_S = 5.0
 logger = logging.getLogger(__name__)
 
 
@@ -40,7 +41,7 @@ class Worker:
         """(host, what is installed there)."""
         return ray.util.get_node_ip_address(), facts_here()
 
-    def unseen(self, wanted: list[Seen]) -> tuple[str, str | None]:
+    def unseen(self, wanted: list[SizedPath]) -> tuple[str, str | None]:
         """(host, the first of these places that is not there as it is at the head)."""
         return ray.util.get_node_ip_address(), unseen(wanted)
 
@@ -133,8 +134,11 @@ class RayWorkers(Workers):
         ready: Future[tuple[str, Facts]] = actor.about.remote().future()
 
         def begin(told: "Future[tuple[str, Facts]]") -> None:
-            if told.exception() is not None:
-                return  # its host was lost again, or this command ends
+            if told.exception() is not None:  # its host was lost as it began, or this command ends
+                again = threading.Timer(RETRY_S, lambda: self._closed.is_set() or self._add())
+                again.daemon = True
+                again.start()
+                return
             if sentence := difference(*told.result()):
                 logger.warning("%s It is left out.", sentence)
             else:
@@ -143,7 +147,7 @@ class RayWorkers(Workers):
         ready.add_done_callback(begin)
         return ready
 
-    def _check(self, ready: "list[Future[tuple[str, Facts]]]", wanted: list[Seen]) -> None:
+    def _check(self, ready: "list[Future[tuple[str, Facts]]]", wanted: list[SizedPath]) -> None:
         """Raise LongdanceError for the first host that differs from this one."""
         try:
             for told in ready:

@@ -1,5 +1,6 @@
 import os
 import threading
+import time
 from pathlib import Path
 
 import duckdb
@@ -178,3 +179,28 @@ def test_reading_a_damaged_catalog_raises_and_touches_nothing(path: Path) -> Non
         pass
     assert [entry.name for entry in path.parent.iterdir()] == ["catalog.duckdb"]
     assert path.read_bytes().startswith(b"this is no database")
+
+
+def test_threads_that_read_and_one_that_writes_wait_for_each_other(tmp_path: Path) -> None:
+    file = tmp_path / "catalog.duckdb"
+    with open_catalog(file):
+        pass
+    errors: list[Exception] = []
+    opened: list[object] = []
+    end = time.monotonic() + 4
+
+    def work(read_only: bool) -> None:
+        while time.monotonic() < end:
+            try:
+                with open_catalog(file, read_only=read_only) as con:
+                    opened.append(con.execute("SELECT 1").fetchall())
+            except Exception as error:  # whatever it is, it is one too many
+                errors.append(error)
+
+    threads = [threading.Thread(target=work, args=(number > 0,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert len(opened) > 20

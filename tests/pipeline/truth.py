@@ -27,6 +27,7 @@ from pipeline.batches.sources import hash_source, walk
 from pipeline.clips.crop import placed
 from pipeline.clips.make_clips import Clip
 from pipeline.clips.scores import LOST_LIMBS, REFERENCE
+from pipeline.clips.steadying.steady import chained, inverse, moved
 from pipeline.config import BuildConfig
 
 CAMERA_REASONS = {"camera_translation", "camera_zoom", "camera_rotation", "camera_shake"}
@@ -93,9 +94,10 @@ def judge(
     frames = clip.window.frames
     assert len(truth["pts_s"]) == len(pts), f"{video}: {len(pts)} frames decoded, {len(truth['pts_s'])} drawn"
     everybody = np.array([truth["joints"][f] for f in frames], dtype=np.float64)  # (frames, people, 33, 2)
-    apart = np.linalg.norm(pelvis(everybody) - pelvis(clip.landmarks)[:, None], axis=-1)
+    landmarks = clip.landmarks if clip.steady is None else clip.steady.in_source(clip.landmarks, frames)
+    apart = np.linalg.norm(pelvis(everybody) - pelvis(landmarks)[:, None], axis=-1)
     followed = apart[clip.known].mean(0).argmin() if clip.known.any() else 0  # one person all the way: a swap shows
-    joints = everybody[:, followed]
+    joints = shown = everybody[:, followed]
     main = joints[:, MAIN]
     picture = np.array([shape[1], shape[0]], float)
     inside = ((main >= 0) & (main <= picture)).all(-1)
@@ -104,12 +106,15 @@ def judge(
     out = ~core.all(1) | ((~limbs).sum(1) >= LOST_LIMBS)
     side = clip.crop.height if clip.crop else max(shape)
     steps = _camera_steps(truth, frames)
+    if clip.steady is not None:  # what is left
+        shown, shape = moved(joints, clip.steady.at(frames)), clip.steady.shape
+        steps = chained(chained(clip.steady.at(frames[1:]), steps), inverse(clip.steady.at(frames[:-1])))
     middle = clip.crop.at(len(frames)).mean(0) + clip.crop.size / 2 if clip.crop else picture / 2
     translation, zoom, _ = decompose(steps, middle)
     pelvis_error = body_error = joints_inside = ends_inside = filled = np.nan
     if clip.crop:
         placement = placed(clip.crop, shape, config.crop.size)
-        flat = np.concatenate([joints, np.zeros_like(joints)], -1)
+        flat = np.concatenate([shown, np.zeros_like(shown)], -1)
         inside_clip = placement.landmarks(flat)[..., :2]
         shares = inside_clip / config.crop.size
         pelvis_error = float(np.abs(pelvis(shares).mean(0) - [0.5, config.crop.pelvis_y]).max())
@@ -124,7 +129,7 @@ def judge(
         pelvis_error=pelvis_error, body_error=body_error, joints_inside=joints_inside,
         ends_inside=ends_inside, filled=filled, out_true=float(out.mean()),
         translation_true=float(np.linalg.norm(translation, axis=1).mean()) * REFERENCE / side,
-        zoom_true=float(np.abs(zoom).mean()) * 100, shaken=truth["spec"]["fault"] == "shake",
+        zoom_true=float(np.abs(zoom).mean()) * 100, shaken=truth["spec"]["fault"] == "shake" and clip.steady is None,
     )  # fmt: skip
 
 

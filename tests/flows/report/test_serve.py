@@ -189,6 +189,9 @@ def test_a_decision_is_stored_with_who_when_and_why_and_changes_the_verdict(serv
         "/build.json",
         "/media/posters/dr/drawn-00001.jpg",
         "/flows/cli/main.py",
+        f"/media/posters/aa/{'a' * 300}.jpg",
+        f"/media/videos/aa/{'a' * 300}.mp4",
+        f"/media/rollouts/{'%C3%A9' * 90}.mp4",
     ],
 )
 def test_no_path_but_a_clips_own_pictures_is_answered(server, path):

@@ -7,13 +7,16 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 
 from data_catalog.base.files import read_json, write_json
 from model.config import TrainConfig
 from model.data.codec import load_codec
 from model.data.latents import encode_dataset
 from model.errors import CodecError, ConfigError, RunError
+from model.pose.limb_map import LIMB_CHANNELS
 from model.runs.checkpoint import load_checkpoint, newest_checkpoint
+from model.runs.init_weights import network_of_run
 from model.training.train import train
 from tests.model.dataset import QUICK, make_dataset, micro_config, micro_encode
 
@@ -54,6 +57,25 @@ def test_a_stage_starts_from_another_runs_averaged_weights(parent: Path, dataset
     averaged, begun = load_checkpoint(parent_info).tensors["ema"], load_checkpoint(child_info).tensors["weights"]
     for name, tensor in averaged.items():
         assert (tensor - begun[name]).abs().max() < 1e-6
+
+
+def test_without_poses_a_network_that_knows_them_is_trained_and_trained_on(
+    parent: Path, dataset: Path, tmp_path: Path
+) -> None:
+    network = network_of_run(parent)
+    network.add_pose_path(LIMB_CHANNELS)
+    network.save_pretrained(tmp_path / "knows")
+    told = {**QUICK, "network": {}, "init": str(tmp_path / "knows")}
+    assert train(dataset, tmp_path / "run", micro_config(**told)).step == 2
+    more = micro_config(**{**told, "steps": 4})
+    assert train(dataset, tmp_path / "child", more, fork=tmp_path / "run").step == 4
+    info = newest_checkpoint(tmp_path / "child" / "checkpoints")
+    assert info is not None
+    weights = load_checkpoint(info).tensors["weights"]
+    kept = {name: tensor for name, tensor in network.state_dict().items() if name.startswith("pose_path.")}
+    assert kept
+    for name, tensor in kept.items():
+        assert torch.equal(weights[name], tensor)
 
 
 def test_latents_of_another_codec_are_refused(parent: Path, tmp_path: Path) -> None:

@@ -58,3 +58,16 @@ def test_masks_come_back_from_their_picture_and_a_frame_without_her_is_empty() -
     for png, frames in ((b"no picture", 3), (write_masks(masks), 5)):
         with pytest.raises(LongdanceError, match="does not hold the masks of"):
             read_masks(png, frames)
+
+
+def test_a_mask_goes_along_with_a_steadied_picture() -> None:
+    """Shifted and zoomed against the camera: the same as a mask that was drawn there."""
+    placement = placed(Crop(np.array([[20, 40]]), 200, 300, "full"), SOURCE, SIZE)
+    move = np.array([[[0.5, 0.0, 40.0], [0.0, 0.5, 30.0]]])
+    (found,) = masks_in_clip([half(slice(120, 220))], placement, False, move)
+    (wanted,) = masks_in_clip([half(slice(100, 150))], placement, False)
+    inside = np.s_[: int((30 + 200 - 40) * 192 / 300 / SCALE) - 1]  # the shrunk source ends there
+    assert (found[inside] != wanted[inside]).mean() <= 2 / 32
+    assert not found[-10:].any()
+    (same,) = masks_in_clip([half(slice(120, 220))], placement, False, np.eye(2, 3)[None])
+    assert np.array_equal(same, masks_in_clip([half(slice(120, 220))], placement, False)[0])

@@ -1,0 +1,1 @@
+"""The dancer's hands: 21 points each."""
