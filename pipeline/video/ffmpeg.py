@@ -25,6 +25,7 @@ import numpy as np
 from data_catalog.base.disk import raise_if_told_full
 from data_catalog.base.errors import KilledError, LongdanceError, RejectedError
 from pipeline.config import LimitsConfig
+from pipeline.video.filters_file import filters_from_file
 from pipeline.video.joints import is_joined
 
 FORMATS = "mov,matroska,webm,avi,mpeg,mpegts,flv,asf,ogg,gif,m4v,h264,hevc,mjpeg,mxf,nut,rm,wtv,ivf,obu,dv,apng"
@@ -123,13 +124,14 @@ class Child:
             "-filter_complex_threads", str(limits.threads), "-filter_threads", str(limits.threads)
         )
         os.lseek(descriptors[0], 0, os.SEEK_SET)  # a child shares the offset that the one before left
-        self.process = subprocess.Popen(
-            graph.compile(cmd=ffmpeg_exe(), overwrite_output=True),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            pass_fds=descriptors,
-        )
+        with filters_from_file(graph.compile(cmd=ffmpeg_exe(), overwrite_output=True)) as (command, more):
+            self.process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE if stdout else subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=(*descriptors, *more),
+            )
         set_limits(self.process.pid, limits, max_file_bytes)
         self.limits = limits
         self.timed_out = False

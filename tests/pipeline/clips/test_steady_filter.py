@@ -105,4 +105,4 @@ def test_a_gliding_crop_shows_all_that_it_says(tmp_path: Path) -> None:
     for number, (one, other) in enumerate(zip(still, glides, strict=True)):
         shift = np.array([[1, 0, -number * 2 * 160 / 240], [0, 1, 0]], float)
         wanted = cv2.warpAffine(one, shift, (160, 160), flags=cv2.INTER_CUBIC)
-        assert np.abs(shift_between(other[10:-10, 10:-40], wanted[10:-10, 10:-40])).max() < 0.05
+        assert np.abs(shift_between(other[10:-10, 10:-40], wanted[10:-10, 10:-40])).max() < 0.1
