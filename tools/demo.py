@@ -16,11 +16,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # found whether or not PYTHONSAFEPATH is set
 
-from steps import LONGDANCE, SHOWCASE_BODY, Step, run_steps
+from steps import LONGDANCE, NO_HANDS, SHOWCASE_BODY, Step, run_steps
 
 PICTURE, DANCE = "PICTURE", "DANCE"
 UNSEEN = """SELECT clip_id FROM samples JOIN clips USING (clip_id) WHERE verdict = 'ok' AND source_id NOT IN
-(SELECT source_id FROM version_samples JOIN samples USING (sample_key) WHERE version LIKE 'fold%')
+(SELECT clips.source_id FROM version_samples JOIN samples USING (sample_key) JOIN clips USING (clip_id)
+WHERE version LIKE 'fold%')
 ORDER BY motion_energy"""
 """Clips that no training has seen: the folds' versions hold all that is not held out. The video begins with the first
 frame of the calmest, and its dancer is given the dance of the liveliest."""
@@ -59,7 +60,7 @@ def steps_of(out: Path, videos: int, seed: int, steps: int, frames: int) -> list
         Step("synth", "draws raw videos of dancers, with faults among them",
              ("synth", f"{out}/raw", "--videos", str(videos), "--seed", str(seed))),
         Step("build", "finds the dancers, cuts and aligns clips of 181 frames, judges them, stores them in shards",
-             ("build", f"{out}/raw", "--data", data, "--variants", "1", SHOWCASE_BODY)),
+             ("build", f"{out}/raw", "--data", data, "--variants", "1", SHOWCASE_BODY, NO_HANDS)),
         Step("verify", "decodes every stored clip and checks every byte", ("verify", "--data", data)),
         *(training(stage, out, steps) for stage in WHY),
         Step("prune", "scores every sample, cross-fits two models, leaves out the worst, trains on what stays",

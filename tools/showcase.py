@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # found whether or not PYTHONSAFEPATH is set
 
-from steps import SHOWCASE_BODY, Step, run_steps
+from steps import NO_HANDS, SHOWCASE_BODY, Step, run_steps
 
 SETTINGS = {
     "steps": 3000, "batch": 4, "holdout": 0, "timestep_shift": 3, "sample_temperature": 0, "sample_steps": 2,
@@ -23,6 +23,8 @@ SETTINGS = {
     "network.block_out_channels": "[48,64,96]", "ema": 0.998, "checkpoint_every": 100,
     "validate_every": 1_000_000, "sample_every": 1000,
 }  # fmt: skip
+STANDING = "--set=crop.steady=false"
+"""The weights were taught on clips from before cameras were held still."""
 
 
 def steps_of(out: Path, weights: Path, videos: int, seed: int) -> list[Step]:
@@ -31,7 +33,11 @@ def steps_of(out: Path, weights: Path, videos: int, seed: int) -> list[Step]:
     given = tuple(f"--set={name}={value}" for name, value in SETTINGS.items())
     return [
         Step("synth", "draws raw videos of dancers", ("synth", raw, "--videos", str(videos), "--seed", str(seed))),
-        Step("build", "makes clips of them", ("build", raw, "--data", data, "--variants", "0", SHOWCASE_BODY)),
+        Step(
+            "build",
+            "makes clips of them",
+            ("build", raw, "--data", data, "--variants", "0", SHOWCASE_BODY, NO_HANDS, STANDING),
+        ),
         Step(
             "train star",
             "teaches a network that is told the dance",

@@ -11,6 +11,8 @@ from pathlib import Path
 LONGDANCE = Path(sys.executable).parent / "longdance"
 SHOWCASE_BODY = "--set=crop.body=0.62"
 """The dancers that the showcase's weights know are as large as that in their clips; the demo's have to be, too."""
+NO_HANDS = "--set=landmarks.hands=false"
+"""No network here is told of hands, and looking for them takes twice as long as for all else."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import click
 
 from data_catalog.base.errors import LongdanceError
-from flows.server.faults import Fault, database_fault, home_fault, server_fault
+from flows.server.faults import Fault, database_fault, home_fault, server_fault, start_fault
 from flows.server.own_server import OwnServer, StartError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def choose_server() -> None:
             except StartError as error:
                 if _private:
                     raise LongdanceError(f"Prefect's server cannot start ({error}): see `longdance doctor`.") from error
-                fault = Fault(f"Prefect's server cannot start in {settings.home} ({error})", "move that folder away")
+                fault = start_fault(settings, error)
     _be_private(fault)
     choose_server()
 

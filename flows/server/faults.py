@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sqlite3
 import tempfile
 import threading
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 ANSWER_S = 6.0
 """How long a server, or the name service before it, may take to answer."""
+ROOM = 2**20
+"""Bytes that a database wants at least."""
 LEAVE = "prefect config unset PREFECT_API_URL --yes"
 
 
@@ -103,9 +106,33 @@ def server_fault(url: str) -> Fault | None:
     if told and told[0] is None:
         return None
     reason = _reason(told[0]) if told and told[0] else f"no answer for {ANSWER_S:.0f} s"
-    leave = "unset PREFECT_API_URL" if "PREFECT_API_URL" in os.environ else LEAVE
+    leave = "unset PREFECT_API_URL" if "PREFECT_API_URL" in os.environ else _leave_here(url) or LEAVE
     start = "log in again with `prefect cloud login`" if _is_cloud(url) else "start it with `prefect server start`"
     return Fault(f"Prefect's server at {url} does not answer as it should ({reason})", f"{start}, or leave it: {leave}")
+
+
+def _leave_here(url: str) -> str | None:
+    """What to do where a file of this folder names the server, which is none of a profile's."""
+    for name in (".env", "prefect.toml", "pyproject.toml"):
+        with suppress(OSError, UnicodeDecodeError):
+            if url.removesuffix("/api") in Path(name).read_text():
+                return f"take its address out of {Path(name).absolute()}"
+    return None
+
+
+def start_fault(settings: "Settings", error: Exception) -> Fault:
+    """Why a server of our own cannot start on the user's database, and what mends it."""
+    home, url = Path(settings.home), settings.server.database.connection_url
+    if url is not None and str(home / "prefect.db") not in url.get_secret_value():
+        name = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
+        return Fault(
+            f"Prefect's server cannot start on the database that is configured ({error})",
+            f"mend or unset {name} (once PREFECT_API_DATABASE_CONNECTION_URL) in the environment and the profile",
+        )
+    with suppress(OSError):
+        if shutil.disk_usage(home).free < ROOM:
+            return Fault(f"Prefect's server cannot start: {home} is full", "make room there")
+    return Fault(f"Prefect's server cannot start in {home} ({error})", "move that folder away")
 
 
 def _is_cloud(url: str) -> bool:

@@ -6,6 +6,7 @@ usage: python -m flows.server.own_server SOCKET PARENT [FOLDER]    (started by `
 import atexit
 import contextlib
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -54,7 +55,7 @@ class OwnServer:
     def _wait(self) -> None:
         begun, told = time.monotonic(), False
         while (waited := time.monotonic() - begun) < STARTUP_S:
-            if waited > SILENCE_S and not told:
+            if waited > SILENCE_S and not told and self._private is None:  # else one sentence was said already
                 told = True
                 print("Prefect's server, which shows this run, is starting: some seconds.", file=sys.stderr, flush=True)
             if self._process.poll() is not None:
@@ -68,8 +69,9 @@ class OwnServer:
     def _last_line(self) -> str:
         self._log.seek(0)
         lines = [line.strip() for line in self._log if line.strip()]
-        told = [line for line in lines if not line.startswith(("Application startup failed", "ERROR:"))]
-        return (told or lines or [""])[-1][:300]
+        told = [line for line in lines if "Application startup failed" not in line and not line.startswith("ERROR:")]
+        raised = [line for line in told if re.match(r"[\w.]+(Error|Exception|Refused)\b", line)]
+        return (raised or told or lines or [""])[-1][:300]
 
     def stop(self) -> None:
         """End it, and remove its private folder. Safe to call twice."""

@@ -37,8 +37,8 @@ class SourceFile:
 
 
 def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
-    """Every entry below `root` that is not a folder, in byte order, but for SIDECARS, dot files, the folder `exclude`
-    and other data sets (folders with a catalog), whose shards are no footage.
+    """Every entry below `root` that is not a folder, in byte order, but for SIDECARS, dot files and dot folders, the
+    folder `exclude` and other data sets (folders with a catalog), whose shards are no footage.
 
     A folder that cannot be listed is an entry itself: opening it will say why not.
 
@@ -55,7 +55,8 @@ def walk(root: Path, exclude: Path | None = None) -> Iterator[SourceFile]:
         folders[:] = [
             name
             for name in sorted(folders)
-            if not os.path.islink(paths[name])  # noqa: PTH114
+            if not name.startswith(b".")
+            and not os.path.islink(paths[name])  # noqa: PTH114
             and os.path.realpath(paths[name]) != skip
             and not os.path.isfile(os.path.join(paths[name], catalog))  # noqa: PTH113, PTH118
         ]

@@ -5,9 +5,14 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_HOME, temporary_settings
+from prefect.settings import (
+    PREFECT_API_DATABASE_CONNECTION_URL,
+    PREFECT_HOME,
+    temporary_settings,
+)
 
-from flows.server.faults import database_fault, home_fault, known_schemas
+from flows.server import faults
+from flows.server.faults import database_fault, home_fault, known_schemas, server_fault, start_fault
 
 
 def make_database(path: Path, schema: str) -> None:
@@ -74,3 +79,32 @@ def test_profiles_that_are_no_toml_are_named(tmp_path, monkeypatch):
         fault = home_fault()
         assert (fault is None) == text.startswith(b"active = 'me'")
         assert fault is None or "profiles.toml cannot be read" in fault.cause
+
+
+def test_a_server_that_cannot_start_blames_the_database_that_is_configured_and_no_folder(tmp_path):
+    url = "postgresql+asyncpg://a:b@127.0.0.1:1/x"
+    with temporary_settings({PREFECT_HOME: tmp_path, PREFECT_API_DATABASE_CONNECTION_URL: url}) as settings:
+        fault = start_fault(settings, RuntimeError("refused"))
+    assert "on the database that is configured (refused)" in fault.cause
+    assert "unset PREFECT_SERVER_DATABASE_CONNECTION_URL" in fault.mend
+
+
+def test_a_server_that_cannot_start_in_a_full_folder_says_that_it_is_full(tmp_path, monkeypatch):
+    with temporary_settings({PREFECT_HOME: tmp_path, PREFECT_API_DATABASE_CONNECTION_URL: None}) as settings:
+        assert start_fault(settings, RuntimeError("why")).mend == "move that folder away"
+        monkeypatch.setattr(faults, "ROOM", 2**62)
+        assert start_fault(settings, RuntimeError("why")).cause == f"Prefect's server cannot start: {tmp_path} is full"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [(".env", "PREFECT_API_URL = '{}'"), ("prefect.toml", "[api]\nurl = '{}'")],
+)
+def test_a_dead_server_that_a_file_of_this_folder_names_is_taken_out_there(name, text, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("PREFECT_API_URL", raising=False)
+    monkeypatch.setattr(faults, "_ask", lambda: ConnectionError("refused"))  # whatever this process has settled before
+    (tmp_path / name).write_text(text.format("http://127.0.0.1:1/api"))
+    fault = server_fault("http://127.0.0.1:1/api")
+    assert fault is not None
+    assert f"take its address out of {tmp_path / name}" in fault.mend

@@ -113,10 +113,11 @@ def test_shown_names_are_text_whatever_the_bytes(tmp_path: Path) -> None:
     assert require_videos(tmp_path)[0].shown.endswith("caf\\xe9.mp4")
 
 
-@pytest.mark.parametrize("name", [".DS_Store", "._dance.mp4", ".hidden.mov"])
-def test_dot_files_are_passed_over(name, tmp_path):
+@pytest.mark.parametrize("name", [".DS_Store", "._dance.mp4", ".hidden.mov", ".Trashes/dance.mp4"])
+def test_dot_files_and_folders_are_passed_over(name, tmp_path):
     (tmp_path / "inner").mkdir()
     for folder in (tmp_path, tmp_path / "inner"):
+        (folder / name).parent.mkdir(exist_ok=True)
         (folder / name).write_bytes(b"x")
         (folder / "dance.mp4").write_bytes(b"x")
     found = [os.path.relpath(file.path, os.fsencode(tmp_path)) for file in walk(tmp_path)]
