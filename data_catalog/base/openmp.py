@@ -7,7 +7,7 @@ that keeps the very core busy which the others wait for; `bench/contention.py` p
 import os
 from collections.abc import MutableMapping
 
-SPINS = "850"
+SPINS = "800"
 """Turns of the loop before a thread sleeps: few beside other work, and enough to meet a team that is nearly done."""
 SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 """Variables by which a user says the same; any of them wins."""

@@ -16,7 +16,7 @@ from pipeline.clips.beats import beat_scores
 from pipeline.clips.crop import Crop
 from pipeline.clips.frame_grid import FrameGrid, frame_grids, native_rate
 from pipeline.clips.overlay_scores import overlay_scores
-from pipeline.clips.scores import clip_hash, detections_in, scores
+from pipeline.clips.scores import clip_hash, detections_in, out_of_frame, scores, shows_upper
 from pipeline.clips.steady_crop import steady_crop
 from pipeline.clips.steadying.steady import Steady, moved
 from pipeline.config import BuildConfig, ClipConfig, CropConfig
@@ -141,7 +141,7 @@ def _planned(
         person = dancer if steady is None else steadied_dancer(dancer, analysis, steady)
         return landmarks_at(person, times, config.clips.max_gap_s)
 
-    landmarks, known = seen(None)
+    landmarks, known = in_source, known_in_source = seen(None)
     crop: Crop | None = None
     try:
         crop = plan_crop(landmarks, known, shape, config.crop)
@@ -149,11 +149,12 @@ def _planned(
         rejected = error.code
     if crop is not None and config.crop.steady:
         steadied = steady_crop(analysis, window, shot, crop, (landmarks, known), seen, shape, config.crop)
-    shown = analysis
+    shown, source_shape = analysis, shape
     if steadied is not None:
         crop, landmarks, known = steadied.crop, steadied.landmarks, steadied.known
         shown, shape = steadied.steady.analysis(analysis), steadied.steady.shape
     measured = scores(shown, window, landmarks, known, shape, crop, config.crop.size, config.clips.duplicate_change)
+    measured |= out_of_frame(in_source, known_in_source, source_shape, shows_upper(crop))
     measured |= overlay_scores(shown, window, landmarks, shape, crop)
     measured["identity_switches"] = int(np.isin(dancer.doubtful, detections_in(analysis, window)).sum())
     middle = np.abs(analysis.pose_frames - window.frames[len(window.frames) // 2]).argmin()

@@ -46,22 +46,20 @@ def scores(
     size: PictureSize,
     duplicate_change: float,
 ) -> dict[str, Any]:
-    """Every score of one clip; None where it cannot be measured.
+    """Every score of one clip's picture; None where it cannot be measured.
 
     Args:
-        landmarks: (frames, 33, 4) of the dancer in source pixels; known: (frames,) bool.
-        shape: (height, width) of the source picture.
+        landmarks: (frames, 33, 4) of the dancer in pixels of the picture that is cut; known: (frames,) bool.
+        shape: (height, width) of the picture that is cut: the source's, or the steadied one.
         crop: None where alignment rejected the clip: then pixels are those of the whole picture at 512.
         size: of the clip.
     """
     side = crop.height if crop else max(shape)
     middle = (crop.at(len(landmarks)).mean(0) + crop.size / 2) if crop else np.array([shape[1] / 2, shape[0] / 2])
-    upper = crop is not None and crop.framing == "upper"
     detections = detections_in(analysis, window)
     result = camera_scores(analysis, window, middle, REFERENCE / side)
-    result |= out_of_frame(landmarks, known, shape, upper)
     result |= {
-        "visibility": _mean(landmarks[known][:, UPPER if upper else MAIN, 3]),
+        "visibility": _mean(landmarks[known][:, UPPER if shows_upper(crop) else MAIN, 3]),
         "people": _mean(np.diff(analysis.people_end, prepend=0)[detections]),
         "blur": _mean(analysis.blur[detections]),
         "brightness": _mean(analysis.brightness[detections]),
@@ -77,7 +75,7 @@ def scores(
     if crop:
         placement = placed(crop, shape, size)
         inside = placement.chosen(known).landmarks(landmarks[known])
-        checked = CORE if upper else MAIN
+        checked = CORE if shows_upper(crop) else MAIN
         held = main_joints_inside(inside, np.zeros(2), np.array(size), checked).all(1)
         result |= {
             "out_of_crop_joints": _mean(np.logical_not(held)),
@@ -138,6 +136,11 @@ def _moving_average(speed: np.ndarray, width: int) -> np.ndarray:
     after = 2 * speed[-1] - speed[-2 : -half - 2 : -1]
     padded = np.concatenate([before, speed, after])
     return uniform_filter1d(padded, 2 * half + 1, axis=0)[half:-half]
+
+
+def shows_upper(crop: Crop | None) -> bool:
+    """Whether legs are not asked for."""
+    return crop is not None and crop.framing == "upper"
 
 
 def out_of_frame(
