@@ -27,7 +27,7 @@ from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import open_workers
 from flows.server.outlive import show_in_prefect
 from flows.storage.home import Home, open_home
-from flows.storage.places import find_sources, place_of
+from flows.storage.places import find_sources, name_of, place_of
 from pipeline.batches.forgotten import forgotten_sources
 from pipeline.batches.prepare_sources import build_keys
 from pipeline.batches.rights import keep_rights
@@ -37,7 +37,7 @@ from pipeline.config import BuildConfig
 
 def _run_name() -> str:
     """`build`, and the data set's name."""
-    return "build " + str(flow_run.parameters["data"]).rstrip("/").rpartition("/")[2]
+    return f"build {name_of(flow_run.parameters['data'])}"
 
 
 @flow(name="build-dataset", flow_run_name=_run_name, persist_result=False)

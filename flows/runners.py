@@ -90,30 +90,36 @@ def raise_on_sigint() -> None:
     signal.signal(signal.SIGINT, stop)
 
 
+def is_on_cluster() -> bool:
+    """Whether $LONGDANCE_RUNNER asks for a Ray cluster. Raises LongdanceError for an unknown runner."""
+    name = os.environ.get("LONGDANCE_RUNNER", RUNNERS[0])
+    if name not in RUNNERS:
+        raise LongdanceError(f"LONGDANCE_RUNNER is {name!r}; expected one of {', '.join(RUNNERS)}.")
+    return name == "ray"
+
+
 @contextmanager
-def open_workers(count: int, shared: Sequence[Path] = ()) -> Iterator[Workers]:
+def open_workers(count: int, shared: Sequence[Path] = (), gpus: int = 0) -> Iterator[Workers]:
     """Workers; which ones is $LONGDANCE_RUNNER's choice: processes here, or a Ray cluster's.
 
     Args:
         count: How many; 0 for one on each core, here or of the cluster.
         shared: Files that every host must see as this one does.
+        gpus: How many of them each worker of a cluster has for itself.
 
     Raises:
         LongdanceError: an unknown runner, or one whose package is not installed, or hosts that do not fit together.
     """
-    name = os.environ.get("LONGDANCE_RUNNER", "processes")
-    if name not in RUNNERS:
-        raise LongdanceError(f"LONGDANCE_RUNNER is {name!r}; expected one of {', '.join(RUNNERS)}.")
-    workers = _on_ray(count, shared) if name == "ray" else LocalWorkers(count or os.cpu_count() or 1)
+    workers = _on_ray(count, shared, gpus) if is_on_cluster() else LocalWorkers(count or os.cpu_count() or 1)
     try:
         yield workers
     finally:
         workers.close()
 
 
-def _on_ray(count: int, shared: Sequence[Path]) -> Workers:
+def _on_ray(count: int, shared: Sequence[Path], gpus: int) -> Workers:
     try:
         from pipeline.workers.ray_cluster import RayWorkers
     except ImportError as error:
         raise LongdanceError("LONGDANCE_RUNNER is 'ray': pip install 'longdance[cluster]' first.") from error
-    return RayWorkers(count, list(shared))
+    return RayWorkers(count, list(shared), gpus)

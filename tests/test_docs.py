@@ -190,7 +190,7 @@ def test_make_install_prepares_what_the_demo_does_and_the_readme_names_it():
 IMPORTS = """
 import flows.build_dataset, flows.train_stage, flows.generate, flows.score_and_prune
 import pipeline.analysis.beat_tracking, pipeline.analysis.pose
-from pipeline.model_files import user_cache
+from data_catalog.base.paths import user_cache
 print(user_cache())
 """
 

@@ -102,7 +102,9 @@ def _taken(store: Store) -> Lease:
         except MissingError:
             continue  # it was let go of
         if seen and tag != seen:
-            raise LongdanceError(f"Another build is at work in {store.url} ({_holder(body)}): wait until it has ended.")
+            raise LongdanceError(
+                f"Another command is at work in {store.url} ({_holder(body)}): wait until it has ended."
+            )
         if not seen:
             logger.warning("%s leased %s: it is watched for a sign of life.", _holder(body), store.url)
         if time.monotonic() >= deadline and (taken := store.swap(KEY, _body(owner, 0), tag)):

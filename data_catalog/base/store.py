@@ -98,13 +98,22 @@ class Store:
             found = obstore.get(objects, key)
             return bytes(found.bytes()), found.meta["e_tag"] or ""
 
-    def read_range(self, key: str, offset: int, length: int) -> bytes:
-        """A part of an object. Raises MissingError."""
+    def read_range(self, key: str, offset: int, length: int, tag: str = "") -> bytes:
+        """A part of an object; of the one with this tag, if one is given.
+
+        Raises MissingError, and StoreError where it is another by now.
+        """
         import obstore
+        from obstore.exceptions import PreconditionError
 
         objects = self._objects
-        with self._asked(key):
-            return bytes(obstore.get_range(objects, key, start=offset, length=length))
+        same = {"if_match": tag} if tag else {}
+        try:
+            with self._asked(key, PreconditionError):
+                found = obstore.get(objects, key, options={"range": (offset, offset + length), **same})
+                return bytes(found.bytes())
+        except PreconditionError:
+            raise StoreError(f"{self.url}/{key} has changed since it was listed: run the same command again.") from None
 
     def stream(self, key: str) -> Iterator[bytes]:
         """An object's bytes as they arrive. Raises MissingError."""
@@ -113,6 +122,18 @@ class Store:
         objects = self._objects
         with self._asked(key):
             yield from (bytes(chunk) for chunk in obstore.get(objects, key).stream(min_chunk_size=_CHUNK))
+
+    def has(self, key: str) -> bool:
+        """Whether there is such an object."""
+        import obstore
+
+        objects = self._objects
+        try:
+            with self._asked(key):
+                obstore.head(objects, key)
+        except MissingError:
+            return False
+        return True
 
     def sha256(self, key: str) -> str:
         """Hex sha256 of an object; nothing is kept of it. Raises MissingError."""

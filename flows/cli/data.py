@@ -21,6 +21,7 @@ from flows.cli.shared import (
     data_option,
     data_place_option,
     exit_on_sigint,
+    looked_at,
     prefect_settings,
 )  # fmt: skip
 
@@ -59,11 +60,10 @@ def build(
     source, place = place_of(raw), place_of(data)
     files = find_sources(source, place)
     if dry_run:
-        if not isinstance(place, Path):
-            raise click.UsageError("--dry-run looks at a data set in a folder: leave it out for one in object storage.")
+        folder = DataFolder.at(looked_at(data))
         from flows.cli.build_dry_run import build_lines
 
-        would, resolved = build_lines(DataFolder.at(place), config, files), config.model_dump(mode="json")
+        would, resolved = build_lines(folder, config, files), config.model_dump(mode="json")
         program = form == "json"
         click.echo(json.dumps({**resolved, "would": would} if program else resolved, indent=1))
         if not program:

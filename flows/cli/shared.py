@@ -22,8 +22,8 @@ class Folder(click.Path):
 
         if is_url(value):
             self.fail(
-                "object storage is for `longdance build` and `longdance sql`: copy the data set to a folder with your "
-                "store's own tool (docs/operations.md) and name that",
+                "object storage is for `longdance build`, `encode`, `train`, `score` and `sql`: copy the data set to a "
+                "folder with your store's own tool (docs/operations.md) and name that",
                 param, ctx,
             )  # fmt: skip
         return super().convert(value, param, ctx)
@@ -89,6 +89,13 @@ def data_place_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--data DATA`, the data set's folder or address."""
     what = "Folder of the data set, or its s3://, gs:// or az:// address."
     return click.option("--data", type=PLACE, required=True, help=what)(command)
+
+
+def looked_at(data: Path | str) -> Path:
+    """The folder that a dry run looks at. Raises click.UsageError for an address."""
+    if isinstance(data, str):
+        raise click.UsageError("--dry-run looks at a data set in a folder: leave it out for one in object storage.")
+    return data.expanduser().resolve()
 
 
 def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:

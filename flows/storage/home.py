@@ -1,4 +1,4 @@
-"""Where a data set lies that is built: in a folder that all workers see, or in object storage with a mirror here."""
+"""Where a data set lies: in a folder that all workers see, or in object storage with a mirror on this host."""
 
 import hashlib
 import tempfile
@@ -11,9 +11,12 @@ from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import make_folder
 from data_catalog.base.lease import Lease, leased
 from data_catalog.base.mirror import SNAPSHOT, Mirror
-from data_catalog.base.paths import DataFolder
+from data_catalog.base.paths import DataFolder, mirrors
 from data_catalog.base.store import MissingError, Store
-from pipeline.model_files import user_cache
+from data_catalog.connection import needs_rebuild
+from data_catalog.quarantine import set_mark
+from flows.catalog.kept_rows import restore_kept
+from flows.catalog.manifests import rebuild_from_record
 
 
 class Home:
@@ -33,6 +36,9 @@ class Home:
     def arrived(self, made: Iterable[Path]) -> None:
         """Have the files here that workers made."""
 
+    def made(self, files: Iterable[Path]) -> None:
+        """Put files where they last that were made here, manifests last."""
+
     def dropped(self, gone: Iterable[Path]) -> None:
         """Forget files that were removed here."""
 
@@ -40,7 +46,12 @@ class Home:
         """Have all records here, and know all that workers made."""
 
     def keep(self) -> None:
-        """Put what was made here where it lasts."""
+        """Put all that was made here where it lasts."""
+
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """Within the block an error names the data set as it was given."""
+        yield
 
 
 class StoredHome(Home):
@@ -50,8 +61,13 @@ class StoredHome(Home):
         super().__init__(DataFolder(mirror.folder))
         self._mirror, self._lease = mirror, lease
         self.root, self.name = mirror.store.url, mirror.store.url.rpartition("/")[2]
-        if mirror.pull():  # another host was at work: the catalog is made again from what is there now
-            self.folder.catalog.unlink(missing_ok=True)
+        mirror.pull(self._mark_catalog)
+        if self.folder.catalog.is_file():
+            restore_kept(self.folder)  # the runs of other hosts
+
+    def _mark_catalog(self) -> None:
+        if self.folder.catalog.is_file():
+            set_mark(self.folder.catalog, "Another host was at work in the store.")
 
     @property
     def shared(self) -> list[Path]:
@@ -62,6 +78,10 @@ class StoredHome(Home):
         """See `Home.arrived`."""
         self._lease.check()
         self._mirror.fetch(self._keys(made))
+
+    def made(self, files: Iterable[Path]) -> None:
+        """See `Home.made`. They are named by what they hold, or by the run that is trained: that asks for no lease."""
+        self._mirror.put(files)
 
     def dropped(self, gone: Iterable[Path]) -> None:
         """See `Home.dropped`."""
@@ -78,6 +98,15 @@ class StoredHome(Home):
         self._push()
         self._mirror.store.replace(SNAPSHOT, self.folder.catalog)
 
+    @contextmanager
+    def named(self) -> Iterator[None]:
+        """See `Home.named`: nobody should work on a mirror as on a data set."""
+        try:
+            yield
+        except LongdanceError as error:
+            error.args = tuple(str(said).replace(str(self.folder.root), str(self.root)) for said in error.args)
+            raise
+
     def _push(self) -> None:
         self._lease.check()
         self._mirror.push()
@@ -91,7 +120,7 @@ def open_home(data: Path | Store) -> Iterator[Home]:
     """The data set, with this process as the only one that builds it.
 
     Raises:
-        LongdanceError: another build is at work there.
+        LongdanceError: another command is at work there.
     """
     if isinstance(data, Path):
         folder = DataFolder.at(data)
@@ -100,14 +129,36 @@ def open_home(data: Path | Store) -> Iterator[Home]:
             yield Home(folder)
         return
     mirror = Mirror(data, mirror_folder(data))
-    busy = f"Another build is at work in {data.url}: wait until it has ended."
+    busy = f"Another command is at work in {data.url}: wait until it has ended."
     with Work(DataFolder(mirror.folder).lock, busy).alone(), leased(data) as lease:
-        yield StoredHome(mirror, lease)
+        home = StoredHome(mirror, lease)
+        with home.named():
+            yield home
+
+
+@contextmanager
+def built_home(data: Path | Store) -> Iterator[Home]:
+    """A data set that was built, for what is made from it.
+
+    In a folder others may work at the same time; in object storage only this process writes within the block.
+
+    Raises:
+        LongdanceError: nothing was built there, or another command is at work in that store.
+    """
+    if isinstance(data, Path):
+        yield Home(DataFolder.built(data))
+        return
+    with open_home(data) as home:
+        if not home.folder.build_record.is_file():
+            raise _no_set(data)
+        if needs_rebuild(home.folder.catalog):
+            rebuild_from_record(home.folder)
+        yield home
 
 
 def mirror_folder(store: Store) -> Path:
     """This user's folder for the records and the catalog of a data set in object storage."""
-    return user_cache() / "mirrors" / hashlib.sha256(store.url.encode()).hexdigest()[:16]
+    return mirrors().resolve() / hashlib.sha256(store.url.encode()).hexdigest()[:16]
 
 
 def folder_of(data: Path | Store) -> DataFolder:
@@ -130,5 +181,9 @@ def catalog_of(data: Path | Store) -> Iterator[Path]:
         try:
             data.fetch(SNAPSHOT, copy)
         except MissingError:
-            raise LongdanceError(f"{data} holds no data set: run `longdance build RAW --data {data}` first.") from None
+            raise _no_set(data) from None
         yield copy
+
+
+def _no_set(data: Store) -> LongdanceError:
+    return LongdanceError(f"{data} holds no data set: run `longdance build RAW --data {data}` first.")

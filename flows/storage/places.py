@@ -12,6 +12,11 @@ def place_of(given: Path | str) -> Path | Store:
     return Store.at(str(given)) if is_url(given) else Path(given).expanduser().absolute()
 
 
+def name_of(given: Path | str) -> str:
+    """The last part of a folder or an address, for people."""
+    return str(given).rstrip("/").rpartition("/")[2]
+
+
 def find_sources(raw: Path | Store, data: Path | Store) -> list[SourceFile]:
     """All files or objects below RAW but those of DATA.
 

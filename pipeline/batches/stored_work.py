@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data_catalog.base.files import TEMP_MARK, sha256_file
+from data_catalog.base.files import TEMP_MARK
 from data_catalog.base.mirror import Mirror
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.store import Store
@@ -61,7 +61,7 @@ def encode_shard(jobs: list[EncodeJob], url: str, config: BuildConfig, model: Pa
 @contextmanager
 def _at_hand(url: str, source_ids: Iterable[str], config: BuildConfig, puts: bool = True) -> Iterator[DataFolder]:
     """A folder with what the store knows of some sources; what is made in it is put at the end of the block."""
-    store, names = Store.at(url), build_keys(config)
+    names = build_keys(config)
     with tempfile.TemporaryDirectory(dir=scratch()) as folder:
         data = DataFolder(Path(folder))
         wanted = []
@@ -69,32 +69,14 @@ def _at_hand(url: str, source_ids: Iterable[str], config: BuildConfig, puts: boo
             analysis = data.analysis(source_id, names.analysis)
             wanted += [analysis, analysis.with_suffix(".json"), data.clips(source_id, names.clip_set)]
             wanted += [data.sound(source_id, names.sound)] if names.sound else []
-        Mirror(store, data.root).fetch(str(path.relative_to(data.root)) for path in wanted)
+        mirror = Mirror(Store.at(url), data.root)
+        mirror.fetch(str(path.relative_to(data.root)) for path in wanted)
         before = set(_files(data))
         yield data
         if puts:
-            _put(store, data, [path for path in _files(data) if path not in before])
+            mirror.put(path for path in _files(data) if path not in before)
 
 
 def _files(data: DataFolder) -> list[Path]:
     found = (path for path in data.root.rglob("*") if path.is_file() and not path.name.startswith(TEMP_MARK))
     return [path for path in found if data.work not in path.parents]
-
-
-def _rank(data: DataFolder, path: Path) -> int:
-    """In which order files are put: the manifests that say that something is finished come last."""
-    if path.suffix != ".json":
-        return 0
-    return 2 if path.relative_to(data.root).parts[0] in ("clips", "shards") else 1
-
-
-def _put(store: Store, data: DataFolder, files: list[Path]) -> None:
-    for path in sorted(files, key=lambda path: (_rank(data, path), path)):
-        key = str(path.relative_to(data.root))
-        if store.create(key, path) or store.sha256(key) == sha256_file(path):
-            continue
-        # A worker that died before its manifest left it, or one whose host was given up: it says the same in other
-        # bytes. What has its manifest is finished, and stays.
-        if _rank(data, path) == 2:
-            continue
-        store.replace(key, path)

@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from data_catalog.base.files import atomic, is_sealed, read_json, sha256_file, write_sealed
-from data_catalog.base.mirror import read_part, size_of
+from data_catalog.base.large_files import read_part, size_of
 
 MEMBERS = ("mp4", "json", "npy")
 MASKS, HANDS, SOUND = "mask.png", "hands.npy", "flac"
@@ -105,22 +104,12 @@ def whole_manifest(path: Path) -> dict[str, Any] | None:
 
 
 def read_member(shard: Path, offset: int, length: int) -> bytes:
-    """`length` bytes of a tar from `offset` on, with one pread; of one that object storage has, with one request.
+    """`length` bytes of a tar from `offset` on, with one pread; of one that object storage has, through the cache.
 
     Raises:
         EOFError: the file is shorter than the catalog says.
     """
-    try:
-        descriptor = os.open(shard, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        data = read_part(shard, offset, length)
-        if data is None:
-            raise
-    else:
-        try:
-            data = os.pread(descriptor, length, offset)
-        finally:
-            os.close(descriptor)
+    data = read_part(shard, offset, length)
     if len(data) != length:
         raise EOFError(f"{shard.name} ends {length - len(data)} bytes before the member at {offset} does.")
     return data

@@ -12,9 +12,9 @@ from pathlib import Path
 from data_catalog.base.files import sha256_file, sha256_json
 from pipeline.video.ffmpeg import ffmpeg_exe
 
-LIBRARIES = ("longdance", "av", "librosa", "mediapipe", "numpy", "opencv-python", "scipy")
-"""Packages that decide what a build makes."""
-CODE = ("pipeline", "data_catalog")
+LIBRARIES = ("longdance", "av", "diffusers", "librosa", "mediapipe", "numpy", "opencv-python", "scipy", "torch")
+"""Packages that decide what a build and latents are made of."""
+CODE = ("model", "pipeline", "data_catalog")
 SEEN_S = 10.0  # a network file system may show a new file late
 Facts = dict[str, str]
 SizedPath = tuple[bytes, int]
@@ -23,7 +23,8 @@ SizedPath = tuple[bytes, int]
 
 def facts_here() -> Facts:
     """Name to version, of this host."""
-    versions = {name: importlib.metadata.version(name) for name in LIBRARIES}
+    # Without what torch says of the kind of GPU that it was made for.
+    versions = {name: importlib.metadata.version(name).partition("+")[0] for name in LIBRARIES}
     return {"Python": platform.python_version(), **versions, "code": _code_hash(), "ffmpeg": _ffmpeg_version()}
 
 

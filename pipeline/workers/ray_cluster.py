@@ -56,26 +56,29 @@ class RayWorkers(Workers):
     The cluster is $RAY_ADDRESS's, or the one that was started on this machine, or one of this process alone.
     """
 
-    def __init__(self, count: int, shared: list[Path]) -> None:
+    def __init__(self, count: int, shared: list[Path], gpus: int = 0) -> None:
         """Start them and look at their hosts.
 
         Args:
-            count: How many; 0 for as many as there are cores, and memory for.
+            count: How many; 0 for as many as there are cores, and memory and GPUs for.
             shared: Files that every host must see as this one does.
+            gpus: How many each has for itself.
 
         Raises:
             LongdanceError: no cluster answers, or a host has other versions, or does not see the same files.
         """
         self._empty = tempfile.TemporaryDirectory()
         _connect(self._empty.name)
-        room = sum(_room(node) for node in ray.nodes() if node["Alive"])
+        self._gpus = gpus
+        room = sum(_room(node, gpus) for node in ray.nodes() if node["Alive"])
         self.count = min(count or room, room)
         self._free: queue.Queue[ActorHandle[Worker]] = queue.Queue()
         self._closed = threading.Event()
         self._busy, self._counting = 0, threading.Lock()
         try:
             if not self.count:
-                raise LongdanceError("The Ray cluster has no free CPU with 1 GiB of memory: wait, or add a host.")
+                what = "GPU beside a CPU" if gpus else "CPU"
+                raise LongdanceError(f"The Ray cluster has no {what} with 1 GiB of memory: wait, or add a host.")
             self._check([self._add() for _ in range(self.count)], places(shared))
         except BaseException:
             self.close()
@@ -129,8 +132,8 @@ class RayWorkers(Workers):
 
     def _add(self) -> "Future[tuple[str, Facts]]":
         """Ask for a worker, which is free once its host, if it is the same as this one, has started it."""
-        options = {"num_cpus": 1, "memory": MEMORY, "max_restarts": 0, "scheduling_strategy": "SPREAD"}
-        actor = ray.remote(Worker).options(**options).remote()
+        options = {"num_cpus": 1, "num_gpus": self._gpus, "memory": MEMORY, "max_restarts": 0}
+        actor = ray.remote(Worker).options(**options, scheduling_strategy="SPREAD").remote()
         ready: Future[tuple[str, Facts]] = actor.about.remote().future()
 
         def begin(told: "Future[tuple[str, Facts]]") -> None:
@@ -206,10 +209,11 @@ def _connect(empty: str) -> None:
         raise LongdanceError(f"No Ray cluster can be had ({_cause(error)}): see `ray status`.") from error
 
 
-def _room(node: dict[str, Any]) -> int:
-    """Workers that a host has cores and memory for."""
+def _room(node: dict[str, Any], gpus: int) -> int:
+    """Workers that a host has cores, memory and GPUs for."""
     resources = node["Resources"]
-    return int(min(resources.get("CPU", 0), resources.get("memory", 0) // MEMORY))
+    room = min(resources.get("CPU", 0), resources.get("memory", 0) // MEMORY)
+    return int(min(room, resources.get("GPU", 0) // gpus) if gpus else room)
 
 
 def _cause(error: BaseException) -> str:

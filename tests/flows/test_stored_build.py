@@ -72,7 +72,10 @@ def test_a_build_from_a_bucket_into_one_makes_the_same_shards_and_writes_no_cred
         (["build", "s3://no-such-bucket-at-all", "--data", "OUT"], "s3://no-such-bucket-at-all"),
         (["build", "s3://{bucket}/empty", "--data", "OUT"], "holds no file"),
         (["sql", "SELECT 1", "--data", "s3://{bucket}/none"], "holds no data set: run `longdance build"),
-        (["report", "--data", "s3://{bucket}/none"], "object storage is for `longdance build` and `longdance sql`"),
+        (
+            ["report", "--data", "s3://{bucket}/none"],
+            "object storage is for `longdance build`, `encode`, `train`, `score` and `sql`",
+        ),
     ],
 )
 def test_a_mistake_with_an_address_is_one_sentence(words, sentence, env, bucket, tmp_path):

@@ -19,7 +19,9 @@ def store(bucket, monkeypatch):
 
 def test_the_second_is_refused_in_one_sentence_and_the_first_goes_on(store):
     with leased(store) as first:
-        with pytest.raises(LongdanceError, match=r"Another build is at work in s3://\S+ \(Process \d+ of \S+\): wait"):
+        with pytest.raises(
+            LongdanceError, match=r"Another command is at work in s3://\S+ \(Process \d+ of \S+\): wait"
+        ):
             leased(store).__enter__()
         time.sleep(lease.EXPIRY_S)
         first.check()
