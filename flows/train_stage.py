@@ -6,6 +6,7 @@ reports by JSON lines; checkpoints make it exact to run again, whatever was kill
 
 import logging
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,22 +16,50 @@ from prefect.runtime import flow_run
 
 from data_catalog.base.files import make_folder, write_json
 from data_catalog.base.paths import RunFolder
+from data_catalog.connection import open_catalog
+from data_catalog.writes import merge_latents
 from flows.catalog.kept_rows import keep_and_merge
 from flows.children import TRAINING, child_events, launch_command
 from flows.progress import Progress
-from flows.runners import TASK_OPTIONS, on_sigterm
+from flows.runners import TASK_OPTIONS, is_on_cluster, on_sigterm, open_workers
 from flows.server.outlive import show_in_prefect
-from flows.storage.encode_latents import encode_latents
 from flows.storage.home import Home, built_home
+from flows.storage.latents import encode_by_shards
 from flows.storage.places import name_of, place_of
 from model.choreography.config import choreographer_config
-from model.config import StageName, TrainConfig, absolute_folders, train_config
+from model.config import EncodeConfig, StageName, TrainConfig, absolute_folders, train_config
 from model.errors import ConfigError, UnknownNameError
 from model.loop_config import CHOREOGRAPHER, LoopConfig
 from model.presets import Preset
+from pipeline.workers.workers import Workers
 
 LearntStage = StageName | Literal["choreographer"]
 STOPPED = 143  # 128 + SIGTERM, after a checkpoint
+
+
+@task(name="encode latents", task_run_name="encode latents of {home.name}", **TASK_OPTIONS)
+def encode_latents(home: Home, config: EncodeConfig, device: str) -> dict[str, int]:
+    """Latents for every sample that has none; all of them are then in the catalog."""
+    from model.data.latents import encode_dataset, latent_rows
+    from model.training.train import resolve_device
+
+    cluster = is_on_cluster()
+    if not cluster:  # its hosts have the GPUs
+        resolve_device(device)  # one sentence now, not torch's own words after the first shard
+
+    def opened() -> AbstractContextManager[Workers | None]:
+        return open_workers(0, home.shared, gpus=int(device == "cuda")) if cluster else nullcontext()
+
+    with Progress(f"encode {home.name}") as progress, progress.growing("latents") as grow:
+        if isinstance(home.root, Path) and not cluster:
+            result = encode_dataset(home.root, config, grow, device)
+        else:
+            result = encode_by_shards(home, config, grow, device, "cpu" if cluster else device, opened)
+    rows = [row for manifest in result.manifests for row in latent_rows(manifest)]
+    with open_catalog(home.folder.catalog) as con:
+        merge_latents(con, rows)
+    home.keep()
+    return {"samples": result.samples, "shards_encoded": result.encoded_shards, "shards_there": result.skipped_shards}
 
 
 @task(name="train", task_run_name="train {run.name}", **TASK_OPTIONS)

@@ -38,7 +38,7 @@ class StoredFile:
     def blocks(self, offset: int, length: int) -> Iterator[tuple[int, int, int]]:
         """(number of a block, first byte in it, last byte + 1) of a part, cut where the file ends."""
         end = min(offset + length, self.size)
-        for number in range(offset // BLOCK, -(-end // BLOCK)):
+        for number in range(offset // BLOCK, -(-end // BLOCK) if offset < end else 0):
             start = number * BLOCK
             yield number, max(offset - start, 0), min(end - start, BLOCK)
 

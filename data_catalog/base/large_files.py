@@ -92,7 +92,7 @@ def read_part(path: Path, offset: int, length: int) -> bytes:
         return file.read(offset, length)
 
 
-def size_of(path: Path) -> int:
+def stored_size(path: Path) -> int:
     """Bytes of a file, here or elsewhere. Raises FileNotFoundError."""
     try:
         return path.stat().st_size

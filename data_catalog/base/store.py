@@ -19,6 +19,7 @@ from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import atomic
 
 if TYPE_CHECKING:
+    from obstore import GetOptions
     from obstore.store import ObjectStore
 
 SCHEMES = ("s3://", "gs://", "az://")
@@ -107,11 +108,10 @@ class Store:
         from obstore.exceptions import PreconditionError
 
         objects = self._objects
-        same = {"if_match": tag} if tag else {}
+        part: GetOptions = {"range": (offset, offset + length), "if_match": tag or None}
         try:
             with self._asked(key, PreconditionError):
-                found = obstore.get(objects, key, options={"range": (offset, offset + length), **same})
-                return bytes(found.bytes())
+                return bytes(obstore.get(objects, key, options=part).bytes())
         except PreconditionError:
             raise StoreError(f"{self.url}/{key} has changed since it was listed: run the same command again.") from None
 

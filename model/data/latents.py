@@ -30,8 +30,7 @@ from data_catalog.base.files import (
     sha256_json,
     write_json,
 )
-from data_catalog.base.large_files import sha256_of
-from data_catalog.base.large_files import size_of as size_of_file
+from data_catalog.base.large_files import sha256_of, stored_size
 from data_catalog.base.locks import in_turn
 from data_catalog.base.paths import DataFolder
 from model.config import EncodeConfig
@@ -85,9 +84,8 @@ def read_regions(data: Path, sample: Sample, size: PictureSize) -> tuple[np.ndar
 
 def sample_frames(data: Path, sample: Sample) -> np.ndarray:
     """The frames of a sample's mp4, (frames, H, W, 3) uint8. Raises DataError where its shard cannot be read."""
-    shard = DataFolder(data).shards / sample.shard
     try:
-        mp4 = read_member(shard, sample.mp4_offset, sample.mp4_length)
+        mp4 = read_member(DataFolder(data).shards / sample.shard, sample.mp4_offset, sample.mp4_length)
     except (EOFError, FileNotFoundError) as error:
         raise DataError(
             f"Sample {sample.key} cannot be read ({error}): rebuild its shard with `longdance build`."
@@ -221,7 +219,7 @@ def is_complete(manifest: Path) -> bool:
 def has_latents(manifest: Path, record: dict[str, Any]) -> bool:
     """The same of a manifest that was read."""
     try:
-        return size_of_file(manifest.parent / record["file"]) == int(record["bytes"])
+        return stored_size(manifest.parent / record["file"]) == int(record["bytes"])
     except FileNotFoundError:
         return False
 

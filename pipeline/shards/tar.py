@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from data_catalog.base.files import atomic, is_sealed, read_json, sha256_file, write_sealed
-from data_catalog.base.large_files import read_part, size_of
+from data_catalog.base.large_files import read_part, stored_size
 
 MEMBERS = ("mp4", "json", "npy")
 MASKS, HANDS, SOUND = "mask.png", "hands.npy", "flac"
@@ -97,7 +97,7 @@ def whole_manifest(path: Path) -> dict[str, Any] | None:
     try:
         manifest = read_json(path)
         said = {name: manifest[name] for name in ("shard", "bytes", "sha256", "plan_key", "samples")}
-        whole = said["shard"] == shard.name and size_of(shard) == said["bytes"]
+        whole = said["shard"] == shard.name and stored_size(shard) == said["bytes"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return dict(manifest) if whole and ("seal" not in manifest or is_sealed(manifest)) else None

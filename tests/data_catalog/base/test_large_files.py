@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from data_catalog.base import block_cache
-from data_catalog.base.large_files import open_large, read_part, say_elsewhere, sha256_of, size_of
+from data_catalog.base.large_files import open_large, read_part, say_elsewhere, sha256_of, stored_size
 from data_catalog.base.store import Store
 
 
@@ -28,7 +28,7 @@ def folder(bucket, tmp_path, monkeypatch):
 @pytest.mark.parametrize("name", ["here.tar", "there.tar"])
 def test_a_file_is_read_by_parts_measured_and_hashed(folder, name):
     path = folder / "shards" / name
-    assert size_of(path) == 10
+    assert stored_size(path) == 10
     assert read_part(path, 3, 4) == b"3456"
     assert read_part(path, 8, 4) == b"89"
     assert sha256_of(path) == hashlib.sha256(b"0123456789").hexdigest()
@@ -45,17 +45,17 @@ def test_a_file_at_the_top_of_a_store_is_found(folder):
 
 def test_what_is_nowhere_is_not_found(folder):
     for path in (folder / "shards" / "none.tar", folder / "none" / "none.tar"):
-        for ask in (size_of, open_large, sha256_of):
+        for ask in (stored_size, open_large, sha256_of):
             with pytest.raises(FileNotFoundError):
                 ask(path)
 
 
 def test_a_mark_that_was_written_again_holds(folder, bucket):
-    assert size_of(folder / "shards" / "there.tar") == 10
+    assert stored_size(folder / "shards" / "there.tar") == 10
     store = Store.at(f"s3://{bucket}/data")
     store.replace("shards/there.tar", b"other")
     say_elsewhere(folder, store.url, store.listed())
     assert read_part(folder / "shards" / "there.tar", 0, 9) == b"other"
     say_elsewhere(folder, store.url, [])
     with pytest.raises(FileNotFoundError):
-        size_of(folder / "shards" / "there.tar")
+        stored_size(folder / "shards" / "there.tar")

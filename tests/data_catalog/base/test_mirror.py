@@ -2,7 +2,7 @@
 
 import pytest
 
-from data_catalog.base.large_files import size_of
+from data_catalog.base.large_files import stored_size
 from data_catalog.base.mirror import Mirror
 from data_catalog.base.store import Store
 
@@ -36,7 +36,7 @@ def test_records_come_here_and_large_files_stay_there_yet_can_be_read(mirror):
     assert not pulled(mirror)
     here = {str(path.relative_to(mirror.folder)) for path in mirror.folder.rglob("*") if path.suffix}
     assert here == {"clips/set/a.json", "latents/c/one.json", "latents/c/text-1.safetensors"}
-    assert size_of(mirror.folder / "shards" / "one.tar") == 10
+    assert stored_size(mirror.folder / "shards" / "one.tar") == 10
 
 
 def test_what_is_gone_from_the_store_goes_here(mirror):
@@ -47,7 +47,7 @@ def test_what_is_gone_from_the_store_goes_here(mirror):
     assert pulled(mirror)
     assert not (mirror.folder / "clips/set/a.json").exists()
     with pytest.raises(FileNotFoundError):
-        size_of(mirror.folder / "shards/one.tar")
+        stored_size(mirror.folder / "shards/one.tar")
 
 
 def test_what_was_made_here_is_put_but_for_what_workers_read_and_what_is_another_s(mirror):
