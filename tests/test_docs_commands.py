@@ -61,6 +61,7 @@ STORED = (
     "tests/flows/test_stored_build.py::"
     "test_a_build_from_a_bucket_into_one_makes_the_same_shards_and_writes_no_credential"
 )
+STORED_TRAINING = "tests/flows/test_stored_training.py::test_latents_weights_and_losses_are_those_of_a_folder"
 FIGURES = "by hand, when its figures change: minutes to hours"
 NET = "by hand: it downloads"
 ENGINE = "by hand: it wants an engine; tests/test_docker.py checks what can be without one"
@@ -79,6 +80,9 @@ ELSEWHERE = {
     "pip install 'longdance[cluster]'": NET,
     "longdance build s3://raw/videos": STORED,
     'longdance sql "SELECT count(*) FROM clips" --data s3://': STORED,
+    "longdance encode --data s3://": STORED_TRAINING,
+    "longdance train starter --data s3://": STORED_TRAINING,
+    "longdance score --run runs/starter --data s3://": STORED_TRAINING,
     "ray start ": TWO_HOSTS,
     "LONGDANCE_RUNNER=ray ": TWO_HOSTS,
     ".venv/bin/pip install pre-commit": NET,
