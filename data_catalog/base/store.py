@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 SCHEMES = ("s3://", "gs://", "az://")
 _CHUNK = 8 << 20
+_TIMEOUTS = {"s3": "AWS_TIMEOUT", "gs": "GOOGLE_TIMEOUT", "az": "AZURE_TIMEOUT"}
+_TIMEOUT = "5 minutes"  # of a request, be it for a whole shard on a slow line: the library's own is half a minute
 _REGULAR = re.compile(r"(?:s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(?:/[^?#\s]*)?")
 
 
@@ -76,6 +78,8 @@ class Store:
             from obstore.store import from_url
         except ImportError as error:
             raise LongdanceError(f"{self.url} is object storage: pip install 'longdance[cluster]' first.") from error
+        # As its option it would undo what else the environment says of the connection.
+        os.environ.setdefault(_TIMEOUTS[self.url.partition(":")[0]], _TIMEOUT)
         with self._asked(""):
             return from_url(self.url)
 
@@ -108,7 +112,9 @@ class Store:
         from obstore.exceptions import PreconditionError
 
         objects = self._objects
-        part: GetOptions = {"range": (offset, offset + length), "if_match": tag or None}
+        part: GetOptions = {"range": (offset, offset + length)}
+        if tag:
+            part["if_match"] = tag
         try:
             with self._asked(key, PreconditionError):
                 return bytes(obstore.get(objects, key, options=part).bytes())

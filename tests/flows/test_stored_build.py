@@ -14,7 +14,7 @@ from tests.object_store import KEY_ID, SECRET, environment
 
 def longdance(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "flows.cli", *words], env=env, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "flows.cli", *words], env=env, capture_output=True, text=True, check=False, timeout=600
     )
 
 

@@ -56,7 +56,9 @@ def test_killed_workers_raylets_and_heads_and_a_failing_store_leave_the_same_sha
         spec = SynthVideo(name=f"q'{seed}", seed=seed, width=360, height=360, fps="25", frames=55, standing=0.5)
         write_video(spec, raw)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
-    subprocess.run(build(str(raw), str(alone)), env=clean | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
+    subprocess.run(
+        build(str(raw), str(alone)), env=clean | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, timeout=900
+    )
 
     with hosts(share_folders=False) as both, s3_server(GATEWAY) as s3, failing_before(s3, 0.1, GATEWAY) as (flaky, _):
         for name, value in s3_environment(s3).items():

@@ -53,7 +53,9 @@ def raw(tmp_path: Path) -> Path:
 def test_two_hosts_build_what_one_does_and_a_killer_is_left_out(raw, tmp_path):
     alone, together = tmp_path / "alone", tmp_path / "together"
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
-    subprocess.run(build(raw, alone), env=clean | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True)
+    subprocess.run(
+        build(raw, alone), env=clean | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, timeout=900
+    )
     (raw / "deadly.mp4").write_bytes((raw / "first.mp4").read_bytes() + b"DEADLY")
     script = tmp_path / "ffmpeg"
     script.write_text(DEADLY.format(ffmpeg=shutil.which(ffmpeg_exe()) or ffmpeg_exe()))

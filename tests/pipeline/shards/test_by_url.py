@@ -15,7 +15,7 @@ def test_webdataset_reads_the_same_samples_by_an_address(built, bucket, monkeypa
 
     def samples(url: str) -> list[dict[str, bytes]]:
         return [
-            {name: value for name, value in sample.items() if name != "__url__"}
+            {name: value for name, value in sample.items() if name not in ("__url__", "__local_path__")}
             for sample in webdataset.WebDataset(url, shardshuffle=False)
         ]
 
