@@ -23,7 +23,7 @@ from flows.children import TRAINING, child_events, launch_command
 from flows.progress import Progress
 from flows.runners import TASK_OPTIONS, is_on_cluster, on_sigterm, open_workers
 from flows.server.outlive import show_in_prefect
-from flows.storage.home import Home, built_home
+from flows.storage.home import Home, built_home, keep_catalog
 from flows.storage.latents import encode_by_shards
 from flows.storage.places import name_of, place_of
 from model.choreography.config import choreographer_config
@@ -119,7 +119,8 @@ def train_stage(
         until: Stop at this step, with a checkpoint; the same run continues from there.
     """
     run, fork = run.expanduser().resolve(), fork and fork.expanduser().resolve()
-    with built_home(place_of(data)) as home:
+    place = place_of(data)
+    with built_home(place) as home:
         make_folder(run.parent)
         config: LoopConfig
         if stage == CHOREOGRAPHER:
@@ -128,7 +129,9 @@ def train_stage(
             wanted = train_config(stage, preset, **absolute_folders(settings or {}))
             config = fitting_config(home.folder.root, run, wanted, fork)
             get_run_logger().info("latents: %s", encode_latents(home, config.encode, device_of(config)))
-    return train_run(home, run, config, processes, fork, until)  # others may work in a store meanwhile
+    ended = train_run(home, run, config, processes, fork, until)  # others may work in a store meanwhile
+    keep_catalog(place)
+    return ended
 
 
 def fitting_config(root: Path, run: Path, config: TrainConfig, fork: Path | None) -> TrainConfig:

@@ -61,7 +61,7 @@ STORED = (
     "tests/flows/test_stored_build.py::"
     "test_a_build_from_a_bucket_into_one_makes_the_same_shards_and_writes_no_credential"
 )
-STORED_TRAINING = "tests/flows/test_stored_training.py::test_latents_weights_and_losses_are_those_of_a_folder"
+STORED_TRAINING = "tests/flows/test_stored_training.py::test_latents_a_run_and_its_losses_come_into_the_store"
 FIGURES = "by hand, when its figures change: minutes to hours"
 NET = "by hand: it downloads"
 ENGINE = "by hand: it wants an engine; tests/test_docker.py checks what can be without one"

@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import canonical_json
@@ -84,7 +85,7 @@ def leased(store: Store) -> Iterator[Lease]:
     Raises:
         LongdanceError: another command holds it, and renews it.
     """
-    lease = _taken(store)
+    lease = _taken(replace(store, timeout="10 seconds"))
     try:
         yield lease
     finally:

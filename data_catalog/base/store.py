@@ -8,6 +8,7 @@ repeated in a sentence of ours, since it may hold an address that was signed.
 import hashlib
 import os
 import re
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 SCHEMES = ("s3://", "gs://", "az://")
 _CHUNK = 8 << 20
 _TIMEOUTS = {"s3": "AWS_TIMEOUT", "gs": "GOOGLE_TIMEOUT", "az": "AZURE_TIMEOUT"}
-_TIMEOUT = "5 minutes"  # of a request, be it for a whole shard on a slow line: the library's own is half a minute
+_making = threading.Lock()
 _REGULAR = re.compile(r"(?:s3|gs|az)://[A-Za-z0-9][A-Za-z0-9._-]*(?:/[^?#\s]*)?")
 
 
@@ -58,6 +59,8 @@ class Store:
     """A bucket, or what lies below a prefix in it."""
 
     url: str
+    timeout: str = "5 minutes"
+    """Of a request, be it for a whole shard on a slow line: the library's own is half a minute."""
 
     @classmethod
     def at(cls, url: str) -> "Store":
@@ -78,9 +81,7 @@ class Store:
             from obstore.store import from_url
         except ImportError as error:
             raise LongdanceError(f"{self.url} is object storage: pip install 'longdance[cluster]' first.") from error
-        # As its option it would undo what else the environment says of the connection.
-        os.environ.setdefault(_TIMEOUTS[self.url.partition(":")[0]], _TIMEOUT)
-        with self._asked(""):
+        with self._asked(""), _default_environment(_TIMEOUTS[self.url.partition(":")[0]], self.timeout):
             return from_url(self.url)
 
     def listed(self, prefix: str = "") -> Iterator[ObjectInfo]:
@@ -217,6 +218,21 @@ class Store:
                 f"{self.url} cannot be used ({_kind(error)}): see that it is there and that you may, then run the same "
                 "command again."
             ) from None
+
+
+@contextmanager
+def _default_environment(name: str, value: str) -> Iterator[None]:
+    """Within the block a variable has this value, unless it has one. As an option the value would undo all that the
+    environment says of the connection."""
+    with _making:
+        if name in os.environ:
+            yield
+            return
+        os.environ[name] = value
+        try:
+            yield
+        finally:
+            del os.environ[name]
 
 
 def _kind(error: BaseException) -> str:

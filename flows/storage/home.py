@@ -1,6 +1,7 @@
 """Where a data set lies: in a folder that all workers see, or in object storage with a mirror on this host."""
 
 import hashlib
+import logging
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from data_catalog.connection import needs_rebuild
 from data_catalog.quarantine import set_mark
 from flows.catalog.kept_rows import restore_kept
 from flows.catalog.manifests import rebuild_from_record
+
+logger = logging.getLogger(__name__)
 
 
 class Home:
@@ -154,6 +157,18 @@ def built_home(data: Path | Store) -> Iterator[Home]:
         if needs_rebuild(home.folder.catalog):
             rebuild_from_record(home.folder)
         yield home
+
+
+def keep_catalog(data: Path | Store) -> None:
+    """Put the catalog into a store once more, with what a training has told it; the next command there does it where
+    another is at work."""
+    if isinstance(data, Path):
+        return
+    try:
+        with built_home(data) as home:
+            home.keep()
+    except LongdanceError as error:
+        logger.info("The catalog in the store does not have this run yet: %s", error)
 
 
 def mirror_folder(store: Store) -> Path:
