@@ -20,6 +20,8 @@ class Folder(click.Path):
         """The folder. Raises click.BadParameter."""
         from data_catalog.base.store import is_url
 
+        if is_url(value) and param is not None and param.name != "data":
+            self.fail("this is kept in a folder of the machine that the command runs on: name one", param, ctx)
         if is_url(value):
             self.fail(
                 "object storage is for `longdance build`, `encode`, `train`, `score` and `sql`: copy the data set to a "

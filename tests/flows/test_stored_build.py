@@ -72,6 +72,7 @@ def test_a_build_from_a_bucket_into_one_makes_the_same_shards_and_writes_no_cred
         (["build", "s3://no-such-bucket-at-all", "--data", "OUT"], "s3://no-such-bucket-at-all"),
         (["build", "s3://{bucket}/empty", "--data", "OUT"], "holds no file"),
         (["sql", "SELECT 1", "--data", "s3://{bucket}/none"], "holds no data set: run `longdance build"),
+        (["train", "starter", "--data", "s3://{bucket}/none", "--run", "s3://{bucket}/run"], "is kept in a folder of"),
         (
             ["report", "--data", "s3://{bucket}/none"],
             "object storage is for `longdance build`, `encode`, `train`, `score` and `sql`",
