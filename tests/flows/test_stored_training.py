@@ -1,5 +1,6 @@
 """`longdance encode`, `train` and `score` of a data set in object storage, as a user types them."""
 
+import json
 import shutil
 
 import pytest
@@ -14,12 +15,14 @@ from model.config import EncodeConfig
 from model.data.latents import encode_dataset
 from pipeline.config import BuildConfig
 from tests.flows.test_stored_build import env, everything, longdance  # noqa: F401 (a fixture)
-from tests.model.dataset import ENCODE, make_dataset
+from tests.model.dataset import ENCODE, NETWORK, make_dataset
 from tests.object_store import KEY_ID, SECRET
 from tests.stored import files_below, objects_below, put_folder
 
 SIZES = [f"--set=encode.{name}={value}" for name, value in ENCODE.items()]
 STEPS = 2
+NETWORKS = [f"--set=network.{name}={json.dumps(value)}" for name, value in NETWORK.items()]
+RUN = ["--set=batch=2", f"--set=steps={STEPS}", "--set=validate_every=50", "--set=sample_every=50", *NETWORKS]
 
 
 @pytest.fixture
@@ -39,10 +42,9 @@ def test_latents_a_run_and_its_losses_come_into_the_store(data, env, bucket, tmp
     shutil.copy(data / "catalog.duckdb", mirror_folder(store))
     env |= {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
-    steps = [f"--set=steps={STEPS}", "--set=batch=2", "--set=sample_steps=2"]
     for words in (
         ("encode", "--data", store.url, *SIZES),
-        ("train", "starter", "--data", store.url, "--run", str(run), *SIZES, *steps),
+        ("train", "starter", "--data", store.url, "--run", str(run), *SIZES, *RUN),
         ("score", "--data", store.url, "--run", str(run), "--k", "2"),
     ):
         done = longdance(env, *words)
