@@ -22,7 +22,7 @@ from tests.two_hosts.hosts import GATEWAY, Host, cluster, end, environment, host
 pytest.importorskip("ray")
 pytest.importorskip("obstore")
 
-SMALL = ("--frames", "25", "--variants", "1")
+SMALL = ("--frames", "25", "--variants", "1", "--set", "crop.shape=128", "--set", "analysis.proxy_px=256")
 SOON_S = 900
 
 

@@ -17,7 +17,7 @@ from tests.two_hosts.hosts import cluster, environment, hosts, need_rights, star
 
 pytest.importorskip("ray")
 
-SMALL = ("--frames", "25", "--variants", "1")
+SMALL = ("--frames", "25", "--variants", "1", "--set", "crop.shape=128", "--set", "analysis.proxy_px=256")
 # As a fault of a decoder would: it ends the process that has the file open, on whichever host.
 DEADLY = """#!/bin/bash
 for file in /proc/$$/fd/*; do
