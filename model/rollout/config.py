@@ -43,6 +43,13 @@ class SamplingConfig(Settings):
     temperature: float = Field(
         1.0, ge=0, le=2, description="scale of the noise that sampling begins with; below 1 keeps to what is likely"
     )
+    copy_gate: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="how freely frames get the picture's own detail back: the mean squared change of a latent at which "
+        "half of it comes; 0: none",
+    )
     hint_noise: HintNoiseLevels = HintNoiseLevels()
     hint_guidance: HintGuidance = HintGuidance()
     text_guidance: float = Field(1.0, ge=0, le=50, description="guidance over the prompt, where there is text (1: off)")
