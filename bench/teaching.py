@@ -1,15 +1,15 @@
-"""What each piece of the teaching is worth: the same network taught on, each piece alone, as many network calls for all.
+"""What each piece of the teaching is worth: a network taught on, each piece alone, as many network calls for all.
 
-    python bench/teaching.py --data DATA --test TEST --out OUT [--seeds 2] [--steps 100] [--clips 8] [--frames 65]
+    python bench/teaching.py --data DATA --test TEST --out OUT [--seeds 2] [--steps 80] [--clips 8] [--frames 65]
 
-Every run begins with the weights of `--init` and sees the same windows of DATA; runs of one seed differ in nothing but
+Every run begins with the weights of showcase/ and sees the same windows of DATA; runs of one seed differ in nothing but
 the piece. Clips of TEST, of dancers that nothing was trained on, then dance their own dance, and frames are measured as
 bench/star.py does: PSNR on moving pixels and on background that the first frame does not show, and sharpness. Pieces of
 stage `star` make frames from the picture alone (3 sampler steps; `one step` takes 1); the error bank, which star has no
-use for, is measured on stage `any` under plan `streaming`, whose hints are made frames. Gains are against `none` with the
-same seed and clip; an interval is that of the clips' means over the seeds (95 %). A piece wins where both PSNRs gain
-more than the interval in the mean, and something with every seed, or one does and the other loses nothing.
-The same command again makes what is missing.
+use for, is measured on stage `any` under plan `streaming`, whose hints are made frames. The copy gate is no training:
+the runs of `none` are asked again. Gains are against `none` of the same seed and clip; an interval is that of the clips'
+means over the seeds (95 %). A piece wins where a gain is beyond its interval and above 0 with every seed, and nothing is
+lost beyond its interval. The same command again makes what is missing.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from star import danced, psnr, sharpness_of, through, to_and_fro, warped
 
 from data_catalog.base.files import read_json, write_json
+from data_catalog.base.paths import RunFolder
 from model.config import train_config
+from model.data.codec import load_codec
 from model.data.landmarks import clip_landmarks
 from model.data.latents import encode_dataset
 from model.data.outlines import clip_outline
@@ -39,7 +41,10 @@ from model.plans.stages import STAGES
 from model.pose.retarget import checked_dance
 from model.rollout.config import sampling_config
 from model.rollout.generate import Request, prepare
+from model.runs.checkpoint import newest_step
+from model.sources import SHOWCASE
 from model.training.train import train
+from pipeline.picture_size import PictureSize
 
 MOVED = 20
 """8-bit levels by which a moving pixel differs from the first frame."""
@@ -54,6 +59,8 @@ class Piece:
     plan: str = "star"
     random_reference: bool = True
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    run_of: str | None = None
+    """The piece whose networks are asked; None: its own."""
 
 
 CHAINED = {"stage": "any", "pose": True, "plans": ("streaming",), "hint_noise": "none", "random_windows": 0.0}
@@ -66,15 +73,18 @@ PIECES = {
     "moving and uncovered weighed": Piece({"weigh_moving": 4.0, "weigh_uncovered": 4.0}),
     "x0": Piece({"weigh_noise": "x0"}),
     "min-SNR": Piece({"weigh_noise": "min_snr"}),
+    "copy gate": Piece(sampling={"copy_gate": 0.03}, run_of="none"),
     "none, streaming": Piece(CHAINED, "streaming", sampling=CHAINED_SAMPLING),
     "error bank, streaming": Piece({**CHAINED, "error_share": 0.5}, "streaming", sampling=CHAINED_SAMPLING),
 }
 
 
 def taught(piece: Piece, seed: int, options: argparse.Namespace, run: Path) -> None:
-    """Teach a network by a piece."""
+    """Teach a network by a piece, unless it is taught."""
+    if newest_step(RunFolder(run).checkpoints) == options.steps:
+        return
     base = {
-        "init": options.init, "steps": options.steps, "seed": seed, "batch": 4, "holdout": 0.0, "learning_rate": 5e-4,
+        "init": str(SHOWCASE), "steps": options.steps, "seed": seed, "batch": 4, "holdout": 0.0, "learning_rate": 5e-4,
         "warmup": 20, "ema": 0.95, "checkpoint_every": 10**6, "validate_every": 10**6, "sample_every": 10**6,
         "sample_windows": 1, "sample_steps": 1,
     }  # fmt: skip
@@ -100,7 +110,7 @@ class Clip:
     uncovered: np.ndarray
 
     @classmethod
-    def of(cls, data: Path, name: str, frames: int, size: Any) -> Clip:
+    def of(cls, data: Path, name: str, frames: int, size: PictureSize) -> Clip:
         """So many frames of it, at the size of a network's pictures."""
         real = real_clip(data, name, size).frames_FHWC
         dance = checked_dance(clip_landmarks(data, name, size), name)
@@ -149,10 +159,15 @@ def table(found: Mapping[str, np.ndarray]) -> list[str]:
             for label, number in (("moving", 0), ("uncovered", 1), ("sharpness nearer", 2)):
                 seeds = ", ".join(f"{value:+.3f}" for value in by_seed[:, number])
                 line += f"   {label} {mean[number]:+.3f} +- {half[number]:.3f} ({seeds})"
-            better = (mean[:2] > half[:2]) & (by_seed[:, :2] > 0).all(0)
-            line += "   wins" if better.any() and (better | (mean[:2] > -half[:2])).all() else ""
+            better = (mean > half) & (by_seed > 0).all(0)
+            line += "   wins" if better.any() and (mean > -half).all() else ""
         lines.append(line)
     return lines
+
+
+def folder_of(out: Path, name: str, seed: int) -> Path:
+    """Where the run of a piece lies."""
+    return out / f"{name} {seed}".replace(" ", "-").replace(",", "").replace("'", "")
 
 
 def main() -> None:
@@ -160,31 +175,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name in ("data", "test", "out"):
         parser.add_argument(f"--{name}", type=Path, required=True)
-    parser.add_argument("--init", default="showcase")
-    for name, default in (("seeds", 2), ("steps", 100), ("clips", 8), ("frames", 65)):
+    for name, default in (("seeds", 2), ("steps", 80), ("clips", 8), ("frames", 65)):
         parser.add_argument(f"--{name}", type=int, default=default)
     parser.add_argument("--only", nargs="+", choices=PIECES, default=list(PIECES))
     options = parser.parse_args()
     names = sorted({sample.clip_id for sample in read_samples(options.test) if sample.ok})[: options.clips]
-    clips: dict[str, Clip] = {}
+    codec = load_codec(SHOWCASE)
+    clips = {name: Clip.of(options.test, name, options.frames, codec.picture) for name in names}
     results: dict[str, list[dict[str, list[float]]]] = {name: [] for name in options.only}
     for seed in range(options.seeds):
         for name in options.only:
-            run = options.out / f"{name} {seed}".replace(" ", "-").replace(",", "").replace("'", "")
-            kept = run.with_suffix(".json")
-            taught(PIECES[name], seed, options, run)
-            sampling = sampling_config([run], {}, "star")
-            prepared = prepare(Request((run,), "star" if PIECES[name].plan == "star" else "streaming", 9, sampling))
-            clips = clips or {clip: Clip.of(options.test, clip, options.frames, prepared.size) for clip in names}
-            if not kept.is_file():
-                write_json(kept, judged(PIECES[name], run, clips, options.frames))
-            results[name].append(read_json(kept))
-            print(
-                f"seed {seed}, {name}: {np.nanmean(list(results[name][-1].values()), 0)}", file=sys.stderr, flush=True
-            )
+            piece = PIECES[name]
+            run, kept = folder_of(options.out, piece.run_of or name, seed), folder_of(options.out, name, seed)
+            if not kept.with_suffix(".json").is_file():
+                taught(PIECES[piece.run_of or name], seed, options, run)
+                write_json(kept.with_suffix(".json"), judged(piece, run, clips, options.frames))
+            results[name].append(read_json(kept.with_suffix(".json")))
+            means = np.nanmean(list(results[name][-1].values()), 0)
+            print(f"seed {seed}, {name}: {means}", file=sys.stderr, flush=True)
     found = {name: np.array([[of[clip] for clip in names] for of in rows]) for name, rows in results.items()}
     found["warp"] = np.array([[clip.measured(clip.warp) for clip in clips.values()]])
-    found["codec"] = np.array([[clip.measured(through(prepared.codec, clip.real)) for clip in clips.values()]])
+    found["codec"] = np.array([[clip.measured(through(codec, clip.real)) for clip in clips.values()]])
     found["real"] = np.array([[[np.nan, np.nan, float(sharpness_of(clip.real))] for clip in clips.values()]])
     warnings.simplefilter("ignore", RuntimeWarning)  # of columns that a video has no number for
     print(f"{options.steps} steps of 4 windows, {len(names)} clips, {options.frames} frames, {options.seeds} seeds")
