@@ -7,9 +7,9 @@ the piece. Clips of TEST, of dancers that nothing was trained on, then dance the
 bench/star.py does: PSNR on moving pixels and on background that the first frame does not show, and sharpness. Pieces of
 stage `star` make frames from the picture alone (3 sampler steps; `one step` takes 1); the error bank, which star has no
 use for, is measured on stage `any` under plan `streaming`, whose hints are made frames. The copy gate is no training:
-the runs of `none` are asked again. Gains are against `none` of the same seed and clip; an interval is that of the clips'
-means over the seeds (95 %). A piece wins where a gain is beyond its interval and above 0 with every seed, and nothing is
-lost beyond its interval. The same command again makes what is missing.
+the runs of `none` are asked again. Gains are against `none` of the same seed and clip, with the interval (95 %) of the
+clips' means over the seeds. A piece wins where a gain is beyond its interval and above 0 with every seed, and nothing
+is lost beyond its interval. The same command again makes what is missing.
 """
 
 from __future__ import annotations
