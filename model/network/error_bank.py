@@ -5,6 +5,7 @@ After SVI (Li et al. 2025, "Stable Video Infinity"), which trains on a bank of a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -15,6 +16,11 @@ from model.seeding import torch_generator
 
 SIZE = 64
 """Errors that are kept, each of one frame: the oldest goes."""
+
+
+def bank_bytes(frame_shape: tuple[int, int, int]) -> int:
+    """What a bank takes of the memory and of a checkpoint."""
+    return 4 * SIZE * math.prod(frame_shape)
 
 
 class ErrorBank:
