@@ -5,7 +5,7 @@
 DATA holds clips that the run has not seen. Per clip, so many frames (to and fro beyond the clip's own), and for each
 of `codec` (the real clip, encoded and decoded), `still` (its first frame), `warp` (longdance warp's, without a network)
 and `star`: the share of frames in which mediapipe finds the dancer, the mean distance of her main joints to the dance's
-(pixels at 512), PCK at 0.1 of her height, motion as a ratio to the codec's, PSNR on pixels that differ from the first
+(pixels at 512), PCK at 0.1 of her height, motion as a ratio to the dance's, PSNR on pixels that differ from the first
 frame by more than 20 levels, PSNR on background that the first frame does not show, sharpness, and flicker. Then the
 joints of the last tenth over those of the first, and what becomes of a flipped input: the PSNR of its video, flipped
 back, against the video, and the same of the codec alone.
@@ -29,7 +29,7 @@ from model.data.codec import Codec
 from model.data.landmarks import clip_landmarks
 from model.data.outlines import clip_outline
 from model.data.samples import read_samples
-from model.drift.metrics import Measurer, picture_numbers
+from model.drift.metrics import Measured, Measurer, picture_numbers
 from model.drift.report import real_clip
 from model.pose.paint import behind, warp_picture
 from model.pose.retarget import MIRROR, checked_dance
@@ -111,25 +111,25 @@ def frames_of(
     }
 
 
-def curves_of(frames: np.ndarray, dance: np.ndarray, finder: DancerFinder) -> dict[str, list[float]]:
+def measured(frames: np.ndarray, dance: np.ndarray, finder: DancerFinder) -> Measured:
     """What the drift table measures, per frame."""
     measurer = Measurer(finder)
     for frame, pose in zip(frames, dance):
         measurer.add(frame, pose=pose)
-    return measurer.result().curves
+    return measurer.result()
 
 
 def judged(
     frames: np.ndarray, real: np.ndarray, uncovered: np.ndarray, dance: np.ndarray, finder: DancerFinder
 ) -> list[float]:
-    """COLUMNS of one video, motion not yet as a ratio, and the joints' distance in the last tenth over the first's."""
-    curves = curves_of(frames, dance, finder)
-    names = ("found", "joint_error", "pck", "joint_motion", "sharpness", "flicker")
-    found, error, pck, motion, sharpness, flicker = (float(np.nanmean(curves[name])) for name in names)
+    """COLUMNS of one video, and the joints' distance in the last tenth over the first's."""
+    curves = measured(frames, dance, finder).curves
+    names = ("found", "joint_error", "pck", "joint_motion", "sharpness", "flicker", "dance_motion")
+    found, error, pck, motion, sharpness, flicker, dances = (float(np.nanmean(curves[name])) for name in names)
     moving = np.abs(real.astype(int) - real[0].astype(int)).max(-1) > MOVED
     first, *_, last = (np.nanmean(part) for part in np.array_split(curves["joint_error"][1:], 10))
     pictures = psnr(frames, real, moving), psnr(frames, real, uncovered)
-    return [found, error, pck, motion, *pictures, sharpness, flicker, float(last / first)]
+    return [found, error, pck, motion / dances, *pictures, sharpness, flicker, float(last / first)]
 
 
 def to_and_fro(count: int, frames: int) -> np.ndarray:
@@ -149,9 +149,6 @@ def of_clip(options: argparse.Namespace, clip: str, finder: DancerFinder, flip: 
     videos = frames_of(prepared, real, dance, outline)
     uncovered = videos.pop("uncovered")
     rows = {name: judged(frames, real, uncovered, dance, finder) for name, frames in videos.items()}
-    moves = rows["codec"][3]
-    for row in rows.values():
-        row[3] /= moves
     rows["real"] = [1.0, *[float("nan")] * 5, float(sharpness_of(real)), *[float("nan")] * 2]
     if flip:
         rows["flip"] = list(flip_error(prepared, real, dance, outline, videos["star"]))
@@ -175,7 +172,7 @@ def verdicts(rows: Sequence[dict[str, list[float]]]) -> list[str]:
         f"PCK at least 0.95 of the codec's: {(star[:, 2] >= 0.95 * codec[:, 2]).sum()} of {count}",
         f"mean joint error against the codec's: {star[:, 1].mean() / codec[:, 1].mean():.2f} times",
         f"found at least 0.95 of the codec's: {(star[:, 0] >= 0.95 * codec[:, 0]).sum()} of {count}",
-        f"motion 0.8 to 1.25 of the codec's: {((star[:, 3] >= 0.8) & (star[:, 3] <= 1.25)).sum()} of {count}",
+        f"motion 0.8 to 1.25 of the dance's: {((star[:, 3] >= 0.8) & (star[:, 3] <= 1.25)).sum()} of {count}",
         f"better than the warp on moving pixels by {gains[:, 0].mean():+.2f} dB (95 % interval {half[0]:.2f})",
         f"better on uncovered background by {np.nanmean(gains[:, 1]):+.2f} dB (95 % interval {half[1]:.2f})",
         f"sharpness nearer to the real clip's than the warp's: {nearer.sum()} of {count}",

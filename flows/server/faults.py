@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import socket
 import sqlite3
 import tempfile
 import threading
@@ -16,12 +17,19 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
     from prefect.settings import Settings
+    from sqlalchemy.engine import URL
 
 ANSWER_S = 6.0
 """How long a server, or the name service before it, may take to answer."""
 ROOM = 2**20
 """Bytes that a database wants at least."""
+POSTGRES = 5432
+"""The port where none is named: no other database on a host can be Prefect's."""
 LEAVE = "prefect config unset PREFECT_API_URL --yes"
+LEAVE_DATABASE = (
+    "mend or unset PREFECT_SERVER_DATABASE_CONNECTION_URL (once PREFECT_API_DATABASE_CONNECTION_URL) in the "
+    "environment and the profile"
+)
 
 
 @dataclass(frozen=True)
@@ -67,10 +75,13 @@ def _try_to_write(home: Path) -> None:
 
 
 def database_fault(settings: "Settings") -> Fault | None:
-    """A SQLite database that a server of this version cannot open; whatever else one names is not looked at."""
-    url = settings.server.database.connection_url
+    """A SQLite database that a server of this version cannot open, or one on another host that nobody answers for."""
     path = Path(settings.home) / "prefect.db"
-    if (url is not None and str(path) not in url.get_secret_value()) or not path.exists():
+    if url := foreign_database(settings):
+        if url.get_backend_name() != "sqlite":
+            return _unreachable(url) if url.host else None
+        path = Path(url.database or ":memory:")
+    if not path.exists():
         return None
     aside = f"move {path} away: Prefect makes a new one, and nothing of longdance's is in it"
     try:
@@ -86,6 +97,33 @@ def database_fault(settings: "Settings") -> Fault | None:
     if unknown:
         return Fault(f"Prefect's database {path} is of another version of Prefect (its schema is {unknown[0]})", aside)
     return None
+
+
+def foreign_database(settings: "Settings") -> "URL | None":
+    """The address of a database that is not the one in Prefect's folder; None where that one is used.
+
+    One that cannot be read is an address without a host.
+    """
+    from sqlalchemy.engine import URL, make_url
+    from sqlalchemy.exc import ArgumentError
+
+    secret = settings.server.database.connection_url
+    if secret is None or str(Path(settings.home) / "prefect.db") in secret.get_secret_value():
+        return None
+    try:
+        return make_url(secret.get_secret_value())
+    except ArgumentError:
+        return URL.create("unknown")
+
+
+def _unreachable(url: "URL") -> Fault | None:
+    """A database's host that does not answer."""
+    try:
+        with socket.create_connection((url.host or "", url.port or POSTGRES), timeout=ANSWER_S):
+            return None
+    except OSError as error:
+        cause = f"Prefect's database at {url.host}:{url.port or POSTGRES} does not answer ({error})"
+        return Fault(cause, f"start it, or {LEAVE_DATABASE}")
 
 
 def known_schemas() -> set[str]:
@@ -122,13 +160,9 @@ def _leave_here(url: str) -> str | None:
 
 def start_fault(settings: "Settings", error: Exception) -> Fault:
     """Why a server of our own cannot start on the user's database, and what mends it."""
-    home, url = Path(settings.home), settings.server.database.connection_url
-    if url is not None and str(home / "prefect.db") not in url.get_secret_value():
-        name = "PREFECT_SERVER_DATABASE_CONNECTION_URL"
-        return Fault(
-            f"Prefect's server cannot start on the database that is configured ({error})",
-            f"mend or unset {name} (once PREFECT_API_DATABASE_CONNECTION_URL) in the environment and the profile",
-        )
+    home = Path(settings.home)
+    if foreign_database(settings):
+        return Fault(f"Prefect's server cannot start on the database that is configured ({error})", LEAVE_DATABASE)
     with suppress(OSError):
         if shutil.disk_usage(home).free < ROOM:
             return Fault(f"Prefect's server cannot start: {home} is full", "make room there")

@@ -51,6 +51,7 @@ TRUTH_METRICS: dict[str, str] = {
 DANCE_METRICS: dict[str, str] = {
     "joint_error": "mean distance of the main joints to those of the dance that was given, pixels at 512",
     "pck": "share of the main joints within a tenth of the dancer's height of them; 0 where nobody is found",
+    "dance_motion": "speed of the main joints in the dance itself, in body lengths a second",
 }
 FORMER_METRICS: dict[str, str] = {
     "motion": "until 0.1, grain counted: mean absolute difference to the frame before, in 8-bit levels",
@@ -93,6 +94,7 @@ class Measurer:
     _height: int = 0
     _tall: float = 0.0
     _landmarks: list[np.ndarray] = field(default_factory=list)
+    _dance: list[np.ndarray] = field(default_factory=list)
     _first: np.ndarray | None = None
     _first_dancer: np.ndarray | None = None
     _tiles: list[np.ndarray] = field(default_factory=list)
@@ -117,6 +119,7 @@ class Measurer:
             self._note(truth_numbers(frame_HWC, truth_HWC, landmarks, real, self._height))
         if pose is not None:
             self._note(self._dance_numbers(landmarks, pose))
+            self._dance.append(pose)
         self._landmarks.append(landmarks)
         self._colours.append(tile_colours(frame_HWC))
 
@@ -127,6 +130,8 @@ class Measurer:
             "picture_motion": (self.fps * tile_travel(self._colours)).tolist(),
             "joint_motion": joint_motion(landmarks, self.fps).tolist(),
         }
+        if self._dance:
+            motion["dance_motion"] = joint_motion(np.stack(self._dance), self.fps).tolist()
         return Measured({**self.curves, **motion}, landmarks)
 
     def _found(self, frame_HWC: np.ndarray) -> np.ndarray:

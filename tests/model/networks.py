@@ -42,8 +42,8 @@ def inputs(
     return sample, torch.tensor([20, 900]), text, cond
 
 
-def save_clip(folder: Path) -> None:
-    """A small CLIP text encoder, 16 wide and 12 tokens long, and its tokenizer, in diffusers' layout."""
+def save_clip(folder: Path, width: int = 16, tokens: int = 12) -> None:
+    """A small CLIP text encoder with random weights, and its tokenizer, in diffusers' layout."""
     (folder / "tokenizer").mkdir(parents=True)
     letters = [chr(c) for c in range(ord("a"), ord("z") + 1)]
     words = [*letters, *(letter + "</w>" for letter in letters), "<|startoftext|>", "<|endoftext|>"]
@@ -53,11 +53,11 @@ def save_clip(folder: Path) -> None:
     torch.manual_seed(0)
     config = CLIPTextConfig(
         vocab_size=len(words),
-        hidden_size=16,
-        intermediate_size=32,
+        hidden_size=width,
+        intermediate_size=2 * width,
         num_hidden_layers=2,
         num_attention_heads=2,
-        max_position_embeddings=12,
+        max_position_embeddings=tokens,
         bos_token_id=52,
         eos_token_id=53,
     )

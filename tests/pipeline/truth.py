@@ -158,15 +158,30 @@ def precision_recall(found: np.ndarray, true: np.ndarray) -> tuple[float, float]
     return hits / max(found.sum(), 1) if found.any() else 1.0, hits / true.sum() if true.any() else 1.0
 
 
+def verdicts(judged: Judged) -> tuple[tuple[bool, bool], tuple[bool, bool]]:
+    """(true, found): the camera moves; the dancer is out of the frame."""
+    heavy = judged.translation_true > HEAVY_TRANSLATION or judged.zoom_true > HEAVY_ZOOM or judged.shaken
+    out = judged.out_true > OUT_SHARE
+    return (heavy, bool(judged.reasons & CAMERA_REASONS)), (out, "out_of_frame" in judged.reasons)
+
+
+def wrong(judged: list[Judged]) -> list[str]:
+    """The clips whose verdict is not the truth's, a line each."""
+    lines = []
+    for one in judged:
+        for name, (true, found) in zip(("camera", "out of frame"), verdicts(one)):
+            if true != found:
+                numbers = {k: one.clip.row[k] for k in ("out_of_frame", "no_pose", "cam_translation", "steadied")}
+                lines.append(
+                    f"{one.video} {one.clip.clip_id}: {name} {true}, found {found}; {one.out_true:.3f} {numbers}"
+                )
+    return lines
+
+
 def summary(judged: list[Judged]) -> dict[str, float]:
     """The figures that must hold."""
     ok = [j for j in judged if not j.reasons]
-    camera_true = np.array(
-        [j.translation_true > HEAVY_TRANSLATION or j.zoom_true > HEAVY_ZOOM or j.shaken for j in judged]
-    )
-    camera_found = np.array([bool(j.reasons & CAMERA_REASONS) for j in judged])
-    out_true = np.array([j.out_true > OUT_SHARE for j in judged])
-    out_found = np.array(["out_of_frame" in j.reasons for j in judged])
+    (camera_true, camera_found), (out_true, out_found) = np.array([verdicts(j) for j in judged]).transpose(1, 2, 0)
     moving = [j for j in judged if j.translation_true > 1 and j.clip.row["cam_translation"] is not None]
     ratios = np.array([j.clip.row["cam_translation"] / j.translation_true for j in moving] or [1.0])
     camera, out = precision_recall(camera_found, camera_true), precision_recall(out_found, out_true)

@@ -1,5 +1,6 @@
 """What is wrong with a user's Prefect is told from what is not, without starting anything."""
 
+import socket
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -54,6 +55,28 @@ def test_a_database_that_another_process_holds_is_named(tmp_path):
     with closing(sqlite3.connect(tmp_path / "prefect.db")) as con:
         con.execute("BEGIN EXCLUSIVE")
         assert "database is locked" in fault_of_database(tmp_path)
+
+
+def test_a_configured_database_that_does_not_answer_or_is_none_is_named_without_its_password(tmp_path):
+    def fault_of(url: str) -> faults.Fault | None:
+        with temporary_settings({PREFECT_HOME: tmp_path, PREFECT_API_DATABASE_CONNECTION_URL: url}) as settings:
+            return database_fault(settings)
+
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        address = f"postgresql+asyncpg://me:secret@127.0.0.1:{door.getsockname()[1]}/x"
+        fault = fault_of(address)
+        assert fault is not None
+        assert f"database at 127.0.0.1:{door.getsockname()[1]} does not answer" in fault.cause
+        assert "unset PREFECT_SERVER_DATABASE_CONNECTION_URL" in fault.mend
+        assert "secret" not in str(fault)
+        door.listen()
+        assert fault_of(address) is None
+    (tmp_path / "other.db").write_bytes(b"no database at all" * 100)
+    broken = fault_of(f"sqlite+aiosqlite:///{tmp_path}/other.db")
+    assert broken is not None
+    assert "other.db cannot be used" in broken.cause
+    assert fault_of("sqlite+aiosqlite:///:memory:") is None
 
 
 @pytest.mark.parametrize("home", ["/proc/nothing", "/dev/null", "/proc/self/fd"])

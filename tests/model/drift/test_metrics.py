@@ -312,6 +312,9 @@ def test_who_follows_the_dance_has_no_joint_error_and_who_stands_still_or_is_not
     exact, still = followed(dance), followed(np.repeat(dance[:1], 20, 0))
     assert exact.curves["joint_error"] == [0] * 20
     assert exact.curves["pck"] == [1] * 20
+    assert exact.curves["dance_motion"][1:] == exact.curves["joint_motion"][1:]
+    assert still.curves["dance_motion"][1:] == exact.curves["joint_motion"][1:]
+    assert np.mean(still.curves["joint_motion"][1:]) < 0.1 * np.mean(still.curves["dance_motion"][1:])
     assert np.mean(still.curves["joint_error"]) > 5
     assert still.curves["joint_error"][0] == 0
     away = dance + np.array([200, 0, 0, 0])
