@@ -76,8 +76,8 @@ PIECES = {
     "x0": Piece({"weigh_noise": "x0"}),
     "min-SNR": Piece({"weigh_noise": "min_snr"}),
     "one step, both weighed": Piece({"one_step": True, "weigh_moving": 4.0, "weigh_uncovered": 4.0}),
-    "copy gate": Piece(sampling={"copy_gate": 0.0005}, run_of="none"),
-    "one step, copy gate": Piece(sampling={"copy_gate": 0.0005}, run_of="one step"),
+    "copy gate": Piece(sampling={"copy_gate": 0.0003}, run_of="none"),
+    "one step, copy gate": Piece(sampling={"copy_gate": 0.0003}, run_of="one step"),
     "none, streaming": Piece(CHAINED, "streaming", sampling=CHAINED_SAMPLING),
     "error bank, streaming": Piece({**CHAINED, "error_share": 0.5}, "streaming", sampling=CHAINED_SAMPLING),
 }

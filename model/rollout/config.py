@@ -84,7 +84,7 @@ def run_defaults(run: Path) -> dict[str, Any]:
         ) from error
 
 
-PLAN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"star": {"steps": 3, "temperature": 0.0, "copy_gate": 0.0005}}
+PLAN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"star": {"steps": 3, "temperature": 0.0, "copy_gate": 0.0003}}
 """Where a pose says what follows, little is left to chance: more noise and steps cost time and make it no better. At
 such a gate what stands still is the picture's own, and what moves stays the network's (bench/teaching.py)."""
 
