@@ -270,11 +270,6 @@ class ChoreographerFolder:
         return self.root / "origin.json"
 
 
-def files_of(page: Path) -> Path:
-    """Folder of the pictures of a page: `report_files` beside `report.html`, as browsers save pages."""
-    return page.with_name(f"{page.stem}_files")
-
-
 def user_cache() -> Path:
     """The folder of what is made once for this user. Raises RuntimeError for a user without a home."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longdance"
