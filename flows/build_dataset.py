@@ -6,111 +6,70 @@ with what is missing, whatever happened to the last run or to Prefect.
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from prefect import flow, get_run_logger, task
-from prefect.futures import PrefectFuture, as_completed
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.runtime import flow_run
 
-from data_catalog.base.at_work import building
-from data_catalog.base.errors import LongdanceError, RejectedError
-from data_catalog.base.files import make_folder, remove_temps, write_json
-from data_catalog.base.paths import DataFolder, names_in
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.files import remove_temps, write_json
+from data_catalog.base.paths import DataFolder
+from data_catalog.base.store import Store
 from data_catalog.connection import open_catalog
-from flows import artifacts
+from flows.build_steps import Build
 from flows.catalog import manifests
 from flows.catalog.rights_rows import merge_rights
 from flows.catalog.wanted import wanted_clips
 from flows.progress import Progress
 from flows.report.contact_sheet import write_contact_sheet
-from flows.runners import TASK_OPTIONS, open_runner
-from pipeline.analysis.editing.text_model import text_model_path
-from pipeline.analysis.hands.hand_model import hand_model_path
-from pipeline.analysis.pose import pose_finder
-from pipeline.analysis.pose_model import pose_model_path
+from flows.runners import open_workers
+from flows.server.outlive import show_in_prefect
+from flows.storage.home import Home, open_home
+from flows.storage.places import find_sources, name_of, place_of
 from pipeline.batches.forgotten import forgotten_sources
-from pipeline.batches.jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
-from pipeline.batches.pack_shards import encode_clips, pack_shard, unstage
-from pipeline.batches.prepare_sources import BuildKeys, build_keys, forget_limited, prepare_sources, record_rejected
+from pipeline.batches.prepare_sources import build_keys
 from pipeline.batches.rights import keep_rights
-from pipeline.batches.sources import SourceFile, hash_source, nameless_id, require_videos
+from pipeline.batches.sources import SourceFile
 from pipeline.config import BuildConfig
-from pipeline.shards import tar
-
-PreparedSource = tuple[str, bytes, int]  # source id, path, bytes
 
 
-@task(name="hash sources", task_run_name="hash {what}", **TASK_OPTIONS)
-def hash_batch(files: list[SourceFile], what: str) -> list[tuple[SourceFile, str, str | None, str]]:
-    """(file, source id, reject code or None, detail) of each file."""
-    found: list[tuple[SourceFile, str, str | None, str]] = []
-    for file in files:
-        try:
-            found.append((file, hash_source(file), None, ""))
-        except RejectedError as error:
-            found.append((file, nameless_id(file.path), error.code, error.detail))
-    return found
+def _run_name() -> str:
+    """`build`, and the data set's name."""
+    return f"build {name_of(flow_run.parameters['data'])}"
 
 
-@task(name="prepare sources", task_run_name="prepare {what}", **TASK_OPTIONS)
-def prepare_batch(
-    root: Path, batch: list[tuple[str, bytes]], config: BuildConfig, model: Path, what: str
-) -> Counter[str]:
-    """Analyse and tile a batch of sources."""
-    return prepare_sources(DataFolder(root), batch, config, model)
-
-
-@task(name="encode clips", task_run_name="encode {what}", **TASK_OPTIONS)
-def encode_batch(root: Path, jobs: list[EncodeJob], config: BuildConfig, model: Path, what: str) -> Counter[str]:
-    """Stage the samples of a batch of clips."""
-    done: Counter[str] = Counter()
-    people, confidence = config.analysis.max_people, config.analysis.min_pose_confidence
-    with pose_finder(model, people, confidence, config.landmarks.masks) as finder:
-        for source_id, path, clip_ids in jobs:
-            done += encode_clips(DataFolder(root), source_id, path, clip_ids, config, finder)
-    return done
-
-
-@task(name="pack shard", task_run_name="pack shard {shard}", **TASK_OPTIONS)
-def pack_batch(root: Path, clip_ids: list[str], config: BuildConfig, shard: int) -> dict[str, Any] | None:
-    """Move staged samples into one tar."""
-    return pack_shard(DataFolder(root), clip_ids, config)
-
-
-@flow(name="build-dataset", flow_run_name="build {data.name}", persist_result=False)
-def build_dataset(raw: Path, data: Path, config: BuildConfig = BuildConfig()) -> dict[str, int]:  # noqa: B008
+@flow(name="build-dataset", flow_run_name=_run_name, persist_result=False)
+def build_dataset(raw: Path | str, data: Path | str, config: BuildConfig = BuildConfig()) -> dict[str, int]:  # noqa: B008
     """Build, or continue building, a data set.
 
     Args:
-        raw: Folder of raw videos; it is only read.
-        data: Folder of the data set; it is created.
+        raw: Folder of raw videos, or their address in object storage; it is only read.
+        data: Folder of the data set, or its address in object storage; it is created.
         config: What differs from the defaults.
 
     Returns:
         Counters of the work that was done in this run, and of what the data set holds now.
     """
-    folder, raw = DataFolder.at(data), raw.expanduser().absolute()
-    files = require_videos(raw, folder.root)
-    workers = config.workers or os.cpu_count() or 1
-    make_folder(folder.root)
-    with building(folder).alone():
-        return _run(raw, folder, files, config, workers)
+    source, place = place_of(raw), place_of(data)
+    files = find_sources(source, place)
+    with open_home(place) as home:
+        return _run(source, home, files, config)
 
 
-def _run(
-    raw: Path, folder: DataFolder, files: Sequence[SourceFile], config: BuildConfig, workers: int
-) -> dict[str, int]:
-    """The build, by the only process that writes into the folder."""
-    logger = get_run_logger()
+def _run(raw: Path | Store, home: Home, files: Sequence[SourceFile], config: BuildConfig) -> dict[str, int]:
+    """The build, by the only process that writes into the data set."""
+    logger, folder = get_run_logger(), home.folder
     forgotten_sources(folder)  # one that is half forgotten is refused before the catalog is repaired
     names, counters = build_keys(config), Counter(temps_removed=remove_temps(*folder.own_folders))
     if reason := manifests.repair_catalog(folder, config, names):
         logger.info("The catalog was made from the manifests on disk: %s", reason)
     manifests.check_thresholds(folder, config)
     write_json(folder.build_record, {"raw": str(raw), "config": config.model_dump(mode="json")})
-    with open_runner(workers) as runner, Progress("build " + folder.root.name) as progress:
-        build = _Build(folder, config, names, workers, runner, progress, counters)
+    shared = [*home.shared, *([Path(os.fsdecode(files[0].path))] if isinstance(raw, Path) else [])]
+    with open_workers(config.workers, shared) as pool, Progress("build " + home.name) as progress:
+        build = Build(home, config, names, pool, progress, counters)
         sources = build.identify(files)
         keep_rights(folder, raw, build.ids, forgotten_sources(folder))
         merge_rights(folder)
@@ -120,156 +79,29 @@ def _run(
         with open_catalog(folder.catalog) as con:
             wanted = wanted_clips(con, config, names.sample_set)
         build.encode(wanted)
+    home.refresh()
     manifests.mark_current(folder, names, config)
     write_contact_sheet(folder)
     counters.update(manifests.totals(folder))
     write_json(folder.last_run, {**counters, "seconds": progress.seconds})
-    artifacts.build_report(folder, counters)
+    home.keep()
+    show_counts(folder, counters)
     if failed := counters["sources_failed"]:
         raise LongdanceError(f"{failed} sources failed by a fault of longdance (see the log); all others are done.")
     return dict(counters)
 
 
-class _Build:
-    """One run of the flow: tasks go out, manifests come back and are merged as they arrive."""
-
-    def __init__(
-        self,
-        folder: DataFolder,
-        config: BuildConfig,
-        names: BuildKeys,
-        workers: int,
-        runner: Any,
-        progress: Progress,
-        counters: Counter[str],
-    ) -> None:
-        self.folder, self.config, self.names, self.workers = folder, config, names, workers
-        self.runner, self.progress, self.counters = runner, progress, counters
-        self.ids: dict[bytes, str] = {}
-
-    def submit(self, work: Any, **parameters: Any) -> PrefectFuture[Any]:
-        return self.runner.submit(work, parameters)
-
-    def results(self, step: str, futures: dict[PrefectFuture[Any], Any], size: Callable[[Any], int]) -> Iterable[Any]:
-        """(what the future was for, its result) in order of completion; progress counts `size` of each."""
-        with self.progress.step(step, sum(size(item) for item in futures.values())) as advance:
-            for future in as_completed(list(futures)):
-                yield futures[future], future.result()
-                advance(size(futures[future]))
-
-    def identify(self, files: Sequence[SourceFile]) -> list[PreparedSource]:
-        """Hash what is new or changed; the distinct sources, with the codes of what cannot be read recorded."""
-        with open_catalog(self.folder.catalog) as con:
-            known = {
-                (bytes(path), size, mtime, inode): source_id
-                for path, size, mtime, inode, source_id in con.execute(
-                    "SELECT path, size, mtime_ns, inode, source_id FROM paths"
-                ).fetchall()
-            }
-        ids = {file: known.get((file.path, file.size, file.mtime_ns, file.inode)) for file in files}
-        fresh = [file for file, source_id in ids.items() if source_id is None or source_id.startswith("path-")]
-        futures = {
-            self.submit(hash_batch, files=batch, what=_shown([f.path for f in batch])): batch
-            for batch in batches(fresh, self.workers, smallest=8)
-        }
-        for _, found in self.results("hash", futures, len):
-            for file, source_id, code, detail in found:
-                ids[file] = source_id
-                if code:
-                    record_rejected(self.folder, source_id, file.path, self.config, code, detail)
-            self.counters["sources_hashed"] += len(found)
-        self.refuse_forgotten(ids)
-        rows = [
-            {"path": f.path, "source_id": ids[f], "size": f.size, "mtime_ns": f.mtime_ns, "inode": f.inode}
-            for f in files
-        ]
-        manifests.record_paths(self.folder, rows)
-        self.ids = {file.path: str(source_id) for file, source_id in ids.items()}
-        manifests.forget_nameless(self.folder, {str(source_id) for source_id in ids.values()}, self.names)
-        first: dict[str, PreparedSource] = {}
-        for file in files:  # the same bytes twice are one source, under its first name
-            first.setdefault(str(ids[file]), (str(ids[file]), file.path, file.size))
-        self.counters["duplicates"] = len(files) - len(first)
-        return list(first.values())
-
-    def refuse_forgotten(self, ids: Mapping[SourceFile, str | None]) -> None:
-        """Reject what was taken back and lies in RAW again, under any settings, before it is decoded."""
-        gone = forgotten_sources(self.folder)
-        for file, source_id in ids.items():
-            if source_id in gone and not self.folder.clips(source_id, self.names.clip_set).is_file():
-                record_rejected(self.folder, source_id, file.path, self.config, "forgotten", gone[source_id])
-                self.counters["sources_forgotten"] += 1
-
-    def prepare(self, sources: list[PreparedSource]) -> None:
-        """Analyse and tile what has no clip manifest, then bring the catalog up to date."""
-        forget_limited(self.folder, manifests.limited_sources(self.folder, self.names), self.config)
-        done = names_in(self.folder.clip_set(self.names.clip_set), ".json")
-        with open_catalog(self.folder.catalog) as con:
-            merged = dict(
-                con.execute(
-                    "SELECT source_id, path_bytes FROM source_rows WHERE clip_set = ?", [self.names.clip_set]
-                ).fetchall()
-            )
-        # A renamed source is the same source under its new name.
-        stale = [s for s in sources if s[0] in done and (s[0] not in merged or bytes(merged[s[0]]) != s[1])]
-        if stale:
-            manifests.merge_prepared(self.folder, stale, self.names)
-        # Largest first, so that no worker is left alone with a long one at the end.
-        todo = sorted((s for s in sources if s[0] not in done), key=lambda s: -s[2])
-        if not todo:
-            return
-        model = pose_model_path()
-        text_model_path()  # here and not in many workers at once
-        futures = {
-            self.submit(
-                prepare_batch, root=self.folder.root, batch=[s[:2] for s in batch], config=self.config, model=model,
-                what=_shown([path for _, path, _ in batch]),
-            ): batch
-            for batch in batches(todo, self.workers)
-        }  # fmt: skip
-        for batch, counted in self.results("prepare", futures, len):
-            self.counters += counted
-            manifests.merge_prepared(self.folder, batch, self.names)
-
-    def encode(self, wanted: list[WantedClip]) -> None:
-        """Encode the wanted clips batch by batch, and pack each shard as soon as its last clip is there."""
-        for manifest in tar.manifests(self.folder.shards):
-            unstage(self.folder, manifest)  # a build that was killed while it tidied up
-        if not wanted:
-            return
-        model = pose_model_path()
-        if self.config.landmarks.every_frame and self.config.landmarks.hands:
-            hand_model_path()  # here and not in many workers at once
-        groups = shard_groups(wanted, self.config.shards.samples, 1 + self.config.variants.count)
-        futures: dict[PrefectFuture[Any], tuple[int, int]] = {}
-        waiting = [0] * len(groups)
-        per_task = max(1, -(-len(wanted) // 400), min(8, len(wanted) // (4 * self.workers)))
-        for number, group in enumerate(groups):
-            for start in range(0, len(group), per_task):
-                part = group[start : start + per_task]
-                future = self.submit(
-                    encode_batch, root=self.folder.root, jobs=encode_jobs(part), config=self.config, model=model,
-                    what=f"{len(part)} clip{'s' * (len(part) > 1)} of shard {number}",
-                )  # fmt: skip
-                futures[future] = (number, len(part))
-                waiting[number] += 1
-        for (number, _), counted in self.results("encode", futures, lambda item: int(item[1])):
-            self.counters += counted
-            waiting[number] -= 1
-            if waiting[number] == 0:
-                self.pack(number, groups[number])
-
-    def pack(self, number: int, group: list[WantedClip]) -> None:
-        """Pack a shard and bring the catalog up to date."""
-        ids = [clip.clip_id for clip in group]
-        manifest = pack_batch(root=self.folder.root, clip_ids=ids, config=self.config, shard=number)
-        manifests.merge_failures(self.folder, {clip.source_id for clip in group}, self.names)
-        if manifest:
-            manifests.merge_shards(self.folder, [manifest])
-            self.counters["shards_packed"] += 1
-
-
-def _shown(paths: Sequence[bytes]) -> str:
-    """Files for a task run's name: the first one's name, and how many more there are."""
-    first = paths[0].rpartition(b"/")[2].decode("utf-8", "replace")[:60]
-    return first.replace("{", "(").replace("}", ")") + (f" and {len(paths) - 1} more" if len(paths) > 1 else "")
+def show_counts(folder: DataFolder, counters: Mapping[str, int]) -> None:
+    """Tables in Prefect's UI: counts by verdict and reason, and what this run did."""
+    with open_catalog(folder.catalog) as con:
+        rows = manifests.reasons(con)
+    none = [{"what": "clips", "verdict": "none", "reason": "", "count": 0}]
+    about = f"Sources and clips of {folder.root}"
+    show_in_prefect(create_table_artifact, key="clips-by-verdict", table=rows or none, description=about)
+    lines = "\n".join(f"| {name.replace('_', ' ')} | {count} |" for name, count in sorted(counters.items()))
+    markdown = (
+        f"# {folder.root.name}\n\n| what | count |\n|---|---|\n{lines}\n\n"
+        f"Contact sheet: `{folder.contact_sheet}`\n\nCatalog: `{folder.catalog}`\n"
+    )
+    about = "What this run did and what the data set holds"
+    show_in_prefect(create_markdown_artifact, key="build-counters", markdown=markdown, description=about)

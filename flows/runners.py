@@ -1,12 +1,10 @@
-"""Where tasks run: processes here; Ray or Dask when one machine is too small."""
+"""How a flow runs: what it says, how Ctrl-C ends it, and where its work is done."""
 
 import contextlib
 import logging
-import multiprocessing
 import os
 import signal
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -14,20 +12,18 @@ from typing import Any
 
 import psutil
 from prefect.cache_policies import NO_CACHE
-from prefect.client.orchestration import get_client
-from prefect.settings import PREFECT_API_URL, temporary_settings
-from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner
 
 from data_catalog.base.disk import explain_disk_error
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.processes import mute_stderr_at_exit
 from flows.children import TRAINING, runs_module
 from flows.server.outlive import server_is_lost
-from flows.server.own_server import end_with
+from pipeline.workers.local import LocalWorkers
+from pipeline.workers.workers import Workers
 
 TASK_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
 """Of every task: what it made lies in files of ours, and what failed fails again."""
-RUNNERS = ("processes", "ray", "dask")
+RUNNERS = ("processes", "ray")
 
 
 mute_stderr_at_exit()  # here, because a flow that a worker starts comes through no command of ours
@@ -94,57 +90,36 @@ def raise_on_sigint() -> None:
     signal.signal(signal.SIGINT, stop)
 
 
-def init_worker() -> None:
-    """Set up a worker process: mediapipe's C++ does not talk, OpenCV does not start threads of its own."""
-    mute_stderr_at_exit()
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the flow's process ends its workers
-    if flow := multiprocessing.parent_process():
-        end_with(flow.pid or 0)
-    os.environ["GLOG_minloglevel"] = "2"  # noqa: SIM112 (its real name)
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
-    import cv2
-
-    cv2.setNumThreads(1)
+def is_on_cluster() -> bool:
+    """Whether $LONGDANCE_RUNNER asks for a Ray cluster. Raises LongdanceError for an unknown runner."""
+    name = os.environ.get("LONGDANCE_RUNNER", RUNNERS[0])
+    if name not in RUNNERS:
+        raise LongdanceError(f"LONGDANCE_RUNNER is {name!r}; expected one of {', '.join(RUNNERS)}.")
+    return name == "ray"
 
 
 @contextmanager
-def open_runner(workers: int) -> Iterator[TaskRunner[Any]]:
-    """A started task runner; which one is $LONGDANCE_RUNNER's choice (processes, ray or dask).
+def open_workers(count: int, shared: Sequence[Path] = (), gpus: int = 0) -> Iterator[Workers]:
+    """Workers; which ones is $LONGDANCE_RUNNER's choice: processes here, or a Ray cluster's.
 
-    Ray and Dask take the address of their cluster from $RAY_ADDRESS and $DASK_SCHEDULER_ADDRESS. The data
-    folder must then lie on storage that all machines share.
+    Args:
+        count: How many; 0 for one on each core, here or of the cluster.
+        shared: Files that every host must see as this one does.
+        gpus: How many of them each worker of a cluster has for itself.
 
     Raises:
-        LongdanceError: an unknown runner, or one whose package is not installed.
+        LongdanceError: an unknown runner, or one whose package is not installed, or hosts that do not fit together.
     """
-    name = os.environ.get("LONGDANCE_RUNNER", "processes")
-    with _shared_server(), tempfile.TemporaryDirectory() as empty, _make(name, workers, Path(empty)) as runner:
-        yield runner
-
-
-@contextmanager
-def _shared_server() -> Iterator[None]:
-    """Within the block workers talk to the server of this process; without an address each would start its own."""
-    with get_client(sync_client=True) as client:
-        address = str(client.api_url)
-    with temporary_settings(updates={PREFECT_API_URL: address}):
-        yield
-
-
-def _make(name: str, workers: int, empty: Path) -> TaskRunner[Any]:
-    if name == "processes":
-        return ProcessPoolTaskRunner(max_workers=workers, initializer=init_worker)
+    workers = _on_ray(count, shared, gpus) if is_on_cluster() else LocalWorkers(count or os.cpu_count() or 1)
     try:
-        if name == "ray":
-            from prefect_ray import RayTaskRunner
+        yield workers
+    finally:
+        workers.close()
 
-            # Without a directory of its own Ray puts this one, whatever is in it, first on its workers' path.
-            own = {"runtime_env": {"working_dir": str(empty)}}
-            return RayTaskRunner(address=os.environ.get("RAY_ADDRESS"), init_kwargs=own)
-        if name == "dask":
-            from prefect_dask import DaskTaskRunner
 
-            return DaskTaskRunner(address=os.environ.get("DASK_SCHEDULER_ADDRESS"))
+def _on_ray(count: int, shared: Sequence[Path], gpus: int) -> Workers:
+    try:
+        from pipeline.workers.ray_cluster import RayWorkers
     except ImportError as error:
-        raise LongdanceError(f"LONGDANCE_RUNNER is {name!r}: pip install 'longdance[{name}]' first.") from error
-    raise LongdanceError(f"LONGDANCE_RUNNER is {name!r}; expected one of {', '.join(RUNNERS)}.")
+        raise LongdanceError("LONGDANCE_RUNNER is 'ray': pip install 'longdance[cluster]' first.") from error
+    return RayWorkers(count, list(shared), gpus)

@@ -21,6 +21,8 @@ from flows.catalog.scoring_rows import merge_version_files
 from flows.folds import FOLDS, fold_of, needs_folds
 from flows.report.prune_report import prune_artifact, prune_markdown
 from flows.scoring import score_runs
+from flows.storage.home import Home, built_home
+from flows.storage.places import place_of
 from flows.train_stage import register_run, train_run
 from model.scoring.policy import ScoreConfig
 from model.scoring.request import PruneRequest
@@ -44,12 +46,14 @@ SELECT run, count(*) AS sources FROM used JOIN run_sources USING (run, source_id
 
 @flow(name="score", flow_run_name="score {run.name}", persist_result=False)
 def score_only(
-    data: Path, run: Path, config: ScoreConfig = ScoreConfig(), select: str = "all", processes: int = 1  # noqa: B008
+    data: Path | str, run: Path, config: ScoreConfig = ScoreConfig(), select: str = "all", processes: int = 1  # noqa: B008
 ) -> int:  # fmt: skip
     """Measure the losses of a run under a bank, for every sample that has none; how many samples there are."""
-    root, run = DataFolder.built(data).root, run.expanduser().resolve()
-    job = {"run": run, "config": config.model_dump(mode="json"), "select": select}
-    return score_runs(root, [job], 1, processes)
+    job = {"run": run.expanduser().resolve(), "config": config.model_dump(mode="json"), "select": select}
+    with built_home(place_of(data)) as home:
+        count = score_runs(home, [job], 1, processes)
+        home.keep()
+    return count
 
 
 @flow(name="score-and-prune", flow_run_name="prune {request.data.name}", persist_result=False)
@@ -100,7 +104,7 @@ def score_stage(request: PruneRequest, run: Path) -> "ScoreTable":
 
     def measure(k: int, keys: Sequence[str] | None) -> None:
         jobs = score_jobs(run, others, scoring.model_copy(update={"k": k}), keys, parent)
-        score_runs(root, jobs, len(jobs), request.processes)
+        score_runs(Home(DataFolder(root)), jobs, len(jobs), request.processes)
 
     _, found = score_in_rounds(root, target, folds, scoring, policy, samples, measure)
     store_score_table(root, found)
@@ -158,9 +162,9 @@ def train_to_end(root: Path, run: Path, config: "TrainConfig", fork: Path | None
         was = read_record(run)["identity"]["config"]
         info = newest_checkpoint(RunFolder(run).checkpoints)
         if info and info.step >= config.steps and not differences(was, config.model_dump(mode="json")):
-            register_run(root, run, "finished", config.steps)
+            register_run(Home(DataFolder(root)), run, "finished", config.steps)
             return
-    ended = train_run(root, run, config, 1, fork)
+    ended = train_run(Home(DataFolder(root)), run, config, 1, fork)
     if ended["status"] != "finished":
         raise LongdanceError(f"Training {run} was stopped at step {ended['step']}: run the same command to resume.")
 

@@ -11,15 +11,17 @@ from flows.catalog.scoring_rows import merge_ledger
 from flows.children import SCORING, child_events, launch_command
 from flows.progress import Progress
 from flows.runners import TASK_OPTIONS
+from flows.storage.home import Home
 
 
 @task(name="score", task_run_name="score {count} runs", **TASK_OPTIONS)
-def score_runs(root: Path, jobs: list[dict[str, Any]], count: int, processes: int = 1) -> int:
+def score_runs(home: Home, jobs: list[dict[str, Any]], count: int, processes: int = 1) -> int:
     """Measure runs' losses in processes of their own, then bring the ledger into the catalog.
 
     A job is a `model.scoring.score.ScoreJob` without its data; returns how many samples were looked at in all.
     """
     done: dict[str, int] = {}
+    root, kept = home.folder.root, stored_fragments(home)
     with tempfile.TemporaryDirectory() as scratch:
         path = Path(scratch) / "jobs.json"
         write_json(path, [{**job, "data": str(root), "run": str(job["run"])} for job in jobs])
@@ -30,7 +32,23 @@ def score_runs(root: Path, jobs: list[dict[str, Any]], count: int, processes: in
         ):
             for event in events:
                 if event.get("kind") == "scored":
+                    put_fragments(home, kept)
                     done[event["run"]] = event["done"]
                     grow(sum(done.values()), max(sum(done.values()), event["total"] * count))
+    put_fragments(home, kept)
     merge_ledger(root)
     return sum(done.values())
+
+
+def put_fragments(home: Home, kept: set[Path]) -> None:
+    """Put what was measured so far where it lasts; `kept` lies there, and what is put joins it."""
+    fresh = stored_fragments(home) - kept
+    home.made(fresh)
+    kept |= fresh
+
+
+def stored_fragments(home: Home) -> set[Path]:
+    """The ledger's fragments in a mirror; none in a folder, where they stay."""
+    from model.scoring.ledger import fragments
+
+    return set() if isinstance(home.root, Path) else set(fragments(home.folder.root))

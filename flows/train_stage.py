@@ -6,56 +6,73 @@ reports by JSON lines; checkpoints make it exact to run again, whatever was kill
 
 import logging
 import tempfile
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_link_artifact
+from prefect.runtime import flow_run
 
 from data_catalog.base.files import make_folder, write_json
-from data_catalog.base.paths import DataFolder, RunFolder
+from data_catalog.base.paths import RunFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_latents
 from flows.catalog.kept_rows import keep_and_merge
 from flows.children import TRAINING, child_events, launch_command
 from flows.progress import Progress
-from flows.runners import TASK_OPTIONS, on_sigterm
+from flows.runners import TASK_OPTIONS, is_on_cluster, on_sigterm, open_workers
 from flows.server.outlive import show_in_prefect
+from flows.storage.home import Home, built_home, keep_catalog
+from flows.storage.latents import encode_by_shards
+from flows.storage.places import name_of, place_of
 from model.choreography.config import choreographer_config
-from model.config import StageName, TrainConfig, absolute_folders, train_config
+from model.config import EncodeConfig, StageName, TrainConfig, absolute_folders, train_config
 from model.errors import ConfigError, UnknownNameError
 from model.loop_config import CHOREOGRAPHER, LoopConfig
 from model.presets import Preset
+from pipeline.workers.workers import Workers
 
 LearntStage = StageName | Literal["choreographer"]
 STOPPED = 143  # 128 + SIGTERM, after a checkpoint
 
 
-@task(name="encode latents", task_run_name="encode latents of {root.name}", **TASK_OPTIONS)
-def encode_latents(root: Path, config: TrainConfig, device: str) -> dict[str, int]:
+@task(name="encode latents", task_run_name="encode latents of {home.name}", **TASK_OPTIONS)
+def encode_latents(home: Home, config: EncodeConfig, device: str) -> dict[str, int]:
     """Latents for every sample that has none; all of them are then in the catalog."""
     from model.data.latents import encode_dataset, latent_rows
     from model.training.train import resolve_device
 
-    resolve_device(device)  # one sentence now, not torch's own words after the first shard
-    with Progress(f"encode {root.name}") as progress, progress.growing("latents") as grow:
-        result = encode_dataset(root, config.encode, grow, device)
+    cluster = is_on_cluster()
+    if not cluster:  # its hosts have the GPUs
+        resolve_device(device)  # one sentence now, not torch's own words after the first shard
+
+    def opened() -> AbstractContextManager[Workers | None]:
+        return open_workers(0, home.shared, gpus=int(device == "cuda")) if cluster else nullcontext()
+
+    with Progress(f"encode {home.name}") as progress, progress.growing("latents") as grow:
+        if isinstance(home.root, Path) and not cluster:
+            result = encode_dataset(home.root, config, grow, device)
+        else:
+            result = encode_by_shards(home, config, grow, device, "cpu" if cluster else device, opened)
     rows = [row for manifest in result.manifests for row in latent_rows(manifest)]
-    with open_catalog(DataFolder(root).catalog) as con:
+    with open_catalog(home.folder.catalog) as con:
         merge_latents(con, rows)
+    home.keep()
     return {"samples": result.samples, "shards_encoded": result.encoded_shards, "shards_there": result.skipped_shards}
 
 
 @task(name="train", task_run_name="train {run.name}", **TASK_OPTIONS)
 def train_run(
-    root: Path, run: Path, config: LoopConfig, processes: int, fork: Path | None, until: int | None = None
+    home: Home, run: Path, config: LoopConfig, processes: int, fork: Path | None, until: int | None = None
 ) -> dict[str, Any]:
     """Train until the run is finished or told to stop; the catalog follows its checkpoints."""
-    logger = get_run_logger()
+    logger, root = get_run_logger(), home.folder.root
     ended: dict[str, Any] = {"status": "failed", "step": 0}
     with (
         tempfile.TemporaryDirectory() as scratch,
-        on_sigterm(lambda: register_run(root, run, "stopped")),
+        home.named(),
+        on_sigterm(lambda: register_run(home, run, "stopped")),
         child_events(
             training_command(root, run, config, processes, fork, until, Path(scratch)), "Training", (0, STOPPED)
         ) as events,
@@ -74,14 +91,14 @@ def train_run(
                 logger.log(logging.INFO if kind == "notice" else logging.WARNING, "%s", values.get("text", ""))
             elif kind in ("started", "checkpoint", "ended"):
                 ended = {"status": values.get("status", "running"), "step": step}
-                register_run(root, run, ended["status"], step)
+                register_run(home, run, ended["status"], step)
     return ended
 
 
 @flow(name="train-stage", flow_run_name="train {stage} {run.name}", persist_result=False)
 def train_stage(
     stage: LearntStage,
-    data: Path,
+    data: Path | str,
     run: Path,
     preset: Preset = "tiny",
     settings: dict[str, Any] | None = None,
@@ -93,7 +110,7 @@ def train_stage(
 
     Args:
         stage: What to train.
-        data: Folder of a built data set.
+        data: Folder of a built data set, or its address in object storage.
         run: Folder of the run; it is created, and it is the run's identity.
         preset: `tiny` trains on two CPU cores, `sd15` is Stable Diffusion 1.5's size.
         settings: What differs from the preset; names as in `model.config.TrainConfig`.
@@ -101,16 +118,20 @@ def train_stage(
         fork: The run that a new run continues from under other settings.
         until: Stop at this step, with a checkpoint; the same run continues from there.
     """
-    folder, run = DataFolder.built(data), run.expanduser().resolve()
-    fork = fork and fork.expanduser().resolve()
-    make_folder(run.parent)
-    if stage == CHOREOGRAPHER:
-        return train_run(folder.root, run, choreographer_config(**(settings or {})), processes, fork, until)
-    config = train_config(stage, preset, **absolute_folders(settings or {}))
-    config = fitting_config(folder.root, run, config, fork)
-    counted = encode_latents(folder.root, config, "cuda" if config.device == "cuda" else "cpu")
-    get_run_logger().info("latents: %s", counted)
-    return train_run(folder.root, run, config, processes, fork, until)
+    run, fork = run.expanduser().resolve(), fork and fork.expanduser().resolve()
+    place = place_of(data)
+    with built_home(place) as home:
+        make_folder(run.parent)
+        config: LoopConfig
+        if stage == CHOREOGRAPHER:
+            config = choreographer_config(**(settings or {}))
+        else:
+            wanted = train_config(stage, preset, **absolute_folders(settings or {}))
+            config = fitting_config(home.folder.root, run, wanted, fork)
+            get_run_logger().info("latents: %s", encode_latents(home, config.encode, device_of(config)))
+    ended = train_run(home, run, config, processes, fork, until)  # others may work in a store meanwhile
+    keep_catalog(place)
+    return ended
 
 
 def fitting_config(root: Path, run: Path, config: TrainConfig, fork: Path | None) -> TrainConfig:
@@ -124,11 +145,22 @@ def fitting_config(root: Path, run: Path, config: TrainConfig, fork: Path | None
     return config
 
 
-@flow(name="encode-latents", flow_run_name="encode {data.name}", persist_result=False)
-def encode_only(data: Path, preset: Preset = "tiny", settings: dict[str, Any] | None = None) -> dict[str, int]:
+def _encode_name() -> str:
+    """`encode`, and the data set's name."""
+    return f"encode {name_of(flow_run.parameters['data'])}"
+
+
+@flow(name="encode-latents", flow_run_name=_encode_name, persist_result=False)
+def encode_only(data: Path | str, preset: Preset = "tiny", settings: dict[str, Any] | None = None) -> dict[str, int]:
     """Latents for every sample of a data set that has none, without training."""
     config = train_config("starter", preset, **absolute_folders(settings or {}))
-    return encode_latents(DataFolder.built(data).root, config, "cuda" if config.device == "cuda" else "cpu")
+    with built_home(place_of(data)) as home:
+        return encode_latents(home, config.encode, device_of(config))
+
+
+def device_of(config: TrainConfig) -> str:
+    """Where latents are made."""
+    return "cuda" if config.device == "cuda" else "cpu"
 
 
 def check_stage(stage: str, preset: str, settings: dict[str, Any]) -> None:
@@ -159,7 +191,7 @@ def training_command(
     return launch_command(TRAINING, arguments, processes)
 
 
-def register_run(root: Path, run: Path, status: str, step: int | None = None) -> None:
+def register_run(home: Home, run: Path, status: str, step: int | None = None) -> None:
     """Bring a run and its checkpoints in the catalog up to date; without a step, at that of the newest checkpoint."""
     from model.runs.checkpoint import newest_step
     from model.runs.lineage import seen_sources
@@ -168,4 +200,4 @@ def register_run(root: Path, run: Path, status: str, step: int | None = None) ->
     row = run_row(run, status, newest_step(RunFolder(run).checkpoints) if step is None else step)
     seen = [{"run": row["run"], "source_id": source} for source in sorted(seen_sources(run) or ())]
     rows = {"runs": [row], "run_sources": seen, "checkpoints": checkpoint_rows(run)}
-    keep_and_merge(DataFolder(root), f"run-{row['run']}", rows)
+    home.made([keep_and_merge(home.folder, f"run-{row['run']}", rows)])

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import atomic
+from data_catalog.base.paths import user_cache
 
 _log = logging.getLogger(__name__)
 
@@ -88,11 +89,6 @@ class ModelFile:
                 f"Get {self.kind} and name it in {self.variable}."
             )
         return wheels[0]
-
-
-def user_cache() -> Path:
-    """The folder of what is made once for this user."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longdance"
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """Shared fixtures: the pose model, one small drawn dancer, and a data set built from it."""
 
 import os
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from pipeline.batches.sources import SourceFile, hash_source, walk
 from pipeline.config import AnalysisConfig, BuildConfig, ClipConfig, CropConfig, ShardConfig, VariantConfig
 from pipeline.synthetic.synth import SynthVideo, write_video
 from tests.drawn import build_drawn, draw_raw
+from tests.object_store import environment, make_bucket, s3_server
 
 # The same examples every time: a property that fails is a bug to fix, not a gate that sometimes opens.
 settings.register_profile("gate", derandomize=True, deadline=None)
@@ -95,3 +97,22 @@ def drawn(tmp_path_factory: pytest.TempPathFactory, pose_model: Path) -> DataFol
     """Three drawn dancers with music, one clip of 25 frames each with a variant, in a catalog. Only read it."""
     root = tmp_path_factory.mktemp("drawn")
     return build_drawn(draw_raw(root / "raw", (3, 4, 5)), root / "data", pose_model)
+
+
+@pytest.fixture(scope="session")
+def s3_address() -> Iterator[str]:
+    """A server that speaks S3."""
+    pytest.importorskip("obstore")
+    pytest.importorskip("moto")
+    with s3_server() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A new bucket's name; this process and its children can use it."""
+    name = f"bucket-{uuid.uuid4().hex[:12]}"
+    make_bucket(s3_address, name)
+    for variable, value in environment(s3_address).items():
+        monkeypatch.setenv(variable, value)
+    return name

@@ -50,7 +50,7 @@ def shell_lines(text: str) -> list[str]:
     return [re.sub(r"\s+#.*", "", line) for block in blocks for line in block.splitlines() if line.strip()]
 
 
-COMMANDS = [line for line in shell_lines(TEXT) if line.startswith("longdance ")]
+COMMANDS = [line for line in shell_lines(TEXT) if line.startswith("longdance ") and "s3://" not in line]
 
 
 def test_every_page_is_listed_and_the_readme_links_to_it():
@@ -190,7 +190,7 @@ def test_make_install_prepares_what_the_demo_does_and_the_readme_names_it():
 IMPORTS = """
 import flows.build_dataset, flows.train_stage, flows.generate, flows.score_and_prune
 import pipeline.analysis.beat_tracking, pipeline.analysis.pose
-from pipeline.model_files import user_cache
+from data_catalog.base.paths import user_cache
 print(user_cache())
 """
 

@@ -37,6 +37,8 @@ MENTIONED = {
     "longdance settings generate": "longdance settings generate",
     "longdance --version": "longdance --version",
     "longdance train ... --dry-run": "longdance train any --data ~/dance --run ~/runs/next --dry-run" + SMALL,
+    "longdance doctor --cluster": "RAY_ADDRESS=local longdance doctor --cluster",
+    "longdance catalog rebuild --data FOLDER": "longdance catalog rebuild --data ~/dance",
     "longdance export --run RUN --out FOLDER": "longdance export --run ~/runs/starter --out ~/weights",
     'longdance sql "SELECT count(*) FROM clips WHERE filled > 0"': (
         'longdance sql "SELECT count(*) FROM clips WHERE filled > 0" --data ~/dance'
@@ -54,6 +56,12 @@ DEMO = "tests/test_demo.py::test_the_demo_killed_at_five_random_moments_ends_wit
 DEPLOYMENTS = "tests/flows/test_deployment.py::test_a_deployment_run_with_watch_completes_on_a_real_server_and_worker"
 TELEMETRY = "tests/flows/server/test_telemetry.py::test_every_terminal_of_the_docs_that_starts_prefect_is_told_first"
 TORCH = "tests/test_torch_build.py::test_without_a_gpu_the_cpus_build_is_taken_and_stays_and_the_other_can_be_had"
+TWO_HOSTS = "tests/two_hosts/test_shared_folder.py::test_two_hosts_build_what_one_does_and_a_killer_is_left_out"
+STORED = (
+    "tests/flows/test_stored_build.py::"
+    "test_a_build_from_a_bucket_into_one_makes_the_same_shards_and_writes_no_credential"
+)
+STORED_TRAINING = "tests/flows/test_stored_training.py::test_latents_a_run_and_its_losses_come_into_the_store"
 FIGURES = "by hand, when its figures change: minutes to hours"
 NET = "by hand: it downloads"
 ENGINE = "by hand: it wants an engine; tests/test_docker.py checks what can be without one"
@@ -69,7 +77,14 @@ ELSEWHERE = {
     "LONGDANCE_FOOTAGE=FOLDER make test": "by hand: it wants footage, which is not part of the repository",
     ". .venv/bin/activate": "tests/test_docs_commands.py::shell",
     "pip install 'longdance[gpu]'": NET,
-    "pip install 'longdance[ray]'": NET,
+    "pip install 'longdance[cluster]'": NET,
+    "longdance build s3://raw/videos": STORED,
+    'longdance sql "SELECT count(*) FROM clips" --data s3://': STORED,
+    "longdance encode --data s3://": STORED_TRAINING,
+    "longdance train starter --data s3://": STORED_TRAINING,
+    "longdance score --run runs/starter --data s3://": STORED_TRAINING,
+    "ray start ": TWO_HOSTS,
+    "LONGDANCE_RUNNER=ray ": TWO_HOSTS,
     ".venv/bin/pip install pre-commit": NET,
     ".venv/bin/pre-commit install": NET,
     "sh tools/torch.sh": TORCH,

@@ -10,6 +10,8 @@ from typing import Self
 
 from data_catalog.base.errors import LongdanceError
 
+ROWS = "rows"
+
 
 @dataclass(frozen=True)
 class DataFolder:
@@ -78,7 +80,7 @@ class DataFolder:
     @property
     def kept_rows(self) -> Path:
         """Rows of the catalog about runs and rollouts, whose own files may lie anywhere."""
-        return self.root / "rows"
+        return self.root / ROWS
 
     @property
     def captions(self) -> Path:
@@ -268,9 +270,19 @@ class ChoreographerFolder:
         return self.root / "origin.json"
 
 
-def files_of(page: Path) -> Path:
-    """Folder of the pictures of a page: `report_files` beside `report.html`, as browsers save pages."""
-    return page.with_name(f"{page.stem}_files")
+def user_cache() -> Path:
+    """The folder of what is made once for this user. Raises RuntimeError for a user without a home."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "longdance"
+
+
+def mirrors() -> Path:
+    """This user's folder of the records and catalogs of data sets in object storage, a folder for each."""
+    return user_cache() / "mirrors"
+
+
+def stored_blocks() -> Path:
+    """This user's folder of parts of objects that were read."""
+    return user_cache() / "blocks"
 
 
 def no_data_set(path: Path) -> LongdanceError:

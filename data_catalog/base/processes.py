@@ -3,14 +3,18 @@
 import atexit
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import active_children, get_context
 
 import psutil
+
+WATCH_S = 0.5
 
 
 def mute_stderr_at_exit() -> None:
@@ -63,3 +67,19 @@ def kill_workers() -> None:
             for process in (*family.children(recursive=True), family):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
+
+
+def end_with(parent: int, private: str | None = None) -> None:
+    """From now on end this process, at once, when its parent is gone: a `kill -9` tells nobody.
+
+    private: a folder that is removed then.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(WATCH_S)
+        if private:
+            shutil.rmtree(private, ignore_errors=True)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

@@ -6,6 +6,7 @@ A file for each run and rollout, written before the rows are merged.
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from data_catalog.arrow import Row
@@ -18,12 +19,15 @@ from data_catalog.writes import merge_tables
 logger = logging.getLogger(__name__)
 
 
-def keep_and_merge(data: DataFolder, name: str, tables: Mapping[str, Sequence[Row]]) -> None:
-    """Write rows down, durably, and merge them. name: of what they are about; what was kept under it is replaced."""
+def keep_and_merge(data: DataFolder, name: str, tables: Mapping[str, Sequence[Row]]) -> Path:
+    """Write rows down, durably, and merge them; the file. name: of what they are about; what was kept under it is
+    replaced."""
+    path = data.kept_rows / f"{name}.json"
     kept = {table: [_plain(row) for row in rows] for table, rows in tables.items()}
-    write_sealed(data.kept_rows / f"{name}.json", {"tables": kept})
+    write_sealed(path, {"tables": kept})
     with open_catalog(data.catalog) as con:
         merge_tables(con, tables)
+    return path
 
 
 def restore_kept(data: DataFolder) -> None:

@@ -210,14 +210,15 @@ def merge_failures(data: DataFolder, sources: Iterable[str], keys: BuildKeys) ->
             merge_clips(con, rows)
 
 
-def forget_nameless(data: DataFolder, keep: set[str], keys: BuildKeys) -> None:
-    """Drop the records of files that could not be read before and can be now, or are gone."""
+def forget_nameless(data: DataFolder, keep: set[str], keys: BuildKeys) -> set[str]:
+    """Drop the records of files that could not be read before and can be now, or are gone; returns their ids."""
     stale = {name for name in names_in(data.clip_set(keys.clip_set), ".json") if name.startswith("path-")} - keep
     for source_id in stale:
         data.clips(source_id, keys.clip_set).unlink()
     if stale:
         with open_catalog(data.catalog) as con:
             con.execute("DELETE FROM source_rows WHERE source_id IN (SELECT unnest($1))", [sorted(stale)])
+    return stale
 
 
 def limited_sources(data: DataFolder, keys: BuildKeys) -> list[str]:

@@ -12,12 +12,23 @@ import click
 
 from data_catalog.base.at_work import building
 from data_catalog.base.paths import DataFolder
-from flows.cli.shared import FOLDER, FORMATS, SETTLED, THERE, data_option, exit_on_sigint, prefect_settings
+from flows.cli.shared import (
+    FOLDER,
+    FORMATS,
+    PLACE,
+    SETTLED,
+    THERE,
+    data_option,
+    data_place_option,
+    exit_on_sigint,
+    looked_at,
+    prefect_settings,
+)  # fmt: skip
 
 
 @click.command(epilog="Example: longdance build ~/videos --data ~/dance --variants 1 --set crop.margin=0.05")
-@click.argument("raw", type=FOLDER)
-@data_option
+@click.argument("raw", type=PLACE)
+@data_place_option
 @click.option("--frames", type=int, help="Frames of a clip [181].")
 @click.option("--fps", help="Resample to this rate [the source's own, or its k-th frame].")
 @click.option("--crop", type=click.Choice(["static", "follow"]), help="One crop per clip, or a moving window.")
@@ -31,7 +42,7 @@ from flows.cli.shared import FOLDER, FORMATS, SETTLED, THERE, data_option, exit_
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 @click.option("--dry-run", is_flag=True, help="Print the config, the files found and what would run, and stop.")
 def build(
-    raw: Path, data: Path, frames: int | None, fps: str | None, crop: str | None, variants: int | None,
+    raw: Path | str, data: Path | str, frames: int | None, fps: str | None, crop: str | None, variants: int | None,
     keep_bad: bool | None, workers: int | None, file: Path | None, settings: tuple[str, ...], form: str, dry_run: bool,
 ) -> None:  # fmt: skip
     """Cut raw videos into pose-aligned clips, in shards. Run it again to resume or to add videos."""
@@ -43,28 +54,32 @@ def build(
         "shards.keep_bad": keep_bad, "workers": workers,
     }  # fmt: skip
     config = resolve(BuildConfig, file, flags, settings)
-    from pipeline.batches.sources import require_videos
+    from flows.storage.home import folder_of
+    from flows.storage.places import find_sources, place_of
 
-    files = require_videos(raw, data)
+    source, place = place_of(raw), place_of(data)
+    files = find_sources(source, place)
     if dry_run:
+        folder = DataFolder.at(looked_at(data))
         from flows.cli.build_dry_run import build_lines
 
-        would, resolved = build_lines(DataFolder.at(data), config, files), config.model_dump(mode="json")
+        would, resolved = build_lines(folder, config, files), config.model_dump(mode="json")
         program = form == "json"
         click.echo(json.dumps({**resolved, "would": would} if program else resolved, indent=1))
         if not program:
             click.echo("\n".join(would))
         return
-    building(DataFolder.at(data)).check()
+    if isinstance(place, Path):
+        building(DataFolder.at(place)).check()
     prefect_settings()
     from flows.build_dataset import build_dataset
     from flows.server.outlive import outlive
 
     counters = outlive(build_dataset, raw, data, config)
-    show_build(data, counters, form)
+    show_build(folder_of(place).root, counters, form, None if isinstance(place, Path) else place.url)
 
 
-def show_build(data: Path, counters: dict[str, int], form: str) -> None:
+def show_build(data: Path, counters: dict[str, int], form: str, url: str | None = None) -> None:
     """What a build did and where to look; for a program only the table goes to standard output."""
     from data_catalog.connection import open_catalog
     from data_catalog.queries import format_rows
@@ -82,7 +97,8 @@ def show_build(data: Path, counters: dict[str, int], form: str) -> None:
     click.echo(
         "data set: " + ", ".join(f"{k[6:]}={v}" for k, v in counters.items() if k.startswith("total")), err=aside
     )
-    click.echo("\n".join(what_next(folder, counters, rows)), err=aside)
+    lines = [f"all of it is in {url}"] if url else what_next(folder, counters, rows)
+    click.echo("\n".join(lines), err=aside)
 
 
 def what_next(folder: DataFolder, counters: dict[str, int], rows: Sequence[tuple[Any, ...]]) -> list[str]:
@@ -124,17 +140,21 @@ def synth(out: Path, videos: int, seed: int, workers: int) -> None:
     epilog="Example: longdance sql 'SELECT reason, count(*) FROM clips GROUP BY ALL' --data dance --format csv",
 )
 @click.argument("query")
-@data_option
+@data_place_option
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
-def sql(query: str, data: Path, form: str) -> None:
+def sql(query: str, data: Path | str, form: str) -> None:
     """Ask the catalog: SQL over its views (docs/queries.md), or the name of an example there, as worst-camera."""
     from data_catalog.examples import named_query
     from data_catalog.queries import stream_query
 
     exit_on_sigint()
-    for text in stream_query(DataFolder.at(data).catalog, named_query(query), form):
-        # Left alone: in a pipe click would cut what looks like a colour out of a file's name.
-        click.echo(text, nl=False, color=True)
+    from flows.storage.home import catalog_of
+    from flows.storage.places import place_of
+
+    with catalog_of(place_of(data)) as catalog:
+        for text in stream_query(catalog, named_query(query), form):
+            # Left alone: in a pipe click would cut what looks like a colour out of a file's name.
+            click.echo(text, nl=False, color=True)
 
 
 @click.command(epilog="Example: longdance verify --data dance")

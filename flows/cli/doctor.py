@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 from packaging.requirements import Requirement
 
+from data_catalog.base.errors import LongdanceError
 from flows.cli.doctor_tools import (
     Check,
     check_catalog,
@@ -20,6 +21,7 @@ from flows.cli.doctor_tools import (
     check_hand_model,
     check_pose_model,
     check_prefect,
+    check_store,
     check_text_model,
     run_tool,
 )
@@ -34,15 +36,57 @@ LIBRARIES = {
 }  # fmt: skip
 
 
-def examine(data: Path | None = None) -> list[Check]:
+def examine(data: Path | str | None = None) -> list[Check]:
     """All checks, in the order in which a mistake is best fixed."""
     checks: list[Callable[[], Iterator[Check]]] = [
         check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_hand_model,
-        check_text_model, check_gpu, check_memory, lambda: check_disk(data), check_prefect,
+        check_text_model, check_gpu, check_memory, lambda: check_disk(data if isinstance(data, Path) else None),
+        check_prefect,
     ]  # fmt: skip
-    if data is not None:
+    if isinstance(data, Path):
         checks.append(lambda: check_catalog(data))
+    elif data is not None:
+        checks.append(lambda: check_store(data))
     return [line for check in checks for line in check()]
+
+
+def examine_cluster(data: Path | str | None) -> list[Check]:
+    """What each host of the Ray cluster has, and whether that is the same as here.
+
+    Raises:
+        LongdanceError: Ray is not installed, or no cluster answers.
+    """
+    try:
+        from pipeline.workers.ray_cluster import ask_hosts
+    except ImportError as error:
+        raise LongdanceError("--cluster asks a Ray cluster: pip install 'longdance[cluster]' first.") from error
+    from pipeline.workers.hosts import difference
+
+    lines = []
+    for host, told in ask_hosts(examine_host, data if isinstance(data, str) else None):
+        if isinstance(told, Exception):
+            first = str(told).strip().splitlines()[-1][:200]
+            lines.append(Check("missing", host, first, "install the same longdance there, with Ray"))
+            continue
+        facts, checks = told
+        differs = difference(host, facts)
+        lines += [Check("missing", f"{host} versions", differs)] if differs else []
+        lines += [Check(check.state, f"{host} {check.what}", check.found, check.do) for check in checks]
+    return lines
+
+
+def examine_host(url: str | None) -> tuple[dict[str, str], list[Check]]:
+    """(versions, checks) of the host that this runs on: what a worker needs there."""
+    from pipeline.video.raw_source import scratch
+    from pipeline.workers.hosts import facts_here
+
+    checks: list[Callable[[], Iterator[Check]]] = [
+        check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_hand_model,
+        check_text_model, check_gpu, check_memory, lambda: check_disk(scratch()),
+    ]  # fmt: skip
+    if url is not None:
+        checks.append(lambda: check_store(url))
+    return facts_here(), [line for check in checks for line in check()]
 
 
 def healthy(checks: list[Check]) -> bool:

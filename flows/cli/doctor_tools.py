@@ -183,3 +183,15 @@ def check_catalog(root: Path) -> Iterator[Check]:
         yield Check("warn", "catalog", mark, f"longdance catalog rebuild --data {root}")
     else:
         yield Check("ok", "catalog", "{} clips, {} samples".format(*rows[0]))
+
+
+def check_store(url: str) -> Iterator[Check]:
+    """Object storage can be listed with the credentials that are found here."""
+    from data_catalog.base.store import Store
+
+    try:
+        next(iter(Store.at(url).listed()), None)
+    except LongdanceError as error:
+        yield Check("missing", "storage", str(error), "see docs/operations.md: the library finds credentials itself")
+    else:
+        yield Check("ok", "storage", f"{url} can be listed")

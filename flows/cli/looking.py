@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from data_catalog.base.paths import DataFolder
-from flows.cli.shared import FOLDER, FORMATS, data_option
+from flows.cli.shared import FORMATS, PLACE, data_option
 
 
 @click.command(epilog="Example: longdance report --data dance --out dance.html")
@@ -42,14 +42,15 @@ def serve(data: Path, port: int, who: str | None) -> None:
 
 
 @click.command(epilog="Example: longdance doctor --data dance --format json")
-@click.option("--data", type=FOLDER, help="Folder of a data set, to look at its disk and catalog.")
+@click.option("--data", type=PLACE, help="Folder or address of a data set, to look at its disk, catalog or storage.")
+@click.option("--cluster", is_flag=True, help="Ask every host of the Ray cluster, too.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
-def doctor(data: Path | None, form: str) -> None:
+def doctor(data: Path | str | None, cluster: bool, form: str) -> None:
     """What is installed, what is missing, how to fix it. Exit code 1 if something needed is missing."""
     from data_catalog.queries import format_rows
-    from flows.cli.doctor import COLUMNS, examine, healthy
+    from flows.cli.doctor import COLUMNS, examine, examine_cluster, healthy
 
-    checks = examine(data)
+    checks = [*examine(data), *(examine_cluster(data) if cluster else [])]
     click.echo(format_rows(COLUMNS, [check.row() for check in checks], form), nl=False)
     sys.exit(0 if healthy(checks) else 1)
 

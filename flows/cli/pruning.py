@@ -9,11 +9,19 @@ import click
 
 from data_catalog.base.at_work import scoring
 from data_catalog.base.paths import DataFolder
-from flows.cli.shared import FOLDER, FORMATS, data_option, dry_run_option, prefect_settings
+from flows.cli.shared import (
+    FOLDER,
+    FORMATS,
+    data_option,
+    data_place_option,
+    dry_run_option,
+    looked_at,
+    prefect_settings,
+)  # fmt: skip
 
 
 @click.command(epilog="Example: longdance score --run runs/starter --data dance --k 8 --processes 2")
-@data_option
+@data_place_option
 @click.option("--run", type=FOLDER, required=True, help="Trained run whose losses are measured.")
 @click.option("--k", type=int, help="Losses per sample, an even number [8].")
 @click.option("--unseen", is_flag=True, help="Only samples of sources that the run was not trained on.")
@@ -23,7 +31,7 @@ from flows.cli.shared import FOLDER, FORMATS, data_option, dry_run_option, prefe
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE", help="Any setting of scoring, as bank.seed=1.")
 @dry_run_option
 def score(
-    data: Path, run: Path, k: int | None, unseen: bool, processes: int, settings: tuple[str, ...], dry_run: bool
+    data: Path | str, run: Path, k: int | None, unseen: bool, processes: int, settings: tuple[str, ...], dry_run: bool
 ) -> None:  # fmt: skip
     """Measure a run's losses for every sample, under a fixed bank of noise. Run it again to resume."""
     from flows.options import overrides
@@ -33,9 +41,10 @@ def score(
     if dry_run:
         from flows.cli.dry_runs import score_lines
 
-        click.echo("\n".join(score_lines(data.expanduser().resolve(), run.expanduser().resolve(), config, unseen)))
+        click.echo("\n".join(score_lines(looked_at(data), run.expanduser().resolve(), config, unseen)))
         return
-    scoring(DataFolder.at(data).root).check()
+    if isinstance(data, Path):
+        scoring(DataFolder.at(data).root).check()
     prefect_settings()
     from flows.score_and_prune import score_only
     from flows.server.outlive import outlive

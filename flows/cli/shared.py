@@ -9,7 +9,39 @@ from typing import Any
 
 import click
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
+
+class Folder(click.Path):
+    """A folder of this machine; an address in object storage is no such thing."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, file_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder. Raises click.BadParameter."""
+        from data_catalog.base.store import is_url
+
+        if is_url(value) and param is not None and param.name != "data":
+            self.fail("this is kept in a folder of the machine that the command runs on: name one", param, ctx)
+        if is_url(value):
+            self.fail(
+                "object storage is for `longdance build`, `encode`, `train`, `score` and `sql`: copy the data set to a "
+                "folder with your store's own tool (docs/operations.md) and name that",
+                param, ctx,
+            )  # fmt: skip
+        return super().convert(value, param, ctx)
+
+
+class FolderOrUrl(Folder):
+    """A folder, or an address in object storage, which stays text."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder, or the address. Raises LongdanceError for an address that is none."""
+        from data_catalog.base.store import Store, is_url
+
+        return Store.at(str(value)).url if is_url(value) else super().convert(value, param, ctx)
+
+
+FOLDER, PLACE = Folder(), FolderOrUrl()
 FILE = click.Path(path_type=Path, dir_okay=False)
 THERE = click.Path(path_type=Path, dir_okay=False, exists=True)
 FORMATS = click.Choice(["table", "json", "csv"])
@@ -53,6 +85,19 @@ def exit_on_sigint() -> None:
 def data_option(command: Callable[..., Any]) -> Callable[..., Any]:
     """`--data DATA`, the data set's folder."""
     return click.option("--data", type=FOLDER, required=True, help="Folder of the data set.")(command)
+
+
+def data_place_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`--data DATA`, the data set's folder or address."""
+    what = "Folder of the data set, or its s3://, gs:// or az:// address."
+    return click.option("--data", type=PLACE, required=True, help=what)(command)
+
+
+def looked_at(data: Path | str) -> Path:
+    """The folder that a dry run looks at. Raises click.UsageError for an address."""
+    if isinstance(data, str):
+        raise click.UsageError("--dry-run looks at a data set in a folder: leave it out for one in object storage.")
+    return data.expanduser().resolve()
 
 
 def dry_run_option(command: Callable[..., Any]) -> Callable[..., Any]:

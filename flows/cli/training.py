@@ -8,7 +8,7 @@ from typing import Any, cast, get_args
 import click
 
 from data_catalog.base.at_work import training
-from flows.cli.shared import FOLDER, data_option, dry_run_option, prefect_settings
+from flows.cli.shared import FOLDER, data_place_option, dry_run_option, looked_at, prefect_settings
 
 
 def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -19,10 +19,10 @@ def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 @click.command(epilog="Example: longdance encode --data dance --preset tiny --set encode.picture=192")
-@data_option
+@data_place_option
 @training_options
 @dry_run_option
-def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) -> None:
+def encode(data: Path | str, preset: str, settings: tuple[str, ...], dry_run: bool) -> None:
     """Make latents of every stored sample, once; `train` does it by itself where they are missing."""
     from flows.options import overrides
     from model.config import absolute_folders
@@ -32,7 +32,7 @@ def encode(data: Path, preset: str, settings: tuple[str, ...], dry_run: bool) ->
         from model.config import train_config
 
         config = train_config("starter", preset, **absolute_folders(overrides(settings)))
-        click.echo("\n".join(encode_lines(data.expanduser().resolve(), config.encode)))
+        click.echo("\n".join(encode_lines(looked_at(data), config.encode)))
         return
     prefect_settings()
     from flows.server.outlive import outlive
@@ -53,7 +53,7 @@ def _stages(context: click.Context, parameter: click.Parameter, typed: str) -> l
 
 @click.command(epilog="Example: longdance train starter --data dance --run runs/starter --preset tiny --set steps=2000")
 @click.argument("stage", shell_complete=_stages)
-@data_option
+@data_place_option
 @click.option("--run", type=FOLDER, required=True, help="Folder of the run; the same command again resumes.")
 @training_options
 @click.option("--vram-gib", type=float, help="Enforced cap on the GPU's memory [24].")
@@ -65,7 +65,7 @@ def _stages(context: click.Context, parameter: click.Parameter, typed: str) -> l
 )
 @click.option("--dry-run", is_flag=True, help="Print the config, parameters, memory and disk, and stop.")
 def train(
-    stage: str, data: Path, run: Path, preset: str, settings: tuple[str, ...], vram_gib: float | None,
+    stage: str, data: Path | str, run: Path, preset: str, settings: tuple[str, ...], vram_gib: float | None,
     version: str | None, fork: Path | None, until: int | None, processes: int, dry_run: bool,
 ) -> None:  # fmt: skip
     """Train STAGE: starter, extrapolation, interpolation, any, star (told a dance) or choreographer (makes one)."""
@@ -90,10 +90,11 @@ def train(
             parent = fork.expanduser().resolve()
             check_fork(parent, run_checkpoint(parent), config.model_dump(mode="json"))
         click.echo(config.model_dump_json(indent=1))
-        click.echo("\n".join(what_it_takes(data.expanduser().resolve(), config, processes).lines()))
+        click.echo("\n".join(what_it_takes(looked_at(data), config, processes).lines()))
         return
     training(run.expanduser().resolve()).check()
-    check_samples(data.expanduser().resolve())
+    if isinstance(data, Path):
+        check_samples(data.expanduser().resolve())
     prefect_settings()
     from flows.server.outlive import outlive
     from flows.train_stage import LearntStage, check_stage, train_stage
@@ -136,7 +137,7 @@ FOLLOWS = {"starter": "extrapolation", "extrapolation": "interpolation"}
 """The stage that is trained after a stage."""
 
 
-def next_command(status: str, stage: str, data: Path, run: Path, preset: str = "tiny") -> str:
+def next_command(status: str, stage: str, data: Path | str, run: Path, preset: str = "tiny") -> str:
     """What to type after a training: the same again if it was stopped, the next stage, or a generation."""
     if status != "finished":
         return "the same command again, without --until, goes on from there"

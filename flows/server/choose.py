@@ -31,7 +31,7 @@ def choose_home() -> None:
     """Before Prefect is imported, which reads its home then: another one, where the user's cannot be used.
 
     Raises:
-        LongdanceError: there is none either, or it would not do, or a setting of Prefect's is none.
+        LongdanceError: there is none either, or a setting of Prefect's is none.
     """
     if fault := home_fault():
         _be_private(fault)
@@ -43,7 +43,7 @@ def choose_server() -> None:
     """Put the address of a server that answers into PREFECT_API_URL.
 
     Raises:
-        LongdanceError: none can be had, or a private one would not do.
+        LongdanceError: none can be had.
     """
     settings = _settings()
     if url := settings.api.url:
@@ -88,8 +88,6 @@ def _reasons(error: Exception) -> str:
 def _be_private(fault: Fault) -> None:
     """Leave the user's Prefect for a new, empty one; say why."""
     global _private
-    if os.environ.get("LONGDANCE_RUNNER", "processes") != "processes":
-        raise LongdanceError(f"{fault.cause}: {fault.mend}.")  # the cluster's machines could not reach it
     click.echo(f"{fault.cause}, so this run is not shown there, but goes on: to mend it, {fault.mend}.", err=True)
     for name in [name for name in os.environ if name.startswith(ELSEWHERE)]:
         del os.environ[name]

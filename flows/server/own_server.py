@@ -12,17 +12,17 @@ import socket
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from data_catalog.base.processes import end_with
+
 STARTUP_S = 120.0
 SILENCE_S = 3.0
 """After so many seconds of waiting it is said what is waited for."""
-WATCH_S = 0.5
 
 
 class StartError(Exception):
@@ -85,19 +85,6 @@ def _server_environment(environment: Mapping[str, str], url: str) -> dict[str, s
     """As Prefect's own temporary server is started: no page, no services but what runs need."""
     own = {"PREFECT_UI_ENABLED": "0", "PREFECT__SERVER_EPHEMERAL": "1", "PREFECT__SERVER_FINAL": "1"}
     return {**environment, **own, "PREFECT_API_URL": url}
-
-
-def end_with(parent: int, private: str | None = None) -> None:
-    """From now on end this process, at once, when its parent is gone: a `kill -9` tells nobody."""
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(WATCH_S)
-        if private:
-            shutil.rmtree(private, ignore_errors=True)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def main() -> None:

@@ -66,6 +66,13 @@ class ChoreographerTask:
         """One loss per window, (B,)."""
         return losses(model, batch, self.network.spread, self._config.velocity_weight)
 
+    def state(self) -> dict[str, torch.Tensor]:
+        """It remembers nothing."""
+        return {}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """There is nothing to take over."""
+
     def seen(self, positions: Sequence[int]) -> dict[str, Any]:
         """Samples, first key poses, and whether they were mirrored."""
         places = [self._windows.place(position) for position in positions]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
@@ -12,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from data_catalog.base.files import sha256_json
+from data_catalog.base.large_files import LargeFile, open_large
 from data_catalog.base.paths import DataFolder
 from model.config import EncodeConfig
 from model.data.codec import codec_hash
 from model.data.counted import Cells, counted_mask
 from model.data.landmarks import LandmarkPlace, landmark_place, read_rows
-from model.data.latents import codec_folder, manifest_path, read_manifest
+from model.data.latents import codec_folder, has_latents, manifest_path, read_manifest
 from model.data.outlines import MaskPlace, mask_place, read_outlines
 from model.data.samples import Sample, holdout_sources, read_samples
 from model.data.successors import say_forgotten
@@ -178,7 +178,7 @@ def _read_manifest(data: Path, path: Path) -> tuple[Path, dict, dict[str, dict]]
     if record is None:
         raise _no_latents(data)
     latents = path.parent / record["file"]
-    if not latents.is_file() or latents.stat().st_size != record["bytes"]:
+    if not has_latents(path, record):
         raise DataError(f"{latents} is missing or cut short: run `longdance encode --data {data}` to fix it.")
     return latents, record, {entry["key"]: entry for entry in record["samples"]}
 
@@ -199,29 +199,29 @@ def frame_runs(frames: Sequence[int]) -> Iterator[tuple[int, int, int]]:
             start = place
 
 
-class _Descriptors(OrderedDict[Path, int]):
+class _OpenFiles(OrderedDict[Path, LargeFile]):
     """Open files, the least recently used first; closed with the thread that opened them."""
 
-    def of(self, path: Path) -> int:
-        """The descriptor of a file, opened if need be."""
+    def of(self, path: Path) -> LargeFile:
+        """A file, opened if need be."""
         if path in self:
             self.move_to_end(path)
             return self[path]
-        self[path] = os.open(path, os.O_RDONLY)
+        self[path] = open_large(path)
         if len(self) > _OPEN_FILES:
-            os.close(self.popitem(last=False)[1])
+            self.popitem(last=False)[1].close()
         return self[path]
 
     def __del__(self) -> None:
-        for descriptor in self.values():
-            os.close(descriptor)
+        for file in self.values():
+            file.close()
 
 
 class _ThreadsOwn(threading.local):
     """A thread that closed a file which another one reads from would make it read a third."""
 
     def __init__(self) -> None:
-        self.descriptors = _Descriptors()
+        self.files = _OpenFiles()
 
 
 class LatentReader:
@@ -247,7 +247,7 @@ class LatentReader:
         """(F, 33, 4) landmarks of these frames, ascending, in pixels of the pictures. Raises DataError."""
         place = self.index.samples[sample].landmarks
         assert place is not None, "the data was not loaded with its poses"
-        return read_rows(self._own.descriptors.of(place.path), place, frames)
+        return read_rows(self._own.files.of(place.path), place, frames)
 
     def outlines(self, sample: int, frames: list[int], size: PictureSize) -> np.ndarray | None:
         """(F, H, W) bool, the dancer's outline in pictures of these frames; None where none is stored."""
@@ -258,10 +258,10 @@ class LatentReader:
         """The same into an array that is there already, contiguous and of that shape."""
         entry = self.index.samples[sample]
         view = memoryview(window).cast("B")  # type: ignore[arg-type]  # numpy's stubs lack the buffer protocol
-        descriptor = self._own.descriptors.of(entry.path)
+        file = self._own.files.of(entry.path)
         for place, first, length in frame_runs(frames):
             part = view[place * self._stride : (place + length) * self._stride]
             if first < 0 or first + length > entry.frames:
                 raise DataError(f"Sample {entry.key} has {entry.frames} frames; {first + length - 1} was asked for.")
-            if os.preadv(descriptor, [part], entry.offset + first * self._stride) != len(part):
+            if file.read_into(part, entry.offset + first * self._stride) != len(part):
                 raise DataError(f"{entry.path} ends inside sample {entry.key}: run `longdance encode` to fix it.")

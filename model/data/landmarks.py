@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import io
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from data_catalog.base.large_files import LargeFile
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from model.data.samples import Sample, read_samples
@@ -56,13 +56,13 @@ def scaled_rows(rows: np.ndarray, scale: float) -> np.ndarray:
     return np.asarray(rows.astype(np.float64) * (scale, scale, scale, 1))
 
 
-def read_rows(descriptor: int, place: LandmarkPlace, frames: Sequence[int]) -> np.ndarray:
+def read_rows(file: LargeFile, place: LandmarkPlace, frames: Sequence[int]) -> np.ndarray:
     """(F, 33, 4) landmarks of some frames, ascending, in pixels of the pictures, with one pread.
 
     Raises DataError: the file ends too early.
     """
     first, count = frames[0], frames[-1] - frames[0] + 1
-    raw = os.pread(descriptor, count * _ROW, place.offset + first * _ROW)
+    raw = file.read(place.offset + first * _ROW, count * _ROW)
     if first < 0 or frames[-1] >= place.frames or len(raw) != count * _ROW:
         raise _unreadable(place.path.name, f"frames {first} to {frames[-1]} are not there")
     rows = np.frombuffer(raw, "<f4").reshape(count, JOINTS, 4)

@@ -27,10 +27,10 @@ from data_catalog.base.files import (
     is_sealed,
     read_json,
     sealed,
-    sha256_file,
     sha256_json,
     write_json,
 )
+from data_catalog.base.large_files import sha256_of, stored_size
 from data_catalog.base.locks import in_turn
 from data_catalog.base.paths import DataFolder
 from model.config import EncodeConfig
@@ -175,15 +175,12 @@ def encode_dataset(
     """
     samples = read_samples(data, config.captions)
     codec = prepare_codec(data, config, samples, device)
-    by_shard: dict[str, list[Sample]] = defaultdict(list)
-    for sample in samples:
-        by_shard[sample.shard].append(sample)
     manifests, encoded, done = [], 0, 0
-    for shard, members in sorted(by_shard.items()):
+    for shard, members in by_shard(samples):
         path = manifest_path(data, codec.hash, shard, members[0].shard_sha256)
-        if not _is_complete(path):
+        if not is_complete(path):
             with in_turn(DataFolder(data).encoding_lock):
-                if not _is_complete(path):
+                if not is_complete(path):
                     encode_shard(data, shard, members, codec)
                     encoded += 1
         manifests.append(path)
@@ -196,6 +193,14 @@ def encode_dataset(
     return EncodeResult(codec.hash, folder, tuple(manifests), len(samples), encoded, skipped)
 
 
+def by_shard(samples: Sequence[Sample]) -> list[tuple[str, list[Sample]]]:
+    """(shard, its samples), by name."""
+    found: dict[str, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        found[sample.shard].append(sample)
+    return sorted(found.items())
+
+
 def read_manifest(path: Path) -> dict[str, Any] | None:
     """What a shard's manifest of latents says; None if it is not there or damaged: they are to be made again."""
     try:
@@ -205,9 +210,18 @@ def read_manifest(path: Path) -> dict[str, Any] | None:
     return record if is_sealed(record) else None
 
 
-def _is_complete(manifest: Path) -> bool:
-    record, latents = read_manifest(manifest), manifest.with_suffix(".f16")
-    return record is not None and latents.is_file() and latents.stat().st_size == record["bytes"]
+def is_complete(manifest: Path) -> bool:
+    """Whether a shard's latents are there, here or in object storage, as long as their manifest says."""
+    record = read_manifest(manifest)
+    return record is not None and has_latents(manifest, record)
+
+
+def has_latents(manifest: Path, record: dict[str, Any]) -> bool:
+    """The same of a manifest that was read."""
+    try:
+        return stored_size(manifest.parent / record["file"]) == int(record["bytes"])
+    except FileNotFoundError:
+        return False
 
 
 def encode_shard(data: Path, shard: str, samples: Sequence[Sample], codec: Codec) -> dict[str, Any]:
@@ -283,4 +297,4 @@ def verify_latents(manifest: Path) -> bool:
     if record is None:
         return False
     path = manifest.parent / record["file"]
-    return path.is_file() and sha256_file(path) == record["sha256"]
+    return has_latents(manifest, record) and sha256_of(path) == record["sha256"]

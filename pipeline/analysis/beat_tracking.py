@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from data_catalog.base.locks import in_turn
-from pipeline.model_files import user_cache
+from data_catalog.base.paths import user_cache
 
 RATE = 22050
 HOP = 256  # samples between the values of the onset strength

@@ -38,8 +38,8 @@ from pipeline.shards.encode_clip import encode_variants
 from pipeline.shards.frame_hands import found_hands, write_hands
 from pipeline.shards.masks import SCALE, write_masks
 from pipeline.shards.tar import HANDS, MASKS, MEMBERS, OPTIONAL, SOUND, ShardSample, write_shard
-from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import Probe
+from pipeline.video.raw_source import open_raw
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def encode_clips(
     if not wanted:
         return done
     try:
-        descriptor = open_source(path)
+        descriptor = open_raw(path, source_id)
     except RejectedError as error:
         logger.warning("Source %s cannot be opened any more, its clips wait for the next run: %s", source_id, error)
         return Counter(clips_unopened=len(wanted))

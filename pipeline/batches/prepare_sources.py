@@ -26,8 +26,8 @@ from pipeline.shards.cut_sound import VERSION as SOUND_VERSION
 from pipeline.shards.encode_clip import VERSION as ENCODE_VERSION
 from pipeline.shards.frame_hands import VERSION as HANDS_VERSION
 from pipeline.shards.frame_poses import VERSION as FRAMES_VERSION
-from pipeline.video.ffmpeg import open_source
 from pipeline.video.probe import Probe, probe
+from pipeline.video.raw_source import open_raw
 
 logger = logging.getLogger(__name__)
 LAST_FRAME_S = 1.0  # the longest that a source's last frame is shown: sound is listened to for as long
@@ -113,7 +113,7 @@ def analyse_source(
     out = data.analysis(source_id, build_keys(config).analysis)
     manifest: dict[str, Any] = {"source_id": source_id, "status": "ok", "reason": None, "detail": None, "probe": None}
     counters: Counter[str] = Counter(sources_probed=1)
-    descriptor = open_source(path)
+    descriptor = open_raw(path, source_id)
     try:
         found = probe(descriptor, config.limits)
         manifest["probe"] = asdict(found)
@@ -141,7 +141,7 @@ def listen_to_source(data: DataFolder, source_id: str, path: bytes, config: Buil
     found = data.analysis(source_id, names.analysis)
     if read_sealed(found.with_suffix(".json"))["status"] != "ok":
         return Counter()
-    descriptor = open_source(path)
+    descriptor = open_raw(path, source_id)
     try:
         stop_s = float(arrays.load(found).pts[-1]) + LAST_FRAME_S
         heard = sound_pass.listen(descriptor, stop_s, config.limits)
@@ -184,7 +184,7 @@ def finite(row: dict[str, Any]) -> dict[str, Any]:
     return {k: None if isinstance(v, float) and not np.isfinite(v) else v for k, v in row.items()}
 
 
-LIMITED = ("timeout", "picture_too_large", "damaged")  # what other limits might change
+LIMITED = ("timeout", "picture_too_large", "damaged", "killed_worker")  # what other limits might change
 
 
 def forget_limited(data: DataFolder, source_ids: list[str], config: BuildConfig) -> set[str]:

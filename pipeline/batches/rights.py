@@ -11,6 +11,7 @@ from pathlib import Path
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, write_json
 from data_catalog.base.paths import DataFolder
+from data_catalog.base.store import MissingError, Store
 
 NAME = "sources.csv"
 FIELDS = ("licence", "consent", "url", "creator", "note")
@@ -19,15 +20,26 @@ Rights = dict[str, str]
 """Values by FIELDS; what is empty is left out."""
 
 
-def rights_file(raw: Path) -> Path | None:
-    """The list of a folder of raw videos. Raises LongdanceError where there are two."""
+def rights_file(raw: Path | Store, copies: Path) -> Path | None:
+    """The list of a folder of raw videos, or a copy of one in object storage in the folder `copies`.
+
+    Raises LongdanceError where there are two.
+    """
+    if isinstance(raw, Store):
+        try:
+            raw.fetch(NAME, copies / NAME)
+        except MissingError:
+            return None
+        return copies / NAME
     found = [path for path in (raw / NAME, raw.parent / NAME) if path.is_file()]
     if len(found) > 1:
         raise LongdanceError(f"There are {found[0]} and {found[1]}: keep one of the two.")
     return found[0] if found else None
 
 
-def read_rights(listed: Path, raw: Path, sources: Mapping[bytes, str], known: Iterable[str] = ()) -> dict[str, Rights]:
+def read_rights(
+    listed: Path, raw: Path | Store, sources: Mapping[bytes, str], known: Iterable[str] = ()
+) -> dict[str, Rights]:
     """Source id to rights.
 
     Args:
@@ -41,7 +53,7 @@ def read_rights(listed: Path, raw: Path, sources: Mapping[bytes, str], known: It
     found: dict[str, Rights] = {}
     for line, row in _rows(listed):
         said = {_SPELLINGS.get(name, name): (value or "").strip() for name, value in row.items()}
-        source = said.get("source_id") or sources.get(os.fsencode(raw / said.get("path", "")), "")
+        source = said.get("source_id") or sources.get(_within(raw, said.get("path", "")), "")
         if source not in ids:
             named = said.get("source_id") or said.get("path") or ""
             raise LongdanceError(
@@ -51,6 +63,10 @@ def read_rights(listed: Path, raw: Path, sources: Mapping[bytes, str], known: It
             raise LongdanceError(f"{listed}, line {line}: this source has a line already: keep one of the two.")
         found[source] = {name: said[name] for name in FIELDS if said.get(name)}
     return found
+
+
+def _within(raw: Path | Store, name: str) -> bytes:
+    return f"{raw.url}/{name}".encode() if isinstance(raw, Store) else os.fsencode(raw / name)
 
 
 def _rows(listed: Path) -> list[tuple[int, dict[str, str | None]]]:
@@ -87,14 +103,14 @@ def stored_rights(data: DataFolder) -> dict[str, Rights]:
 
 
 def keep_rights(
-    data: DataFolder, raw: Path, sources: Mapping[bytes, str], refused: Container[str] = ()
+    data: DataFolder, raw: Path | Store, sources: Mapping[bytes, str], refused: Container[str] = ()
 ) -> dict[str, Rights]:
     """Bring the record up to date with the list, where there is one, and return it.
 
     What the list no longer says of a source whose file is there is forgotten; a source whose file is gone keeps what
     was said of it; of a source that is refused nothing is kept. Raises LongdanceError.
     """
-    before, listed = stored_rights(data), rights_file(raw)
+    before, listed = stored_rights(data), rights_file(raw, data.work)
     if listed is None:
         return before
     here = set(sources.values())

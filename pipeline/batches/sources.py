@@ -9,7 +9,9 @@ from pathlib import Path
 
 from data_catalog.base.errors import LongdanceError, RejectedError
 from data_catalog.base.paths import DataFolder
+from data_catalog.base.store import Store, is_url
 from pipeline.video.ffmpeg import open_source
+from pipeline.video.raw_source import hash_object
 
 # What lies beside videos and is none: passed over, not rejected.
 SIDECARS = tuple(b".json .txt .md .srt .vtt .ass .nfo .xml .csv .jpg .jpeg .png .webp .part".split())
@@ -17,7 +19,10 @@ SIDECARS = tuple(b".json .txt .md .srt .vtt .ass .nfo .xml .csv .jpg .jpeg .png 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A directory entry. `path` is what `os.fsencode` gives: any bytes that the file system allows."""
+    """A directory entry; `path` is what `os.fsencode` gives: any bytes that the file system allows.
+
+    Or an object: `path` is its address, and `inode` stands for its tag.
+    """
 
     path: bytes
     size: int
@@ -94,12 +99,38 @@ def require_videos(root: Path, exclude: Path | None = None) -> list[SourceFile]:
     return files
 
 
+def require_objects(raw: Store, exclude: str) -> list[SourceFile]:
+    """All objects below an address, by name, but for SIDECARS, dot files and data sets, `exclude` among them.
+
+    Raises:
+        LongdanceError: there is none, or the store cannot be listed.
+    """
+    catalog = DataFolder(Path()).catalog.name
+    found = [info for info in raw.listed() if info.size or not info.key.endswith("/")]
+    sets = {info.key.rpartition("/")[0] for info in found if info.key.rpartition("/")[2] == catalog}
+    closed = tuple(f"{raw.url}/{folder}/" if folder else f"{raw.url}/" for folder in sets)
+    files = []
+    for info in found:
+        url = f"{raw.url}/{info.key}"
+        hidden = any(part.startswith(".") for part in info.key.split("/"))
+        inside = url.startswith((exclude + "/", *closed))
+        if hidden or inside or url.lower().encode().endswith(SIDECARS):
+            continue
+        tag = int.from_bytes(hashlib.sha256(info.tag.encode()).digest()[:6], "big")
+        files.append(SourceFile(url.encode(), info.size, info.modified_ns, tag, regular=True))
+    if not files:
+        raise LongdanceError(f"{raw.url} holds no file: give the address of your raw videos.")
+    return sorted(files, key=lambda file: file.path)
+
+
 def hash_source(file: SourceFile) -> str:
     """Hex sha256 of the file's bytes: the source id.
 
     Raises:
         RejectedError: `not_regular` or `unreadable`.
     """
+    if is_url(file.path):
+        return hash_object(file.path)
     if not file.regular:
         raise RejectedError("not_regular", "A regular file was expected; links, folders and devices are refused.")
     descriptor = open_source(file.path)

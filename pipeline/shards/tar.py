@@ -4,7 +4,6 @@
 """
 
 import hashlib
-import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from data_catalog.base.files import atomic, is_sealed, read_json, sha256_file, write_sealed
+from data_catalog.base.large_files import read_part, stored_size
 
 MEMBERS = ("mp4", "json", "npy")
 MASKS, HANDS, SOUND = "mask.png", "hands.npy", "flac"
@@ -97,23 +97,19 @@ def whole_manifest(path: Path) -> dict[str, Any] | None:
     try:
         manifest = read_json(path)
         said = {name: manifest[name] for name in ("shard", "bytes", "sha256", "plan_key", "samples")}
-        whole = said["shard"] == shard.name and shard.stat().st_size == said["bytes"]
+        whole = said["shard"] == shard.name and stored_size(shard) == said["bytes"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return dict(manifest) if whole and ("seal" not in manifest or is_sealed(manifest)) else None
 
 
 def read_member(shard: Path, offset: int, length: int) -> bytes:
-    """`length` bytes of a tar from `offset` on, with one pread.
+    """`length` bytes of a tar from `offset` on, with one pread; of one that object storage has, through the cache.
 
     Raises:
         EOFError: the file is shorter than the catalog says.
     """
-    descriptor = os.open(shard, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        data = os.pread(descriptor, length, offset)
-    finally:
-        os.close(descriptor)
+    data = read_part(shard, offset, length)
     if len(data) != length:
         raise EOFError(f"{shard.name} ends {length - len(data)} bytes before the member at {offset} does.")
     return data

@@ -25,6 +25,7 @@ from flows.cli.doctor_tools import (
     check_catalog,
     check_ffmpeg,
     check_pose_model,
+    check_store,
 )
 from pipeline.analysis.pose_model import MODELS, cached_model
 from pipeline.video.ffmpeg import ffmpeg_exe
@@ -201,3 +202,11 @@ def test_only_what_is_missing_makes_it_fail():
     assert doctor.healthy([states["ok"], states["note"], states["warn"]])
     assert not doctor.healthy([states["ok"], states["missing"]])
     assert doctor.healthy([])
+
+
+def test_storage_that_can_be_listed_is_told_from_storage_that_cannot(bucket):
+    [found] = check_store(f"s3://{bucket}/data")
+    assert (found.state, found.found) == ("ok", f"s3://{bucket}/data can be listed")
+    [lacking] = check_store("s3://bucket-of-nobody")
+    assert lacking.state == "missing"
+    assert "404 Not Found" in lacking.found

@@ -28,6 +28,7 @@ from flows.catalog.scoring_rows import merge_ledger, merge_version_files
 from flows.report.report import write_report
 from flows.rights.forget import forget
 from flows.rights.plan import find_source, planned
+from flows.storage.home import Home
 from flows.train_stage import register_run
 from model.data.dataset import choose_samples
 from model.data.latents import encode_dataset, latents_manifests, verify_latents
@@ -65,7 +66,7 @@ def lived_in(drawn: DataFolder, tmp_path_factory: pytest.TempPathFactory) -> Dat
     config = micro_config(encode=encode, version="all", holdout=0, **QUICK)
     encode_dataset(data.root, config.encode)
     train(data.root, root / "run", config)
-    register_run(data.root, root / "run", "finished")
+    register_run(Home(data), root / "run", "finished")
     latents = read_sealed(latents_manifests(data.root)[0])
     losses = pa.table(
         {"sample_key": [s.key for s in keys], "window": [0] * len(keys), "bin": [0] * len(keys), "k": [0] * len(keys),

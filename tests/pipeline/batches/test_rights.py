@@ -38,7 +38,7 @@ def test_the_list_may_lie_beside_the_folder_but_not_in_two_places(raw):
     assert keep_rights(DataFolder(raw.parent / "data"), raw, files(raw)) == {A: {"licence": "CC0"}}
     (raw / "sources.csv").write_text("path,licence\n")
     with pytest.raises(LongdanceError, match="keep one of the two"):
-        rights_file(raw)
+        rights_file(raw, raw)
 
 
 def test_what_is_no_longer_said_goes_unless_the_file_is_gone(raw):

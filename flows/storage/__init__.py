@@ -1,0 +1,1 @@
+"""Where data sets and raw videos lie: folders, or object storage with a mirror here."""

@@ -1,0 +1,1 @@
+"""What a worker on any host does with the model."""

@@ -1,0 +1,39 @@
+"""Workers of a Ray cluster, here one of this process alone; tests/two_hosts has several hosts."""
+
+import pytest
+
+from pipeline.workers.workers import WorkerDiedError, work_through
+from tests.pipeline.workers import acts
+
+ray = pytest.importorskip("ray")
+from pipeline.workers.ray_cluster import RayWorkers  # noqa: E402 (not where Ray is missing)
+
+
+@pytest.fixture(scope="module")
+def workers(tmp_path_factory):
+    ray.cloudpickle.register_pickle_by_value(acts)  # the workers' path is longdance's, not the tests'
+    made = RayWorkers(1, [tmp_path_factory.mktemp("shared")])
+    yield made
+    made.close()
+
+
+def test_a_worker_gives_back_what_was_made_and_its_log_lines_are_said_here(workers, caplog):
+    assert workers.run(acts.doubled, [1, 2]) == [2, 4]
+    assert "doubling [1, 2]" in caplog.text
+
+
+def test_an_error_comes_back_as_it_was_raised_with_where(workers):
+    with pytest.raises(ValueError, match=r"no \[7\]") as caught:
+        workers.run(acts.refused, [7])
+    assert "in refused" in caught.value.__notes__[0]
+
+
+def test_a_worker_is_deaf_to_ctrl_c_and_opencv_starts_no_threads(workers):
+    assert workers.run(acts.deaf_and_single) == (True, 1)
+
+
+def test_what_kills_its_worker_twice_is_named_and_all_else_is_done(workers):
+    with pytest.raises(WorkerDiedError):
+        workers.run(acts.doubled_or_dead, [acts.DEADLY])
+    worked = work_through(workers, acts.doubled_or_dead, [1, acts.DEADLY, 3])
+    assert (worked.results, worked.killers) == ([[2], [6]], [acts.DEADLY])

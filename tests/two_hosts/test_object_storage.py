@@ -1,0 +1,97 @@
+"""Two hosts that share no folder: a bucket is all that they have in common, and it fails a tenth of its requests."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from data_catalog.base.store import Store
+from pipeline.analysis.editing.text_model import text_model_path
+from pipeline.analysis.pose_model import pose_model_path
+from pipeline.synthetic.synth import SynthVideo, write_video
+from tests.object_store import environment as s3_environment
+from tests.object_store import failing_before, make_bucket, s3_server
+from tests.two_hosts.hosts import GATEWAY, Host, cluster, end, environment, hosts, need_rights, start_ray
+
+pytest.importorskip("ray")
+pytest.importorskip("obstore")
+
+SMALL = ("--frames", "25", "--variants", "1", "--set", "crop.shape=128", "--set", "analysis.proxy_px=256")
+SOON_S = 900
+
+
+def build(raw: str, data: str) -> list[str]:
+    """The command; small shards, so that there are several."""
+    return [sys.executable, "-m", "flows.cli", "build", raw, "--data", data, *SMALL, "--set", "shards.samples=4"]
+
+
+def until(there: Callable[[], object], running: subprocess.Popen[str]) -> None:
+    """Wait for something to be there while a command runs."""
+    deadline = time.monotonic() + SOON_S
+    while not there():
+        assert running.poll() is None, running.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+
+
+def kill(host: Host, beginning: str) -> None:
+    """kill -9 of processes whose command lines begin so."""
+    for pid in host.pids(beginning):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.soak
+def test_killed_workers_raylets_and_heads_and_a_failing_store_leave_the_same_shards(tmp_path, monkeypatch):
+    need_rights()
+    raw, alone = tmp_path / "raw", tmp_path / "alone"
+    raw.mkdir()
+    for seed in (12, 14, 15, 16):
+        spec = SynthVideo(name=f"q'{seed}", seed=seed, width=360, height=360, fps="25", frames=55, standing=0.5)
+        write_video(spec, raw)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
+    subprocess.run(
+        build(str(raw), str(alone)), env=clean | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, timeout=900
+    )
+
+    with hosts(share_folders=False) as both, s3_server(GATEWAY) as s3, failing_before(s3, 0.1, GATEWAY) as (flaky, _):
+        for name, value in s3_environment(s3).items():
+            monkeypatch.setenv(name, value)
+        make_bucket(s3, "raw")
+        make_bucket(s3, "data")
+        for video in raw.glob("*.mp4"):
+            Store("s3://raw").create(f"in/{video.name}", video)
+        data = Store("s3://data/dance")
+        models = {"LONGDANCE_POSE_MODEL": str(pose_model_path()), "LONGDANCE_TEXT_MODEL": str(text_model_path())}
+        more = {**s3_environment(flaky), **models}
+        with cluster(both, more) as address:
+            env = environment(both[0], {**more, "LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
+            words = both[0].command(build("s3://raw/in", data.url))
+
+            def found(prefix: str) -> list[str]:
+                return [info.key for info in data.listed() if info.key.startswith(prefix)]
+
+            with subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True, cwd="/") as first:
+                until(lambda: both[1].pids("ray::Worker.run"), first)
+                kill(both[1], "ray::Worker")  # while it works
+                until(lambda: found("clips/"), first)
+                end(both[1])  # the host goes down, raylet and all
+                until(lambda: found("shards/"), first)
+                first.kill()
+            assert found("lease.json")
+            start_ray(both[1], address, more)
+            last = both[0].run(*words[words.index("--") + 1 :], env=env)
+            assert both[1].worked()
+        made = {info.key: data.read(info.key)[0] for info in data.listed()}
+    assert "Traceback" not in last.stderr
+    assert {Path(key).name: body for key, body in made.items() if key.startswith("shards/")} == {
+        path.name: path.read_bytes() for path in (alone / "shards").iterdir()
+    }
+    assert "lease.json" not in made
+    assert {"build.json", "last_run.json", "catalog.duckdb"} <= set(made)
