@@ -17,6 +17,7 @@ from data_catalog.base.disk import explain_disk_error
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.processes import mute_stderr_at_exit
 from flows.children import TRAINING, runs_module
+from flows.server.choose import forget_private
 from flows.server.outlive import server_is_lost
 from pipeline.workers.local import LocalWorkers
 from pipeline.workers.workers import Workers
@@ -85,6 +86,7 @@ def raise_on_sigint() -> None:
         for child in children:
             with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
+        forget_private()
         os._exit(130)
 
     signal.signal(signal.SIGINT, stop)

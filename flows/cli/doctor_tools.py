@@ -138,8 +138,11 @@ def _is_model(bundle: zipfile.ZipFile, name: str) -> bool:
 
 def check_prefect() -> Iterator[Check]:
     """The user's folder, database and configured server are sound. Where they are not, runs go on without them."""
+    from flows.server.choose import reasons
     from flows.server.faults import database_fault, home_fault, server_fault, server_version
+    from flows.server.own_server import never_proxied
 
+    never_proxied()
     fault = home_fault()  # before Prefect is imported, which complains at length
     if fault is None:
         try:
@@ -147,7 +150,9 @@ def check_prefect() -> Iterator[Check]:
 
             settings = get_current_settings()
         except Exception as error:  # whatever is wrong with the user's profile
-            yield Check("missing", "Prefect", f"its settings cannot be read: {error}", "mend or unset what is named")
+            yield Check(
+                "missing", "Prefect", f"its settings cannot be read: {reasons(error)}", "mend or unset what is named"
+            )
             return
         url = settings.api.url
         fault = server_fault(url) if url else database_fault(settings)

@@ -66,6 +66,8 @@ def leave(code: str | int | None) -> None:
             stream.flush()
     for child in psutil.Process().children():
         child.kill()
+    if "flows.server.choose" in sys.modules:
+        sys.modules["flows.server.choose"].forget_private()
     os._exit(code if isinstance(code, int) else bool(code))
 
 

@@ -17,7 +17,7 @@ import click
 
 from data_catalog.base.errors import LongdanceError
 from flows.server.faults import Fault, database_fault, home_fault, server_fault, start_fault
-from flows.server.own_server import OwnServer, StartError
+from flows.server.own_server import OwnServer, StartError, never_proxied
 
 if TYPE_CHECKING:
     from prefect.settings import Settings
@@ -33,6 +33,7 @@ def choose_home() -> None:
     Raises:
         LongdanceError: there is none either, or a setting of Prefect's is none.
     """
+    never_proxied()
     if fault := home_fault():
         _be_private(fault)
         os.environ.setdefault("MPLCONFIGDIR", os.environ["PREFECT_HOME"])  # or matplotlib complains in each worker
@@ -76,10 +77,10 @@ def _settings() -> "Settings":
         click.echo(said.getvalue(), nl=False, err=True)
         return settings
     except Exception as error:  # whatever the environment, a profile or a prefect.toml holds
-        raise LongdanceError(f"Prefect's settings cannot be read ({_reasons(error)}): mend what is named.") from error
+        raise LongdanceError(f"Prefect's settings cannot be read ({reasons(error)}): mend what is named.") from error
 
 
-def _reasons(error: Exception) -> str:
+def reasons(error: Exception) -> str:
     """What pydantic found wrong, a setting each, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if "For further information" not in line]
     return " ".join(lines)[:300]

@@ -1,10 +1,12 @@
 """What may be wrong with a user's Prefect: its home, its profile, its database, the server that is configured."""
 
+import errno
 import os
 import re
 import shutil
 import socket
 import sqlite3
+import struct
 import tempfile
 import threading
 import tomllib
@@ -21,10 +23,12 @@ if TYPE_CHECKING:
 
 ANSWER_S = 6.0
 """How long a server, or the name service before it, may take to answer."""
-ROOM = 2**20
-"""Bytes that a database wants at least."""
+ROOM = 2**23
+"""Bytes that a database, with what it writes ahead, wants at least."""
 POSTGRES = 5432
 """The port where none is named: no other database on a host can be Prefect's."""
+ASK_SSL = struct.pack(">ii", 8, 80877103)
+"""SSLRequest, which any client of Postgres may send first: a server says S or N (PostgreSQL's manual, Message Flow)."""
 LEAVE = "prefect config unset PREFECT_API_URL --yes"
 LEAVE_DATABASE = (
     "mend or unset PREFECT_SERVER_DATABASE_CONNECTION_URL (once PREFECT_API_DATABASE_CONNECTION_URL) in the "
@@ -53,9 +57,14 @@ def home_fault() -> Fault | None:
         return Fault("This user has no home folder", "name a folder that can be written in PREFECT_HOME")
     try:
         _try_to_write(home)
+        free = shutil.disk_usage(home).free
     except OSError as error:
         cause = f"Prefect's folder {home} cannot be written ({error.strerror})"
         return Fault(cause, "give HOME, or PREFECT_HOME, a folder that you can write")
+    if free < ROOM:
+        return Fault(
+            f"Prefect's folder {home} has {free >> 10} KiB left, {ROOM >> 20} MiB are wanted", "make room there"
+        )
     profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or home / "profiles.toml")
     try:
         with suppress(FileNotFoundError):
@@ -66,11 +75,11 @@ def home_fault() -> Fault | None:
 
 
 def _try_to_write(home: Path) -> None:
-    """Raise OSError if nothing can be written in a folder, or it cannot be made."""
-    place = home
-    while not place.exists():
-        place = place.parent
-    with tempfile.TemporaryFile(dir=place):
+    """Make a folder, as Prefect does, and raise OSError if that or anything in it cannot be written."""
+    if home.is_symlink() and not home.exists():
+        raise OSError(errno.ENOENT, f"it is a link to {home.readlink()}, which is not there")
+    home.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=home):
         pass
 
 
@@ -79,8 +88,12 @@ def database_fault(settings: "Settings") -> Fault | None:
     path = Path(settings.home) / "prefect.db"
     if url := foreign_database(settings):
         if url.get_backend_name() != "sqlite":
-            return _unreachable(url) if url.host else None
+            return _unreachable(url)
         path = Path(url.database or ":memory:")
+        if not path.parent.is_dir():
+            return Fault(f"Prefect's database {path} cannot be made: its folder is not there", LEAVE_DATABASE)
+    if path.is_symlink() and not path.exists():
+        return Fault(f"Prefect's database {path} is a link to {path.readlink()}, which is not there", "remove the link")
     if not path.exists():
         return None
     aside = f"move {path} away: Prefect makes a new one, and nothing of longdance's is in it"
@@ -117,13 +130,25 @@ def foreign_database(settings: "Settings") -> "URL | None":
 
 
 def _unreachable(url: "URL") -> Fault | None:
-    """A database's host that does not answer."""
+    """A database that is no Postgres, or whose host or socket does not answer as one."""
+    place = url.render_as_string(hide_password=True)
+    if url.get_backend_name() != "postgresql":
+        return Fault(f"Prefect's database {place} is neither SQLite nor Postgres", LEAVE_DATABASE)
+    if url.host is None:  # a socket's folder, or what the driver takes for it
+        folder = url.query.get("host")
+        if isinstance(folder, str) and not Path(folder).exists():
+            return Fault(f"Prefect's database {place} has its socket in a folder that is not there", LEAVE_DATABASE)
+        return None
     try:
-        with socket.create_connection((url.host or "", url.port or POSTGRES), timeout=ANSWER_S):
-            return None
+        with socket.create_connection((url.host, url.port or POSTGRES), timeout=ANSWER_S) as door:
+            door.sendall(ASK_SSL)
+            said = door.recv(1)
     except OSError as error:
         cause = f"Prefect's database at {url.host}:{url.port or POSTGRES} does not answer ({error})"
         return Fault(cause, f"start it, or {LEAVE_DATABASE}")
+    if said in (b"S", b"N"):
+        return None
+    return Fault(f"What answers at {url.host}:{url.port or POSTGRES} is no Postgres", LEAVE_DATABASE)
 
 
 def known_schemas() -> set[str]:
@@ -209,6 +234,8 @@ def server_version() -> str | None:
 
 def _reason(error: BaseException) -> str:
     """The innermost cause, in a line."""
+    if isinstance(error, ValueError):  # no JSON, or none of Prefect's
+        return "what answers there is no Prefect server"
     while error.__cause__ is not None:
         error = error.__cause__
     return (str(error).strip() or type(error).__name__).splitlines()[0][:200]

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from data_catalog.base.processes import end_with
 
+LOCAL = ("127.0.0.1", "localhost")
 STARTUP_S = 120.0
 SILENCE_S = 3.0
 """After so many seconds of waiting it is said what is waited for."""
@@ -60,7 +61,7 @@ class OwnServer:
                 print("Prefect's server, which shows this run, is starting: some seconds.", file=sys.stderr, flush=True)
             if self._process.poll() is not None:
                 raise StartError(self._last_line() or f"it ended with exit code {self._process.returncode}")
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{self.url}/health", timeout=5) as answer:
+            with contextlib.suppress(OSError), _direct().open(f"{self.url}/health", timeout=5) as answer:
                 if answer.status == 200:
                     return
             time.sleep(0.1)
@@ -79,6 +80,17 @@ class OwnServer:
         self._process.wait()
         if self._private:
             shutil.rmtree(self._private, ignore_errors=True)
+
+
+def never_proxied() -> None:
+    """Have no proxy of the user's, which stands elsewhere, asked for what is on this machine; nor by children."""
+    for name in ("no_proxy", "NO_PROXY"):  # of two spellings a program reads one
+        known = [place for place in os.environ.get(name, "").split(",") if place]
+        os.environ[name] = ",".join([*known, *(place for place in LOCAL if place not in known)])
+
+
+def _direct() -> urllib.request.OpenerDirector:
+    return urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 def _server_environment(environment: Mapping[str, str], url: str) -> dict[str, str]:

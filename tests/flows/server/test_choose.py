@@ -1,6 +1,7 @@
 """Where a user's Prefect cannot be used, every command says so in one sentence and runs on."""
 
 import os
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -44,7 +45,8 @@ def other_database(home: Path) -> dict[str, str]:
 
 
 def no_home(home: Path) -> dict[str, str]:
-    return {"HOME": "/proc/nothing"}
+    """Nor a way to anything but this machine."""
+    return {"HOME": "/proc/nothing", "http_proxy": "http://127.0.0.1:9"}
 
 
 FAULTS = {
@@ -83,6 +85,22 @@ def test_a_build_says_soon_what_is_wrong_and_runs_on_with_a_prefect_of_its_own(f
     assert (process.returncode, err) == (0, ""), "one sentence is all"
     assert rows_of(data)["samples"] == before
     assert list(temporary.glob("longdance-*")) == []
+
+
+def test_a_build_that_is_stopped_leaves_nothing_of_a_prefect_of_its_own(raw, pose_model, tmp_path):
+    env = environment(no_home(tmp_path), pose_model) | {"TMPDIR": str(tmp_path)}
+    words = longdance("build", str(raw), "--data", str(tmp_path / "data"), *SMALL)
+    with subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()
+        deadline = time.monotonic() + SOON_S
+        while not list(tmp_path.glob("longdance-*/*")):  # its server is at work there
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=SOON_S)
+    assert process.returncode == 130
+    assert list(tmp_path.glob("longdance-*")) == []
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)

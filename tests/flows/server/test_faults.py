@@ -2,8 +2,10 @@
 
 import socket
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from prefect.settings import (
@@ -57,26 +59,56 @@ def test_a_database_that_another_process_holds_is_named(tmp_path):
         assert "database is locked" in fault_of_database(tmp_path)
 
 
-def test_a_configured_database_that_does_not_answer_or_is_none_is_named_without_its_password(tmp_path):
-    def fault_of(url: str) -> faults.Fault | None:
-        with temporary_settings({PREFECT_HOME: tmp_path, PREFECT_API_DATABASE_CONNECTION_URL: url}) as settings:
-            return database_fault(settings)
+@contextmanager
+def answering(word: bytes) -> Iterator[int]:
+    """The port of a server that says a word to whoever asks something."""
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                with door.accept()[0] as asked:
+                    asked.recv(8)
+                    asked.sendall(word)
 
     with socket.socket() as door:
         door.bind(("127.0.0.1", 0))
-        address = f"postgresql+asyncpg://me:secret@127.0.0.1:{door.getsockname()[1]}/x"
-        fault = fault_of(address)
-        assert fault is not None
-        assert f"database at 127.0.0.1:{door.getsockname()[1]} does not answer" in fault.cause
-        assert "unset PREFECT_SERVER_DATABASE_CONNECTION_URL" in fault.mend
-        assert "secret" not in str(fault)
         door.listen()
-        assert fault_of(address) is None
+        Thread(target=serve, daemon=True).start()
+        yield door.getsockname()[1]
+        door.shutdown(socket.SHUT_RDWR)
+
+
+def fault_of(url: str, home: Path) -> str:
+    with temporary_settings({PREFECT_HOME: home, PREFECT_API_DATABASE_CONNECTION_URL: url}) as settings:
+        fault = database_fault(settings)
+    assert fault is None or "secret" not in str(fault)
+    assert fault is None or "PREFECT_SERVER_DATABASE_CONNECTION_URL" in fault.mend or "db" in fault.cause
+    return fault.cause if fault else ""
+
+
+def test_a_configured_database_of_another_host_that_does_not_answer_is_named_without_its_password(tmp_path):
+    def postgres(port: int) -> str:
+        return fault_of(f"postgresql+asyncpg://me:secret@127.0.0.1:{port}/x", tmp_path)
+
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        port = door.getsockname()[1]
+        assert f"database at 127.0.0.1:{port} does not answer" in postgres(port)
+    with answering(b"N") as port:
+        assert postgres(port) == ""
+    with answering(b"HTTP/1.1 400") as port:
+        assert postgres(port) == f"What answers at 127.0.0.1:{port} is no Postgres"
+    assert "socket in a folder that is not there" in fault_of("postgresql+asyncpg:///p?host=/nonexistent", tmp_path)
+    assert "neither SQLite nor Postgres" in fault_of("mysql://u:secret@127.0.0.1/x", tmp_path)
+
+
+def test_a_configured_file_that_is_no_database_or_cannot_be_made_is_named(tmp_path):
     (tmp_path / "other.db").write_bytes(b"no database at all" * 100)
-    broken = fault_of(f"sqlite+aiosqlite:///{tmp_path}/other.db")
-    assert broken is not None
-    assert "other.db cannot be used" in broken.cause
-    assert fault_of("sqlite+aiosqlite:///:memory:") is None
+    assert "other.db cannot be used" in fault_of(f"sqlite+aiosqlite:///{tmp_path}/other.db", tmp_path)
+    assert "x/y.db cannot be made" in fault_of("sqlite+aiosqlite:////nonexistent/x/y.db", tmp_path)
+    (tmp_path / "prefect.db").symlink_to(tmp_path / "nothing")
+    assert f"prefect.db is a link to {tmp_path / 'nothing'}" in fault_of_database(tmp_path)
+    assert fault_of("sqlite+aiosqlite:///:memory:", tmp_path) == ""
 
 
 @pytest.mark.parametrize("home", ["/proc/nothing", "/dev/null", "/proc/self/fd"])
@@ -88,10 +120,24 @@ def test_a_home_that_cannot_be_written_is_named(home, monkeypatch):
     assert f"{home}/.prefect cannot be written" in fault.cause
 
 
-def test_a_home_that_can_be_written_is_sound_and_stays_as_it_is(tmp_path, monkeypatch):
+def test_a_home_that_is_not_there_yet_is_made_and_one_that_cannot_be_is_named(tmp_path, monkeypatch):
     monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "not" / "there"))
     assert home_fault() is None
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "not" / "there").iterdir()) == []
+    (tmp_path / "link").symlink_to(tmp_path / "nothing")
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "link"))
+    fault = home_fault()
+    assert fault is not None
+    assert f"it is a link to {tmp_path / 'nothing'}" in fault.cause
+
+
+def test_a_home_without_room_for_a_database_is_named_before_anything_is_tried(tmp_path, monkeypatch):
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path))
+    monkeypatch.setattr(faults, "ROOM", 2**62)
+    fault = home_fault()
+    assert fault is not None
+    assert f"{tmp_path} has" in fault.cause
+    assert fault.mend == "make room there"
 
 
 def test_profiles_that_are_no_toml_are_named(tmp_path, monkeypatch):
