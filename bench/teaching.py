@@ -178,10 +178,10 @@ def folder_of(out: Path, name: str, seed: int) -> Path:
 def main() -> None:
     """Teach, judge, print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for name in ("data", "test", "out"):
-        parser.add_argument(f"--{name}", type=Path, required=True)
-    for name, default in (("seeds", 2), ("steps", 80), ("clips", 8), ("frames", 65)):
-        parser.add_argument(f"--{name}", type=int, default=default)
+    for name in ("--data", "--test", "--out"):
+        parser.add_argument(name, type=Path, required=True)
+    for name, default in (("--seeds", 2), ("--steps", 80), ("--clips", 8), ("--frames", 65)):
+        parser.add_argument(name, type=int, default=default)
     parser.add_argument("--only", nargs="+", choices=PIECES, default=list(PIECES))
     parser.add_argument("--kept", action="store_true", help="teach nothing: the table of what is there")
     options = parser.parse_args()
