@@ -56,10 +56,10 @@ class Simulated(Workers):
 
 
 def recorded(folder: Path) -> tuple[list[float], list[dict[str, Any]]]:
-    """(seconds, manifests) of drawn videos of 5 to 15 s that are prepared on this machine."""
+    """(seconds, manifests) of drawn videos of 3 to 8 s that are prepared on this machine."""
     (folder / "raw").mkdir()
-    for number, seconds in enumerate((5, 8, 11, 15)):
-        size = {"width": 540, "height": 960, "fps": "30", "standing": 0.5}
+    for number, seconds in enumerate((3, 5, 8)):
+        size = {"width": 360, "height": 640, "fps": "30", "standing": 0.5}
         write_video(SynthVideo(name=f"{seconds}", seed=number, frames=30 * seconds, **size), folder / "raw")
     data, took, manifests = DataFolder(folder / "data"), [], []
     with pose_finder(pose_model_path(), CONFIG.analysis.max_people, CONFIG.analysis.min_pose_confidence) as finder:
