@@ -1,12 +1,14 @@
 """What a choreographer's dances are worth, beside real ones and beside doing without it.
 
-    python bench/choreograph.py --run RUN --data DATA [--starts 50] [--seeds 3] [--frames 724] [--long 5]
+    python bench/choreograph.py --run RUN --data DATA [--starts 50] [--seeds 3] [--long 5] [--set NAME=VALUE]
 
 DATA holds clips that the run has not seen: starts are their poses, and they are the real dances. Songs are drawn ones
 of unseen tempo, their beats exactly known. Beside the run stand `still` (the start's pose, repeated), `random` (a
 random clip that the run was trained on, retargeted, begun anywhere, to and fro) and `nearest` (the training's moment
 that is nearest to the start, from there on). Distances are Frechet distances of as many windows of 3 s as half of
-the real ones are, means of 20 draws; `halves` is that of the real ones' two halves, split by source.
+the real ones are, means of 20 draws; for `real` it is that of their two halves, split by source. `other song` is beat
+alignment with the beats of another dance's song: what keeps no time scores as well there as on its own. Settings of
+dances (`--set`) are chosen on clips that are neither the run's nor these.
 """
 
 from __future__ import annotations
@@ -15,19 +17,21 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from flows.options import overrides
 from model.choreography import measures
 from model.choreography.choreographer import Choreographer
 from model.choreography.compose import DanceOrder, compose
-from model.choreography.config import dance_config
-from model.choreography.dances import StoredDance, stored_dance
+from model.choreography.config import choreographer_config, dance_config
+from model.choreography.dances import StoredDance, load_dances, stored_dance
 from model.choreography.rig import DancerBody, body_of_pose
+from model.choreography.task import ChoreographerTask, begun_network
 from model.data.dataset import choose_samples
 from model.data.samples import read_samples
 from model.pose.retarget import paced, retarget
@@ -36,6 +40,7 @@ from pipeline.picture_size import PictureSize
 from pipeline.synthetic.music import random_music
 
 DRAWS = 20
+TIMED = 20
 SHIFTS = (0.0, 0.25, 0.5, 0.75)
 
 
@@ -74,8 +79,24 @@ def training_dances(run: Path) -> list[StoredDance]:
     return [stored_dance(data, sample) for sample in chosen.good if sample.key in chosen.train]
 
 
+def training_seconds(run: Path) -> float:
+    """CPU seconds of all steps of the run's training, from TIMED of them done again; checks and checkpoints aside."""
+    record = read_record(run)
+    config = choreographer_config(**record["identity"]["config"])
+    data = load_dances(
+        Path(record["environment"]["data"]), config.network.keys_per_beat, config.holdout, config.version
+    )
+    task = ChoreographerTask(config, data, begun_network(config, data), run)
+    positions = np.arange((2 * TIMED) * config.batch).reshape(-1, config.batch).tolist()
+    for number, batch in enumerate(task.batches(positions)):
+        if number == TIMED:  # styles are known by then
+            begun = time.process_time()
+        task.losses(task.network, batch).mean().backward()
+    return (time.process_time() - begun) / (TIMED - 1) * config.steps
+
+
 def orders(real: Sequence[Measured], starts: int, seeds: int, frames: int) -> list[tuple[DanceOrder, int]]:
-    """Starts spread over the clips and over their time, each with a song of its own for every seed."""
+    """Starts spread over the clips and over their time, each with a song and a seed of its own for every seed."""
     found = []
     for number in range(starts):
         clip = real[number % len(real)].dance
@@ -83,7 +104,7 @@ def orders(real: Sequence[Measured], starts: int, seeds: int, frames: int) -> li
         for seed in range(seeds):
             beats = random_music(100_000 + 1000 * seed + number).beats(frames / float(clip.fps) + 1)
             order = DanceOrder(clip.landmarks[frame], PictureSize(*clip.size), frames, clip.fps, beats)
-            found.append((order, seed))
+            found.append((order, 1000 * seed + number))
     return found
 
 
@@ -175,15 +196,24 @@ def row(name: str, dances: Sequence[Measured], real: Sequence[Measured], seed: i
         found[f"{kind} FD"] = halves if name == "real" else drawn_distance(features, truth, half, generator)
         one_each = np.stack([getattr(one, kind)[-1] for one in dances])
         found[f"{kind} div"] = measures.diversity(one_each, scale)
-    for shift in SHIFTS:
-        met = [
-            measures.alignment(one.dance, shift)
-            for one in dances
-            if one.dance.beats is not None and len(one.dance.beats) > 3
-        ]
-        known = [value for value in met if value is not None]
-        found[f"beat {shift:g}"] = float(np.mean(known)) if known else float("nan")
-    return found
+    return (
+        found
+        | {f"beat {shift:g}": aligned([one.dance for one in dances], shift) for shift in SHIFTS}
+        | {"other song": aligned(with_other_songs([one.dance for one in dances]))}
+    )
+
+
+def aligned(dances: Sequence[StoredDance], shift: float = 0.0) -> float:
+    """Mean beat alignment of those that have music."""
+    met = [measures.alignment(dance, shift) for dance in dances if dance.beats is not None and len(dance.beats) > 3]
+    known = [value for value in met if value is not None]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def with_other_songs(dances: Sequence[StoredDance]) -> list[StoredDance]:
+    """The same dances, each with the beats of the next one's music."""
+    heard = [dance for dance in dances if dance.beats is not None and len(dance.beats) > 3]
+    return [replace(dance, beats=heard[number - 1].beats) for number, dance in enumerate(heard)]
 
 
 def table(rows: dict[str, dict[str, float]]) -> list[str]:
@@ -195,6 +225,16 @@ def table(rows: dict[str, dict[str, float]]) -> list[str]:
     return lines
 
 
+def best(column: dict[str, float]) -> float:
+    """Beat alignment at the shift at which it is highest: not everybody rests on the beat."""
+    return max(column[f"beat {shift:g}"] for shift in SHIFTS)
+
+
+def worst(column: dict[str, float]) -> float:
+    """The same where it is lowest."""
+    return min(column[f"beat {shift:g}"] for shift in SHIFTS)
+
+
 def verdicts(rows: dict[str, dict[str, float]], made: Sequence[Measured]) -> list[str]:
     """What it comes to, in sentences."""
     made_row, real, random = rows["made"], rows["real"], rows["random"]
@@ -203,12 +243,16 @@ def verdicts(rows: dict[str, dict[str, float]], made: Sequence[Measured]) -> lis
         f"skate {made_row['skate'] / real['skate']:.2f}, pfc {made_row['pfc'] / real['pfc']:.2f} of the real",
         *(
             f"{kind} FD: {made_row[f'{kind} FD'] / real[f'{kind} FD']:.2f} of that between halves, "
-            f"{made_row[f'{kind} FD'] / random[f'{kind} FD']:.2f} of a random clip's; "
+            f"{made_row[f'{kind} FD'] / random[f'{kind} FD']:.2f} of a random clip's (the halves: "
+            f"{real[f'{kind} FD'] / random[f'{kind} FD']:.2f}); "
             f"diversity {made_row[f'{kind} div'] / real[f'{kind} div']:.2f} of the real"
             for kind in ("kinetic", "geometric")
         ),
         f"beat alignment: {made_row['beat 0'] / real['beat 0']:.2f} of the real; half a beat later it is "
         f"{made_row['beat 0.5'] / made_row['beat 0']:.2f} of that (the real: {real['beat 0.5'] / real['beat 0']:.2f})",
+        f"at the best shift it is {best(made_row) / made_row['other song']:.2f} of that with another song, at worst "
+        f"{worst(made_row) / best(made_row):.2f} of the best (the real: {best(real) / real['other song']:.2f}, "
+        f"{worst(real) / best(real):.2f})",
         f"{len(made)} dances",
     ]
 
@@ -222,16 +266,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--frames", type=int, default=724)
     parser.add_argument("--long", type=int, default=5, help="dances of 10,000 frames")
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the dances")
     given = parser.parse_args()
     real, clips = real_dances(given.data), training_dances(given.run)
+    settings = overrides(given.set)
     network, generator = Choreographer.open(given.run).network, np.random.default_rng(0)
     usual = network.usual_bones.double().numpy()
     asked = orders(real, given.starts, given.seeds, given.frames)
     made, seconds = [], []
     for order, seed in asked:
-        begun = time.perf_counter()
-        dance = compose(network, order, dance_config(seed=seed))
-        seconds.append(time.perf_counter() - begun)
+        begun = time.process_time()
+        dance = compose(network, order, dance_config(**settings, seed=seed))
+        seconds.append(time.process_time() - begun)
         made.append(Measured.of(dance, body_of_pose(order.start, order.size.width, usual)))
     bodies = [body_of_pose(order.start, order.size.width, usual) for order, _ in asked]
     others = {
@@ -247,19 +293,21 @@ def main() -> None:
     print("\n".join(table(rows)))
     print("\n".join(verdicts(rows, made)))
     print(f"nearer to the training than any real dance: {copied(made, real, clips):.2f} of the dances")
-    print(f"one dance takes {np.median(seconds):.2f} s")
+    print(f"CPU time: one dance {np.median(seconds):.2f} s, the training {training_seconds(given.run):.0f} s")
     for number in range(given.long):
         order, _ = asked[number * given.seeds]
-        begun = time.perf_counter()
+        begun = time.process_time()
         beats = random_music(900_000 + number).beats(10_000 / float(order.fps) + 1)
         long = compose(
-            network, DanceOrder(order.start, order.size, 10_000, order.fps, beats), dance_config(candidates=1)
+            network,
+            DanceOrder(order.start, order.size, 10_000, order.fps, beats),
+            dance_config(**settings, candidates=1, seed=number),
         )
         found = measures.steadiness(long, bodies[number * given.seeds])
         last = measures.joint_speed(long.landmarks[-1000:], float(long.fps), bodies[number * given.seeds]).mean()
         print(
             f"10,000 frames: speed {found.speed:.3f}, of the last 1,000 {last:.3f}, slowest second {found.least:.2f}, "
-            f"outside {found.outside:.3f}, limbs {found.limbs:+.4f}, {time.perf_counter() - begun:.1f} s"
+            f"outside {found.outside:.3f}, limbs {found.limbs:+.4f}, {time.process_time() - begun:.1f} s of CPU time"
         )
 
 

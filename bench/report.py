@@ -22,7 +22,8 @@ import cv2
 import numpy as np
 
 from bench.catalog import fill
-from data_catalog.base.paths import DataFolder, files_of
+from data_catalog.base.paths import DataFolder
+from data_catalog.base.rollout_paths import files_of
 from data_catalog.connection import open_catalog
 from flows.report.posters import SIDE, picture_path
 from flows.report.report import write_report

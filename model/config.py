@@ -25,6 +25,7 @@ from model.sources import (
 from pipeline.picture_size import PictureSize
 
 StageName = Literal["starter", "extrapolation", "interpolation", "any", "star"]
+NoiseWeighting = Literal["none", "x0", "min_snr"]
 NetworkValue = Annotated[tuple[int, ...] | int | float | str | None, Field(union_mode="left_to_right")]
 """Text that is a number becomes one, so that a command line and a flow's parameter mean the same."""
 
@@ -122,6 +123,17 @@ class TrainConfig(LoopConfig):
     one_step: bool = False
     """Teach the one step of a sampler that begins without noise: a regression of the frames, for windows whose hints
     and poses leave little open. It learns fast and blurs. Generation then takes 1 step at temperature 0."""
+    weigh_moving: float = Field(0.0, ge=0, le=100)
+    """By how much the loss weighs a place that moves more than one that stands still. Validations and scores weigh all
+    alike."""
+    weigh_uncovered: float = Field(0.0, ge=0, le=100)
+    """By how much it weighs a place that no hint shows once it is moved to the frame's pose."""
+    weigh_noise: NoiseWeighting = "none"
+    """How it weighs levels of noise. `none`: by the error of what the network says; `x0`: by that of the latents;
+    `min_snr`: by that times the signal-to-noise ratio, 5 at most."""
+    error_share: float = Field(0.0, ge=0, le=1)
+    """Share of windows whose hints carry the network's own one-step errors, as they do in long videos; frame 0, which
+    no network made, never does."""
     hint_dropout: float = Field(0.0, ge=0, lt=1)
     """Share of windows that are trained without their hints: guidance over hints in generation needs some."""
     plans: tuple[Literal["origin", "streaming", "tree", "star"], ...] | None = None
@@ -157,6 +169,10 @@ class TrainConfig(LoopConfig):
     def _fits(self) -> Self:
         if self.stage == "star" and not self.pose:
             raise ValueError("stage star makes frames from one picture and their poses: leave out pose=false")
+        if self.error_share and self.stage in ("star", "starter"):
+            raise ValueError(f"stage {self.stage} has no hint that a network made: leave out error_share")
+        if self.weigh_noise != "none" and self.one_step:
+            raise ValueError(f"one_step has one level of noise: leave out weigh_noise={self.weigh_noise}")
         return self
 
     @property

@@ -13,21 +13,26 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))  # found whether or not PYTHONSAFEPATH is set
 
 from steps import LONGDANCE, NO_HANDS, SHOWCASE_BODY, Step, run_steps
 
-PICTURE, DANCE = "PICTURE", "DANCE"
+PICTURE, DANCE, SONG = "PICTURE", "DANCE", "SONG"
 UNSEEN = """SELECT clip_id FROM samples JOIN clips USING (clip_id) WHERE verdict = 'ok' AND source_id NOT IN
 (SELECT clips.source_id FROM version_samples JOIN samples USING (sample_key) JOIN clips USING (clip_id)
 WHERE version LIKE 'fold%')
 ORDER BY motion_energy"""
 """Clips that no training has seen: the folds' versions hold all that is not held out. The video begins with the first
 frame of the calmest, and its dancer is given the dance of the liveliest."""
-QUERIES = {PICTURE: f"{UNSEEN} LIMIT 1", DANCE: f"{UNSEEN} DESC LIMIT 1"}
+LONGEST = "SELECT path FROM sources WHERE sound ORDER BY duration_s DESC, path LIMIT 1"
+"""A video whose song is taken: drawn dancers dance to drawn ones."""
+QUERIES = {PICTURE: f"{UNSEEN} LIMIT 1", DANCE: f"{UNSEEN} DESC LIMIT 1", SONG: LONGEST}
 SHOWCASE = os.path.relpath(Path(__file__).parent.parent / "showcase")
 """Weights that `make showcase` taught other drawn dancers, and their codec."""
+CHOREOGRAPHER = f"{SHOWCASE}/choreographer"
+"""Weights that learnt the dances of those."""
 
 WHY = {
     "starter": "shows a tiny network, which knows other drawn dancers, these ones: the first frames after a picture",
@@ -76,29 +81,41 @@ def steps_of(out: Path, videos: int, seed: int, steps: int, frames: int) -> list
         Step("warp", "does the same limb by limb and without any network: what the network has to beat",
              ("warp", "--clip", PICTURE, "--pose", DANCE, "--data", data, "--frames", str(frames),
               "--out", f"{out}/warped.mp4")),
+        Step("new dance", "lets it dance what nobody has danced: a dance that is made for it, to a song",
+             ("generate", "--runs", runs[3], "--clip", PICTURE, "--data", data, "--choreographer", CHOREOGRAPHER,
+              "--music", SONG, "--frames", str(frames), "--out", f"{out}/sung.mp4")),
         Step("report", "one page to look at it all", ("report", "--data", data)),
     ]  # fmt: skip
 
 
 def named(out: Path, text: str) -> str:
-    """An argument; for PICTURE and DANCE the id of the clip that is meant."""
+    """An argument; for PICTURE and DANCE the id of the clip that is meant, for SONG a file."""
     query = QUERIES.get(text)
     if query is None:
         return text
     command = [str(LONGDANCE), "sql", query, "--data", f"{out}/data", "--format", "json"]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    return str(json.loads(done.stdout)[0]["clip_id"])
+    return str(next(iter(json.loads(done.stdout)[0].values())))
+
+
+def metrics_of(rollout: Path) -> dict[str, Any]:
+    """What was measured of a rollout."""
+    measured: dict[str, Any] = json.loads((rollout / "metrics.json").read_text())
+    return measured
 
 
 def numbers(out: Path) -> str:
-    """How well she follows the dance, beside the clip that it is from: her motion beside that of its joints, the PCK
-    beside that of its picture as the codec shows it."""
-    told = json.loads((out / "danced.rollout" / "metrics.json").read_text())
+    """How well she follows the dances, the first beside the clip that it is from: her motion beside that of its joints,
+    the PCK beside that of its picture as the codec shows it."""
+    told = metrics_of(out / "danced.rollout")
     made, real = ({name: one["mean"] for name, one in of["metrics"].items()} for of in (told, told["reference"]))
+    new = {name: one["mean"] for name, one in metrics_of(out / "sung.rollout")["metrics"].items()}
     return (
         f"danced.mp4: found {made['found']:.3f} (at least 0.95), "
         f"motion {made['joint_motion'] / real['dance_motion']:.2f} of the real clip's (0.8 to 1.25), "
-        f"PCK {made['pck'] / real['pck']:.2f} of the real clip's (at least 0.9)"
+        f"PCK {made['pck'] / real['pck']:.2f} of the real clip's (at least 0.9)\n"
+        f"sung.mp4: found {new['found']:.3f} (at least 0.9), PCK {new['pck']:.3f}, "
+        f"motion {new['joint_motion'] / new['dance_motion']:.2f} of the dance's"
     )
 
 
@@ -122,6 +139,7 @@ def main() -> None:
         f"\n{seconds:.0f} s in all. Look at\n"
         f"  {options.out}/danced.html             the picture, given a dance: how well she follows it\n"
         f"  {options.out}/warped.mp4              the same without a network\n"
+        f"  {options.out}/sung.html               the picture, given a dance that nobody has danced, and its song\n"
         f"  {options.out}/generated.html          the same picture, given none\n"
         f"  {options.out}/data/report.html        clips, scores, losses, runs\n"
         f"  {options.out}/data/contact_sheet.jpg  every clip at a glance\n"

@@ -248,9 +248,26 @@ class RunFolder:
         return self.root / "evaluation.json"
 
 
-def files_of(page: Path) -> Path:
-    """Folder of the pictures of a page: `report_files` beside `report.html`, as browsers save pages."""
-    return page.with_name(f"{page.stem}_files")
+@dataclass(frozen=True)
+class ChoreographerFolder:
+    """An exported choreographer on disk."""
+
+    root: Path
+
+    @property
+    def weights(self) -> Path:
+        """Its weights, safetensors."""
+        return self.root / "choreographer.safetensors"
+
+    @property
+    def network(self) -> Path:
+        """Its sizes and its layout of landmarks."""
+        return self.root / "network.json"
+
+    @property
+    def origin(self) -> Path:
+        """Of which run it was made."""
+        return self.root / "origin.json"
 
 
 def user_cache() -> Path:

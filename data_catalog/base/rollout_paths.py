@@ -1,4 +1,4 @@
-"""Where everything of a rollout lies."""
+"""Where everything of a rollout lies, and of any page."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,3 +45,8 @@ class RolloutFolder:
     def frames(self) -> Path:
         """Every frame as a PNG, where they were asked for."""
         return self.root / "frames"
+
+
+def files_of(page: Path) -> Path:
+    """Folder of the pictures of a page: `report_files` beside `report.html`, as browsers save pages."""
+    return page.with_name(f"{page.stem}_files")

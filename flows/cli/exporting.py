@@ -17,7 +17,8 @@ TARGETS = ("diffusion-pipe", "musubi", "finetrainers", "hf", "webdataset")
 def export(context: click.Context, run: Path | None, out: Path | None, half: bool) -> None:
     """Write a run's averaged weights and codec, in diffusers' format, for `train --set init=OUT`.
 
-    A run that learnt LoRA gives its factors, too, in peft's and in diffusers' keys. `export data` writes clips.
+    A run that learnt LoRA gives its factors, too, in peft's and in diffusers' keys; a choreographer's folder is what
+    `choreograph --run` takes. `export data` writes clips.
     """
     if context.invoked_subcommand is not None:
         if run or out or half:
@@ -25,11 +26,18 @@ def export(context: click.Context, run: Path | None, out: Path | None, half: boo
         return
     if run is None or out is None:
         raise click.UsageError("Give a run and a new folder: longdance export --run RUN --out OUT.")
-    from model.runs.export import WEIGHTS, export_run
+    from model.choreography.choreographer import export_choreographer
+    from model.loop_config import CHOREOGRAPHER
+    from model.runs.export import export_run
+    from model.runs.record import read_record
+    from model.runs.run import run_checkpoint
 
-    made = export_run(run.expanduser().resolve(), out.expanduser().resolve(), half)
-    size = (out.expanduser().resolve() / WEIGHTS).stat().st_size
-    if made["lora"]:
+    run, folder = run.expanduser().resolve(), out.expanduser().resolve()
+    run_checkpoint(run)
+    dances = read_record(run)["identity"]["config"]["stage"] == CHOREOGRAPHER
+    made = export_choreographer(run, folder, half) if dances else export_run(run, folder, half)
+    size = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
+    if made.get("lora"):
         click.echo(f"{out / 'lora'}: its LoRA factors, in peft's and in diffusers' keys")
     click.echo(f"{out}: {size / 1e6:.1f} MB, step {made['steps']}, sha256 {made['weights_sha256']}")
 

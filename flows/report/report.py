@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import write_bytes
-from data_catalog.base.paths import DataFolder, files_of
+from data_catalog.base.paths import DataFolder
+from data_catalog.base.rollout_paths import files_of
 from flows.report.page_data import page_data
 from flows.report.pictures import copy_rollouts, draw_all, picture_jobs, pictured
 from flows.report.render import render

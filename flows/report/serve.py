@@ -29,7 +29,8 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.paths import DataFolder, files_of
+from data_catalog.base.paths import DataFolder
+from data_catalog.base.rollout_paths import files_of
 from data_catalog.connection import open_catalog
 from flows.catalog.decisions import check_text, decide, merge_recorded
 from flows.catalog.own_captions import write_own_caption

@@ -18,7 +18,8 @@ from data_catalog.base.files import (
     write_bytes,
     write_json,
 )
-from data_catalog.base.paths import DataFolder, files_of
+from data_catalog.base.paths import DataFolder
+from data_catalog.base.rollout_paths import files_of
 from data_catalog.quarantine import set_mark, wal_path
 from flows.report.posters import KINDS, picture_path
 from model.data.latents import latents_manifests, read_manifest

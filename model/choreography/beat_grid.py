@@ -71,7 +71,7 @@ def at_keys(values: np.ndarray, fps: float, grid: BeatGrid) -> np.ndarray:
 
 def at_frames(keys: np.ndarray, grid: BeatGrid, frames: int, fps: float) -> np.ndarray:
     """(frames, ...) of a curve that goes through key poses (keys, ...)."""
-    from scipy.interpolate import Akima1DInterpolator
+    from scipy.interpolate import CubicSpline
 
     times = np.clip(np.arange(frames) / fps, grid.seconds[0], grid.seconds[-1])
-    return np.asarray(Akima1DInterpolator(grid.seconds, keys)(times))
+    return np.asarray(CubicSpline(grid.seconds, keys)(times))

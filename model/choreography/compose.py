@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -14,9 +14,8 @@ from model.choreography.config import DanceConfig
 from model.choreography.contacts import planted
 from model.choreography.dances import StoredDance
 from model.choreography.measures import FROZEN, steadiness
-from model.choreography.network import ChoreographerNetwork, Conditions
+from model.choreography.network import STYLES, ChoreographerNetwork, Conditions
 from model.choreography.objective import sample_window
-from model.choreography.prior import DancePrior
 from model.choreography.rig import DancerBody, body_of_pose, to_landmarks, to_numbers
 from model.pose.retarget import EASE_FRAMES, MAX_OUTSIDE
 from model.seeding import numpy_generator, torch_generator
@@ -54,7 +53,7 @@ def compose(network: ChoreographerNetwork, order: DanceOrder, config: DanceConfi
     chosen: tuple[float, StoredDance] | None = None
     for keys in _key_poses(network, first, grid, order.style, config):
         dance = _danced(keys, grid, order, body, first[0], fps)
-        worth = _worth(dance, body, network)
+        worth = _worth(dance, body)
         if chosen is None or worth > chosen[0]:
             chosen = worth, dance
     assert chosen is not None
@@ -73,7 +72,7 @@ def _key_poses(
     network: ChoreographerNetwork, first: np.ndarray, grid: BeatGrid, style: np.ndarray | None, config: DanceConfig
 ) -> np.ndarray:
     """(candidates, keys, SIZE): made window by window, each going on from the last beats of the one before."""
-    window, count, prior = network.config.window, config.candidates, DancePrior(network.covariance)
+    window, count, prior = network.config.window, config.candidates, network.prior()
     known = min(config.history_beats * network.config.keys_per_beat, window - 1)
     made = network.to_components(first)[None].expand(count, -1, -1)
     number, keys = 0, len(grid.seconds)
@@ -81,7 +80,8 @@ def _key_poses(
     done = 1
     while done < keys:
         history = made[:, -known:]
-        given = _conditions(network, grid, done - history.shape[1], history.shape[1], count, style)
+        styles = _styles(network, style, config, done // network.config.keys_per_beat)
+        given = _conditions(network, grid, done - history.shape[1], history.shape[1], styles)
         generator = torch_generator(config.seed, "dance-window", number)
         noise = torch.randn(config.steps + 1, count, window, made.shape[-1], generator=generator) * config.temperature
         padded = torch.zeros(count, window, made.shape[-1])
@@ -94,24 +94,34 @@ def _key_poses(
     return np.concatenate(parts, 1)[:, :keys]
 
 
+def _styles(network: ChoreographerNetwork, style: np.ndarray | None, config: DanceConfig, beat: int) -> torch.Tensor:
+    """(candidates, ...) what all are to dance like: what is asked for, else what was learnt, by seed.
+
+    A row of zeros tells nothing.
+    """
+    if style is not None:
+        return network.style_of(network.to_components(style)).expand(config.candidates, -1)
+    if not config.learnt_style:
+        return torch.zeros(config.candidates, network.styles.shape[1])
+    order = numpy_generator(config.seed, "dance-style", 0).permutation(STYLES)
+    return network.styles[order[beat // config.style_beats % STYLES]].expand(config.candidates, -1)
+
+
 def _conditions(
-    network: ChoreographerNetwork, grid: BeatGrid, start: int, known: int, count: int, style: np.ndarray | None
+    network: ChoreographerNetwork, grid: BeatGrid, start: int, known: int, styles: torch.Tensor
 ) -> Conditions:
     """Of a window that begins at a key of the grid; beyond its end the pulse goes on."""
-    from model.choreography.windows import style_of
-
-    size = network.config
+    size, count = network.config, len(styles)
     phases = (grid.phases[0] + start + np.arange(size.window)) % size.keys_per_beat
     stop = min(start + size.window, len(grid.seconds) - 1)
     begin = max(0, min(start, stop - size.keys_per_beat))
     step = float(np.mean(np.diff(grid.seconds[begin : stop + 1])))
-    like = torch.zeros(2 * size.components) if style is None else style_of(network.to_components(style))
     return Conditions(
         torch.from_numpy(phases).expand(count, -1),
         torch.full((count,), 60 / (step * size.keys_per_beat)),
         torch.full((count,), grid.heard),
-        like.expand(count, -1),
-        torch.full((count,), style is not None),
+        styles,
+        styles.any(1),
         (torch.arange(size.window) < known).expand(count, -1),
     )
 
@@ -141,14 +151,10 @@ def _within(numbers: np.ndarray, body: DancerBody, size: PictureSize) -> np.ndar
     return np.asarray(numbers[:, :2] + gaussian_filter1d(push, 8, axis=0) / body.height)
 
 
-def _worth(dance: StoredDance, body: DancerBody, network: ChoreographerNetwork) -> float:
-    """What the best of several is chosen by: in the picture, never frozen, as fast as dances are."""
+def _worth(dance: StoredDance, body: DancerBody) -> float:
+    """What the best of several is chosen by: in the picture, never frozen, pushed by feet that stand.
+
+    Not by speed: the calm and the wild of the dances that were learnt would both go.
+    """
     found = steadiness(dance, body)
-    slow, fast = float(network.speeds[10]), float(network.speeds[90])
-    beyond = max(0.0, slow - found.speed, found.speed - fast) / max(slow, 1e-6)
-    return -10 * found.outside - 5 * max(0.0, 3 * FROZEN - found.least) - 3 * beyond
-
-
-def styled(order: DanceOrder, style: np.ndarray) -> DanceOrder:
-    """The same order, to be danced like those (keys, SIZE) numbers."""
-    return replace(order, style=style)
+    return -10 * found.outside - 5 * max(0.0, 3 * FROZEN - found.least) - 0.1 * found.pfc

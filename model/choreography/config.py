@@ -41,18 +41,18 @@ class ChoreographerConfig(LoopConfig):
     network: DancerNetworkConfig = DancerNetworkConfig()
     music_dropout: float = Field(0.15, ge=0, le=1)
     """Share of windows that are told neither beats nor sound, for dances without music."""
-    style_dropout: float = Field(0.5, ge=0, le=1)
+    style_dropout: float = Field(0.25, ge=0, le=1)
     """Share of windows that are told no style."""
     mirrored: bool = True
     """Whether every dance is learnt with left and right exchanged, too."""
-    history_noise: float = Field(0.1, ge=0, le=1)
+    history_noise: float = Field(0.05, ge=0, le=1)
     """Noise on the key poses that a window begins with, in standard deviations: in generation they are made ones."""
     start_share: float = Field(0.3, ge=0, le=1)
     """Share of windows that begin with one pose alone, as a dance does."""
     velocity_weight: float = Field(1.0, ge=0)
     """Weight of the error in what changes from one key pose to the next."""
 
-    steps: int = Field(5000, ge=1)
+    steps: int = Field(2000, ge=1)
     """Optimizer steps of the whole run."""
     batch: int = Field(32, ge=1)
     """Windows per optimizer step."""
@@ -83,8 +83,12 @@ class DanceConfig(Settings):
     """Sampler steps of a window."""
     history_beats: int = Field(2, ge=1, le=16)
     """Beats that a window takes over from the one before."""
-    temperature: float = Field(1.4, ge=0, le=2)
+    temperature: float = Field(1.2, ge=0, le=2)
     """Scale of the noise: above 1, since a network that has learnt for minutes says less than it should."""
+    learnt_style: bool = True
+    """Whether a dance that is to be like no named clip is like one of the training's, by seed; false tells no style."""
+    style_beats: int = Field(32, ge=1)
+    """Beats after which a dance goes on like another one that was learnt."""
     tempo: float | None = Field(None, ge=30, le=300)
     """Beats a minute where there is no music. None: one of the tempi that were learnt, by seed."""
 

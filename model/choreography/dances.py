@@ -13,7 +13,7 @@ import numpy as np
 from data_catalog.base.files import sha256_json
 from data_catalog.base.paths import DataFolder
 from model.choreography.beat_grid import USUAL_TEMPO, at_keys, beat_grid
-from model.choreography.rig import BONES, body_of_dance, joint_speed, to_numbers
+from model.choreography.rig import BONES, body_of_dance, to_numbers
 from model.data.dataset import choose_samples
 from model.data.landmarks import FIRST_SIZE, read_landmarks
 from model.data.samples import Sample
@@ -54,8 +54,6 @@ class LearntDance:
     """Whether the tempo is the music's."""
     bones: np.ndarray
     """(34,) lengths of the dancer's bones in her standing heights."""
-    speed: float
-    """Mean speed of her main joints, standing heights a second."""
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,6 @@ class DanceData:
         """Beats a minute of the training's music, ascending."""
         return tuple(sorted(dance.tempo for dance in self.train.samples if dance.heard)) or (USUAL_TEMPO,)
 
-    @cached_property
-    def speeds(self) -> tuple[float, ...]:
-        """How fast the training's dancers are, ascending."""
-        return tuple(sorted(dance.speed for dance in self.train.samples))
-
 
 def stored_dance(data: Path, sample: Sample) -> StoredDance:
     """A sample's landmarks and beats. Raises DataError, PoseError."""
@@ -110,9 +103,8 @@ def dance_of(stored: StoredDance, key: str, source_id: str, keys_per_beat: int) 
         return None
     body = body_of_dance(stored.landmarks, stored.size[0])
     numbers = at_keys(to_numbers(stored.landmarks, body), float(stored.fps), grid)[inside]
-    speed = float(joint_speed(stored.landmarks, float(stored.fps), body).mean())
     bones = body.bones / body.height
-    return LearntDance(key, source_id, numbers, grid.phases[inside], grid.tempo, grid.heard, bones, speed)
+    return LearntDance(key, source_id, numbers, grid.phases[inside], grid.tempo, grid.heard, bones)
 
 
 def load_dances(data: Path, keys_per_beat: int, holdout: float, version: str | None = None) -> DanceData:

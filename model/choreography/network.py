@@ -16,10 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from model.choreography.config import DancerNetworkConfig
-from model.choreography.prior import autocovariance
+from model.choreography.prior import MIN_SPREAD, DancePrior, Style, autocovariance
 from model.choreography.rig import BONES, SIZE, mirrored, weights_of
 from model.errors import RunError
 from pipeline.analysis.pose import JOINTS
+
+STYLES = 64
+"""Styles of the training's dances that a network remembers."""
+USUAL = (5, 95)
+"""Percentiles of the dances' pace between which a style is remembered."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +38,16 @@ class Conditions:
     heard_B: Tensor  # noqa: N815
     """bool: whether there is music; without, the place and the tempo are not told."""
     style_BS: Tensor  # noqa: N815
-    """Mean and spread of a dance's components, (B, 2 * components)."""
+    """How dances go, (B, (2 + window) * components), as `prior.Style.packed` makes it."""
     styled_B: Tensor  # noqa: N815
     """bool: whether a style is told."""
     known_BK: Tensor  # noqa: N815
     """bool: which key poses are given, not made."""
+
+    @property
+    def told_style_BS(self) -> Tensor:  # noqa: N802
+        """The styles, zeros where none is told."""
+        return self.style_BS * self.styled_B[:, None]
 
 
 class ChoreographerNetwork(nn.Module):
@@ -49,8 +59,9 @@ class ChoreographerNetwork(nn.Module):
     spread: Tensor
     usual_bones: Tensor
     covariance: Tensor
+    within: Tensor
     tempi: Tensor
-    speeds: Tensor
+    styles: Tensor
 
     def __init__(self, config: DancerNetworkConfig) -> None:
         super().__init__()
@@ -61,14 +72,15 @@ class ChoreographerNetwork(nn.Module):
         self.register_buffer("spread", torch.ones(parts))  # standing heights that a unit of each component moves
         self.register_buffer("usual_bones", torch.zeros(len(BONES)))
         self.register_buffer("covariance", torch.zeros(parts, config.window))  # of each component, keys apart
+        self.register_buffer("within", torch.zeros(parts, config.window))  # about a dance's mean, in its spreads
         self.register_buffer("tempi", torch.zeros(101))  # percentiles, beats a minute
-        self.register_buffer("speeds", torch.zeros(101))  # percentiles, standing heights a second
+        self.register_buffer("styles", torch.zeros(STYLES, (2 + config.window) * parts))  # `prior.Style.packed`
         self.pose_in = nn.Linear(parts + 1, width)
         self.phase = nn.Embedding(config.keys_per_beat + 1, width)
         self.place = nn.Parameter(torch.randn(config.window, width) * 0.02)
         self.level = nn.Sequential(nn.Linear(64, width), nn.SiLU(), nn.Linear(width, width))
         self.tempo = nn.Sequential(nn.Linear(2, width), nn.SiLU(), nn.Linear(width, width))
-        self.style = nn.Sequential(nn.Linear(2 * parts + 1, width), nn.SiLU(), nn.Linear(width, width))
+        self.style = nn.Sequential(nn.Linear(3 * parts + 1, width), nn.SiLU(), nn.Linear(width, width))
         layer = nn.TransformerEncoderLayer(
             width, config.heads, 3 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
         )
@@ -81,10 +93,29 @@ class ChoreographerNetwork(nn.Module):
         known = given.known_BK[..., None].to(noisy_BKC.dtype)
         phase = torch.where(given.heard_B[:, None], given.phase_BK, self.config.keys_per_beat)
         tempo = torch.stack([(given.tempo_B - 110) / 30, torch.ones_like(given.tempo_B)], 1) * given.heard_B[:, None]
-        style = torch.cat([given.style_BS, torch.ones_like(given.style_BS[:, :1])], 1) * given.styled_B[:, None]
+        style = torch.cat([self._seen_of(given.told_style_BS), given.styled_B[:, None].to(noisy_BKC.dtype)], 1)
         whole = self.level(_waves(level_B)) + self.tempo(tempo) + self.style(style)
         tokens = self.pose_in(torch.cat([noisy_BKC, known], -1)) + self.phase(phase) + self.place + whole[:, None]
         return torch.as_tensor(self.pose_out(self.body(tokens)))
+
+    def _usual(self, dances: list[Tensor]) -> list[Tensor]:
+        """Those of (K, components) dances whose pace is within USUAL: she who leaps is no other's model."""
+        paces = [float((torch.diff(dance, dim=0) * self.spread).square().sum(1).mean().sqrt()) for dance in dances]
+        low, high = np.percentile(paces, USUAL)
+        return [dance for dance, pace in zip(dances, paces, strict=True) if low <= pace <= high]
+
+    def prior(self) -> DancePrior:
+        """What is to be expected before the network says anything."""
+        return DancePrior(self.covariance)
+
+    def style_of(self, components_KC: Tensor) -> Tensor:
+        """How a dance goes, as a row of `Conditions.style_BS`."""
+        return Style.of(components_KC, self.within).packed()
+
+    def _seen_of(self, style_BS: Tensor) -> Tensor:
+        """(B, 3 * components) what the network sees of styles: mean, spread, and how like is the key that follows."""
+        parts, window = self.config.components, self.config.window
+        return torch.cat([style_BS[:, : 2 * parts], style_BS[:, 2 * parts + 1 :: window]], 1)
 
     def to_components(self, numbers: np.ndarray) -> Tensor:
         """(K, components) float32 of (K, SIZE) poses."""
@@ -94,11 +125,8 @@ class ChoreographerNetwork(nn.Module):
         """The poses again."""
         return np.asarray((components_KC @ self.basis + self.mean).double().numpy())
 
-    def fit(self, dances: list[np.ndarray], usual_bones: np.ndarray, facts: tuple[Sequence[float], ...]) -> None:
-        """Find the components of (K, SIZE) dances, their mirror images among them.
-
-        facts: the dances' tempi and speeds.
-        """
+    def fit(self, dances: list[np.ndarray], usual_bones: np.ndarray, tempi: Sequence[float]) -> None:
+        """Find the components of (K, SIZE) dances, their mirror images among them, and how they go."""
         weights = weights_of(usual_bones)
         poses = np.concatenate([side for dance in dances for side in (dance, mirrored(dance))])
         mean = poses.mean(0)
@@ -113,8 +141,12 @@ class ChoreographerNetwork(nn.Module):
         self.usual_bones.copy_(torch.from_numpy(usual_bones))
         told = [self.to_components(side) for dance in dances for side in (dance, mirrored(dance))]
         self.covariance.copy_(autocovariance(told, self.config.window))
-        for kept, values in zip((self.tempi, self.speeds), facts, strict=True):
-            kept.copy_(torch.from_numpy(np.percentile(values, np.arange(101))))
+        beside = [(dance - dance.mean(0)) / dance.std(0).clamp(min=MIN_SPREAD) for dance in told]
+        self.within.copy_(autocovariance(beside, self.config.window))
+        usual = self._usual(told)
+        chosen = torch.linspace(0, len(usual) - 1, STYLES).round().long()
+        self.styles.copy_(torch.stack([self.style_of(usual[number]) for number in chosen]))
+        self.tempi.copy_(torch.from_numpy(np.percentile(tempi, np.arange(101))))
 
 
 def network_of(config: Mapping[str, Any]) -> ChoreographerNetwork:

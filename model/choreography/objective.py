@@ -63,7 +63,9 @@ def sample_window(
     noise: (steps + 1, B, K, C) of unit variance: the first is what it begins with.
     """
     counts = given.known_BK.sum(1).tolist()
-    expected, noise = prior.mean(history_BKC, counts), torch.stack([prior.coloured(part, counts) for part in noise])
+    style = given.told_style_BS
+    expected = prior.mean(history_BKC, counts, style)
+    noise = torch.stack([prior.coloured(part, counts, style) for part in noise])
     poses = noise[0]
     levels = torch.linspace(1, 0, steps + 1)
     for step in range(steps):

@@ -16,7 +16,6 @@ from model.choreography.dances import DanceData
 from model.choreography.drawing import write_dance_pictures
 from model.choreography.network import ChoreographerNetwork, network_record
 from model.choreography.objective import losses, sample_window
-from model.choreography.prior import DancePrior
 from model.choreography.windows import DanceBatch, DanceWindows
 from model.seeding import torch_generator
 
@@ -35,7 +34,7 @@ def begun_network(config: ChoreographerConfig, data: DanceData) -> Choreographer
     """A network as a run begins with it, its components fitted to the training's dances."""
     torch.manual_seed(config.seed)
     network = ChoreographerNetwork(config.network)
-    network.fit([dance.numbers for dance in data.train.samples], data.usual_bones, (data.tempi, data.speeds))
+    network.fit([dance.numbers for dance in data.train.samples], data.usual_bones, data.tempi)
     return network
 
 
@@ -66,6 +65,13 @@ class ChoreographerTask:
     def losses(self, model: torch.nn.Module, batch: DanceBatch) -> torch.Tensor:
         """One loss per window, (B,)."""
         return losses(model, batch, self.network.spread, self._config.velocity_weight)
+
+    def state(self) -> dict[str, torch.Tensor]:
+        """It remembers nothing."""
+        return {}
+
+    def restore(self, state: dict[str, torch.Tensor]) -> None:
+        """There is nothing to take over."""
 
     def seen(self, positions: Sequence[int]) -> dict[str, Any]:
         """Samples, first key poses, and whether they were mirrored."""
@@ -121,7 +127,7 @@ class DanceExamination:
         generator = torch_generator(0, "dance-sample", 0)
         noise = torch.randn(self._config.sample_steps + 1, *batch.clean_BKC.shape, generator=generator)
         with self._ema.applied():
-            prior = DancePrior(self._network.covariance)
+            prior = self._network.prior()
             made = sample_window(self._network, prior, batch.clean_BKC, batch.given, self._config.sample_steps, noise)
         usual = self._network.usual_bones.double().numpy()
         pairs = [side[number] for number in range(len(made)) for side in (batch.clean_BKC, made)]

@@ -12,7 +12,6 @@ from torch import Tensor
 from model.choreography.config import ChoreographerConfig
 from model.choreography.dances import LearntDance
 from model.choreography.network import ChoreographerNetwork, Conditions
-from model.choreography.prior import DancePrior
 from model.choreography.rig import mirrored
 from model.seeding import numpy_generator, sample_index
 
@@ -42,8 +41,9 @@ class DanceWindows:
         self, dances: Sequence[LearntDance], network: ChoreographerNetwork, config: ChoreographerConfig, purpose: str
     ) -> None:
         self._dances, self._config, self._purpose = dances, config, purpose
-        self._prior = DancePrior(network.covariance)
+        self._prior = network.prior()
         self._poses = [[network.to_components(side) for side in (d.numbers, mirrored(d.numbers))] for d in dances]
+        self._styles = [[network.style_of(side) for side in sides] for sides in self._poses]
 
     def place(self, position: int) -> tuple[int, int, bool]:
         """Which dance, its first key pose, and whether it is mirrored."""
@@ -65,7 +65,8 @@ class DanceWindows:
         )
         given = Conditions(phase, tempo, heard, style, styled, known)
         counts = known.sum(1).tolist()
-        expected, coloured = self._prior.mean(history, counts), self._prior.coloured(noise, counts)
+        expected = self._prior.mean(history, counts, given.told_style_BS)
+        coloured = self._prior.coloured(noise, counts, given.told_style_BS)
         return DanceBatch(tuple(positions), clean, expected, counted, coloured, level, given, history)
 
     def _row(self, position: int) -> tuple[Tensor, ...]:
@@ -90,13 +91,8 @@ class DanceWindows:
             torch.from_numpy(ahead % keys),
             torch.tensor(dance.tempo, dtype=torch.float32),
             torch.tensor(bool(heard)),
-            style_of(poses),
+            self._styles[number][flipped],
             torch.tensor(bool(styled)),
             torch.arange(window) < history,
             clean + config.history_noise * generator.random() * disturbed,
         )
-
-
-def style_of(components_KC: Tensor) -> Tensor:
-    """(2 * components,) mean and spread of a dance's components."""
-    return torch.cat([components_KC.mean(0), components_KC.std(0)])

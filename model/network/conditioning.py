@@ -164,6 +164,14 @@ def noise_warped(cond: FrameConditioning, noise_BFCHW: Tensor, noise_to_signal_B
     )
 
 
+def warped_errors(cond: FrameConditioning, errors_BFCHW: Tensor) -> FrameConditioning:
+    """The same with errors on what the hints show of each pose: those on the nearest of them, which stay in place."""
+    if cond.pose is None:
+        return cond
+    warped_BFCHW = cond.pose.warped_BFCHW + nearest_hint(errors_BFCHW, cond).to(cond.pose.warped_BFCHW.dtype)
+    return replace(cond, pose=replace(cond.pose, warped_BFCHW=warped_BFCHW))
+
+
 def blended_hints(hints_BFCHW: Tensor, cond: FrameConditioning) -> Tensor:
     """For every frame the mean of all given frames' latents, each weighted by its inverse variance; 0 if none is.
 

@@ -87,21 +87,33 @@ def predicted_latents(
 
 
 def loss_per_sample(
-    prediction_BFCHW: Tensor, target_BFCHW: Tensor, is_target_BF: Tensor, counted_BFHW: Tensor | None = None
+    prediction_BFCHW: Tensor,
+    target_BFCHW: Tensor,
+    is_target_BF: Tensor,
+    counted_BFHW: Tensor | None = None,
+    weight_BFHW: Tensor | None = None,
 ) -> Tensor:
     """Mean squared error over the frames that are targets and the latents of them that count: (B,), float32.
 
     Hints weigh nothing, and neither do latents where `counted` is False: whatever is said there, even what is no
     number, changes no bit and gets no gradient. A sample of which all latents count has the loss that it has without
-    `counted`, bit for bit. Every sample needs at least one target frame with a latent that counts.
+    `counted`, bit for bit. Every sample needs at least one target frame with a latent that counts. `weight` multiplies
+    the squared error of each place.
     """
     apart_BFCHW = prediction_BFCHW.float() - target_BFCHW.float()
-    weight_BF = is_target_BF.to(apart_BFCHW.dtype)
-    if counted_BFHW is None:
-        error_BF = apart_BFCHW.square().flatten(2).mean(2)
-    else:
+    if counted_BFHW is not None:
+        apart_BFCHW = torch.where(counted_BFHW[:, :, None], apart_BFCHW, torch.zeros_like(apart_BFCHW))
+    error_BFCHW = apart_BFCHW.square()
+    if weight_BFHW is not None:
+        error_BFCHW = error_BFCHW * weight_BFHW[:, :, None]
+    return mean_over_targets(error_BFCHW, is_target_BF, counted_BFHW)
+
+
+def mean_over_targets(values_BFCHW: Tensor, is_target_BF: Tensor, counted_BFHW: Tensor | None = None) -> Tensor:
+    """(B,) mean over the target frames of each frame's mean over what counts; values that do not count must be 0."""
+    weight_BF, mean_BF = is_target_BF.to(values_BFCHW.dtype), values_BFCHW.flatten(2).mean(2)
+    if counted_BFHW is not None:
         share_BF = counted_BFHW.flatten(2).float().mean(2)
         weight_BF = weight_BF * (share_BF > 0)
-        kept_BFCHW = torch.where(counted_BFHW[:, :, None], apart_BFCHW, torch.zeros_like(apart_BFCHW))
-        error_BF = kept_BFCHW.square().flatten(2).mean(2) / share_BF.where(share_BF > 0, torch.ones_like(share_BF))
-    return (error_BF * weight_BF).sum(1) / weight_BF.sum(1)
+        mean_BF = mean_BF / share_BF.where(share_BF > 0, torch.ones_like(share_BF))
+    return (mean_BF * weight_BF).sum(1) / weight_BF.sum(1)

@@ -19,6 +19,7 @@ from model.network.conditioning import (
     noise_hints,
     noise_to_signal_of,
     noise_warped,
+    warped_errors,
 )
 from model.network.diffusion import (
     LAST_TIMESTEP,
@@ -29,6 +30,7 @@ from model.network.diffusion import (
     prediction_target,
     shifted_timesteps,
 )
+from model.network.loss_weights import EVEN, LossWeights, noise_weights, place_weights
 from model.plans.stages import Window, get_stage
 from model.seeding import torch_generator
 
@@ -83,6 +85,43 @@ def dropped_hints(seed: int, positions: Sequence[int], share: float) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Denoised:
+    """What a network said of a batch of windows, and what it should have said."""
+
+    objective: Objective
+    said_BFCHW: Tensor  # noqa: N815
+    noisy_BFCHW: Tensor  # noqa: N815
+    target_BFCHW: Tensor  # noqa: N815
+    """Latents where one step is taught, else what the network predicts."""
+    latents_BFCHW: Tensor  # noqa: N815
+    timestep_B: Tensor  # noqa: N815
+    cond: FrameConditioning
+    """As it is before hints are dropped."""
+    counted_BFHW: Tensor | None  # noqa: N815
+
+    def made(self) -> Tensor:
+        """The latents that what it said stands for, (B, F, C, H, W), float32."""
+        said, noisy = self.said_BFCHW.float(), self.noisy_BFCHW.float()
+        return predicted_latents(said, noisy, self.timestep_B, self.objective.prediction)
+
+    def losses(self, weights: LossWeights = EVEN) -> Tensor:
+        """One per sample, (B,), float32."""
+        places = None
+        if weights.weighs_places:
+            places = place_weights(weights, self.latents_BFCHW, self.cond, self.counted_BFHW)
+        said = self.made() if self.objective.one_step else self.said_BFCHW
+        loss_B = loss_per_sample(said, self.target_BFCHW, ~self.cond.given_BF, self.counted_BFHW, places)
+        if weights.noise == "none":
+            return loss_B
+        return loss_B * noise_weights(weights.noise, self.timestep_B, self.objective.prediction)
+
+    @torch.no_grad()
+    def errors(self) -> Tensor:
+        """How far the latents that it made in one step are from the true ones, (B, F, C, H, W)."""
+        return self.made() - self.latents_BFCHW
+
+
+@dataclass(frozen=True)
 class Objective:
     """How a run trains: what the network predicts, how noisy its hints are, and where a sampler will be.
 
@@ -111,23 +150,49 @@ class Objective:
         counted_BFHW: Tensor | None = None,
         pose: PoseConditioning | None = None,
     ) -> Tensor:
-        """The loss of each sample (B,), float32. All windows have the same number of frames.
+        """The loss of each sample (B,), float32, no place or level of noise weighing more than another.
+
+        See `denoise` for the arguments.
+        """
+        return self.denoise(
+            network, latents_BFCHW, windows, draws, text_BLD, without_hints_B, counted_BFHW, pose
+        ).losses()
+
+    def denoise(
+        self,
+        network: Network,
+        latents_BFCHW: Tensor,
+        windows: Sequence[Window],
+        draws: Draws,
+        text_BLD: Tensor,
+        without_hints_B: Tensor | None = None,
+        counted_BFHW: Tensor | None = None,
+        pose: PoseConditioning | None = None,
+        errors_BFCHW: Tensor | None = None,
+    ) -> Denoised:
+        """One pass of the network over windows that all have the same number of frames.
 
         Latents where `counted` is False weigh nothing. `pose` holds clean hints, moved to each frame's pose. Where
-        `without_hints_B` is True the network is given no hint at all; the loss is still that of the targets.
+        `without_hints_B` is True the network is given no hint at all; the loss is still that of the targets. `errors`
+        are added to the hints, and to what they show of each pose, before their noise.
         """
         level_BF = noise_to_signal_of(windows, self.hint_noise, draws.hint_level_BF)
-        cond = noise_warped(FrameConditioning.of(windows, level_BF, pose), draws.hint_noise_BFCHW, level_BF)
-        is_target_BF = ~cond.given_BF
+        cond, given_BFCHW = FrameConditioning.of(windows, level_BF, pose), latents_BFCHW
+        if errors_BFCHW is not None:
+            cond, given_BFCHW = warped_errors(cond, errors_BFCHW), latents_BFCHW + errors_BFCHW
+        told = cond = noise_warped(cond, draws.hint_noise_BFCHW, level_BF)
         if without_hints_B is not None:
             cond = cond.without_hints(without_hints_B)
-        hints = noise_hints(latents_BFCHW, draws.hint_noise_BFCHW, level_BF)
+        hints = noise_hints(given_BFCHW, draws.hint_noise_BFCHW, level_BF)
+        noisy, target, timestep_B = self._asked(latents_BFCHW, draws)
+        said = network(network_input(noisy, hints, cond), timestep_B, text_BLD, cond)
+        return Denoised(self, said, noisy, target, latents_BFCHW, timestep_B, told, counted_BFHW)
+
+    def _asked(self, latents_BFCHW: Tensor, draws: Draws) -> tuple[Tensor, Tensor, Tensor]:
+        """Noisy latents, what is to be said of them, and their timesteps."""
         if self.one_step:
             nothing, last_B = torch.zeros_like(latents_BFCHW), torch.full_like(draws.timestep_B, LAST_TIMESTEP)
-            said = network(network_input(nothing, hints, cond), last_B, text_BLD, cond)
-            made = predicted_latents(said.float(), nothing.float(), last_B, self.prediction)
-            return loss_per_sample(made, latents_BFCHW, is_target_BF, counted_BFHW)
-        noisy = add_noise(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B)
-        predicted = network(network_input(noisy, hints, cond), draws.timestep_B, text_BLD, cond)
-        target = prediction_target(latents_BFCHW, draws.noise_BFCHW, draws.timestep_B, self.prediction)
-        return loss_per_sample(predicted, target, is_target_BF, counted_BFHW)
+            return nothing, latents_BFCHW, last_B
+        noise, timestep_B = draws.noise_BFCHW, draws.timestep_B
+        noisy = add_noise(latents_BFCHW, noise, timestep_B)
+        return noisy, prediction_target(latents_BFCHW, noise, timestep_B, self.prediction), timestep_B

@@ -43,6 +43,13 @@ class SamplingConfig(Settings):
     temperature: float = Field(
         1.0, ge=0, le=2, description="scale of the noise that sampling begins with; below 1 keeps to what is likely"
     )
+    copy_gate: float = Field(
+        0.0,
+        ge=0,
+        le=100,
+        description="how freely frames get the picture's own detail back: the mean squared change of a latent at which "
+        "half of it comes; 0: none",
+    )
     hint_noise: HintNoiseLevels = HintNoiseLevels()
     hint_guidance: HintGuidance = HintGuidance()
     text_guidance: float = Field(1.0, ge=0, le=50, description="guidance over the prompt, where there is text (1: off)")
@@ -77,8 +84,9 @@ def run_defaults(run: Path) -> dict[str, Any]:
         ) from error
 
 
-PLAN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"star": {"steps": 3, "temperature": 0.0}}
-"""Where a pose says what follows, little is left to chance: more noise and steps cost time and make it no better."""
+PLAN_DEFAULTS: Mapping[str, Mapping[str, Any]] = {"star": {"steps": 3, "temperature": 0.0, "copy_gate": 0.0003}}
+"""Where a pose says what follows, little is left to chance: more noise and steps cost time and make it no better. At
+such a gate what stands still is the picture's own, and what moves stays the network's (bench/teaching.py)."""
 
 
 ONE_STEP: Mapping[str, Any] = {"steps": 1, "temperature": 0.0}

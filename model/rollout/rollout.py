@@ -28,7 +28,9 @@ from model.network.diffusion import PredictionType
 from model.network.objective import Network
 from model.plans.plan import Call
 from model.plans.stages import Window, call_window
+from model.pose.warp_video import warped_frames
 from model.rollout.config import SamplingConfig
+from model.rollout.copy_gate import with_detail
 from model.rollout.refill import filled_frames, refilled
 from model.rollout.steps import Step, Stretch, final_steps, steps_of
 from model.rollout.store import RolloutStore
@@ -126,6 +128,7 @@ class Rollout:
         Raises OSError where the disk is full: run it again, it continues.
         """
         remove_temps(self._folder.root)
+        self._picture = picture_HWC
         given = self._give(picture_HWC)
         steps = steps_of(self._plan, self._redos, self._identity, given.key)
         final = {0: given, **final_steps(steps)}
@@ -153,7 +156,22 @@ class Rollout:
 
     def decode(self, frames: Sequence[int], final: dict[int, Step]) -> np.ndarray:
         """These frames as pictures, uint8 (F, H, W, 3)."""
-        return filled_frames(self._cast.codec.decode(self.store.frames(frames, final)), self._region)
+        latents = self.store.frames(frames, final)
+        decoded = self._cast.codec.decode(latents)
+        if gate := self._sampling.copy_gate:
+            decoded = with_detail(self._cast.codec, decoded, latents, self._shown(frames), gate)
+        return filled_frames(decoded, self._region)
+
+    def _shown(self, frames: Sequence[int]) -> np.ndarray:
+        """What the first picture shows of these frames, uint8 (F, H, W, 3): itself, in their poses if they are told."""
+        if self._dance is None:
+            return np.repeat(self._picture[None], len(frames), 0)
+        poses = self._poses(frames)
+        return np.stack(list(warped_frames(self._picture, self._dance[0], poses, self._outlines.get(0))))
+
+    def _poses(self, frames: Sequence[int]) -> np.ndarray:
+        assert self._dance is not None
+        return self._dance[[min(frame, len(self._dance) - 1) for frame in frames]]
 
     def _identity(self, stage: str) -> Any:
         level, guidance = self._sampling.of_stage(stage)
@@ -207,7 +225,7 @@ class Rollout:
             return None
         of = dict(zip(known, latents_FCHW))
         latents = torch.stack([of.get(frame, torch.zeros_like(latents_FCHW[0])) for frame in window.frames])
-        poses = self._dance[[min(frame, len(self._dance) - 1) for frame in window.frames]]
+        poses = self._poses(window.frames)
         return pose_conditioning(self._cast.codec, latents, window.frames, window.hints, poses, self._outlines)
 
 
@@ -238,7 +256,8 @@ class _Writer:
     def _segment(self, frames: range) -> Path:
         rollout = self._rollout
         keys = [self._final[frame].key for frame in frames]
-        name = sha256_json([keys, rollout._cast.codec.hash, str(rollout._fps)])[:16]
+        gate = [rollout._sampling.copy_gate] if rollout._sampling.copy_gate else []
+        name = sha256_json([keys, rollout._cast.codec.hash, str(rollout._fps), *gate])[:16]
         path = rollout._folder.segments / f"segment-{frames[0] // SEGMENT:05d}-{name}.mp4"
         if not _whole(path):
             encode_segment(path, rollout.decode(frames, self._final), rollout._fps)

@@ -42,8 +42,9 @@ Tensors = dict[str, torch.Tensor]
 class TrainingState:
     """All that the next step depends on, apart from the data and the config.
 
-    `tensors` holds one file's worth each: `weights`, `ema`, `optimizer`, `rng`. `progress` holds plain values:
-    step, samples seen, the optimizer's own numbers, the gradient scaler, the length of the metrics file.
+    `tensors` holds one file's worth each: `weights`, `ema`, `optimizer`, `rng`, and `task` of one that
+    remembers something. `progress` holds plain values: step, samples seen, the optimizer's own numbers, the gradient
+    scaler, the length of the metrics file.
     """
 
     tensors: dict[str, Tensors]

@@ -11,6 +11,7 @@ from model.data.dataset import choose_samples
 from model.data.loader import BatchPlan, check_weights
 from model.data.samples import stored_frames
 from model.network.conditioning import get_hint_noise
+from model.network.error_bank import bank_bytes
 from model.plans.stages import get_stage, training_windows
 from model.training.memory import GIB, MemoryPlan, plan_memory
 from model.training.shapes import shapes_of
@@ -66,6 +67,7 @@ def dry_run(data: Path, config: TrainConfig, processes: int = 1) -> DryRun:
     shapes = shapes_of(config)
     memory = plan_memory(config, shapes.network.config, shapes.latents, shapes.tokens)
     twin = meta_copy(config, shapes.network.config)
+    bank = bank_bytes((shapes.channels, shapes.latents.height, shapes.latents.width)) if config.error_share else 0
     learnt = sum(p.numel() for p in twin.parameters() if p.requires_grad)
     return DryRun(
         config=config.model_dump(mode="json"),
@@ -76,7 +78,7 @@ def dry_run(data: Path, config: TrainConfig, processes: int = 1) -> DryRun:
         samples=len(chosen.train),
         holdout_samples=len(chosen.holdout),
         epochs=config.steps * config.batch / len(chosen.train),
-        checkpoint_bytes=memory.weights + 4 * learnt + memory.optimizer,
+        checkpoint_bytes=memory.weights + 4 * learnt + memory.optimizer + bank,
         latent_bytes=2 * stored_frames(data) * shapes.channels * shapes.latents.area,
         assumed=shapes.assumed,
     )

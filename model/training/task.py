@@ -18,7 +18,7 @@ from model.data.text import TextTable, text_width
 from model.errors import ChannelCountError
 from model.loop_config import CHOREOGRAPHER, LoopConfig
 from model.network.unet import VideoUNet
-from model.runs.checkpoint import TrainingState
+from model.runs.checkpoint import Tensors, TrainingState
 from model.runs.init_weights import initial_network
 from model.runs.run_data import RunData
 from model.training.ema import Ema
@@ -39,7 +39,7 @@ class Examination(Protocol):
 
 
 class Task(Protocol):
-    """A network and what it learns. All it draws is a function of (seed, position): it has no state of its own."""
+    """A network and what it learns. All it draws is a function of (seed, position) and of its `state`."""
 
     splits_weights: bool
     """Whether the optimizer holds learnt weights in halves."""
@@ -61,6 +61,12 @@ class Task(Protocol):
 
     def losses(self, model: torch.nn.Module, batch: Any) -> torch.Tensor:
         """One loss per sample of a batch, (B,). `model` is the network as it was prepared for training."""
+
+    def state(self) -> Tensors:
+        """What this process remembers beside the weights; empty where that is nothing."""
+
+    def restore(self, state: Tensors) -> None:
+        """Take over what this process remembered."""
 
     def seen(self, positions: Sequence[int]) -> dict[str, Any]:
         """What stands at these positions, for the line of a step in the metrics."""

@@ -81,6 +81,7 @@ class Trainer:
                 "ema": self._ema.averages,
                 "optimizer": moments,
                 "rng": self._gather_rng(),
+                **self._gather_task(),
             },
             progress={
                 "step": self.step,
@@ -103,6 +104,8 @@ class Trainer:
             self._ema.load(state.tensors["ema"])
             unpack_optimizer(self._optimizer.optimizer, self._names, state.tensors["optimizer"], progress["optimizer"])
             self._restore_rng(state.tensors["rng"])
+            if rows := state.tensors.get("task"):
+                self._task.restore({name: row[self._accelerator.process_index] for name, row in rows.items()})
             if self._accelerator.scaler and progress["scaler"]:
                 self._accelerator.scaler.load_state_dict(progress["scaler"])
             self.step, self.samples_seen = progress["step"], progress["samples_seen"]
@@ -130,6 +133,12 @@ class Trainer:
         if self._device.type == "cuda":
             states["cuda"] = torch.cuda.get_rng_state(self._device)
         return {name: self._accelerator.gather(state[None].to(self._device)).cpu() for name, state in states.items()}
+
+    def _gather_task(self) -> dict[str, Tensors]:
+        """What each process's task remembers, one row a process; no part where that is nothing."""
+        own = self._task.state()
+        rows = {name: self._accelerator.gather(value[None].to(self._device)).cpu() for name, value in own.items()}
+        return {"task": rows} if rows else {}
 
     def _restore_rng(self, rng: Tensors) -> None:
         row = self._accelerator.process_index

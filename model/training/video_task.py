@@ -12,8 +12,11 @@ from model.config import TrainConfig
 from model.data.dataset import SplitData
 from model.data.loader import WindowBatch, training_windows_of, window_loader
 from model.data.text import TextTable
+from model.network.error_bank import ErrorBank
+from model.network.loss_weights import LossWeights
 from model.network.objective import Objective, draw, dropped_hints
 from model.network.unet import VideoUNet
+from model.runs.checkpoint import Tensors
 from model.runs.init_weights import configure_parameters, splits_weights
 from model.training.ema import Ema
 from model.training.examine import Examiner
@@ -32,6 +35,8 @@ class VideoTask:
         self._config, self._split, self._text_of, self._run_dir = config, split, text_of, run_dir
         self._device = torch.device("cpu")
         self._objective = Objective.of(config, network.config.prediction_type)
+        self._weights = LossWeights(config.weigh_moving, config.weigh_uncovered, config.weigh_noise)
+        self._bank = ErrorBank(split.train.shape, config.seed) if config.error_share else None
         self._dataset = training_windows_of(config, split)
 
     def configure(self, device: torch.device) -> dict[str, torch.nn.Parameter]:
@@ -58,8 +63,26 @@ class VideoTask:
         text = torch.stack([self._text_of(samples[sample].prompt) for sample in batch.samples])
         dropped = dropped_hints(config.seed, batch.positions, config.hint_dropout) if config.hint_dropout else None
         counted = None if batch.counted_BFHW is None else batch.counted_BFHW.to(self._device)
-        text, pose = text.to(self._device), batch.pose
-        return self._objective.losses(model, latents, batch.windows, draws, text, dropped, counted, pose)
+        text, pose, errors = text.to(self._device), batch.pose, self._errors(batch)
+        done = self._objective.denoise(model, latents, batch.windows, draws, text, dropped, counted, pose, errors)
+        if self._bank is not None:
+            self._bank.keep(done.errors(), batch.windows, batch.positions)
+        return done.losses(self._weights)
+
+    def _errors(self, batch: WindowBatch) -> torch.Tensor | None:
+        """The network's own, to be put on hints, where the run does that."""
+        if self._bank is None:
+            return None
+        return self._bank.draw(batch.windows, batch.positions, self._config.error_share).to(self._device)
+
+    def state(self) -> Tensors:
+        """The bank of errors."""
+        return {} if self._bank is None else self._bank.state()
+
+    def restore(self, state: Tensors) -> None:
+        """Put the bank of errors back; a fork may do without."""
+        if self._bank is not None:
+            self._bank.load(state)
 
     def seen(self, positions: Sequence[int]) -> dict[str, Any]:
         """Samples and windows."""

@@ -1,4 +1,5 @@
-"""Shot boundaries, by scenedetect's detectors, on small pictures, one frame at a time; a flash is none."""
+"""Shot boundaries, by scenedetect's detectors, on small pictures, one frame at a time; a flash is none, nor is a camera
+that jerks."""
 
 from collections import deque
 from itertools import pairwise
@@ -8,6 +9,7 @@ import numpy as np
 from scenedetect import AdaptiveDetector, FrameTimecode
 
 from pipeline.analysis.editing.flashes import REACH, is_light
+from pipeline.analysis.editing.jerks import is_jerk
 from pipeline.config import AnalysisConfig
 
 SAME = 3  # frames within which two cuts are one
@@ -46,8 +48,9 @@ class CutFinder:
         self._lumas.append(luma)
         number = FrameTimecode(self._count, fps=1.0)  # one frame a second: a timecode is a frame number
         found = self._detector.process_frame(number, cv2.cvtColor(small, cv2.COLOR_YUV2BGR))
-        self._open.update(cut.frame_num for cut in found if cut.frame_num)
         self._count += 1
+        first, cuts = self._count - len(self._lumas), [cut.frame_num for cut in found if cut.frame_num]
+        self._open.update(cut for cut in cuts if not is_jerk(self._lumas, cut - first))
         self._decide(self._count - REACH)
         return luma
 

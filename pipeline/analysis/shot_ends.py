@@ -142,8 +142,9 @@ class ShotEnds:
             first, number = self._steps[at - 1].number + 1, self._steps[at].number
             if ratios[at] < WORTH or self._cuts.is_near(number, SAME):
                 continue
-            frames = [step.frame for step in self._steps[at - 2 : at + 2]]
-            if is_jump([frame for frame in frames if frame is not None], self._steps[at].region, self._nearest):
+            around = [(step.frame, step.pts) for step in self._steps[at - 2 : at + 2]]
+            frames, times = [frame for frame, _ in around if frame is not None], [pts for _, pts in around]
+            if is_jump(frames, times, self._steps[at].region, self._nearest):
                 self._found(first, number)
                 self._steps[at].rows = np.zeros((len(WAYS), BINS), np.float32)  # or it is taken for a wipe as well
         self._judged = max(self._judged, until)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from model.config import absolute_folders
+from model.config import absolute_folders, train_config
+from model.errors import ConfigError
 
 
 def test_local_folders_become_absolute_and_ids_words_and_mistakes_stay(
@@ -30,3 +31,12 @@ def test_local_folders_become_absolute_and_ids_words_and_mistakes_stay(
                 "encode": {name: taken, "prompt": "weights"}
             }
     assert absolute_folders({"encode": "weights", "init": None}) == {"encode": "weights", "init": None}
+
+
+def test_a_setting_that_would_do_nothing_is_refused_in_one_sentence() -> None:
+    for stage in ("star", "starter"):
+        with pytest.raises(ConfigError, match=f"stage {stage} has no hint that a network made.*leave out error_share"):
+            train_config(stage, error_share=0.2)
+    assert train_config("any", error_share=0.2).error_share == 0.2
+    with pytest.raises(ConfigError, match=r"one level of noise.*leave out weigh_noise"):
+        train_config("star", one_step=True, weigh_noise="x0")

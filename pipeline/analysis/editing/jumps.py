@@ -1,8 +1,9 @@
 """Jump cuts before one wall: the picture stays, the dancer leaps.
 
 What motion leaves unexplained stands out from the frames around it; then a better flow looks again, and the dancer's
-own joints must have leapt, too. A quick dance leaves much unexplained, but in several frames on end; a caption that
-changes and a turn that shows another side leave it at once, but no joint leaps.
+own joints must have leapt, too, further than the camera has and than the time between the frames allows. A quick dance
+leaves much unexplained, but in several frames on end; a caption that changes and a turn that shows another side leave
+it at once, but no joint leaps.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from pipeline.analysis.editing.jerks import camera_shift
 from pipeline.analysis.editing.surprise import Region, new_flow, part_yuv, unexplained
 
 NEAR = 4  # steps to either side that a leap must stand out from
@@ -44,16 +46,19 @@ def leaps(energy: np.ndarray) -> np.ndarray:
     return ratios
 
 
-def is_jump(frames: list[np.ndarray], region: Region, find: Find) -> bool:
-    """Whether the dancer leaps from the second to the third of four frames (uint8 I420 planes, in order)."""
+def is_jump(frames: list[np.ndarray], times: list[float], region: Region, find: Find) -> bool:
+    """Whether the dancer leaps from the second to the third of four frames (uint8 I420 planes, in order; seconds)."""
+    rates = np.median(np.diff(times)) / np.diff(times)
     flow = new_flow(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     parts = [part_yuv(frame, region, FINE) for frame in frames]
     left = [(unexplained(a, b, flow) + unexplained(b, a, flow)) / 2 for a, b in pairwise(parts)]
-    picture = _ratio([float(part.mean()) for part in left], FAINT)
+    picture = _ratio([float(part.mean()) * rate for part, rate in zip(left, rates)], FAINT)
     if picture < LIKELY:
         return False
     people = [find(frame, region) for frame in frames]
-    joints = _ratio([_moved(a, b) for a, b in pairwise(people)], JITTER)
+    shifts = [camera_shift(a, b, region) for a, b in pairwise(frames)]
+    moved = [_moved(a, b, shift) * rate for (a, b), shift, rate in zip(pairwise(people), shifts, rates)]
+    joints = _ratio(moved, JITTER)
     return joints >= (LEAP if picture < CLEAR else CLEAR_LEAP)
 
 
@@ -63,10 +68,11 @@ def _ratio(steps: list[float], least: float) -> float:
     return steps[1] / max(least, *around) if around and np.isfinite(steps[1]) else 0.0
 
 
-def _moved(one: DancerJoints | None, two: DancerJoints | None) -> float:
-    """Body lengths by which the joints that are seen lie elsewhere, in the mean; NaN where nobody is found."""
+def _moved(one: DancerJoints | None, two: DancerJoints | None, shift: np.ndarray) -> float:
+    """Body lengths by which the joints that are seen lie elsewhere than the camera's shift (2,) has carried them, in
+    the mean; NaN where nobody is found."""
     if one is None or two is None:
         return np.nan
     seen = np.minimum(one.joints[:, 2], two.joints[:, 2])
-    far = np.linalg.norm(one.joints[:, :2] - two.joints[:, :2], axis=1) / max(one.size, two.size, 1.0)
+    far = np.linalg.norm(one.joints[:, :2] + shift - two.joints[:, :2], axis=1) / max(one.size, two.size, 1.0)
     return float((far * seen).sum() / max(float(seen.sum()), 1e-3))

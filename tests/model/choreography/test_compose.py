@@ -61,6 +61,19 @@ def test_it_dances_without_music_and_like_a_clip(choreographer: Choreographer):
     assert np.abs(like - free).max() > 0.01
 
 
+def test_a_dance_like_no_named_clip_is_like_one_that_was_learnt(
+    choreographer: Choreographer,
+):
+    learnt, untold = (
+        compose(choreographer.network, ORDER, QUICK.model_copy(update=settings)).landmarks
+        for settings in ({}, {"learnt_style": False})
+    )
+    assert np.abs(learnt - untold).max() > 0.01
+    styles = choreographer.network.styles
+    assert len(styles.unique(dim=0)) > 2
+    assert styles.any(1).all()
+
+
 def test_a_song_that_is_faster_makes_a_faster_pulse(choreographer: Choreographer):
     slow, fast = (
         compose(choreographer.network, replace(ORDER, beats=np.arange(0, 5, step)), QUICK).landmarks

@@ -129,9 +129,11 @@ def test_a_star_run_is_a_reason_to_plan_a_star(run: Path) -> None:
     assert best_plan([Run.open(run)], 25) == "star"
 
 
-def test_few_steps_and_no_noise_are_the_stars_defaults_and_settings_win() -> None:
+def test_few_steps_no_noise_and_the_pictures_own_detail_are_the_stars_defaults_and_settings_win() -> None:
     assert (sampling_config([], {}, "star").steps, sampling_config([], {}, "star").temperature) == (3, 0)
     assert sampling_config([], {"steps": 7}, "star").steps == 7
+    assert sampling_config([], {}, "star").copy_gate > 0
+    assert sampling_config([], {"copy_gate": 0}, "star").copy_gate == 0
     assert sampling_config([], {}, "origin").steps == 20
 
 

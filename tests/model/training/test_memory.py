@@ -20,7 +20,7 @@ from model.training.shapes import latent_shape
 from model.training.step_bytes import meta_copy, step_bytes
 from model.training.train import train
 from pipeline.picture_size import PictureSize
-from tests.model.dataset import make_dataset, micro_config
+from tests.model.dataset import QUICK, make_dataset, micro_config
 
 
 def kept_by_a_real_pass(config: TrainConfig, frames: int, side: int) -> int:
@@ -139,6 +139,13 @@ def test_a_dry_run_tells_what_training_would_take(dataset: Path, tmp_path: Path)
     # What is not tensors (names, manifest) weighs much beside so small a network.
     assert told.checkpoint_bytes < written < 1.5 * told.checkpoint_bytes
     assert any("held out" in line for line in told.lines())
+
+
+def test_a_dry_run_counts_the_bank_of_errors(dataset: Path, tmp_path: Path) -> None:
+    plain, banked = (micro_config("any", error_share=share, **QUICK) for share in (0.0, 0.5))
+    more = dry_run(dataset, banked).checkpoint_bytes - dry_run(dataset, plain).checkpoint_bytes
+    task = train(dataset, tmp_path / "run", banked).checkpoint / "task.safetensors"
+    assert more < task.stat().st_size < more + 500
 
 
 def test_a_dry_run_says_the_same_before_the_data_set_is_encoded(dataset: Path, tmp_path: Path) -> None:

@@ -23,13 +23,18 @@ from tests.model.dataset import micro_config
 
 # Dropout draws from the global generator: so its state is part of what must come back.
 SETTINGS = {"dropout": 0.1, "steps": 10, "batch": 2, "checkpoint_every": 2, "validate_every": 5, "sample_every": 20}
+OWN_ERRORS = "own errors on hints, weighed losses"
 VARIANTS = {
     "no workers": {},
     "two workers": {"workers": 2},
     "accumulation": {"accumulate": 2, "batch": 4},
     "any stage, hint drop-out": {"stage": "any", "hint_dropout": 0.5},
     "star, with poses": {"stage": "star", "pose_dropout": 0.3, "pose_jitter": 0.01, "pose_missing": 0.1, "workers": 1},
-}
+    OWN_ERRORS: {
+        "stage": "any", "pose": True, "error_share": 0.5, "weigh_moving": 2, "weigh_uncovered": 2,
+        "weigh_noise": "min_snr", "accumulate": 2, "batch": 4,
+    },
+}  # fmt: skip
 
 
 def footprint(run_dir: Path, step: int) -> dict[str, str]:
@@ -279,3 +284,35 @@ def test_every_part_of_the_state_is_needed(
     save_checkpoint(run_dir / "checkpoints", state, keep=2)
     train(dataset, run_dir, micro_config(**SETTINGS))
     assert (footprint(run_dir, 10) == undisturbed("no workers")) == (part == "nothing")
+
+
+def _without_errors(state: TrainingState) -> None:
+    state.tensors["task"]["seen"].zero_()
+
+
+def _other_errors(state: TrainingState) -> None:
+    state.tensors["task"]["errors"].mul_(2)
+
+
+def _errors_unsaved(state: TrainingState) -> None:
+    del state.tensors["task"]
+
+
+@pytest.mark.parametrize("mutate", [None, _without_errors, _other_errors, _errors_unsaved])
+def test_the_bank_of_errors_is_part_of_the_state_and_all_of_it_is_needed(
+    mutate: Callable[[TrainingState], None] | None,
+    dataset: Path,
+    tmp_path: Path,
+    undisturbed: Callable[[str], dict[str, str]],
+) -> None:
+    run_dir, config = tmp_path / "run", micro_config(**{**SETTINGS, **VARIANTS[OWN_ERRORS]})
+    train(dataset, run_dir, config, until=4)
+    info = newest_checkpoint(run_dir / "checkpoints")
+    assert info is not None
+    state = load_checkpoint(info)
+    if mutate:
+        mutate(state)
+    shutil.rmtree(run_dir / "checkpoints")
+    save_checkpoint(run_dir / "checkpoints", state, keep=2)
+    train(dataset, run_dir, config)
+    assert (footprint(run_dir, 10) == undisturbed(OWN_ERRORS)) == (mutate is None)

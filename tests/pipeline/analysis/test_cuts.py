@@ -45,6 +45,23 @@ def test_a_dance_without_a_cut_has_none() -> None:
     assert found(moving(1, 120, speed=9)) == []
 
 
+def test_a_camera_that_jerks_is_no_cut() -> None:
+    def taken(seed: int, frames: range, way: tuple[int, int] = (0, 0)) -> list[np.ndarray]:
+        """A wall with bricks, and who dances before it."""
+        rng = np.random.default_rng(seed)
+        bricks = cv2.resize(rng.integers(-40, 40, (12, 16)).astype(np.float32), (WIDTH, HEIGHT))[..., None]
+        shift = np.array([[1.0, 0, way[0]], [0, 1, way[1]]])
+        pictures = [np.clip(picture + bricks, 0, 255).astype(np.uint8) for picture in moving(seed, 60, pan=0.0)]
+        return [
+            cv2.warpAffine(p, shift, (WIDTH, HEIGHT), borderMode=cv2.BORDER_REFLECT)
+            for p in pictures[frames.start : frames.stop]
+        ]
+
+    first, rest = range(30), range(30, 60)
+    assert found([*taken(3, first), *taken(3, rest, (7, 3))]) == []
+    assert found([*taken(3, first), *taken(4, rest, (7, 3))]) == [30], "another wall is one"
+
+
 def test_a_slow_change_of_light_is_no_cut() -> None:
     pictures = [moving(2, 90)[t] * (0.6 + 0.4 * t / 90) for t in range(90)]
     assert found([picture.astype(np.uint8) for picture in pictures]) == []
