@@ -9,7 +9,6 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import closing
 from pathlib import Path
 from typing import Protocol
 
@@ -88,8 +87,11 @@ def open_large(path: Path) -> LargeFile:
 
 def read_part(path: Path, offset: int, length: int) -> bytes:
     """A part of a file, here or elsewhere, shorter where it ends. Raises OSError, StoreError."""
-    with closing(open_large(path)) as file:
+    file = open_large(path)
+    try:
         return file.read(offset, length)
+    finally:
+        file.close()
 
 
 def stored_size(path: Path) -> int:

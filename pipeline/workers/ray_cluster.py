@@ -70,7 +70,7 @@ class RayWorkers(Workers):
         self._empty = tempfile.TemporaryDirectory()
         _connect(self._empty.name)
         self._gpus = gpus
-        room = sum(_room(node, gpus) for node in ray.nodes() if node["Alive"])
+        room = sum(room_of(node, gpus) for node in ray.nodes() if node["Alive"])
         self.count = min(count or room, room)
         self._free: queue.Queue[ActorHandle[Worker]] = queue.Queue()
         self._closed = threading.Event()
@@ -209,7 +209,7 @@ def _connect(empty: str) -> None:
         raise LongdanceError(f"No Ray cluster can be had ({_cause(error)}): see `ray status`.") from error
 
 
-def _room(node: dict[str, Any], gpus: int) -> int:
+def room_of(node: dict[str, Any], gpus: int) -> int:
     """Workers that a host has cores, memory and GPUs for."""
     resources = node["Resources"]
     room = min(resources.get("CPU", 0), resources.get("memory", 0) // MEMORY)

@@ -6,7 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,12 +18,14 @@ from pipeline.analysis.pose_model import pose_model_path
 from pipeline.synthetic.synth import SynthVideo, write_video
 from tests.object_store import environment as s3_environment
 from tests.object_store import failing_before, make_bucket, s3_server
+from tests.stored import files_below
 from tests.two_hosts.hosts import GATEWAY, Host, cluster, end, environment, hosts, need_rights, start_ray
 
 pytest.importorskip("ray")
 pytest.importorskip("obstore")
 
 SMALL = ("--frames", "25", "--variants", "1", "--set", "crop.shape=128", "--set", "analysis.proxy_px=256")
+SMALLER = ("--set", "encode.picture=32", "--set", "encode.fit_frames=16")
 SOON_S = 900
 
 
@@ -31,11 +34,21 @@ def build(raw: str, data: str) -> list[str]:
     return [sys.executable, "-m", "flows.cli", "build", raw, "--data", data, *SMALL, "--set", "shards.samples=4"]
 
 
-def until(there: Callable[[], object], running: subprocess.Popen[str]) -> None:
+@contextmanager
+def killed(words: Sequence[str], env: Mapping[str, str], said: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A command that runs within the block, and not for longer; what it says goes into a file."""
+    with said.open("wb") as file, subprocess.Popen(words, env=env, stderr=file, cwd="/") as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def until(there: Callable[[], object], running: subprocess.Popen[bytes]) -> None:
     """Wait for something to be there while a command runs."""
     deadline = time.monotonic() + SOON_S
     while not there():
-        assert running.poll() is None, running.communicate()
+        assert running.poll() is None, "the command ended by itself"
         assert time.monotonic() < deadline
         time.sleep(0.3)
 
@@ -56,9 +69,8 @@ def test_killed_workers_raylets_and_heads_and_a_failing_store_leave_the_same_sha
         spec = SynthVideo(name=f"q'{seed}", seed=seed, width=360, height=360, fps="25", frames=55, standing=0.5)
         write_video(spec, raw)
     clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
-    subprocess.run(
-        build(str(raw), str(alone)), env=clean | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, timeout=900
-    )
+    local = clean | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(build(str(raw), str(alone)), env=local, check=True, capture_output=True, timeout=900)
 
     with hosts(share_folders=False) as both, s3_server(GATEWAY) as s3, failing_before(s3, 0.1, GATEWAY) as (flaky, _):
         for name, value in s3_environment(s3).items():
@@ -77,21 +89,25 @@ def test_killed_workers_raylets_and_heads_and_a_failing_store_leave_the_same_sha
             def found(prefix: str) -> list[str]:
                 return [info.key for info in data.listed() if info.key.startswith(prefix)]
 
-            with subprocess.Popen(words, env=env, stderr=subprocess.PIPE, text=True, cwd="/") as first:
+            with killed(words, env, tmp_path / "stderr") as first:
                 until(lambda: both[1].pids("ray::Worker.run"), first)
                 kill(both[1], "ray::Worker")  # while it works
                 until(lambda: found("clips/"), first)
                 end(both[1])  # the host goes down, raylet and all
                 until(lambda: found("shards/"), first)
-                first.kill()
             assert found("lease.json")
             start_ray(both[1], address, more)
             last = both[0].run(*words[words.index("--") + 1 :], env=env)
             assert both[1].worked()
+            encode = [sys.executable, "-m", "flows.cli", "encode", *SMALLER, "--data"]
+            both[0].run(*encode, data.url, env=env)
         made = {info.key: data.read(info.key)[0] for info in data.listed()}
     assert "Traceback" not in last.stderr
     assert {Path(key).name: body for key, body in made.items() if key.startswith("shards/")} == {
         path.name: path.read_bytes() for path in (alone / "shards").iterdir()
     }
+    subprocess.run([*encode, str(alone)], env=local, check=True, capture_output=True, timeout=900)
+    latents = {key: body for key, body in made.items() if key.partition("/")[0] in ("latents", "codecs")}
+    assert latents == files_below(alone, "latents") | files_below(alone, "codecs")
     assert "lease.json" not in made
     assert {"build.json", "last_run.json", "catalog.duckdb"} <= set(made)

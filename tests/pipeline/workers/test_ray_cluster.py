@@ -6,7 +6,7 @@ from pipeline.workers.workers import WorkerDiedError, work_through
 from tests.pipeline.workers import acts
 
 ray = pytest.importorskip("ray")
-from pipeline.workers.ray_cluster import RayWorkers  # noqa: E402 (not where Ray is missing)
+from pipeline.workers.ray_cluster import RayWorkers, room_of  # noqa: E402 (not where Ray is missing)
 
 
 @pytest.fixture(scope="module")
@@ -37,3 +37,17 @@ def test_what_kills_its_worker_twice_is_named_and_all_else_is_done(workers):
         workers.run(acts.doubled_or_dead, [acts.DEADLY])
     worked = work_through(workers, acts.doubled_or_dead, [1, acts.DEADLY, 3])
     assert (worked.results, worked.killers) == ([[2], [6]], [acts.DEADLY])
+
+
+@pytest.mark.parametrize(
+    ("resources", "gpus", "room"),
+    [
+        ({"CPU": 8.0, "memory": 9 << 30}, 0, 8),
+        ({"CPU": 8.0, "memory": 3 << 30}, 0, 3),
+        ({"CPU": 8.0, "memory": 9 << 30, "GPU": 2.0}, 1, 2),
+        ({"CPU": 1.0, "memory": 9 << 30, "GPU": 2.0}, 1, 1),
+        ({"CPU": 8.0, "memory": 9 << 30}, 1, 0),
+    ],
+)
+def test_a_host_has_room_for_as_many_workers_as_its_scarcest_part_allows(resources, gpus, room):
+    assert room_of({"Resources": resources}, gpus) == room
