@@ -1,4 +1,5 @@
-"""`longdance doctor`: what is needed, what was found, what to do. Nothing is changed, nothing is downloaded."""
+"""`longdance doctor`: what is needed, what was found, what to do. Nothing is downloaded, and nothing
+changed, but that Prefect's folder is made where there is none."""
 
 import ctypes
 import importlib.metadata

@@ -31,11 +31,12 @@ def _changes(before: np.ndarray, after: np.ndarray) -> tuple[float, float]:
     """Mean levels by which a picture differs from the one before, as it is and moved by the median of the flow."""
     x, y = np.median(new_flow(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(before, after, None), axis=(0, 1))
     margin = int(np.ceil(max(abs(x), abs(y)))) + 1
-    inner = (slice(margin, -margin), slice(margin, -margin))
     one, two = before.astype(np.float32), after.astype(np.float32)
-    change = float(np.abs(one - two)[inner].mean())
-    if margin >= min(one.shape) // 4:
+    if margin >= min(one.shape) // 4:  # so far a camera does not go from one frame to the next
+        change = float(np.abs(one - two).mean())
         return change, change
+    inner = (slice(margin, -margin), slice(margin, -margin))
+    change = float(np.abs(one - two)[inner].mean())
     moved = cv2.warpAffine(one, np.array([[1, 0, x], [0, 1, y]]), one.shape[::-1])
     return change, float(np.abs(moved - two)[inner].mean())
 

@@ -62,6 +62,13 @@ def test_a_camera_that_jerks_is_no_cut() -> None:
     assert found([*taken(3, first), *taken(4, rest, (7, 3))]) == [30], "another wall is one"
 
 
+def test_a_cut_after_which_nothing_fits_is_one_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    rng = np.random.default_rng(7)
+    shots = [np.repeat(rng.integers(0, 255, (1, HEIGHT, WIDTH, 3)).astype(np.uint8), 20, 0) for _ in range(2)]
+    assert found([picture for shot in shots for picture in shot]) == [20]
+    assert not recwarn.list
+
+
 def test_a_slow_change_of_light_is_no_cut() -> None:
     pictures = [moving(2, 90)[t] * (0.6 + 0.4 * t / 90) for t in range(90)]
     assert found([picture.astype(np.uint8) for picture in pictures]) == []
