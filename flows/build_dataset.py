@@ -27,11 +27,11 @@ from flows.report.contact_sheet import write_contact_sheet
 from flows.runners import open_workers
 from flows.server.outlive import show_in_prefect
 from flows.storage.home import Home, open_home
-from flows.storage.places import find_sources, name_of, place_of
+from flows.storage.places import name_of, place_of
 from pipeline.batches.forgotten import forgotten_sources
 from pipeline.batches.prepare_sources import build_keys
 from pipeline.batches.rights import keep_rights
-from pipeline.batches.sources import SourceFile
+from pipeline.batches.sources import SourceFile, find_sources
 from pipeline.config import BuildConfig
 
 

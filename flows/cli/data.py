@@ -54,8 +54,8 @@ def build(
         "shards.keep_bad": keep_bad, "workers": workers,
     }  # fmt: skip
     config = resolve(BuildConfig, file, flags, settings)
-    from flows.storage.home import folder_of
-    from flows.storage.places import find_sources, place_of
+    from flows.storage.places import folder_of, place_of
+    from pipeline.batches.sources import find_sources
 
     source, place = place_of(raw), place_of(data)
     files = find_sources(source, place)
@@ -148,8 +148,7 @@ def sql(query: str, data: Path | str, form: str) -> None:
     from data_catalog.queries import stream_query
 
     exit_on_sigint()
-    from flows.storage.home import catalog_of
-    from flows.storage.places import place_of
+    from flows.storage.places import catalog_of, place_of
 
     with catalog_of(place_of(data)) as catalog:
         for text in stream_query(catalog, named_query(query), form):

@@ -1,8 +1,6 @@
 """Where a data set lies: in a folder that all workers see, or in object storage with a mirror on this host."""
 
-import hashlib
 import logging
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,12 +10,13 @@ from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import make_folder
 from data_catalog.base.lease import Lease, leased
 from data_catalog.base.mirror import SNAPSHOT, Mirror
-from data_catalog.base.paths import DataFolder, mirrors
-from data_catalog.base.store import MissingError, Store
+from data_catalog.base.paths import DataFolder
+from data_catalog.base.store import Store
 from data_catalog.connection import needs_rebuild
 from data_catalog.quarantine import set_mark
 from flows.catalog.kept_rows import restore_kept
 from flows.catalog.manifests import rebuild_from_record
+from flows.storage.places import mirror_folder, no_set
 
 logger = logging.getLogger(__name__)
 
@@ -153,7 +152,7 @@ def built_home(data: Path | Store) -> Iterator[Home]:
         return
     with open_home(data) as home:
         if not home.folder.build_record.is_file():
-            raise _no_set(data)
+            raise no_set(data)
         if needs_rebuild(home.folder.catalog):
             rebuild_from_record(home.folder)
         yield home
@@ -169,36 +168,3 @@ def keep_catalog(data: Path | Store) -> None:
             home.keep()
     except LongdanceError as error:
         logger.info("The catalog in the store does not have this run yet: %s", error)
-
-
-def mirror_folder(store: Store) -> Path:
-    """This user's folder for the records and the catalog of a data set in object storage."""
-    return mirrors().resolve() / hashlib.sha256(store.url.encode()).hexdigest()[:16]
-
-
-def folder_of(data: Path | Store) -> DataFolder:
-    """The data set's folder, or this host's mirror of it."""
-    return DataFolder.at(data if isinstance(data, Path) else mirror_folder(data))
-
-
-@contextmanager
-def catalog_of(data: Path | Store) -> Iterator[Path]:
-    """The catalog to ask: the folder's, or a copy of the one that the last step put into the store.
-
-    Raises:
-        LongdanceError: nothing was built there, or the store cannot be asked.
-    """
-    if isinstance(data, Path):
-        yield DataFolder.at(data).catalog
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / SNAPSHOT
-        try:
-            data.fetch(SNAPSHOT, copy)
-        except MissingError:
-            raise _no_set(data) from None
-        yield copy
-
-
-def _no_set(data: Store) -> LongdanceError:
-    return LongdanceError(f"{data} holds no data set: run `longdance build RAW --data {data}` first.")

@@ -1,10 +1,15 @@
 """RAW and DATA as they are given: folders, or addresses in object storage."""
 
+import hashlib
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from data_catalog.base.paths import DataFolder
-from data_catalog.base.store import Store, is_url
-from pipeline.batches.sources import SourceFile, require_objects, require_videos
+from data_catalog.base.errors import LongdanceError
+from data_catalog.base.mirror import SNAPSHOT
+from data_catalog.base.paths import DataFolder, mirrors
+from data_catalog.base.store import MissingError, Store, is_url
 
 
 def place_of(given: Path | str) -> Path | Store:
@@ -17,12 +22,35 @@ def name_of(given: Path | str) -> str:
     return str(given).rstrip("/").rpartition("/")[2]
 
 
-def find_sources(raw: Path | Store, data: Path | Store) -> list[SourceFile]:
-    """All files or objects below RAW but those of DATA.
+def mirror_folder(store: Store) -> Path:
+    """This user's folder for the records and the catalog of a data set in object storage."""
+    return mirrors().resolve() / hashlib.sha256(store.url.encode()).hexdigest()[:16]
+
+
+def folder_of(data: Path | Store) -> DataFolder:
+    """The data set's folder, or this host's mirror of it."""
+    return DataFolder.at(data if isinstance(data, Path) else mirror_folder(data))
+
+
+@contextmanager
+def catalog_of(data: Path | Store) -> Iterator[Path]:
+    """The catalog to ask: the folder's, or a copy of the one that the last step put into the store.
 
     Raises:
-        LongdanceError: there is none, or it cannot be listed.
+        LongdanceError: nothing was built there, or the store cannot be asked.
     """
-    if isinstance(raw, Store):
-        return require_objects(raw, str(data))
-    return require_videos(raw, DataFolder.at(data).root if isinstance(data, Path) else None)
+    if isinstance(data, Path):
+        yield DataFolder.at(data).catalog
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / SNAPSHOT
+        try:
+            data.fetch(SNAPSHOT, copy)
+        except MissingError:
+            raise no_set(data) from None
+        yield copy
+
+
+def no_set(data: Store) -> LongdanceError:
+    """What is said of an address at which nothing was built."""
+    return LongdanceError(f"{data} holds no data set: run `longdance build RAW --data {data}` first.")

@@ -144,3 +144,14 @@ def hash_source(file: SourceFile) -> str:
 def nameless_id(path: bytes) -> str:
     """The id of a file whose bytes cannot be had: a hash of its name, marked as such."""
     return "path-" + hashlib.sha256(path).hexdigest()[:59]
+
+
+def find_sources(raw: Path | Store, data: Path | Store) -> list[SourceFile]:
+    """All files or objects below RAW but those of DATA.
+
+    Raises:
+        LongdanceError: there is none, or it cannot be listed.
+    """
+    if isinstance(raw, Store):
+        return require_objects(raw, str(data))
+    return require_videos(raw, DataFolder.at(data).root if isinstance(data, Path) else None)

@@ -50,7 +50,8 @@ def test_the_form_of_a_deployment_says_what_each_parameter_means(server, chrome)
     env = deploy_all(server)
     name = {"flows": {"name": {"any_": ["build-dataset"]}}}
     form = f"/deployments/deployment/{newest(env, 'deployments', name)['id']}/run"
-    shows(chrome, env, form, "Folder of raw videos; it is only read.", "frames of a clip", "Validate parameters")
+    texts = ("Folder of raw videos, or their address in object storage", "frames of a clip", "Validate parameters")
+    shows(chrome, env, form, *texts)
 
 
 def test_a_task_is_named_after_what_it_works_on(raw, server, tmp_path):

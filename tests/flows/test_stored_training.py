@@ -10,7 +10,7 @@ from data_catalog.base.lease import KEY
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.store import Store
 from data_catalog.connection import open_catalog
-from flows.storage.home import mirror_folder
+from flows.storage.places import mirror_folder
 from model.config import EncodeConfig
 from model.data.latents import encode_dataset
 from pipeline.config import BuildConfig

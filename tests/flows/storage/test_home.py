@@ -11,7 +11,8 @@ import pytest
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.store import Store
 from data_catalog.connection import needs_rebuild, open_catalog
-from flows.storage.home import built_home, mirror_folder, open_home
+from flows.storage.home import built_home, open_home
+from flows.storage.places import mirror_folder
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from data_catalog.base.block_cache import block_cache
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.lease import KEY
 from data_catalog.base.store import Store
-from flows.storage.home import mirror_folder, open_home
+from flows.storage.home import open_home
 from flows.storage.latents import encode_by_shards
+from flows.storage.places import mirror_folder
 from model.data.latents import encode_dataset
 from pipeline.workers.workers import WorkerDiedError, Workers
 from tests.model.dataset import make_dataset, micro_encode
