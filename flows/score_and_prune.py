@@ -71,7 +71,7 @@ def score_and_prune(request: PruneRequest) -> dict[str, Any]:
     groups = [[one] for one in tables] if request.policy.combine == "each" else [tables]
     pruned = [prune(request, group, len(groups)) for group in groups]
     versions = [one.version for one in pruned]
-    result = {"versions": versions, "evidence": [one.id for one in tables]}
+    result = {"versions": versions, "evidence": [one.id for one in tables], "stage": tables[0].stage}
     markdown = prune_markdown(root, tables, versions, parent, [one.note for one in pruned if one.note])
     prune_artifact(markdown)
     get_run_logger().info("%s", markdown)

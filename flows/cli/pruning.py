@@ -117,8 +117,8 @@ def show_prune(root: Path, made: dict[str, Any], parent: str | None, form: str) 
     else:
         click.echo(format_rows(COLUMNS, prune_rows(root, made["versions"], parent), form), nl=False)
     version = quote(made["versions"][0])
-    said = f"made {', '.join(made['versions'])}; next: longdance train starter --data {quote(str(root))} --run RUN "
-    said += f"--version {version}"
+    said = f"made {', '.join(made['versions'])}; next: longdance train {made['stage']} --data {quote(str(root))} "
+    said += f"--run RUN --version {version}"
     click.echo(said, err=form != "table")
 
 
