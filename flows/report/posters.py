@@ -35,7 +35,7 @@ from pipeline.clips.steady_filter import steadied
 from pipeline.config import BuildConfig
 from pipeline.picture_size import PictureSize
 from pipeline.shards.cut_sound import read_flac
-from pipeline.shards.encode_clip import selection
+from pipeline.shards.encode_clip import just_before, selection
 from pipeline.shards.tar import read_member
 from pipeline.video.add_sound import add_sound
 from pipeline.video.ffmpeg import decode, open_source
@@ -215,7 +215,7 @@ def _seek(
 ) -> tuple[ffmpeg.nodes.Stream, int]:
     """The upright picture from a frame on, and the number of the first frame that then comes."""
     first = frame if found.seekable else 0
-    seek = {"ss": f"{(pts[first] + pts[first - 1]) / 2:.6f}"} if first > 0 else {}
+    seek = {"ss": just_before(pts, first)} if first > 0 else {}
     return upright(descriptor, found, config.limits, seek, counted=True), first
 
 

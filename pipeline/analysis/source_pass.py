@@ -24,6 +24,7 @@ from pipeline.video.ffmpeg import decode
 from pipeline.video.filters import proxy_shape, sized, upright
 from pipeline.video.packets import refuse_truncated
 from pipeline.video.picture_format import FormatSpan, FormatWatch, PictureFormat
+from pipeline.video.pixel_shapes import refuse_changing_pixels
 from pipeline.video.probe import Probe
 
 VERSION = 6  # raise it when the same config would give other numbers
@@ -44,6 +45,7 @@ def analyse(
         analysis = _measure_each_size(descriptor, probe, finder, config, limits, watch)
     check_times(analysis.pts)
     refuse_truncated(descriptor, analysis.pts, probe.duration_s, limits)
+    refuse_changing_pixels(descriptor, probe.codec, probe.stream, limits)
     return analysis
 
 

@@ -22,7 +22,7 @@ from pipeline.video.filters import upright
 from pipeline.video.probe import Probe
 from pipeline.video.writer import timescale
 
-VERSION = 1  # raise it when the same recipe would give other bytes
+VERSION = 2  # raise it when the same recipe would give other bytes
 MAX_BYTES = 256 << 20
 
 
@@ -67,12 +67,20 @@ def encode_variants(
 
 
 def span(pts: np.ndarray, first: int, last: int) -> dict[str, str]:
-    """Input options that begin before frame `first` and end after `last`: what lies beyond is never decoded."""
-    start = (pts[first] + pts[first - 1]) / 2 if first else 0.0
-    options = {"ss": f"{start:.6f}"} if first else {}
+    """Input options that begin with frame `first` and end after `last`: what lies beyond is never decoded."""
+    options = {"ss": just_before(pts, first)} if first else {}
     if last + 1 < len(pts):
-        options["to"] = f"{(pts[last] + pts[last + 1]) / 2:.6f}"
+        options["to"] = just_before(pts, last + 1)
     return options
+
+
+def just_before(pts: np.ndarray, frame: int) -> str:
+    """A time between a frame, which is not the first, and the one before it, in ffmpeg's words.
+
+    ffmpeg rounds it to the stream's ticks. A frame may last for one tick alone, and the middle of that would be rounded
+    either way; a quarter of it is always rounded to the frame.
+    """
+    return f"{pts[frame] - (pts[frame] - pts[frame - 1]) / 4:.6f}"
 
 
 def _output(

@@ -22,7 +22,7 @@ from pipeline.video.ffmpeg import decode
 from pipeline.video.filters import sized, upright
 from pipeline.video.probe import Probe
 
-VERSION = 1  # raise it when the same frames would give other landmarks
+VERSION = 2  # raise it when the same frames would give other landmarks
 AROUND = 0.45  # body lengths around the joints that are expected: what a quick arm reaches within half a sample
 OUTLIER = 0.025  # body lengths from the median of five frames: no joint moves so and is back
 WINDOW = 5  # frames of that median

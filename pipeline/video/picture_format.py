@@ -2,8 +2,10 @@
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 from data_catalog.base.errors import RejectedError
+from pipeline.video.pixel_shapes import pixels_change
 
 FRAME = re.compile(rb"\[Parsed_showinfo\S+ @ \S+\] \[info\] n: *\d+ .* fmt:(\w+) .*sar:(\d+)/(\d+) s:(\d+)x(\d+) i:")
 MAX_SIZES = 6  # each costs a decode
@@ -73,10 +75,7 @@ class FormatWatch:
         """
         sizes = {(format_.width, format_.height) for _, format_ in self.starts}
         if len(self.shapes) > 1:
-            told = " and ".join(f"{width}:{height}" for width, height in sorted(self.shapes)[:3])
-            raise RejectedError(
-                "size_changes", f"The shape of its pixels changes within the stream ({told}): convert the file to one."
-            )
+            raise RejectedError("size_changes", pixels_change(Fraction(*shape) for shape in self.shapes))
         square = self.shapes <= {(1, 1)}
         if rotated or not square or len(sizes) > MAX_SIZES or len(self.starts) > MAX_CHANGES:
             also = "; its pixels are not square" if not square else "; it is stored turned" if rotated else ""

@@ -24,6 +24,7 @@ from pipeline.config import CropConfig, VariantConfig, VideoConfig
 from pipeline.shards.augment import Recipe
 from pipeline.shards.encode_clip import VariantJob, encode_variants
 from pipeline.video.ffmpeg import open_source
+from pipeline.video.pixel_shapes import refuse_changing_pixels
 from pipeline.video.probe import probe
 from tests.conftest import SMALL
 from tests.pipeline.crops import square
@@ -148,17 +149,42 @@ def test_a_change_that_cannot_be_followed_is_refused_as_such(kind: str, tmp_path
     assert caught.value.code == "size_changes"
 
 
-@pytest.mark.parametrize("codec", ["libx264", "libx265"])
-def test_pixels_whose_shape_changes_are_refused_as_such(codec: str, tmp_path: Path, finder: PoseFinder) -> None:
-    for number, shape in enumerate(("0", "4/3")):  # 0: it does not say, else ffmpeg keeps what the container said first
-        ffmpeg("-f", "lavfi", "-i", "testsrc2=s=160x96:r=25:d=0.6", "-vf", f"setsar={shape}", "-c:v", codec,
-               str(tmp_path / f"part{number}.ts"))  # fmt: skip
-    path = tmp_path / "whole.ts"
-    path.write_bytes(b"".join((tmp_path / f"part{number}.ts").read_bytes() for number in range(2)))
-    descriptor = open_source(bytes(path))
+def two_shapes(folder: Path, shapes: tuple[str, str], codec: str, sizes: tuple[str, str] = ("160x96",) * 2) -> Path:
+    """A transport stream whose second part has pixels of another shape, or is of another size."""
+    path = folder / "whole.ts"
+    with path.open("wb") as whole:
+        for number, (shape, size) in enumerate(zip(shapes, sizes)):
+            part = folder / f"part{number}.ts"
+            ffmpeg("-f", "lavfi", "-i", f"testsrc2=s={size}:r=25:d=0.6", "-vf", f"setsar={shape}", "-c:v", codec,
+                   str(part))  # fmt: skip
+            whole.write(part.read_bytes())
+    return path
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
+@pytest.mark.parametrize("shapes", [("0", "4/3"), ("1", "4/3"), ("16/15", "64/45"), ("12/11", "1")])
+def test_pixels_whose_shape_changes_are_refused_as_such(
+    codec: str, shapes: tuple[str, str], tmp_path: Path, finder: PoseFinder
+) -> None:
+    if codec == "mpeg2video":  # tells the whole picture's shape: 4:3 or 16:9
+        shapes = ("4/5", "16/15") if "1" not in shapes else ("4/5", "1")
+    descriptor = open_source(bytes(two_shapes(tmp_path, shapes, codec)))
     try:
         with pytest.raises(RejectedError, match="shape of its pixels changes") as caught:
             analyse(descriptor, probe(descriptor, LIMITS), finder, SMALL.analysis, LIMITS)
     finally:
         os.close(descriptor)
     assert caught.value.code == "size_changes"
+
+
+@pytest.mark.parametrize("codec", ["libx264", "libx265", "mpeg2video"])
+def test_headers_that_tell_one_shape_again_and_again_are_no_change(codec: str, tmp_path: Path) -> None:
+    shapes = ("4/5", "4/5") if codec == "mpeg2video" else ("255:254", "255:254")
+    for name, sizes in (("same", ("160x96", "160x96")), ("other", ("160x96", "320x192"))):
+        (tmp_path / name).mkdir()
+        descriptor = open_source(bytes(two_shapes(tmp_path / name, shapes, codec, sizes)))
+        try:
+            found = probe(descriptor, LIMITS)
+            refuse_changing_pixels(descriptor, found.codec, found.stream, LIMITS)
+        finally:
+            os.close(descriptor)

@@ -140,6 +140,22 @@ def test_a_clip_holds_exactly_the_chosen_source_frames(kind: str, tmp_path: Path
         assert numbers_in(clip) == [shown[i] for i in frames], f"frames {frames} alone"
 
 
+COARSE: dict[str, Maker] = {
+    "mp4 of 30 ticks a second": stored("t.mp4", *B_FRAMES, "-video_track_timescale", "30", rate="30"),
+    "mp4 of 29.97": stored("n.mp4", *B_FRAMES, "-video_track_timescale", "30000", rate="30000/1001"),
+    "mjpeg avi of 30": stored("j.avi", "-c:v", "mjpeg", "-q:v", "3", "-pix_fmt", "yuvj420p", rate="30"),
+    "mkv of 60": stored("k.mkv", *B_FRAMES, rate="60"),
+}
+
+
+@pytest.mark.parametrize("kind", COARSE)
+@pytest.mark.parametrize("first", [3, 4, 5, 12])
+def test_a_clip_begins_and_ends_at_its_frames_where_a_frame_is_one_tick(kind: str, first: int, tmp_path: Path) -> None:
+    path, frames = COARSE[kind](tmp_path), np.arange(first, first + 10)
+    (clip,) = run(path, [frames], tmp_path)
+    assert numbers_in(clip) == list(frames)
+
+
 def test_takes_of_one_run_do_not_disturb_each_other(tmp_path: Path) -> None:
     path = CONTAINERS["mp4 with B-frames"](tmp_path)
     wanted = [np.arange(20, 40, 2), np.arange(31, 41), np.array([12, 13, 17, 18, 20, 33, 50, 51, 52, 69])]
