@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from pydantic import ValidationError
 
 from data_catalog.base.paths import RunFolder
 from data_catalog.base.settings import explain_settings
-from model.config import TrainConfig
+from model.config import EncodeConfig, TrainConfig
 from model.data.codec import load_codec
+from model.data.latents import codec_folder
 from model.errors import CodecError, ConfigError, ModelError, WeightsError
 from model.network.lora import add_lora, is_lora, merge_lora
 from model.network.memory_efficient import make_lean
@@ -118,14 +120,30 @@ def network_of_run(run_dir: Path) -> VideoUNet:
     return network
 
 
+def encode_on(run: Run, data: Path) -> EncodeConfig:
+    """How a run's latents are made of a data set: with its own codec, if the data set holds latents of that.
+
+    An embedded codec is fitted on one data set: another has one of its own, and the run's where it was asked for.
+    """
+    own = run.config.encode.model_copy(update={"codec": str(RunFolder(run.path).codec.absolute())})
+    return own if codec_folder(data, own).is_dir() else run.config.encode
+
+
 def check_codec_of_run(run_dir: Path, codec: str) -> None:
     """Raise CodecError unless the run at `run_dir` was trained on latents of `codec`."""
-    trained = read_record(run_dir)["identity"]["data"]["codec"]
+    identity = read_record(run_dir)["identity"]
+    trained = identity["data"]["codec"]
     if trained != codec:
+        usual = EncodeConfig().model_dump(mode="json")
+        given = {"codec": RunFolder(run_dir).codec.absolute()} | {
+            name: json.dumps(value)
+            for name, value in identity["config"]["encode"].items()
+            if name in ("picture", "patch", "channels", "fit_frames") and value != usual.get(name)
+        }
+        asked = " ".join(f"--set encode.{name}={value}" for name, value in given.items())
         raise CodecError(
             f"Run {run_dir} was trained on latents of codec {trained[:12]}, this data set's are of "
-            f"{codec[:12] or 'one that is fitted on it'}: "
-            f"encode with its own by --set encode.codec={RunFolder(run_dir).codec}."
+            f"{codec[:12] or 'one that is fitted on it'}: encode with its own by {asked}."
         )
 
 

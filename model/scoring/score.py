@@ -35,7 +35,7 @@ from model.errors import DataError
 from model.network.conditioning import PoseConditioning
 from model.network.objective import Draws, Objective
 from model.plans.stages import Window
-from model.runs.init_weights import check_codec_of_run, network_of_run
+from model.runs.init_weights import check_codec_of_run, encode_on, network_of_run
 from model.runs.lineage import read_sources
 from model.runs.run import Run
 from model.scoring.ledger import LOSSES, Fragment, measured_until, write_fragment
@@ -80,8 +80,8 @@ class Scorer:
 
     def __post_init__(self) -> None:
         self.run = Run.open(self.job.run)
-        config = self.run.config
-        split = load_data(self.job.data, config.encode, config.holdout, self.job.version, config.pose)
+        config, encode = self.run.config, encode_on(self.run, self.job.data)
+        split = load_data(self.job.data, encode, config.holdout, self.job.version, config.pose)
         check_codec_of_run(self.run.path, split.codec)
         self.bank = Bank(self.job.config.bank, config.stage)
         samples = sorted((*split.train.samples, *split.holdout.samples), key=lambda sample: sample.key)
@@ -91,7 +91,7 @@ class Scorer:
         self.network.channels_last = True  # as it was trained
         self.objective = Objective.of(config, self.network.config.prediction_type)
         width = self.network.unet.config.cross_attention_dim
-        self.text_of = TextTable(split.latents, config.encode, split.prompts, width)
+        self.text_of = TextTable(split.latents, encode, split.prompts, width)
         self.trained_sources = read_sources(self.run.path) if self.job.select == "unseen" else frozenset()
 
     def wanted(self) -> list[tuple[Path, list[int]]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -17,14 +18,16 @@ import torch
 
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
+from model.config import EncodeConfig
 from model.data.dataset import load_data
+from model.data.latents import encode_dataset
 from model.data.samples import read_samples
-from model.errors import DataError, PolicyError, RunError
+from model.errors import CodecError, DataError, PolicyError, RunError
 from model.runs.run import run_checkpoint
 from model.scoring.ledger import catalog_rows, fragments, read_fragment
 from model.scoring.policy import BankConfig, ScoreConfig, score_config
 from model.scoring.score import ScoreJob, Scorer, score
-from tests.model.dataset import micro_config, micro_encode
+from tests.model.dataset import make_dataset, micro_config, micro_encode
 from tests.model.training.test_distributed import launch
 
 CONFIG = ScoreConfig(bank=BankConfig(bins=2, windows=2), k=8, batch=4)
@@ -59,6 +62,17 @@ def test_how_much_changes_is_the_variance_over_time_of_a_clips_latents(data, tra
     latents = scorer.reader.read(0, frames).astype(float)
     assert scorer.change(0) == pytest.approx(((latents - latents.mean(0)) ** 2).mean())
     assert scorer.change(0) > 0
+
+
+def test_a_run_of_another_data_set_is_scored_once_that_is_encoded_as_it_is_told(trained, tmp_path):
+    other = make_dataset(tmp_path / "other", sources=3)
+    encode_dataset(other, micro_encode())
+    with pytest.raises(CodecError, match="encode with its own by") as refused:
+        Scorer(job(other, trained), torch.device("cpu"))
+    told = dict(re.findall(r"--set encode\.(\w+)=([^\s]+?)(?=\.?(?:\s|$))", str(refused.value)))
+    encode_dataset(other, EncodeConfig(**told))
+    score(job(other, trained))
+    assert {key for key, _ in losses(other)} == {sample.key for sample in read_samples(other)}
 
 
 def write_job(tmp_path: Path, wanted: ScoreJob) -> Path:
