@@ -92,6 +92,7 @@ ELSEWHERE = {
     "docker": ENGINE,
     "cp env.example .env": ENGINE,
     "export DO_NOT_TRACK=1": TELEMETRY,
+    "export RAY_USAGE_STATS_ENABLED=0": TELEMETRY,
     "prefect server start": "tests/flows/conftest.py::start_server",
     "prefect work-pool create local --type process": "tests/flows/conftest.py::deploy_all",
     "prefect --no-prompt deploy --all": "tests/flows/conftest.py::deploy_all",

@@ -111,3 +111,10 @@ def test_every_service_of_compose_that_runs_prefect_and_every_deployment_is_told
         assert {one: environment[one] for one in PREFECTS} == {one: OFF[one] for one in PREFECTS}
     pool = yaml.safe_load((ROOT / "prefect.yaml").read_text())["definitions"]["pool"]
     assert pool["job_variables"]["env"]["DO_NOT_TRACK"] == OFF["DO_NOT_TRACK"]
+
+
+def test_every_terminal_of_the_docs_that_starts_ray_is_told_first():
+    text = (ROOT / "docs" / "operations.md").read_text()
+    blocks = [block for block in re.findall(r"```sh\n(.*?)```", text, re.S) if re.search(r"^ray start", block, re.M)]
+    assert blocks
+    assert all(block.startswith(f"export RAY_USAGE_STATS_ENABLED={OFF['RAY_USAGE_STATS_ENABLED']}") for block in blocks)
