@@ -102,12 +102,9 @@ class StoredHome(Home):
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """See `Home.named`: nobody should work on a mirror as on a data set."""
-        try:
+        """See `Home.named`."""
+        with naming(self.folder, self._mirror.store):
             yield
-        except LongdanceError as error:
-            error.args = tuple(str(said).replace(str(self.folder.root), str(self.root)) for said in error.args)
-            raise
 
     def _push(self) -> None:
         self._lease.check()
@@ -156,6 +153,34 @@ def built_home(data: Path | Store) -> Iterator[Home]:
         if needs_rebuild(home.folder.catalog):
             rebuild_from_record(home.folder)
         yield home
+
+
+def folder_to_read(data: Path | Store) -> DataFolder:
+    """A data set that was built: its folder, or its mirror as of now, of which others may make a later one.
+
+    Raises:
+        LongdanceError: nothing was built there, or another command is at work in that store.
+    """
+    with built_home(data) as home:
+        return home.folder
+
+
+@contextmanager
+def naming(folder: DataFolder | None, place: Path | Store | None) -> Iterator[None]:
+    """Within the block an error names a store, and not its mirror: nobody should work on that as on a data set."""
+    try:
+        yield
+    except LongdanceError as error:
+        if folder is not None and isinstance(place, Store):
+            error.args = tuple(str(said).replace(str(folder.root), place.url) for said in error.args)
+        raise
+
+
+def keep_rows(data: Path | Store, kept: Path) -> None:
+    """Put a file of kept rows, then the catalog that has them, into a store; a folder has them."""
+    if isinstance(data, Store):
+        Mirror(data, mirror_folder(data)).put([kept])
+        keep_catalog(data)
 
 
 def keep_catalog(data: Path | Store) -> None:

@@ -80,9 +80,11 @@ def test_a_build_from_a_bucket_into_one_makes_the_same_shards_and_writes_no_cred
         (["build", "s3://{bucket}/empty", "--data", "OUT"], "holds no file"),
         (["sql", "SELECT 1", "--data", "s3://{bucket}/none"], "holds no data set: run `longdance build"),
         (["train", "starter", "--data", "s3://{bucket}/none", "--run", "s3://{bucket}/run"], "is kept in a folder of"),
+        (["report", "--data", "s3://{bucket}/none"], "name one with --out"),
+        (["report", "--data", "s3://{bucket}/none", "--out", "OUT"], "holds no data set: run `longdance build"),
         (
-            ["report", "--data", "s3://{bucket}/none"],
-            "object storage is for `longdance build`, `encode`, `train`, `score` and `sql`",
+            ["serve", "--data", "s3://{bucket}/none"],
+            "object storage is for `longdance build`, `encode`, `train`, `score`, `prune`, `generate`, `report` and",
         ),
     ],
 )
