@@ -11,6 +11,7 @@ from data_catalog.base.files import make_folder
 from data_catalog.base.lease import Lease, leased
 from data_catalog.base.mirror import SNAPSHOT, Mirror
 from data_catalog.base.paths import DataFolder
+from data_catalog.base.processes import at_stop
 from data_catalog.base.store import Store
 from data_catalog.connection import needs_rebuild
 from data_catalog.quarantine import set_mark
@@ -129,7 +130,7 @@ def open_home(data: Path | Store) -> Iterator[Home]:
         return
     mirror = Mirror(data, mirror_folder(data))
     busy = f"Another command is at work in {data.url}: wait until it has ended."
-    with Work(DataFolder(mirror.folder).lock, busy).alone(), leased(data) as lease:
+    with Work(DataFolder(mirror.folder).lock, busy).alone(), leased(data) as lease, at_stop(lease.release):
         home = StoredHome(mirror, lease)
         with home.named():
             yield home

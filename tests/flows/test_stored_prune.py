@@ -84,9 +84,9 @@ def test_a_prune_and_a_video_of_a_store_are_those_of_a_folder(data, run, store, 
         assert con.execute("SELECT path FROM rollouts").fetchall() == [(str(tmp_path / "stored.mp4"),)]
 
     both("report", "--out", "WHERE.html", "--workers", "1")
-    posters = {path.name: path.read_bytes() for path in (tmp_path / "here.files").rglob("*.jpg")}
-    assert posters == {path.name: path.read_bytes() for path in (tmp_path / "stored.files").rglob("*.jpg")}
-    assert len(posters) == 6
+    posters = {path.name: path.read_bytes() for path in (tmp_path / "here_files").rglob("*.jpg")}
+    assert posters == {path.name: path.read_bytes() for path in (tmp_path / "stored_files").rglob("*.jpg")}
+    assert len(posters) == 12
 
     made = objects_below(store, "")
     assert KEY not in made
