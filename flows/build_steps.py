@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 
 from prefect import task
 
-from data_catalog.base.paths import DataFolder, names_in
+from data_catalog.base.files import names_in
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from flows.catalog import manifests
 from flows.progress import Progress

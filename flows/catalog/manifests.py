@@ -7,8 +7,8 @@ import duckdb
 
 from data_catalog.arrow import Row
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import read_json, read_sealed, write_json
-from data_catalog.base.paths import DataFolder, names_in, no_data_set
+from data_catalog.base.files import names_in, read_json, read_sealed, write_json
+from data_catalog.base.paths import DataFolder, no_data_set
 from data_catalog.checks import read_everything
 from data_catalog.connection import needs_rebuild, open_catalog
 from data_catalog.current import show_build
