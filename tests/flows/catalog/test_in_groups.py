@@ -27,7 +27,12 @@ def test_what_comes_later_is_of_a_group_of_its_own():
 
 def test_an_error_leaves_the_last_group_to_the_next_run():
     acted: list[list[int]] = []
-    with pytest.raises(KeyError), in_groups(acted.append, every_s=3600) as groups:
-        groups.add([1])
-        raise KeyError
+
+    def fail() -> None:
+        with in_groups(acted.append, every_s=3600) as groups:
+            groups.add([1])
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
     assert acted == []
