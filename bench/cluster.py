@@ -6,7 +6,7 @@
 1. Hosts of eight workers take recorded seconds for each source, and fetch it over a simulated line: latency, bandwidth
    of a host, and requests that fail and are made again. The head is the real one: the queue, and each source's manifest
    merged into a catalog as it comes. Efficiency is the workers' seconds over all the seconds that they were there.
-2. The head alone: manifests merged a second, and its memory on the way to all sources.
+2. The head alone: manifests merged a second, its memory on the way to all sources, and what their names take.
 3. Requests of a real build from a bucket into one (moto's server), by kind, for each clip, and what they would cost.
 """
 
@@ -180,6 +180,22 @@ def head_alone(made: Manifests, folder: Path, count: int) -> Iterator[tuple[int,
             taken, since = 0.0, merged
 
 
+def names_of(folder: Path, count: int) -> None:
+    """Print what it costs the head to know so many files and their names."""
+    data, process = DataFolder(folder), psutil.Process()
+    with open_catalog(data.catalog):
+        pass
+    before, begin = process.memory_info().rss, time.perf_counter()
+    files = [(b"s3://raw/some/folder/video-%08d.mp4" % number, number) for number in range(count)]
+    rows = [
+        {"path": path, "source_id": f"{number:08x}" * 8, "size": SOURCE_BYTES, "mtime_ns": 10**18 + number, "inode": 0}
+        for path, number in files
+    ]
+    manifests.record_paths(data, rows)
+    seconds, grown = time.perf_counter() - begin, (process.memory_info().rss - before) / 2**20
+    print(f"names of {count} files: {seconds:.1f} s, {grown:.0f} MiB more", flush=True)
+
+
 def requests_of_a_build(folder: Path, videos: int) -> None:
     """Print the requests of a real build, and what they cost."""
     counts: Counter[str] = Counter()
@@ -220,6 +236,7 @@ def main() -> int:
             rates.append(rate)
             memory.append(mib)
         print(f"  memory at the end over that at a tenth: {memory[-1] / memory[0]:.2f}x")
+        names_of(folder / "names", options.sources)
         requests_of_a_build(folder / "build", options.videos)
     print(f"load {os.getloadavg()[0]:.1f} after")
     return int(min(low) < EFFICIENCY or min(rates) < MERGES)

@@ -66,14 +66,12 @@ def _lent(home: Home, runs: Sequence[Path]) -> Iterator[dict[Path, "LentRun"]]:
     from model.hosts.score_shards import LentRun, files_of_run
     from model.runs.run import Run
 
-    store, lent, keys = Store.at(home.root), {}, []
-    for run in runs:
-        files, folder = files_of_run(run), f"{LENT}/{Run.open(run).checkpoint.sha256[:16]}"
-        lent[run] = LentRun(folder, files)
-        keys += [f"{folder}/{name}" for name in files]
-        for name in files:
-            store.replace(f"{folder}/{name}", run / name)
+    store, lent = Store.at(home.root), {}
     try:
+        for run in runs:
+            lent[run] = LentRun(f"{LENT}/{Run.open(run).checkpoint.sha256[:16]}", files_of_run(run))
+            for name in lent[run].files:
+                store.replace(f"{lent[run].folder}/{name}", run / name)
         yield lent
-    finally:
-        store.delete(*keys)
+    finally:  # with what a head that was killed has left
+        store.delete(*[info.key for info in store.listed(LENT)])

@@ -66,6 +66,7 @@ def jobs(run, select="all"):
 def test_the_ledger_of_a_store_is_that_of_a_folder_and_no_run_stays_there(store, data, run, tmp_path, deaths):
     score(ScoreJob(data=data, run=run, config=CONFIG))
     said = []
+    store.create("work/runs/of-a-head-that-was-killed/run.json", b"{}")
     with open_home(store) as home:
         assert score_on_hosts(home, jobs(run), OneCall(deaths), lambda *done: said.append(done)) == 12
     assert said[-1] == (12, 12)
