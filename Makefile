@@ -36,7 +36,7 @@ showcase: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python tools/showcase.py
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak'
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not soak' --durations 40
 
 soak: $(READY)
 	$(BIN)/python -m pytest -m soak -s

@@ -3,7 +3,7 @@
 The ceiling is what ffmpeg alone does with both cores busy: decode every file once, crop, scale to 512 and
 encode with the build's own x264 settings, the crops given for free. The build must reach half of it.
 
-    python bench/build.py [RAW] [--videos N] [--keep FOLDER]
+    python bench/build.py [RAW] [--videos N] [--keep FOLDER] [--parts]
 
 Without RAW, drawn dancers stored as phones store them: full size, grain, 0.27 bits a pixel. Every third from
 the fourth on has a fault, as in `longdance synth`; `--clean` leaves those out, which is the hardest case: every
@@ -18,6 +18,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -31,6 +32,15 @@ from pipeline.video.ffmpeg import ffmpeg_exe
 WORKERS = 2
 PHONE_BITS = 0.27  # bits a pixel: phones store 1080x1920 at 30 frames per second with about 17 Mbit/s
 SEED = 100
+OFF = {"landmarks.every_frame": "false", "sound.keep": "false"}
+PARTS = {
+    "none of a sample's other parts": OFF,
+    "and every frame's pose": {"landmarks.masks": "false", "landmarks.hands": "false", "sound.keep": "false"},
+    "and her outline": {"landmarks.hands": "false", "sound.keep": "false"},
+    "and her hands": {"sound.keep": "false"},
+    "and sound": {},
+}
+"""Settings by what they add to the row above."""
 
 
 def main() -> None:
@@ -41,17 +51,22 @@ def main() -> None:
     parser.add_argument("--clean", action="store_true", help="draw no faults")
     parser.add_argument("--keep", type=Path, help="draw into this folder, or use what it holds")
     parser.add_argument("--variants", type=int, nargs="*", default=[0, 2])
+    parser.add_argument("--parts", action="store_true", help="no variants; what each part of a sample costs")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         raw = options.raw or draw((options.keep or Path(folder)) / "raw", options.videos, options.clean)
+        builds = {f"build without start-up, {count} variants": (count, {}) for count in options.variants}
+        if options.parts:
+            builds = {name: (0, settings) for name, settings in PARTS.items()}
         print(f"{'what':36} {'frames/s':>9} {'of ceiling':>10} {'peak MiB':>9}")
-        for variants in options.variants:
-            data = Path(folder) / f"data{variants}"
-            report, seconds, peak = build(raw, data, variants)
-            frames, plain_seconds = plain(data, variants)
-            print(f"{f'plain ffmpeg, {1 + variants} outputs':36} {frames / plain_seconds:9.1f} {1:10.2f}")
-            label = f"build without start-up, {variants} variants"
-            print(f"{label:36} {frames / seconds:9.1f} {plain_seconds / seconds:10.2f} {peak:9.0f}")
+        frames, ceilings = 0, {}
+        for number, (label, (variants, settings)) in enumerate(builds.items()):
+            data = Path(folder) / f"data{number}"
+            report, seconds, peak = build(raw, data, variants, settings)
+            if variants not in ceilings:
+                frames, ceilings[variants] = plain(data, variants)
+                print(f"{f'plain ffmpeg, {1 + variants} outputs':36} {frames / ceilings[variants]:9.1f} {1:10.2f}")
+            print(f"{label:36} {frames / seconds:9.1f} {ceilings[variants] / seconds:10.2f} {peak:9.0f}")
             steps = ", ".join(f"{name} {took:.1f} s" for name, took in report["seconds"].items())
             print(f"    {frames} source frames, {report['clips_encoded']} clips; {steps}", flush=True)
 
@@ -94,19 +109,10 @@ write_video(SynthVideo.model_validate_json(sys.argv[1]), pathlib.Path(sys.argv[2
 """
 
 
-def build(raw: Path, data: Path, variants: int) -> tuple[dict, float, float]:
+def build(raw: Path, data: Path, variants: int, settings: Mapping[str, str]) -> tuple[dict, float, float]:
     """(the build's own report, seconds of its steps, peak MiB of its largest worker with its ffmpeg)."""
-    command = [
-        sys.executable,
-        "-m",
-        "flows.cli",
-        "build",
-        str(raw),
-        "--data",
-        str(data),
-        "--variants",
-        str(variants),
-    ]
+    command = [sys.executable, "-m", "flows.cli", "build", str(raw), "--data", str(data), "--variants", str(variants)]
+    command += [f"--set={name}={value}" for name, value in settings.items()]
     process = subprocess.Popen([*command, "--workers", str(WORKERS)], stdout=subprocess.DEVNULL)
     peak = watch(process)
     assert process.wait() == 0

@@ -87,7 +87,7 @@ def bare_step(config: TrainConfig, split: SplitData, network: VideoUNet, device:
 
     def run() -> None:
         nonlocal step
-        objective.losses(network, latents, batch.windows, draws, text).mean().backward()
+        objective.denoise(network, latents, batch.windows, draws, text).losses().mean().backward()
         torch.nn.utils.clip_grad_norm_(trained.values(), config.clip)
         optimizer.step()
         optimizer.zero_grad()

@@ -84,7 +84,7 @@ def prune_in(home: Home, request: PruneRequest) -> dict[str, Any]:
     pruned = [prune(home, request, group, len(groups)) for group in groups]
     home.keep()
     versions = [one.version for one in pruned]
-    result = {"versions": versions, "evidence": [one.id for one in tables]}
+    result = {"versions": versions, "evidence": [one.id for one in tables], "stage": tables[0].stage}
     markdown = prune_markdown(root, home.name, tables, versions, parent, [one.note for one in pruned if one.note])
     prune_artifact(markdown)
     get_run_logger().info("%s", markdown)

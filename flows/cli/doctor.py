@@ -9,11 +9,13 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from multiprocessing import get_context
 from pathlib import Path
 
 import psutil
 from packaging.requirements import Requirement
 
+from data_catalog.base.disk import explain_disk_error
 from data_catalog.base.errors import LongdanceError
 from flows.cli.doctor_tools import (
     Check,
@@ -41,8 +43,8 @@ def examine(data: Path | str | None = None) -> list[Check]:
     """All checks, in the order in which a mistake is best fixed."""
     checks: list[Callable[[], Iterator[Check]]] = [
         check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_hand_model,
-        check_text_model, check_gpu, check_memory, lambda: check_disk(data if isinstance(data, Path) else None),
-        check_prefect,
+        check_text_model, check_gpu, check_memory, check_shared_memory,
+        lambda: check_disk(data if isinstance(data, Path) else None), check_prefect,
     ]  # fmt: skip
     if isinstance(data, Path):
         checks.append(lambda: check_catalog(data))
@@ -83,7 +85,7 @@ def examine_host(url: str | None) -> tuple[dict[str, str], list[Check]]:
 
     checks: list[Callable[[], Iterator[Check]]] = [
         check_python, check_packages, check_libraries, check_ffmpeg, check_pose_model, check_hand_model,
-        check_text_model, check_gpu, check_memory, lambda: check_disk(scratch()),
+        check_text_model, check_gpu, check_memory, check_shared_memory, lambda: check_disk(scratch()),
     ]  # fmt: skip
     if url is not None:
         checks.append(lambda: check_store(url))
@@ -186,6 +188,17 @@ def check_memory() -> Iterator[Check]:
         yield Check("warn", "memory", found, f"build with --workers {max(1, int(memory.available / GIB))}")
     else:
         yield Check("ok", "memory", found)
+
+
+def check_shared_memory() -> Iterator[Check]:
+    """Room for the locks that processes share."""
+    try:
+        get_context("spawn").Lock()
+    except OSError as error:
+        cause, _, mend = (explain_disk_error(error) or f"No lock can be made ({error}): mend that").partition(": ")
+        yield Check("missing", "shared memory", cause, mend.rstrip("."))
+    else:
+        yield Check("ok", "shared memory", "processes can share locks")
 
 
 def check_disk(data: Path | None) -> Iterator[Check]:

@@ -122,8 +122,8 @@ def show_prune(data: Path | str, made: dict[str, Any], parent: str | None, form:
         root = folder_of(place_of(data)).root
         click.echo(format_rows(COLUMNS, prune_rows(root, made["versions"], parent), form), nl=False)
     version = quote(made["versions"][0])
-    said = f"made {', '.join(made['versions'])}; next: longdance train starter --data {quote(str(data))} --run RUN "
-    said += f"--version {version}"
+    said = f"made {', '.join(made['versions'])}; next: longdance train {made['stage']} --data {quote(str(data))} "
+    said += f"--run RUN --version {version}"
     click.echo(said, err=form != "table")
 
 

@@ -104,6 +104,8 @@ def choose_samples(
     good = tuple(sample for sample in samples if sample.ok or sample.key in weights)
     if not good:
         raise DataError(f"No clip of {data} has the verdict 'ok': look at `longdance report`.")
+    if named and not named.samples:
+        raise DataError(f"The version {version!r} has no sample: prune less, or train without --version.")
     held = holdout_sources([sample.source_id for sample in samples], holdout)
     train = frozenset(s.key for s in good if s.source_id not in held and (s.key in weights if named else s.ok))
     if not train:

@@ -139,25 +139,6 @@ class Objective:
         noise = get_hint_noise(config.hint_noise or get_stage(config.stage).hint_noise)
         return cls(prediction, noise, config.one_step)
 
-    def losses(
-        self,
-        network: Network,
-        latents_BFCHW: Tensor,
-        windows: Sequence[Window],
-        draws: Draws,
-        text_BLD: Tensor,
-        without_hints_B: Tensor | None = None,
-        counted_BFHW: Tensor | None = None,
-        pose: PoseConditioning | None = None,
-    ) -> Tensor:
-        """The loss of each sample (B,), float32, no place or level of noise weighing more than another.
-
-        See `denoise` for the arguments.
-        """
-        return self.denoise(
-            network, latents_BFCHW, windows, draws, text_BLD, without_hints_B, counted_BFHW, pose
-        ).losses()
-
     def denoise(
         self,
         network: Network,

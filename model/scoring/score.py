@@ -128,7 +128,7 @@ class Scorer:
         text = self.text_of(sample.prompt).to(self.device)
         for group in self._groups_of(sample, first):
             with self._precision():
-                loss_B = self.objective.losses(
+                done = self.objective.denoise(
                     self.network,
                     self._latents(place, group.windows),
                     group.windows,
@@ -137,7 +137,7 @@ class Scorer:
                     counted_BFHW=self._counted(place, group.windows),
                     pose=self._pose(place, group.windows),
                 )
-            losses[np.array(group.ks) - first] = loss_B.cpu().numpy()
+            losses[np.array(group.ks) - first] = done.losses().cpu().numpy()
         return losses
 
     def change(self, place: int) -> float:

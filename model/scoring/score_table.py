@@ -226,7 +226,7 @@ def version_samples(
     """What a version holds: of the judged samples those that stay, and its parent's others (the hold-out's).
 
     Licences come first, then a person's word: no clip that was dropped is in it, and none that was kept goes. Raises
-    VersionError for an unknown parent, or where no sample has such a licence.
+    VersionError for an unknown parent, or where no sample would stay.
     """
     about, picked = set(judged), set(chosen)
     stays = picked if policy.action == "keep" else about - picked
@@ -241,4 +241,7 @@ def version_samples(
             )
     beyond = clips_beyond(data, policy.measured)
     held = [s for s in held if s.clip_id not in beyond]
-    return [s for s in held if s.decision == "keep" or s.key in stays or s.key not in about]
+    kept = [s for s in held if s.decision == "keep" or s.key in stays or s.key not in about]
+    if not kept:
+        raise VersionError(f"Of {len(stored)} samples none would stay: prune fewer, or build more clips first.")
+    return kept

@@ -91,8 +91,8 @@ def validation_losses(
         text = text_of(item.prompt).to(device).expand(BINS, -1, -1)
         counted = None if item.counted is None else item.counted.to(device).expand(BINS, -1, -1, -1)
         windows, pose = [item.window] * BINS, item.pose.expand(BINS) if item.pose else None
-        losses = objective.losses(network, latents, windows, draws, text, counted_BFHW=counted, pose=pose)
-        rows.append(losses.cpu().numpy())
+        done = objective.denoise(network, latents, windows, draws, text, counted_BFHW=counted, pose=pose)
+        rows.append(done.losses().cpu().numpy())
     return np.array(rows)
 
 

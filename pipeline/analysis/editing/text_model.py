@@ -1,9 +1,8 @@
 """Getting the text model: PP-OCRv4's small networks out of a rapidocr wheel (Apache-2.0), checked, cached per user."""
 
-import zipfile
 from pathlib import Path
 
-from pipeline.model_files import ModelFile, checked_member
+from pipeline.model_files import ModelFile
 
 MODELS = {  # name in the bundle: (path in the wheel, sha256)
     "detector.onnx": (
@@ -22,22 +21,11 @@ def text_model_path(keep: bool = False) -> Path:
     return MODEL_FILE.path(keep)
 
 
-def bundle(wheel: Path, out: Path) -> None:
-    """Write a stored zip of both networks; same bytes each time.
-
-    Raises:
-        LongdanceError: a network in the wheel is not the one that is expected.
-    """
-    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
-        for name, (member, sha256) in MODELS.items():
-            target.writestr(zipfile.ZipInfo(name), checked_member(source, member, sha256))
-
-
 MODEL_FILE = ModelFile(
     what="text model",
     name="text_ppocr_v4.zip",
     variable="LONGDANCE_TEXT_MODEL",
     wheel="rapidocr-onnxruntime==1.4.4",
     kind="PP-OCRv4's detector.onnx and reader.onnx in a .zip file",
-    make=bundle,
+    members=MODELS,
 )

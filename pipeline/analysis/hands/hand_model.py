@@ -1,10 +1,9 @@
 """Getting the hand model: two networks out of a mediapipe 0.10.21 wheel (Apache-2.0), as `pose_model` gets its own."""
 
-import zipfile
 from pathlib import Path
 
 from pipeline.analysis.pose_model import adapted
-from pipeline.model_files import ModelFile, checked_member
+from pipeline.model_files import ModelFile
 
 MODELS = {  # name in the bundle: (path in the wheel, sha256)
     "hand_detector.tflite": (
@@ -25,23 +24,12 @@ def hand_model_path(keep: bool = False) -> Path:
     return MODEL_FILE.path(keep)
 
 
-def bundle(wheel: Path, out: Path) -> None:
-    """Write the `.task` bundle (a stored zip) for `HandLandmarker`; same bytes each time.
-
-    Raises:
-        LongdanceError: a network in the wheel is not the one that is expected.
-    """
-    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as target:
-        for name, (member, sha256) in MODELS.items():
-            network = checked_member(source, member, sha256)
-            target.writestr(zipfile.ZipInfo(name), adapted(network, MEAN, STD, drops_mask=False))
-
-
 MODEL_FILE = ModelFile(
     what="hand model",
     name="hand_landmarker_full.task",
     variable="LONGDANCE_HAND_MODEL",
     wheel="mediapipe==0.10.21",
     kind="a hand_landmarker .task file",
-    make=bundle,
+    members=MODELS,
+    adapt=lambda name, network: adapted(network, MEAN, STD, drops_mask=False),
 )

@@ -45,6 +45,15 @@ def test_shared_memory_that_is_full_or_read_only_is_named_and_no_disk_is_blamed(
     assert done.stderr.count("\n") == 1
 
 
+@needs_mounts
+def test_doctor_names_shared_memory_that_is_read_only() -> None:
+    done = longdance(SHARED["read-only"], "doctor")
+    assert done.returncode == 1
+    [line] = [line for line in done.stdout.splitlines() if "shared memory" in line]
+    assert line.split()[0] == "missing"
+    assert "--shm-size" in line
+
+
 DISKS = {
     "full": ("size=64k", "is full (No space left on device"),
     "read-only": ("ro", "takes no files (Read-only file system): mount it writable or name another place"),

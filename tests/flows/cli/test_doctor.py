@@ -58,7 +58,7 @@ def test_a_sound_machine_passes_and_every_line_says_what_was_found(pose_model, t
     assert code == 0, lines
     assert list(lines) == [
         "python", "packages", "libraries", "ffmpeg", "pose model", "hand model", "text model", "GPU", "memory",
-        "disk", "Prefect", "catalog",
+        "shared memory", "disk", "Prefect", "catalog",
     ]  # fmt: skip
     assert all(line["found"] for line in lines.values())
     assert all(line["do"] for line in lines.values() if line["state"] != "ok")

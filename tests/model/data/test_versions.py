@@ -26,7 +26,7 @@ from model.data.versions import (
     version_rows,
     write_version,
 )
-from model.errors import ConfigError, VersionError
+from model.errors import ConfigError, DataError, VersionError
 from model.seeding import weighted_order
 from tests.model.dataset import micro_encode
 
@@ -81,6 +81,12 @@ def test_training_on_a_version_sees_its_samples_alone_and_the_hold_out_stays_who
     assert {s.key for s in part.train.samples} == {s.key for s in whole.train.samples} & named
     assert part.holdout.samples == whole.holdout.samples
     assert part.version != whole.version
+
+
+def test_a_version_without_a_sample_is_named_and_not_the_hold_out(data):
+    write_version(data, some(data, 0))
+    with pytest.raises(DataError, match="The version 'some' has no sample"):
+        load_data(data, micro_encode(), 0.3, "some")
 
 
 def test_a_version_whose_bytes_changed_or_are_gone_is_refused(data):

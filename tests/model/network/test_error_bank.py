@@ -99,5 +99,5 @@ def test_the_network_sees_errors_on_hints_and_on_what_they_show_of_each_pose_and
     assert (noisy[0] == 1).all()
     assert (noisy[1] == 11).all()
     assert [float(frame.mean()) for frame in shown] == [2, 12, 12, 12]
-    assert torch.equal(done.losses(), objective.losses(network, latents, WINDOWS[:1], draws, text, pose=pose))
+    assert torch.equal(done.losses(), objective.denoise(network, latents, WINDOWS[:1], draws, text, pose=pose).losses())
     assert torch.allclose(done.errors(), done.made() - 1)

@@ -33,7 +33,7 @@ def losses(without: torch.Tensor | None) -> tuple[torch.Tensor, Records]:
     network, draws = Records(), draw(0, "test", [0, 1], SHAPE, 4)
     latents = torch.ones(2, 4, *SHAPE)
     objective = Objective("epsilon", get_hint_noise("uniform-0.7"))
-    return objective.losses(network, latents, WINDOWS, draws, torch.zeros(2, 1, 8), without), network
+    return objective.denoise(network, latents, WINDOWS, draws, torch.zeros(2, 1, 8), without).losses(), network
 
 
 def test_dropped_hints_are_drawn_by_position_in_the_share_that_was_asked_for() -> None:
@@ -68,7 +68,7 @@ def test_the_loss_of_one_step_is_the_error_of_what_a_sampler_of_one_step_makes(p
     window, latents, text = Window((0,), (3, 4), 0), torch.randn(3, 4, 8, 8), torch.zeros(1, 1, 8)
     objective = Objective(prediction, get_hint_noise("none"), one_step=True)
     losses = [
-        objective.losses(network, latents[None], [window], draw(0, "test", [position], (4, 8, 8), 3), text)
+        objective.denoise(network, latents[None], [window], draw(0, "test", [position], (4, 8, 8), 3), text).losses()
         for position in range(2)
     ]
     noise = CallNoise.of(0, "test", 0, window, (4, 8, 8))

@@ -110,7 +110,7 @@ def test_training_teaches_nothing_about_what_is_filled(run: tuple[Path, Path]) -
             network.zero_grad()
             spoiled = _with_other_target(network, counted) if spoil else network
             objective = Objective(prediction, HINT_NOISE["none"])
-            objective.losses(spoiled, latents, [window], draws, text, counted_BFHW=counted).sum().backward()
+            objective.denoise(spoiled, latents, [window], draws, text, counted_BFHW=counted).losses().sum().backward()
             grads.append(torch.cat([p.grad.flatten() for p in network.parameters() if p.grad is not None]))
     assert torch.equal(grads[0], grads[1])
     assert torch.equal(grads[2], grads[3])

@@ -217,6 +217,13 @@ def test_a_version_made_after_a_mark_holds_no_dropped_clip_and_every_kept_one(da
     assert pruned(data, run, parent, action).hash == marked.hash
 
 
+def test_a_version_that_would_hold_nothing_is_refused_and_not_made(data):
+    stored = read_samples(data)
+    keys = [sample.key for sample in stored]
+    with pytest.raises(VersionError, match=f"Of {len(keys)} samples none would stay"):
+        version_samples(data, None, stored, keys, keys, policy(score="high_loss", strata=()))
+
+
 def test_a_dropped_clip_is_not_judged_even_where_the_parent_holds_it(data, trained):
     run = Run.open(trained)
     write_version(data, version_of("before", None, {}, read_samples(data)))

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from data_catalog.base.errors import LongdanceError
-from pipeline.analysis.pose_model import HEATMAP_OUTPUT, MASK_OUTPUT, MODELS, bundle, cached_model, pose_model_path
+from pipeline.analysis.pose_model import HEATMAP_OUTPUT, MASK_OUTPUT, MODEL_FILE, MODELS, cached_model, pose_model_path
 
 
 def test_a_wheel_with_another_network_is_refused(tmp_path: Path) -> None:
     wheel = tmp_path / "mediapipe-0.10.21-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as file:
-        for member, _, _ in MODELS.values():
+        for member, _ in MODELS.values():
             file.writestr(member, b"some other network")
     with pytest.raises(LongdanceError, match="it is not used"):
-        bundle(wheel, tmp_path / "out.task")
+        MODEL_FILE.bundle(wheel, tmp_path / "out.task")
 
 
 def test_the_model_in_use_is_a_stored_zip_of_its_networks(pose_model: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from data_catalog.base.errors import LongdanceError
 from pipeline.analysis.editing.text_finder import reads_as_text, text_finder
-from pipeline.analysis.editing.text_model import MODEL_FILE, MODELS, bundle, text_model_path
+from pipeline.analysis.editing.text_model import MODEL_FILE, MODELS, text_model_path
 from tests.pipeline.analysis.editing.test_bars import room
 from tests.pipeline.composites import words
 
@@ -62,7 +62,7 @@ def test_another_network_in_the_wheel_is_not_used(tmp_path):
         for member, _ in MODELS.values():
             file.writestr(member, b"something else")
     with pytest.raises(LongdanceError, match="sha256"):
-        bundle(wheel, tmp_path / "out.zip")
+        MODEL_FILE.bundle(wheel, tmp_path / "out.zip")
 
 
 def test_the_cached_bundle_holds_both_networks(monkeypatch):

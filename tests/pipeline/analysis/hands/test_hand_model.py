@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from data_catalog.base.errors import LongdanceError
-from pipeline.analysis.hands.hand_model import MODELS, bundle, hand_model_path
+from pipeline.analysis.hands.hand_model import MODEL_FILE, MODELS, hand_model_path
 
 
 def test_a_wheel_with_another_network_is_refused(tmp_path: Path) -> None:
@@ -15,7 +15,7 @@ def test_a_wheel_with_another_network_is_refused(tmp_path: Path) -> None:
         for member, _ in MODELS.values():
             file.writestr(member, b"some other network")
     with pytest.raises(LongdanceError, match="it is not used"):
-        bundle(wheel, tmp_path / "out.task")
+        MODEL_FILE.bundle(wheel, tmp_path / "out.task")
 
 
 def test_the_model_in_use_is_a_stored_zip_of_its_networks() -> None:
