@@ -55,8 +55,11 @@ class Ranks(Protocol):
     def environment(self) -> dict[str, str]:
         """What the child is to be told."""
 
-    def fallen(self, wait_s: float) -> str | None:
-        """What became of one that did not end well, or was lost; None where there is none within that time."""
+    def fallen(self, wait_s: float, first: bool = False) -> str | None:
+        """What became of one that did not end well, or was lost; None where there is none within that time.
+
+        first: only of one that did not end because another had.
+        """
 
 
 @contextmanager
@@ -93,7 +96,7 @@ def child_events(
         if child.returncode not in ends_well:
             errors.seek(0)
             sentence, said = _last_words(errors, name, child.returncode)
-            if ranks and not said and (cause := fallen[0] if fallen else ranks.fallen(LOST_S)):
+            if ranks and not said and (cause := fallen[0] if fallen else ranks.fallen(LOST_S, first=True)):
                 sentence = (
                     f"{name} has ended. {cause}: run the same command again, it resumes at the newest checkpoint."
                 )

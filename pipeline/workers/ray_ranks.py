@@ -136,8 +136,11 @@ class RayRanks:
         for number, seat in enumerate(self._seats[1:], start=1):
             self._running[seat.run.remote(module, prepare, arguments, self._rank(number))] = number
 
-    def fallen(self, wait_s: float) -> str | None:
-        """The sentence for a process that did not end well, or was lost; None where there is none within that time."""
+    def fallen(self, wait_s: float, first: bool = False) -> str | None:
+        """The sentence for a process that did not end well, or was lost; None where there is none within that time.
+
+        first: only for one that did not end because another had.
+        """
         done, _ = ray.wait(list(self._running), num_returns=len(self._running), timeout=wait_s)
         for answer in done:
             host = self.hosts[self._running[answer]].address
@@ -145,7 +148,7 @@ class RayRanks:
                 code, said = ray.get(answer)
             except RayError as error:
                 return f"Host {host} was lost ({cause(error)})"
-            if code not in (0, 143):
+            if code not in (0, 143) and (not first or code < 0 or _sentences(said)):
                 return f"The process on host {host} ended with exit code {code}: {_last(said)}"
         return None
 
@@ -183,5 +186,9 @@ def _free_port(address: str) -> int:
 def _last(said: str) -> str:
     """The last sentence after `Error: `, or else the last line."""
     lines = [line.strip() for line in said.splitlines() if line.strip()]
-    sentences = [line.removeprefix("Error: ") for line in lines if line.startswith("Error: ")]
-    return (sentences or lines or ["nothing was said"])[-1]
+    return (_sentences(said) or lines or ["nothing was said"])[-1]
+
+
+def _sentences(said: str) -> list[str]:
+    """What stands after `Error: `, as click prints it: a process says so itself why it ends."""
+    return [line.removeprefix("Error: ").strip() for line in said.splitlines() if line.startswith("Error: ")]
