@@ -12,7 +12,7 @@ import pytest
 from data_catalog.base.store import Store
 from data_catalog.connection import open_catalog
 from pipeline.synthetic.synth import SynthVideo, write_video
-from tests.model.dataset import NETWORK
+from tests.model.dataset import ENCODE, NETWORK
 from tests.object_store import environment as s3_environment
 from tests.object_store import make_bucket, s3_server
 from tests.stored import files_below, objects_below
@@ -25,7 +25,7 @@ pytest.importorskip("obstore")
 
 SETTINGS = {
     "batch": 2, "steps": 3, "checkpoint_every": 3, "validate_every": 9, "sample_every": 9, "workers": 0,
-    "encode.picture": 32, "encode.fit_frames": 16, "device": "cpu",
+    "device": "cpu", **{f"encode.{name}": value for name, value in ENCODE.items()},
     **{f"network.{name}": json.dumps(value) for name, value in NETWORK.items()},
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ from pipeline.analysis.editing.text_model import text_model_path
 from pipeline.analysis.hands.hand_model import hand_model_path
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.synthetic.synth import SynthVideo, write_video
+from tests.model.dataset import ENCODE
 from tests.object_store import environment as s3_environment
 from tests.object_store import failing_before, make_bucket, s3_server
 from tests.stored import files_below
@@ -26,7 +27,7 @@ pytest.importorskip("ray")
 pytest.importorskip("obstore")
 
 SMALL = ("--frames", "25", "--variants", "1", "--set", "crop.shape=128", "--set", "analysis.proxy_px=256")
-SMALLER = ("--set", "encode.picture=32", "--set", "encode.fit_frames=16")
+SMALLER = [f"--set=encode.{name}={value}" for name, value in ENCODE.items()]
 SOON_S = 900
 
 
