@@ -3,9 +3,10 @@
     python bench/cluster.py                     # minutes
     python bench/cluster.py --sources 20000     # where time is short
 
-1. Hosts of eight workers take as many seconds for a source as were recorded on average, and fetch it over a simulated line: latency, bandwidth
-   of a host, and requests that fail and are made again. The head is the real one: the queue, and each source's manifest
-   merged into a catalog as it comes. Efficiency is the workers' seconds over all the seconds that they were there.
+1. Hosts of eight workers take as many seconds for a source as were recorded on average, and fetch it over a simulated
+   line: latency, bandwidth of a host, and requests that fail and are made again. The head is the real one: the queue,
+   and each source's manifest merged into a catalog as it comes. Efficiency is the workers' seconds over all the seconds
+   that they were there.
 2. The head alone: manifests merged a second, its memory on the way to all sources, and what their names take.
 3. Requests of a real build from a bucket into one (moto's server), by kind, for each clip, and what they would cost.
 """
@@ -44,7 +45,7 @@ from tests.drawn import DRAWN, build_drawn, draw_raw
 from tests.object_store import environment, failing_before, make_bucket, s3_server
 
 RECORDED_S = (3.4, 3.9, 4.1, 3.6, 5.2, 2.9, 4.4, 6.1, 3.2, 3.1)
-"""Seconds of `prepare` for a source: their sum is recorded (bench/results/build.txt: 39.9 s for ten), how they spread is
+"""Seconds of `prepare` for a source: their sum is recorded (bench/results/build.txt, 39.9 s for ten), their spread is
 assumed."""
 SOURCE_BYTES = 40_000_000
 """Of a source of those seconds at a phone's bit rate."""
