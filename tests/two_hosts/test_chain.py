@@ -44,7 +44,8 @@ def train(data: str, run: Path) -> list[str]:
 def prune(data: str, run: Path) -> list[str]:
     """Scores, then a version."""
     scoring = ["--set", "scoring.k=4", "--set", "scoring.bank.bins=2", "--set", "scoring.device=cpu"]
-    return ["prune", "--data", data, "--run", str(run), "--score", "high_loss", "--fraction", "0.3", *scoring]
+    policy = ["--score", "high_loss", "--fraction", "0.3", "--set", "policy.strata=none"]
+    return ["prune", "--data", data, "--run", str(run), *policy, *scoring]
 
 
 def generate(data: str, run: Path, clip: str, out: Path) -> list[str]:
