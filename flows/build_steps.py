@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 from prefect import task
 
-from data_catalog.base.paths import DataFolder, names_in
+from data_catalog.base.files import names_in
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from flows.catalog import manifests
+from flows.catalog.in_groups import in_groups
 from flows.progress import Progress
 from flows.runners import TASK_OPTIONS
 from flows.storage.home import Home
@@ -212,13 +214,19 @@ class Build:
             what = _shown([path for _, path, _ in batch])
             return prepare_batch(self.workers, [s[:2] for s in batch], self.home.root, self.config, model, what)
 
-        for batch, worked in self.results("prepare", call, batches(todo, self.workers.count), len):
-            self.counters += sum(worked.results, Counter())
-            self.home.arrived(self.folder.clips(source_id, self.names.clip_set) for source_id, *_ in batch)
-            for source_id, path in worked.killers:
-                reject_killer(self.folder, source_id, path, self.config)
-            self.counters["sources_killed_worker"] += len(worked.killers)
-            manifests.merge_prepared(self.folder, batch, self.names)
+        with in_groups(self.merge_prepared) as groups:
+            for batch, worked in self.results("prepare", call, batches(todo, self.workers.count), len):
+                self.counters += sum(worked.results, Counter())
+                killers = {source_id for source_id, _ in worked.killers}
+                for source_id, path in worked.killers:
+                    reject_killer(self.folder, source_id, path, self.config)
+                self.counters["sources_killed_worker"] += len(killers)
+                groups.add((source, source[0] not in killers) for source in batch)
+
+    def merge_prepared(self, found: list[tuple[PreparedSource, bool]]) -> None:
+        """Bring sources into the catalog, each with whether a worker wrote its manifest."""
+        self.home.arrived(self.folder.clips(source[0], self.names.clip_set) for source, made in found if made)
+        manifests.merge_prepared(self.folder, [source for source, _ in found], self.names)
 
     def encode(self, wanted: list[WantedClip]) -> None:
         """Encode the wanted clips batch by batch, and pack each shard as soon as its last clip is there."""

@@ -5,14 +5,17 @@ from typing import Any
 
 from prefect import flow, get_run_logger, task
 from prefect.artifacts import create_markdown_artifact
+from prefect.runtime import flow_run
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, write_bytes, write_json
-from data_catalog.base.paths import DataFolder, RunFolder
+from data_catalog.base.paths import RunFolder
 from flows.folds import COMPARED
 from flows.runners import TASK_OPTIONS
 from flows.score_and_prune import prune, score_stage, train_to_end
 from flows.server.outlive import show_in_prefect
+from flows.storage.home import built_home
+from flows.storage.places import name_of, place_of
 from model.scoring.policy import policy
 from model.scoring.request import PruneRequest
 from model.sources import OtherRun
@@ -49,9 +52,14 @@ def keep_settings(out: Path, settings: dict[str, Any]) -> None:
     write_json(path, settings)
 
 
-@flow(name="experiment-prune", flow_run_name="experiment on {data.name}", persist_result=False)
+def _run_name() -> str:
+    """`experiment on`, and the data set's name."""
+    return f"experiment on {name_of(flow_run.parameters['data'])}"
+
+
+@flow(name="experiment-prune", flow_run_name=_run_name, persist_result=False)
 def experiment_prune(
-    data: Path,
+    data: Path | str,
     run: Path,
     out: Path,
     seeds: int = 3,
@@ -64,7 +72,7 @@ def experiment_prune(
     """Train one stage on from one checkpoint on the full data and on versions; run it again to resume.
 
     Args:
-        data: Folder of a built data set.
+        data: Folder of a built data set, or its address in object storage.
         run: The run from whose checkpoint every training starts, and whose losses are scored.
         out: Folder of the trainings and of the result.
         seeds: Trainings of each version.
@@ -78,28 +86,31 @@ def experiment_prune(
     from model.runs.run import Run
     from model.scoring.experiment import Evaluation, experiment_table, verdict
 
-    root, run, out = DataFolder.built(data).root, run.expanduser().resolve(), out.expanduser().resolve()
+    run, out = run.expanduser().resolve(), out.expanduser().resolve()
     target = Run.open(run)
     config = target.config
-    settings = {"run": target.run_id, "checkpoint": target.checkpoint.sha256, "data": str(root), "steps": steps}
-    keep_settings(out, {**settings, "fraction": fraction, "fit": fit or {}})
-    asked = PruneRequest(data=root, runs=(run,), policy=policy(score="rho", fraction=fraction), fit=fit or {})
-    evidence = score_stage(asked, run)
-    versions: dict[str, str | None] = {"full": None}
-    for name in COMPARED:
-        how = asked.model_copy(update={"policy": policy(score=name, fraction=fraction)})
-        versions[name] = prune(how, [evidence]).version
-    found: dict[str, list[Evaluation]] = {name: [] for name in versions}
-    was = config.model_dump(mode="json", exclude={"stage", "preset"})
-    for seed in range(seeds):
-        for name, version in versions.items():
-            one = {**was, "init": str(OtherRun(run)), "seed": 1000 + seed, "steps": steps, "version": version}
-            child = out / f"{name}-seed{seed}"
-            train_to_end(root, child, train_config(config.stage, config.preset, **one), None)
-            judged = evaluate(root, child, windows, generated)
-            found[name].append(Evaluation(tuple(judged["bins"]), judged["psnr"]))
+    with built_home(place_of(data)) as home:
+        start = {"run": target.run_id, "checkpoint": target.checkpoint.sha256}
+        settings = {**start, "data": str(home.root), "steps": steps, "fraction": fraction, "fit": fit or {}}
+        keep_settings(out, settings)
+        asked = PruneRequest(data=home.root, runs=(run,), policy=policy(score="rho", fraction=fraction), fit=fit or {})
+        evidence = score_stage(home, asked, run)
+        versions: dict[str, str | None] = {"full": None}
+        for name in COMPARED:
+            how = asked.model_copy(update={"policy": policy(score=name, fraction=fraction)})
+            versions[name] = prune(home, how, [evidence]).version
+        found: dict[str, list[Evaluation]] = {name: [] for name in versions}
+        was = config.model_dump(mode="json", exclude={"stage", "preset"})
+        for seed in range(seeds):
+            for name, version in versions.items():
+                one = {**was, "init": str(OtherRun(run)), "seed": 1000 + seed, "steps": steps, "version": version}
+                child = out / f"{name}-seed{seed}"
+                train_to_end(home, child, train_config(config.stage, config.preset, **one), None)
+                judged = evaluate(home.folder.root, child, windows, generated)
+                found[name].append(Evaluation(tuple(judged["bins"]), judged["psnr"]))
+        home.keep()
     text = "\n".join(
-        [f"# Pruning {fraction:.0%} of {root.name}, {config.stage}, {steps} steps from {run.name}", "",
+        [f"# Pruning {fraction:.0%} of {home.name}, {config.stage}, {steps} steps from {run.name}", "",
          experiment_table(found), verdict(found), ""]
     )  # fmt: skip
     write_bytes(out / "experiment.md", text.encode())

@@ -20,6 +20,7 @@ from flows.report.rollout_page import DrawnDance, write_page
 from flows.report.stored_clip import stored_member
 from flows.runners import TASK_OPTIONS
 from flows.server.outlive import show_in_prefect
+from flows.storage.home import keep_rows
 from model.drift.report import catalog_metrics, measure_drift, write_report
 from model.drift.table import report_table, why_empty
 from model.plans.plan import depth_per_frame
@@ -95,7 +96,9 @@ def finish(generated: Generated, opened: OpenedRequest, report: dict[str, Any]) 
     )  # fmt: skip
     if opened.data is not None:
         row = rollout_row(generated, prepared, catalog_metrics(report))
-        keep_and_merge(opened.data, f"rollout-{row['rollout']}", {"rollouts": [row]})
+        kept = keep_and_merge(opened.data, f"rollout-{row['rollout']}", {"rollouts": [row]})
+        if opened.place is not None:
+            keep_rows(opened.place, kept)
     if request.gif_mb:  # nothing else is lost where none fits, and a redo is not done twice
         gif = out.with_suffix(".gif")
         write_gif_within(gif, out, request.frames, prepared.request.fps, int(request.gif_mb * 1e6), generated.folder)

@@ -10,9 +10,12 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.settings import Settings, explain_settings
+from data_catalog.base.store import Store, is_url
 from flows.dancing.driving_dance import DancePace, Driving, fitting_dance, one_person, put_on, read_driving
 from flows.dancing.new_dance import NewDance, new_dance
 from flows.starting_picture import Beginning, begin_with, cropped
+from flows.storage.home import folder_to_read, naming
+from flows.storage.places import place_of
 from model.data.landmarks import clip_landmarks, scaled_rows
 from model.data.outlines import clip_outline, outline_at
 from model.data.samples import FPS, frame_rate, rate_of
@@ -36,7 +39,9 @@ class GenerateRequest(Settings):
     out: Path = Field(description="the mp4; latents, numbers and a page about it are kept beside it")
     image: Path | None = Field(None, description="picture, aligned by its dancer's pose as clips are")
     clip: str | None = Field(None, description="a clip of `data` instead of a picture: its first frame")
-    data: Path | None = Field(None, description="data set, for `clip`, for real clips to compare with, for a row")
+    data: Path | str | None = Field(
+        None, description="data set, or its address, for `clip`, for real clips to compare with, for a row"
+    )
     frames: int = Field(181, description="frames of the video")
     plan: PlanName | None = Field(None, description="which windows are made in which order [the best that runs cover]")
     sampling: dict[str, Any] = Field(default_factory=dict, description="sampling settings that differ")
@@ -78,7 +83,12 @@ class GenerateRequest(Settings):
     def _absolute(cls, value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(path.expanduser().resolve() for path in value)
-        return value if value is None else value.expanduser().resolve()
+        return value if value is None or is_url(value) else Path(value).expanduser().resolve()
+
+    @property
+    def folder(self) -> Path | None:
+        """The data set's folder; None without one, or in object storage."""
+        return self.data if isinstance(self.data, Path) else None
 
     @property
     def own_dance(self) -> bool:
@@ -110,11 +120,14 @@ class OpenedRequest:
     """A request and all that its rollout needs."""
 
     request: GenerateRequest
+    """As it was given, but `data` is the folder in which a data set in object storage is read."""
     prepared: Prepared
     beginning: Beginning
     data: DataFolder | None
     song: Song | None = None
     """What a new dance is danced to."""
+    place: Path | Store | None = None
+    """Where the data set lies."""
 
 
 def open_runs(request: GenerateRequest, rate: Fraction = FPS) -> Prepared:
@@ -132,8 +145,18 @@ def open_request(request: GenerateRequest) -> OpenedRequest:
 
     Raises ModelError's kinds and LongdanceError, each with one sentence.
     """
-    data = None if request.data is None else DataFolder.built(request.data)
-    driving = None if request.pose is None else read_driving(request.pose, request.data)
+    asked, place = request.hash, None if request.data is None else place_of(request.data)
+    data = None if place is None else folder_to_read(place)
+    request = request if data is None else request.model_copy(update={"data": data.root})
+    with naming(data, place):
+        _opened[asked] = opened = _open(request, data, place)
+    return opened
+
+
+def _open(request: GenerateRequest, data: DataFolder | None, place: Path | Store | None) -> OpenedRequest:
+    """The same, once the data set can be read."""
+    folder = request.folder
+    driving = None if request.pose is None else read_driving(request.pose, folder)
     prepared = open_runs(request, frames_a_second(request, data, driving))
     for name, path in request.weights.items():
         load_scripted(path, name.upper())
@@ -145,8 +168,7 @@ def open_request(request: GenerateRequest) -> OpenedRequest:
         beginning = dancing(beginning, request, driving, prepared)
     check_dance(prepared, beginning.start)
     check_output(prepared, beginning.start, request.out, request.beside)
-    _opened[request.hash] = opened = OpenedRequest(request, prepared, beginning, data, song)
-    return opened
+    return OpenedRequest(request, prepared, beginning, data, song, place)
 
 
 def opened_request(request: GenerateRequest) -> OpenedRequest:
@@ -157,19 +179,20 @@ def opened_request(request: GenerateRequest) -> OpenedRequest:
 def dancing(beginning: Beginning, request: GenerateRequest, driving: Driving | None, prepared: Prepared) -> Beginning:
     """The beginning with the dance that was asked for, on its person; a clip's own needs to be put on nobody."""
     size, pace = prepared.size, DancePace(request.frames, request.speed, request.mirrored)
-    if request.own_dance and request.clip is not None and request.data is not None:
-        own = checked_dance(clip_landmarks(request.data, request.clip, size), request.clip)
-        outline = clip_outline(request.data, request.clip, size, len(own))
+    folder = request.folder
+    if request.own_dance and request.clip is not None and folder is not None:
+        own = checked_dance(clip_landmarks(folder, request.clip, size), request.clip)
+        outline = clip_outline(folder, request.clip, size, len(own))
         return with_dance(beginning, paced(own, request.frames), outline)
     start, outline = start_pose(beginning, request, prepared)
     if driving is not None:
         danced = paced(driving.landmarks, pace.frames, pace.speed, pace.mirrored)
         put = put_on(start, driving.landmarks, pace, (size.height, size.width))
         return replace(with_dance(beginning, put, outline), driving=danced)
-    if request.data is None:
+    if folder is None:
         raise RolloutError("--dance auto takes a dance of a data set: name it with --data.")
     seed = prepared.request.sampling.seed
-    return with_dance(beginning, fitting_dance(start, request.data, seed, pace, (size.height, size.width)), outline)
+    return with_dance(beginning, fitting_dance(start, folder, seed, pace, (size.height, size.width)), outline)
 
 
 def newly_dancing(beginning: Beginning, request: GenerateRequest, prepared: Prepared) -> tuple[Beginning, Song | None]:
@@ -192,13 +215,14 @@ def start_pose(
     """(33, 4) landmarks of the picture's person, in its pixels, and her outline: a clip's as they are stored, else as
     they are found."""
     size = prepared.size
-    if request.clip is not None and request.data is not None:
-        dance = checked_dance(clip_landmarks(request.data, request.clip, size), request.clip)
-        return dance[0], clip_outline(request.data, request.clip, size, len(dance))
+    folder = request.folder
+    if request.clip is not None and folder is not None:
+        dance = checked_dance(clip_landmarks(folder, request.clip, size), request.clip)
+        return dance[0], clip_outline(folder, request.clip, size, len(dance))
     assert request.image is not None
     larger = max(1, -(-LOOKED_AT // min(size)))  # a detector sees little in pictures as small as networks make
     looked_at = PictureSize(larger * size.width, larger * size.height)
-    data = None if request.data is None else DataFolder(request.data)
+    data = None if folder is None else DataFolder(folder)
     picture, _ = cropped(request.image, data, prepared, request.align, looked_at)
     person = one_person(picture, beginning.start.picture_HWC)
     return scaled_rows(person.landmarks, 1 / larger), outline_at(person.outline_HW, size)

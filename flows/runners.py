@@ -4,23 +4,26 @@ import contextlib
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 from prefect.cache_policies import NO_CACHE
 
 from data_catalog.base.disk import explain_disk_error
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.processes import mute_stderr_at_exit
+from data_catalog.base.processes import AT_STOP, mute_stderr_at_exit
 from flows.children import TRAINING, runs_module
 from flows.server.choose import forget_private
 from flows.server.outlive import server_is_lost
 from pipeline.workers.local import LocalWorkers
 from pipeline.workers.workers import Workers
+
+if TYPE_CHECKING:
+    from pipeline.workers.ray_ranks import RayRanks
 
 TASK_OPTIONS: dict[str, Any] = {"cache_policy": NO_CACHE, "retries": 0, "persist_result": False}
 """Of every task: what it made lies in files of ours, and what failed fails again."""
@@ -49,19 +52,6 @@ def short_tracebacks() -> None:
     logging.getLogger("sqlalchemy.pool").setLevel(logging.CRITICAL)
 
 
-_AT_STOP: list[Callable[[], None]] = []
-
-
-@contextmanager
-def on_sigterm(note: Callable[[], None]) -> Iterator[None]:
-    """Within the block Ctrl-C also does this, once the training child has ended."""
-    _AT_STOP.append(note)
-    try:
-        yield
-    finally:
-        _AT_STOP.remove(note)
-
-
 def raise_on_sigint() -> None:
     """End at once on Ctrl-C, children and all: every file is whole or not there, so nothing needs saying goodbye to.
 
@@ -80,7 +70,7 @@ def raise_on_sigint() -> None:
         if busy:
             os.write(2, b"The training was busy for a minute and is ended now: its newest checkpoint is whole.\n")
         os.write(2, b"\nStopped. Run the same command again to resume.\n")
-        for note in _AT_STOP:
+        for note in reversed(AT_STOP):
             with contextlib.suppress(Exception):
                 note()
         for child in children:
@@ -119,9 +109,27 @@ def open_workers(count: int, shared: Sequence[Path] = (), gpus: int = 0) -> Iter
         workers.close()
 
 
+@contextmanager
+def open_ranks(count: int, gpus: int, shared: Sequence[Path]) -> Iterator["RayRanks"]:
+    """Places for the processes of a training on the hosts of a Ray cluster. Raises LongdanceError."""
+    try:
+        from pipeline.workers.ray_ranks import RayRanks
+    except ImportError as error:
+        raise _no_ray() from error
+    ranks = RayRanks(count, gpus, shared)
+    try:
+        yield ranks
+    finally:
+        ranks.close()
+
+
+def _no_ray() -> LongdanceError:
+    return LongdanceError("LONGDANCE_RUNNER is 'ray': pip install 'longdance[cluster]' first.")
+
+
 def _on_ray(count: int, shared: Sequence[Path], gpus: int) -> Workers:
     try:
         from pipeline.workers.ray_cluster import RayWorkers
     except ImportError as error:
-        raise LongdanceError("LONGDANCE_RUNNER is 'ray': pip install 'longdance[cluster]' first.") from error
+        raise _no_ray() from error
     return RayWorkers(count, list(shared), gpus)

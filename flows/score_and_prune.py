@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prefect import flow, get_run_logger
+from prefect.runtime import flow_run
 
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.paths import DataFolder, RunFolder
@@ -22,7 +23,7 @@ from flows.folds import FOLDS, fold_of, needs_folds
 from flows.report.prune_report import prune_artifact, prune_markdown
 from flows.scoring import score_runs
 from flows.storage.home import Home, built_home
-from flows.storage.places import place_of
+from flows.storage.places import name_of, place_of
 from flows.train_stage import register_run, train_run
 from model.scoring.policy import ScoreConfig
 from model.scoring.request import PruneRequest
@@ -56,32 +57,45 @@ def score_only(
     return count
 
 
-@flow(name="score-and-prune", flow_run_name="prune {request.data.name}", persist_result=False)
+def _run_name() -> str:
+    """`prune`, and the data set's name."""
+    return f"prune {name_of(flow_run.parameters['request'].data)}"
+
+
+@flow(name="score-and-prune", flow_run_name=_run_name, persist_result=False)
 def score_and_prune(request: PruneRequest) -> dict[str, Any]:
     """Score runs, fit what is irreducible, prune; run it again to resume.
 
     Args:
         request: Data set, runs, policy and all settings of the version.
     """
-    root, paths, parent = DataFolder.built(request.data).root, request.runs, request.parent
+    with built_home(place_of(request.data)) as home:
+        return prune_in(home, request)
+
+
+def prune_in(home: Home, request: PruneRequest) -> dict[str, Any]:
+    """The same in a data set that is open."""
+    root, paths, parent = home.folder.root, request.runs, request.parent
     check_name(root, request.name)
     check_stages(paths)
-    merge_recorded(DataFolder.built(root))
-    tables = [score_stage(request, run) for run in paths]
+    merge_recorded(home.folder)
+    tables = [score_stage(home, request, run) for run in paths]
     groups = [[one] for one in tables] if request.policy.combine == "each" else [tables]
-    pruned = [prune(request, group, len(groups)) for group in groups]
+    pruned = [prune(home, request, group, len(groups)) for group in groups]
+    home.keep()
     versions = [one.version for one in pruned]
     result = {"versions": versions, "evidence": [one.id for one in tables], "stage": tables[0].stage}
-    markdown = prune_markdown(root, tables, versions, parent, [one.note for one in pruned if one.note])
+    markdown = prune_markdown(root, home.name, tables, versions, parent, [one.note for one in pruned if one.note])
     prune_artifact(markdown)
     get_run_logger().info("%s", markdown)
     if request.then_train:
         chosen = versions if len(versions) == len(paths) else versions * len(paths)
-        result["runs"] = [train_on(root, run, version, request.then_steps) for run, version in zip(paths, chosen)]
+        result["runs"] = [train_on(home, run, version, request.then_steps) for run, version in zip(paths, chosen)]
+        home.keep()
     return result | {"markdown": markdown}
 
 
-def score_stage(request: PruneRequest, run: Path) -> "ScoreTable":
+def score_stage(home: Home, request: PruneRequest, run: Path) -> "ScoreTable":
     """Score one run and what its irreducible losses come from, with more losses near the cut."""
     from model.runs.run import Run
     from model.scoring.irreducible import check_irreducible
@@ -89,22 +103,22 @@ def score_stage(request: PruneRequest, run: Path) -> "ScoreTable":
     from model.scoring.scored_losses import require_holdout, scored_samples
     from model.scoring.selection import check_early
 
-    root, policy, scoring, parent = request.data, request.policy, request.scoring, request.parent
+    root, policy, scoring, parent = home.folder.root, request.policy, request.scoring, request.parent
     target = Run.open(run)
     samples = scored_samples(root, target.config, parent)
     check_early(root, policy, samples.keys, target.config.stage)
     others: list[Path] = list(request.irreducible)
     if not others and needs_folds(policy):
         require_holdout(root, target.config)
-        others = [fit_fold(root, target, fold, request.fit) for fold in range(FOLDS)]
+        others = [fit_fold(home, target, fold, request.fit) for fold in range(FOLDS)]
     folds = [Run.open(other) for other in others]
     check_irreducible(target, folds, samples)
     for other in others:
-        register_sources(root, other)
+        register_sources(home, other)
 
     def measure(k: int, keys: Sequence[str] | None) -> None:
         jobs = score_jobs(run, others, scoring.model_copy(update={"k": k}), keys, parent)
-        score_runs(Home(DataFolder(root)), jobs, len(jobs), request.processes)
+        score_runs(home, jobs, len(jobs), request.processes)
 
     _, found = score_in_rounds(root, target, folds, scoring, policy, samples, measure)
     store_score_table(root, found)
@@ -142,18 +156,19 @@ def score_jobs(
     return [{**same, "run": run}, *({**same, "run": other, "select": "unseen"} for other in others)]
 
 
-def fit_fold(root: Path, target: "Run", fold: int, settings: dict[str, Any]) -> Path:
+def fit_fold(home: Home, target: "Run", fold: int, settings: dict[str, Any]) -> Path:
     """Train the target's config on one fold of the sources, a normal run beside it; its folder."""
     from model.data.versions import write_version
 
+    root = home.folder.root
     one = fold_of(root, target, fold, settings)
     write_version(root, one.version)
     merge_version_files(root, [one.version.name])
-    train_to_end(root, one.run, one.config, None)
+    train_to_end(home, one.run, one.config, None)
     return one.run
 
 
-def train_to_end(root: Path, run: Path, config: "TrainConfig", fork: Path | None) -> None:
+def train_to_end(home: Home, run: Path, config: "TrainConfig", fork: Path | None) -> None:
     """Train, unless exactly that is done already. Raises LongdanceError if it was stopped."""
     from model.runs.checkpoint import newest_checkpoint
     from model.runs.record import differences, read_record
@@ -162,21 +177,21 @@ def train_to_end(root: Path, run: Path, config: "TrainConfig", fork: Path | None
         was = read_record(run)["identity"]["config"]
         info = newest_checkpoint(RunFolder(run).checkpoints)
         if info and info.step >= config.steps and not differences(was, config.model_dump(mode="json")):
-            register_run(Home(DataFolder(root)), run, "finished", config.steps)
+            register_run(home, run, "finished", config.steps)
             return
-    ended = train_run(Home(DataFolder(root)), run, config, 1, fork)
+    ended = train_run(home, run, config, 1, fork)
     if ended["status"] != "finished":
         raise LongdanceError(f"Training {run} was stopped at step {ended['step']}: run the same command to resume.")
 
 
-def register_sources(root: Path, run: Path) -> None:
+def register_sources(home: Home, run: Path) -> None:
     """Bring what a run's weights have seen into the catalog. Raises RunError where that is not on record."""
     from model.runs.lineage import read_sources
     from model.runs.run import Run
 
     run_id = Run.open(run).run_id
     rows = [{"run": run_id, "source_id": source} for source in sorted(read_sources(run))]
-    keep_and_merge(DataFolder(root), f"sources-{run_id}", {"run_sources": rows})
+    home.made([keep_and_merge(home.folder, f"sources-{run_id}", {"run_sources": rows})])
 
 
 def store_score_table(root: Path, evidence: "ScoreTable") -> None:
@@ -214,14 +229,14 @@ class Pruned:
     """Why fewer samples were chosen than the fraction asks for; empty if none are missing."""
 
 
-def prune(request: PruneRequest, evidence: Sequence["ScoreTable"], of: int = 1) -> Pruned:
+def prune(home: Home, request: PruneRequest, evidence: Sequence["ScoreTable"], of: int = 1) -> Pruned:
     """Carry the policy out, as one of `of` versions."""
     from model.data.samples import read_samples
     from model.data.versions import Version, VersionSample, bytes_hash, write_version
     from model.scoring.score_table import policy_record, version_samples
     from model.scoring.selection import decide_in_catalog, shortfall, weights_of
 
-    root, policy, parent, name = request.data, request.policy, request.parent, request.name
+    root, policy, parent, name = home.folder.root, request.policy, request.parent, request.name
     with open_catalog(DataFolder(root).catalog, read_only=True) as con:
         chosen, sql = decide_in_catalog(con, policy, [one.id for one in evidence])
     judged = sorted({key for one in evidence for key in one.keys})
@@ -240,7 +255,7 @@ def prune(request: PruneRequest, evidence: Sequence["ScoreTable"], of: int = 1) 
     return Pruned(chosen_name, shortfall(policy, len(judged), len(chosen)) if len(evidence) == 1 else "")
 
 
-def train_on(root: Path, run: Path, version: str, steps: int | None) -> str:
+def train_on(home: Home, run: Path, version: str, steps: int | None) -> str:
     """Fork a run onto a version and train it; the new run's folder."""
     from model.config import train_config
     from model.runs.run import Run
@@ -249,5 +264,5 @@ def train_on(root: Path, run: Path, version: str, steps: int | None) -> str:
     was = config.model_dump(mode="json", exclude={"stage", "preset"})
     settings = {**was, "version": version, "steps": config.steps + (steps or config.steps)}
     child = run.with_name(f"{run.name}-{version}")
-    train_to_end(root, child, train_config(config.stage, config.preset, **settings), run)
+    train_to_end(home, child, train_config(config.stage, config.preset, **settings), run)
     return str(child)

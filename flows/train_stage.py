@@ -6,7 +6,8 @@ reports by JSON lines; checkpoints make it exact to run again, whatever was kill
 
 import logging
 import tempfile
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -16,12 +17,13 @@ from prefect.runtime import flow_run
 
 from data_catalog.base.files import make_folder, write_json
 from data_catalog.base.paths import RunFolder
+from data_catalog.base.processes import at_stop
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_latents
 from flows.catalog.kept_rows import keep_and_merge
-from flows.children import TRAINING, child_events, launch_command
+from flows.children import TRAINING, Ranks, child_events, launch_command
 from flows.progress import Progress
-from flows.runners import TASK_OPTIONS, is_on_cluster, on_sigterm, open_workers
+from flows.runners import TASK_OPTIONS, is_on_cluster, open_ranks, open_workers
 from flows.server.outlive import show_in_prefect
 from flows.storage.home import Home, built_home, keep_catalog
 from flows.storage.latents import encode_by_shards
@@ -72,9 +74,13 @@ def train_run(
     with (
         tempfile.TemporaryDirectory() as scratch,
         home.named(),
-        on_sigterm(lambda: register_run(home, run, "stopped")),
+        at_stop(lambda: register_run(home, run, "stopped")),
+        training_ranks(home, config, processes, until) as ranks,
         child_events(
-            training_command(root, run, config, processes, fork, until, Path(scratch)), "Training", (0, STOPPED)
+            training_command(root, run, config, 1 if ranks else processes, fork, until, Path(scratch)),
+            "Training",
+            (0, STOPPED),
+            ranks,
         ) as events,
         Progress(f"train {run.name}") as progress,
         progress.growing("train") as grow,
@@ -114,7 +120,7 @@ def train_stage(
         run: Folder of the run; it is created, and it is the run's identity.
         preset: `tiny` trains on two CPU cores, `sd15` is Stable Diffusion 1.5's size.
         settings: What differs from the preset; names as in `model.config.TrainConfig`.
-        processes: Processes of `accelerate launch`; 1 runs without it.
+        processes: Processes that train together: of `accelerate launch` here, or over the hosts of a Ray cluster.
         fork: The run that a new run continues from under other settings.
         until: Stop at this step, with a checkpoint; the same run continues from there.
     """
@@ -129,6 +135,8 @@ def train_stage(
             wanted = train_config(stage, preset, **absolute_folders(settings or {}))
             config = fitting_config(home.folder.root, run, wanted, fork)
             get_run_logger().info("latents: %s", encode_latents(home, config.encode, device_of(config)))
+        if stage == CHOREOGRAPHER and processes > 1:
+            home.keep()  # other hosts read the catalog there
     ended = train_run(home, run, config, processes, fork, until)  # others may work in a store meanwhile
     keep_catalog(place)
     return ended
@@ -189,6 +197,26 @@ def training_command(
     arguments += ["--fork", str(fork)] if fork else []
     arguments += ["--until", str(until)] if until is not None else []
     return launch_command(TRAINING, arguments, processes)
+
+
+@contextmanager
+def training_ranks(home: Home, config: LoopConfig, processes: int, until: int | None) -> Iterator[Ranks | None]:
+    """The processes of a training but for the first, on the hosts of a cluster; None where all are this host's.
+
+    Raises:
+        LongdanceError: the cluster has no room for so many, or a host differs from this one.
+    """
+    if processes == 1 or not is_on_cluster():
+        yield None
+        return
+    from model.hosts.train_rank import training_words
+    from model.training.train import resolve_device
+
+    gpus = int(resolve_device(config.device) == "cuda")
+    shared = [home.folder.catalog] if isinstance(home.root, Path) else []
+    with open_ranks(processes, gpus, shared) as ranks:
+        ranks.start(TRAINING, training_words, home.root, config.model_dump(mode="json"), until)
+        yield ranks
 
 
 def register_run(home: Home, run: Path, status: str, step: int | None = None) -> None:

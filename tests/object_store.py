@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -55,9 +56,17 @@ def make_bucket(address: str, name: str) -> None:
 
 @contextmanager
 def failing_before(
-    address: str, share: float, own: str = "127.0.0.1", seed: int = 0
+    address: str,
+    share: float,
+    own: str = "127.0.0.1",
+    seed: int = 0,
+    seen: Counter[str] | None = None,
+    before: Callable[[str, str], None] = lambda command, path: None,
 ) -> Iterator[tuple[str, list[int]]]:
-    """(address, [how often it failed]) of a server that hands requests on, but for a share that it answers with 503."""
+    """(address, [how often it failed]) of a server that hands requests on, but for a share that it answers with 503.
+
+    seen: counts requests by kind. before: told of each that has arrived, before it is handed on.
+    """
     host = address.removeprefix("http://")
     draw, failed = random.Random(seed), [0]
 
@@ -66,6 +75,9 @@ def failing_before(
 
         def hand_on(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if seen is not None:
+                seen["LIST" if "list-type" in self.path else self.command] += 1
+            before(self.command, self.path)
             if draw.random() < share:
                 failed[0] += 1
                 self.answer(503, {}, b"")

@@ -220,3 +220,24 @@ def test_the_images_steps_give_a_longdance_that_works_for_a_user_without_rights(
         assert (data / "set" / "report.html").stat().st_size > 50_000
     finally:
         shutil.rmtree(place)
+
+
+def test_the_file_for_ray_up_is_one_that_this_ray_takes() -> None:
+    util = pytest.importorskip("ray.autoscaler._private.util")
+    written = yaml.safe_load((DOCKER / "ray-up.yaml").read_text())
+    util.validate_config(util.prepare_config(written))
+    with pytest.raises(Exception, match="shape"):
+        util.validate_config(util.prepare_config({**written, "shape": 1}))
+
+
+def test_kuberay_starts_the_image_with_the_ray_that_is_in_it() -> None:
+    spec = yaml.safe_load((DOCKER / "kuberay.yaml").read_text())["spec"]
+    assert f"ray=={spec['rayVersion']}" in (ROOT / "constraints.txt").read_text().splitlines()
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"]]
+    containers = [one for group in groups for one in group["template"]["spec"]["containers"]]
+    assert {one["image"] for one in containers} == {"longdance:cpu"}
+    for group in groups:
+        volumes = {volume["name"] for volume in group["template"]["spec"]["volumes"]}
+        assert {
+            mount["name"] for one in group["template"]["spec"]["containers"] for mount in one["volumeMounts"]
+        } == volumes

@@ -62,6 +62,10 @@ STORED = (
     "test_a_build_from_a_bucket_into_one_makes_the_same_shards_and_writes_no_credential"
 )
 STORED_TRAINING = "tests/flows/test_stored_training.py::test_latents_a_run_and_its_losses_come_into_the_store"
+STORED_PRUNE = "tests/flows/test_stored_prune.py::test_a_prune_and_a_video_of_a_store_are_those_of_a_folder"
+TRAINED = (
+    "tests/two_hosts/test_training.py::test_a_training_over_two_hosts_ends_with_the_weights_of_one_whatever_was_killed"
+)
 FIGURES = "by hand, when its figures change: minutes to hours"
 NET = "by hand: it downloads"
 ENGINE = "by hand: it wants an engine; tests/test_docker.py checks what can be without one"
@@ -83,6 +87,12 @@ ELSEWHERE = {
     "longdance encode --data s3://": STORED_TRAINING,
     "longdance train starter --data s3://": STORED_TRAINING,
     "longdance score --run runs/starter --data s3://": STORED_TRAINING,
+    "longdance prune --run runs/starter --data s3://": STORED_PRUNE,
+    "longdance generate --runs runs/any --data s3://": STORED_PRUNE,
+    "longdance report --data s3://": STORED_PRUNE,
+    "LONGDANCE_RUNNER=ray RAY_ADDRESS=10.0.0.1:6379 longdance train": TRAINED,
+    "ray up docker/ray-up.yaml": "by hand: it wants machines; tests/test_docker.py checks it against Ray's schema",
+    "kubectl apply ": "by hand: it wants a cluster",
     "ray start ": TWO_HOSTS,
     "LONGDANCE_RUNNER=ray ": TWO_HOSTS,
     ".venv/bin/pip install pre-commit": NET,

@@ -176,3 +176,11 @@ def remove_temp_folders(root: Path) -> None:
     for path in root.glob(f"{TEMP_MARK}*"):
         if path.is_dir():
             shutil.rmtree(path)
+
+
+def names_in(folder: Path, suffix: str) -> set[str]:
+    """Stems of the finished files with this suffix in a folder, which need not exist."""
+    if not folder.is_dir():
+        return set()
+    with os.scandir(folder) as entries:
+        return {e.name[: -len(suffix)] for e in entries if e.name.endswith(suffix) and not e.name.startswith(".")}

@@ -94,6 +94,11 @@ def read_part(path: Path, offset: int, length: int) -> bytes:
         file.close()
 
 
+def is_there(path: Path) -> bool:
+    """Whether there is such a file, here or elsewhere."""
+    return path.is_file() or elsewhere(path) is not None
+
+
 def stored_size(path: Path) -> int:
     """Bytes of a file, here or elsewhere. Raises FileNotFoundError."""
     try:

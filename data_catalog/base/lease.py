@@ -23,6 +23,7 @@ KEY = "lease.json"
 EXPIRY_S = 60.0
 RENEW_S = 10.0
 _LOOK_S = 1.0
+JOIN_S = 5.0
 logger = logging.getLogger(__name__)
 
 
@@ -47,7 +48,7 @@ class Lease:
     def release(self) -> None:
         """Let go of it, where it is still held."""
         self._ends.set()
-        self._thread.join()
+        self._thread.join(JOIN_S)  # it may wait for a store that does not answer
         try:
             if json.loads(self._store.read(KEY)[0])["owner"] == self._owner:
                 self._store.delete(KEY)

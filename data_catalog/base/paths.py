@@ -280,6 +280,11 @@ def mirrors() -> Path:
     return user_cache() / "mirrors"
 
 
+def stored_runs() -> Path:
+    """This user's folder of runs that were lent to this host, to be scored with."""
+    return user_cache() / "runs"
+
+
 def stored_blocks() -> Path:
     """This user's folder of parts of objects that were read."""
     return user_cache() / "blocks"
@@ -288,11 +293,3 @@ def stored_blocks() -> Path:
 def no_data_set(path: Path) -> LongdanceError:
     """The one sentence for a folder in which nothing was built."""
     return LongdanceError(f"{str(path)!r} holds no data set: run `longdance build RAW --data {path}` first.")
-
-
-def names_in(folder: Path, suffix: str) -> set[str]:
-    """Stems of the finished files with this suffix in a folder, which need not exist."""
-    if not folder.is_dir():
-        return set()
-    with os.scandir(folder) as entries:
-        return {e.name[: -len(suffix)] for e in entries if e.name.endswith(suffix) and not e.name.startswith(".")}

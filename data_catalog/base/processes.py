@@ -15,6 +15,18 @@ from multiprocessing import active_children, get_context
 import psutil
 
 WATCH_S = 0.5
+AT_STOP: list[Callable[[], None]] = []
+"""What Ctrl-C also does before it ends a command at once, the last first."""
+
+
+@contextlib.contextmanager
+def at_stop(note: Callable[[], None]) -> Iterator[None]:
+    """Within the block Ctrl-C also does this, once a training that is at work has ended."""
+    AT_STOP.append(note)
+    try:
+        yield
+    finally:
+        AT_STOP.remove(note)
 
 
 def mute_stderr_at_exit() -> None:

@@ -7,8 +7,8 @@ import duckdb
 
 from data_catalog.arrow import Row
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import read_json, read_sealed, write_json
-from data_catalog.base.paths import DataFolder, names_in, no_data_set
+from data_catalog.base.files import names_in, read_json, read_sealed, write_json
+from data_catalog.base.paths import DataFolder, no_data_set
 from data_catalog.checks import read_everything
 from data_catalog.connection import needs_rebuild, open_catalog
 from data_catalog.current import show_build
@@ -102,11 +102,11 @@ def merge_prepared(data: DataFolder, prepared: Iterable[tuple[str, bytes, int]],
     """Put (source_id, path, size) whose clip manifests are on disk into the catalog."""
     sources: list[Row] = []
     clips: list[Row] = []
-    on_disk = names_in(data.clip_set(keys.clip_set), ".json")
     for source_id, path, size in prepared:
-        if source_id not in on_disk:  # it failed, and the log says why
+        place = data.clips(source_id, keys.clip_set)
+        if not place.is_file():  # it failed, and the log says why
             continue
-        manifest = read_sealed(data.clips(source_id, keys.clip_set))
+        manifest = read_sealed(place)
         sources.append(source_row(manifest, path, size, keys))
         clips += clip_rows(manifest, data, keys.sample_set)
     with open_catalog(data.catalog) as con:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from data_catalog.base.paths import DataFolder, names_in
+from data_catalog.base.files import names_in
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from flows.catalog.wanted import wanted_clips
 from pipeline.batches.prepare_sources import build_keys

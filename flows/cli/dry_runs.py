@@ -57,7 +57,7 @@ def _scored(root: Path, target: Run, unseen: bool) -> set[str]:
 def prune_lines(request: PruneRequest) -> list[str]:
     """For each run the trainings, the losses and how many samples go. Raises what `prune` raises."""
     if request.name is not None:
-        version_path(request.data, request.name)
+        version_path(Path(request.data), request.name)
     lines: list[str] = []
     for run in request.runs:
         lines += _stage_lines(request, Run.open(run))
@@ -71,7 +71,7 @@ def prune_lines(request: PruneRequest) -> list[str]:
 
 
 def _stage_lines(request: PruneRequest, target: Run) -> list[str]:
-    root, policy, score = request.data, request.policy, request.scoring
+    root, policy, score = Path(request.data), request.policy, request.scoring
     samples, lines = scored_samples(root, target.config, request.parent), []
     check_early(root, policy, samples.keys, target.config.stage)
     others = len([Run.open(other) for other in request.irreducible])

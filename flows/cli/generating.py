@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from data_catalog.base.at_work import generating
-from flows.cli.shared import FILE, FOLDER, FORMATS, prefect_settings
+from flows.cli.shared import FILE, FOLDER, FORMATS, PLACE, prefect_settings
 
 if TYPE_CHECKING:
     from flows.generate_request import GenerateRequest
@@ -68,7 +68,7 @@ def sampling_values(
 @click.argument("more_runs", type=FOLDER, nargs=-1, metavar="")
 @click.option("--image", type=FILE, help="The picture that the video begins with.")
 @click.option("--clip", help="Clip of --data to begin with.")
-@click.option("--data", type=FOLDER, help="Data set of clips to compare with.")
+@click.option("--data", type=PLACE, help="Data set of clips to compare with, or its address.")
 @click.option("--frames", type=int, default=181, show_default=True, help="Frames of the video.")
 @click.option("--plan", "name", help="origin, streaming, tree, star [best].")
 @click.option("--pose", metavar="CLIP|VIDEO|FILE.npy", help="The dance: a clip, video or landmarks.")

@@ -54,7 +54,7 @@ def score(
 
 
 @click.command(epilog="Example: longdance prune --run runs/starter --data dance --score rho --fraction 0.1")
-@data_option
+@data_place_option
 @click.option(
     "--run",
     "runs",
@@ -95,11 +95,13 @@ def prune(
     if dry_run:
         from flows.cli.dry_runs import prune_lines
 
+        looked_at(request.data)
         lines, configs = prune_lines(request), request.model_dump(mode="json", include={"policy", "scoring"})
         both = [json.dumps(configs, indent=1), *lines]
         click.echo(json.dumps(configs | {"would": lines}, indent=1) if form == "json" else "\n".join(both))
         return
-    scoring(DataFolder.at(request.data).root).check()
+    if isinstance(request.data, Path):
+        scoring(DataFolder.at(request.data).root).check()
     prefect_settings()
     from flows.score_and_prune import score_and_prune
     from flows.server.outlive import outlive
@@ -107,7 +109,7 @@ def prune(
     show_prune(request.data, outlive(score_and_prune, request), request.parent, form)
 
 
-def show_prune(root: Path, made: dict[str, Any], parent: str | None, form: str) -> None:
+def show_prune(data: Path | str, made: dict[str, Any], parent: str | None, form: str) -> None:
     """Before and after; for a program only the first table, and only that on standard output."""
     from data_catalog.queries import format_rows
     from flows.report.prune_report import COLUMNS, prune_rows
@@ -115,9 +117,12 @@ def show_prune(root: Path, made: dict[str, Any], parent: str | None, form: str) 
     if form == "table":
         click.echo(made["markdown"])
     else:
+        from flows.storage.places import folder_of, place_of
+
+        root = folder_of(place_of(data)).root
         click.echo(format_rows(COLUMNS, prune_rows(root, made["versions"], parent), form), nl=False)
     version = quote(made["versions"][0])
-    said = f"made {', '.join(made['versions'])}; next: longdance train {made['stage']} --data {quote(str(root))} "
+    said = f"made {', '.join(made['versions'])}; next: longdance train {made['stage']} --data {quote(str(data))} "
     said += f"--run RUN --version {version}"
     click.echo(said, err=form != "table")
 
@@ -128,7 +133,7 @@ def experiment() -> None:
 
 
 @experiment.command("prune", epilog="Example: longdance experiment prune --run runs/starter --data dance --out runs/x")
-@data_option
+@data_place_option
 @click.option("--run", type=FOLDER, required=True, help="Run that every training continues from.")
 @click.option("--out", type=FOLDER, required=True, help="Folder of the trainings and the result.")
 @click.option("--seeds", type=click.IntRange(1), default=3, show_default=True)
@@ -136,7 +141,7 @@ def experiment() -> None:
 @click.option("--fraction", type=float, default=0.1, show_default=True, help="Share of the variants that go.")
 @dry_run_option
 def experiment_of_prune(
-    data: Path, run: Path, out: Path, seeds: int, steps: int, fraction: float, dry_run: bool
+    data: Path | str, run: Path, out: Path, seeds: int, steps: int, fraction: float, dry_run: bool
 ) -> None:  # fmt: skip
     """Does pruning help? Trains on the full data, and without 10 % by chance, by loss, by rho; judges the hold-out."""
     if dry_run:
@@ -144,10 +149,11 @@ def experiment_of_prune(
         from flows.folds import COMPARED
         from model.scoring.request import prune_request
 
-        request = prune_request(data=data, runs=[run], policy={"score": "rho", "fraction": fraction})
+        request = prune_request(data=looked_at(data), runs=[run], policy={"score": "rho", "fraction": fraction})
         click.echo("\n".join(experiment_lines(request, seeds, steps, COMPARED)))
         return
-    scoring(DataFolder.at(data).root).check()
+    if isinstance(data, Path):
+        scoring(DataFolder.at(data).root).check()
     prefect_settings()
     from flows.experiment import experiment_prune
     from flows.server.outlive import outlive
@@ -156,16 +162,18 @@ def experiment_of_prune(
 
 
 @click.command(epilog="Example: longdance versions --data dance")
-@data_option
+@data_place_option
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
-def versions(data: Path, form: str) -> None:
+def versions(data: Path | str, form: str) -> None:
     """The data set's versions: named sets of samples, what made them, how many samples."""
     from data_catalog.queries import format_rows, run_query
+    from flows.storage.places import catalog_of, place_of
 
     found = """SELECT version, parent, samples, policy ->> '$.config.score' AS score,
         CAST(policy ->> '$.config.fraction' AS DOUBLE) AS fraction, left(hash, 12) AS hash, created
         FROM versions ORDER BY created, version"""
-    columns, rows = run_query(DataFolder.at(data).catalog, found)
+    with catalog_of(place_of(data)) as catalog:
+        columns, rows = run_query(catalog, found)
     click.echo(format_rows(columns, rows, form), nl=False)
 
 

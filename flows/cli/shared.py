@@ -24,8 +24,8 @@ class Folder(click.Path):
             self.fail("this is kept in a folder of the machine that the command runs on: name one", param, ctx)
         if is_url(value):
             self.fail(
-                "object storage is for `longdance build`, `encode`, `train`, `score` and `sql`: copy the data set to a "
-                "folder with your store's own tool (docs/operations.md) and name that",
+                "object storage is for `longdance build`, `encode`, `train`, `score`, `prune`, `generate`, `report` "
+                "and `sql`: copy the data set to a folder with your store's own tool (docs/operations.md), name that",
                 param, ctx,
             )  # fmt: skip
         return super().convert(value, param, ctx)

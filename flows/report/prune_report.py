@@ -37,11 +37,12 @@ def shown(value: float | None, form: str) -> str:
 
 
 def prune_markdown(
-    root: Path, evidence: Sequence[Any], versions: Sequence[str], parent: str | None, notes: Sequence[str] = ()
+    root: Path, of: str, evidence: Sequence[Any], versions: Sequence[str], parent: str | None, notes: Sequence[str] = ()
 ) -> str:
-    """Tables of before and after, of what went by score, and of reliability; `notes` stand between them."""
+    """Tables of before and after, of what went by score, and of reliability; `notes` stand between them. of: the data
+    set, for people."""
     lines = [
-        f"# Versions of {root.name}",
+        f"# Versions of {of}",
         "",
         "| | samples | clips | sources | hours | motion |",
         "|---|---|---|---|---|---|",

@@ -4,6 +4,7 @@ import io
 import tempfile
 from pathlib import Path
 
+from data_catalog.base.large_files import is_there
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from pipeline.shards.cut_sound import read_flac
@@ -19,7 +20,7 @@ def stored_member(data: DataFolder, clip_id: str, kind: str) -> bytes | None:
         ).fetchall()
     for shard, offset, length in rows:
         path = data.shards / shard
-        if offset is not None and path.resolve().parent == data.shards.resolve() and path.is_file():
+        if offset is not None and path.resolve().parent == data.shards.resolve() and is_there(path):
             return read_member(path, offset, length)
     return None
 

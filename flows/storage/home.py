@@ -11,6 +11,7 @@ from data_catalog.base.files import make_folder
 from data_catalog.base.lease import Lease, leased
 from data_catalog.base.mirror import SNAPSHOT, Mirror
 from data_catalog.base.paths import DataFolder
+from data_catalog.base.processes import at_stop
 from data_catalog.base.store import Store
 from data_catalog.connection import needs_rebuild
 from data_catalog.quarantine import set_mark
@@ -102,12 +103,9 @@ class StoredHome(Home):
 
     @contextmanager
     def named(self) -> Iterator[None]:
-        """See `Home.named`: nobody should work on a mirror as on a data set."""
-        try:
+        """See `Home.named`."""
+        with naming(self.folder, self._mirror.store):
             yield
-        except LongdanceError as error:
-            error.args = tuple(str(said).replace(str(self.folder.root), str(self.root)) for said in error.args)
-            raise
 
     def _push(self) -> None:
         self._lease.check()
@@ -132,7 +130,7 @@ def open_home(data: Path | Store) -> Iterator[Home]:
         return
     mirror = Mirror(data, mirror_folder(data))
     busy = f"Another command is at work in {data.url}: wait until it has ended."
-    with Work(DataFolder(mirror.folder).lock, busy).alone(), leased(data) as lease:
+    with Work(DataFolder(mirror.folder).lock, busy).alone(), leased(data) as lease, at_stop(lease.release):
         home = StoredHome(mirror, lease)
         with home.named():
             yield home
@@ -156,6 +154,34 @@ def built_home(data: Path | Store) -> Iterator[Home]:
         if needs_rebuild(home.folder.catalog):
             rebuild_from_record(home.folder)
         yield home
+
+
+def folder_to_read(data: Path | Store) -> DataFolder:
+    """A data set that was built: its folder, or its mirror as of now, of which others may make a later one.
+
+    Raises:
+        LongdanceError: nothing was built there, or another command is at work in that store.
+    """
+    with built_home(data) as home:
+        return home.folder
+
+
+@contextmanager
+def naming(folder: DataFolder | None, place: Path | Store | None) -> Iterator[None]:
+    """Within the block an error names a store, and not its mirror: nobody should work on that as on a data set."""
+    try:
+        yield
+    except LongdanceError as error:
+        if folder is not None and isinstance(place, Store):
+            error.args = tuple(str(said).replace(str(folder.root), place.url) for said in error.args)
+        raise
+
+
+def keep_rows(data: Path | Store, kept: Path) -> None:
+    """Put a file of kept rows, then the catalog that has them, into a store; a folder has them."""
+    if isinstance(data, Store):
+        Mirror(data, mirror_folder(data)).put([kept])
+        keep_catalog(data)
 
 
 def keep_catalog(data: Path | Store) -> None:

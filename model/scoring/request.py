@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import Field, ValidationError, field_validator
 
 from data_catalog.base.settings import Settings, explain_settings
+from data_catalog.base.store import is_url
 from model.errors import PolicyError
 from model.scoring.policy import Policy, ScoreConfig
 
@@ -15,7 +16,7 @@ from model.scoring.policy import Policy, ScoreConfig
 class PruneRequest(Settings):
     """A version without the samples that a policy drops, from the losses of trained runs."""
 
-    data: Path = Field(description="folder of a built data set")
+    data: Path | str = Field(description="folder of a built data set, or its address in object storage")
     runs: tuple[Path, ...] = Field(min_length=1, description="trained runs whose losses decide, one a stage")
     policy: Policy = Field(Policy(), description="which samples go")
     scoring: ScoreConfig = Field(ScoreConfig(), description="noise bank and number of losses")
@@ -36,7 +37,7 @@ class PruneRequest(Settings):
     def _absolute(cls, value: Any) -> Any:
         if isinstance(value, tuple):
             return tuple(path.expanduser().resolve() for path in value)
-        return value.expanduser().resolve()
+        return str(value) if is_url(value) else Path(value).expanduser().resolve()
 
 
 def prune_request(**given: Any) -> PruneRequest:

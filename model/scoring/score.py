@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 import numpy as np
@@ -25,7 +25,6 @@ from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import read_json, remove_temps
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.processes import mute_stderr_at_exit
-from data_catalog.base.settings import Settings
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
 from model.data.latents import OnProgress, verify_latents
 from model.data.loader import stacked_masks
@@ -38,27 +37,11 @@ from model.plans.stages import Window
 from model.runs.init_weights import check_codec_of_run, encode_on, network_of_run
 from model.runs.lineage import read_sources
 from model.runs.run import Run
+from model.scoring.job import ScoreJob, in_key_order, wanted_places
 from model.scoring.ledger import LOSSES, Fragment, measured_until, write_fragment
 from model.scoring.noise_bank import Bank
-from model.scoring.policy import ScoreConfig
 from model.training.memory import cap_memory
 from model.training.train import resolve_device
-
-"""Called with (samples done, samples of this process)."""
-
-
-class ScoreJob(Settings):
-    """What is to be scored."""
-
-    data: Path
-    run: Path
-    config: ScoreConfig = ScoreConfig()
-    select: Literal["all", "unseen"] = "all"
-    """`unseen`: only samples of sources that the run was not trained on."""
-    keys: tuple[str, ...] | None = None
-    """Only these of them."""
-    version: str | None = None
-    """The samples of a version, whatever the thresholds say of them by now; without one, all good ones."""
 
 
 @dataclass(frozen=True)
@@ -84,8 +67,7 @@ class Scorer:
         split = load_data(self.job.data, encode, config.holdout, self.job.version, config.pose)
         check_codec_of_run(self.run.path, split.codec)
         self.bank = Bank(self.job.config.bank, config.stage)
-        samples = sorted((*split.train.samples, *split.holdout.samples), key=lambda sample: sample.key)
-        self.reader = LatentReader(DataIndex(tuple(samples), split.train.shape))
+        self.reader = LatentReader(DataIndex(tuple(in_key_order(split)), split.train.shape))
         self.poses = pose_reader(config, split)
         self.network = network_of_run(self.run.path).eval().requires_grad_(False).to(self.device)
         self.network.channels_last = True  # as it was trained
@@ -96,13 +78,7 @@ class Scorer:
 
     def wanted(self) -> list[tuple[Path, list[int]]]:
         """The job's samples by the file of their latents, as places in the index."""
-        keys = None if self.job.keys is None else set(self.job.keys)
-        by_file: dict[Path, list[int]] = defaultdict(list)
-        for place, sample in enumerate(self.reader.index.samples):
-            unseen = self.job.select == "all" or sample.source_id not in self.trained_sources
-            if unseen and (keys is None or sample.key in keys):
-                by_file[sample.path].append(place)
-        return sorted(by_file.items())
+        return wanted_places(self.job, self.reader.index.samples, self.trained_sources)
 
     def missing(self, path: Path, places: Sequence[int]) -> list[tuple[Fragment, list[int]]]:
         """What is still to be measured of these samples of one file: a fragment for each k that some begin at.

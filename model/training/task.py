@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from accelerate import Accelerator  # type: ignore[import-untyped]
 
 from model.choreography.config import ChoreographerConfig, choreographer_config
 from model.choreography.dances import DanceData, load_dances
@@ -21,6 +22,7 @@ from model.network.unet import VideoUNet
 from model.runs.checkpoint import Tensors, TrainingState
 from model.runs.init_weights import initial_network
 from model.runs.run_data import RunData
+from model.runs.told import told_state
 from model.training.ema import Ema
 from model.training.video_task import VideoTask
 
@@ -103,6 +105,26 @@ def make_task(config: LoopConfig, data: RunData, state: TrainingState | None, ru
     assert isinstance(data, SplitData)
     network, text_of = _video_network(config, data, state)
     return VideoTask(config, data, network, text_of, run_dir)
+
+
+def begun_task(
+    accelerator: Accelerator, config: LoopConfig, data: RunData, state: TrainingState | None, run_dir: Path
+) -> Task:
+    """The task of every process, its network as saved, or as it begins for the first. Raises ModelError's kinds."""
+    if state is not None or accelerator.num_processes == 1:
+        return make_task(config, data, state, run_dir)
+    first = make_task(config, data, None, run_dir) if accelerator.is_main_process else None
+    begun = told_state(accelerator, _as_state(first) if first else None)
+    if first is not None:
+        return first
+    assert begun is not None
+    task = make_task(config, data, begun, run_dir)
+    task.network.load_state_dict(begun.tensors["weights"])
+    return task
+
+
+def _as_state(task: Task) -> TrainingState:
+    return TrainingState({"weights": dict(task.network.state_dict())}, {}, dict(task.network_config()))
 
 
 def _video_network(config: TrainConfig, split: SplitData, state: TrainingState | None) -> tuple[VideoUNet, TextTable]:

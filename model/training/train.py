@@ -20,7 +20,6 @@ import click
 import torch
 from accelerate import Accelerator  # type: ignore[import-untyped]
 from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
-from accelerate.utils import broadcast  # type: ignore[import-untyped]
 
 from data_catalog.base.at_work import training
 from data_catalog.base.disk import disk_errors
@@ -29,17 +28,12 @@ from data_catalog.base.paths import RunFolder
 from data_catalog.base.processes import mute_stderr_at_exit
 from model.errors import ConfigError, DeviceError, RunError
 from model.loop_config import LoopConfig
-from model.runs.checkpoint import (
-    CheckpointInfo,
-    inspect_checkpoint,
-    load_checkpoint,
-    newest_checkpoint,
-    step_folder,
-)
+from model.runs.checkpoint import TrainingState, load_checkpoint, newest_checkpoint, step_folder
 from model.runs.open_run import open_or_start_run
 from model.runs.record import read_record, run_identity, threads_of
+from model.runs.told import check_same, told, told_state
 from model.training.metrics_log import OnTrainEvent, TrainEvent
-from model.training.task import Task, load_run_data, make_task, parse_run_config
+from model.training.task import Task, begun_task, load_run_data, parse_run_config
 from model.training.trainer import Trainer
 
 EXIT_STOPPED = 143
@@ -90,12 +84,12 @@ def train(
     with no_room, lock, _stop_flag() as stop:
         if accelerator.is_main_process:
             open_or_start_run(run_dir, identity, fork, split, say, data)
-        accelerator.wait_for_everyone()
-        record = read_record(run_dir)
+        check_same(accelerator, identity)
+        record = told(accelerator, read_record(run_dir) if accelerator.is_main_process else None)
         with threads_of(record):
-            info = _agreed_checkpoint(accelerator, run_dir, say)
-            state = load_checkpoint(info) if info else None
-            task = make_task(config, split, state, run_dir)
+            saved = _newest_state(run_dir, say) if accelerator.is_main_process else None
+            state = told_state(accelerator, saved)
+            task = begun_task(accelerator, config, split, state, run_dir)
             with _memory_explained(task):
                 trainer = Trainer(accelerator, config, task, run_dir, say)
                 try:
@@ -128,20 +122,13 @@ def resolve_device(wanted: str) -> str:
     return wanted
 
 
-def _agreed_checkpoint(accelerator: Accelerator, run_dir: Path, say: Callable[..., None]) -> CheckpointInfo | None:
-    """The main process picks the newest whole checkpoint, all take the same. None: begin at step 0."""
-    root, step = RunFolder(run_dir).checkpoints, -1
-    if accelerator.is_main_process:
-        info = newest_checkpoint(root, lambda text: say("notice", 0, text=text))
-        step = info.step if info else -1
-    step = int(broadcast(torch.tensor([step], device=accelerator.device)).item())
-    if step < 0:
-        return None
-    info, reason = inspect_checkpoint(step_folder(root, step))
+def _newest_state(run_dir: Path, say: Callable[..., None]) -> TrainingState | None:
+    """What the newest whole checkpoint holds. None: begin at step 0."""
+    info = newest_checkpoint(RunFolder(run_dir).checkpoints, lambda text: say("notice", 0, text=text))
     if info is None:
-        raise DeviceError(f"Process {accelerator.process_index} reads another checkpoint than the first: {reason}.")
-    say("notice", step, text=f"Going on from checkpoint {info.path.name}.")
-    return info
+        return None
+    say("notice", info.step, text=f"Going on from checkpoint {info.path.name}.")
+    return load_checkpoint(info)
 
 
 def _event_emitter(progress: OnTrainEvent | None, steps: int) -> Callable[..., None]:

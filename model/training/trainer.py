@@ -103,9 +103,10 @@ class Trainer:
             self._network.load_state_dict(state.tensors["weights"])
             self._ema.load(state.tensors["ema"])
             unpack_optimizer(self._optimizer.optimizer, self._names, state.tensors["optimizer"], progress["optimizer"])
-            self._restore_rng(state.tensors["rng"])
-            if rows := state.tensors.get("task"):
-                self._task.restore({name: row[self._accelerator.process_index] for name, row in rows.items()})
+            if self._is_of_as_many(state.tensors["rng"]):
+                self._restore_rng(state.tensors["rng"])
+                if rows := state.tensors.get("task"):
+                    self._task.restore({name: row[self._accelerator.process_index] for name, row in rows.items()})
             if self._accelerator.scaler and progress["scaler"]:
                 self._accelerator.scaler.load_state_dict(progress["scaler"])
             self.step, self.samples_seen = progress["step"], progress["samples_seen"]
@@ -139,6 +140,11 @@ class Trainer:
         own = self._task.state()
         rows = {name: self._accelerator.gather(value[None].to(self._device)).cpu() for name, value in own.items()}
         return {"task": rows} if rows else {}
+
+    def _is_of_as_many(self, rng: Tensors) -> bool:
+        """Whether as many processes saved a state; of another number it has no row for each, which a fork does
+        without."""
+        return len(rng["cpu"]) == self._accelerator.num_processes
 
     def _restore_rng(self, rng: Tensors) -> None:
         row = self._accelerator.process_index

@@ -68,7 +68,7 @@ class RayWorkers(Workers):
             LongdanceError: no cluster answers, or a host has other versions, or does not see the same files.
         """
         self._empty = tempfile.TemporaryDirectory()
-        _connect(self._empty.name)
+        connect(self._empty.name)
         self._gpus = gpus
         room = sum(room_of(node, gpus) for node in ray.nodes() if node["Alive"])
         self.count = min(count or room, room)
@@ -96,7 +96,7 @@ class RayWorkers(Workers):
             ray.kill(actor)
             self._add()
             lost = isinstance(error, ActorUnavailableError) or NODE_DIED in str(error)
-            raise (HostLostError if lost else WorkerDiedError)(_cause(error)) from error
+            raise (HostLostError if lost else WorkerDiedError)(cause(error)) from error
         finally:
             with self._counting:
                 self._busy -= 1
@@ -165,7 +165,7 @@ class RayWorkers(Workers):
                     )
         except (TimeoutError, GetTimeoutError, RayError) as error:
             raise LongdanceError(
-                f"The Ray cluster did not start its workers ({_cause(error)}): see `ray status`."
+                f"The Ray cluster did not start its workers ({cause(error)}): see `ray status`."
             ) from error
 
 
@@ -176,7 +176,7 @@ def ask_hosts(question: Callable[..., Any], *arguments: Any) -> list[tuple[str, 
         LongdanceError: no cluster answers.
     """
     with tempfile.TemporaryDirectory() as empty:
-        _connect(empty)
+        connect(empty)
         try:
             ask = ray.remote(num_cpus=0, max_retries=0)(question)
             asked = []
@@ -197,7 +197,7 @@ def _told(answer: Any) -> Any:
         return error
 
 
-def _connect(empty: str) -> None:
+def connect(empty: str) -> None:
     """Join the cluster as its driver. Without a directory of its own Ray puts this one, whatever is in it, first on
     its workers' path."""
     try:
@@ -206,7 +206,7 @@ def _connect(empty: str) -> None:
             logging_level=logging.ERROR, include_dashboard=False,
         )  # fmt: skip
     except (ConnectionError, RuntimeError, ValueError, RayError) as error:
-        raise LongdanceError(f"No Ray cluster can be had ({_cause(error)}): see `ray status`.") from error
+        raise LongdanceError(f"No Ray cluster can be had ({cause(error)}): see `ray status`.") from error
 
 
 def room_of(node: dict[str, Any], gpus: int) -> int:
@@ -216,7 +216,7 @@ def room_of(node: dict[str, Any], gpus: int) -> int:
     return int(min(room, resources.get("GPU", 0) // gpus) if gpus else room)
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """What Ray says, in a line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return " ".join(lines)[:300] or type(error).__name__

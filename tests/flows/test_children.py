@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from data_catalog.base.errors import LongdanceError
+from flows import children
 from flows.children import SCORING, TRAINING, child_events, launch_command, runs_module
 from model.training.train import EXIT_STOPPED
 
@@ -93,3 +94,44 @@ def test_a_child_is_known_by_its_command_alone_or_launched(module, processes):
     with waiting(*launch_command(module, ["--config", "c.json"], processes)[1:]) as process:
         assert [runs_module(process, name) for name in (TRAINING, SCORING)] == [module == TRAINING, module == SCORING]
     assert not runs_module(process, module), "it has ended"
+
+
+class Others:
+    """Processes on other hosts, of which one falls after so many looks at them."""
+
+    def __init__(self, after: int, first: bool = True) -> None:
+        self.after, self.first = after, first
+
+    def environment(self) -> dict[str, str]:
+        return {"RANK": "0"}
+
+    def fallen(self, wait_s: float, first: bool = False) -> str | None:
+        self.after -= 1
+        return "Host 10.0.0.2 was lost" if self.after < 0 and self.first >= first else None
+
+
+def test_a_child_that_waits_for_another_process_in_vain_is_ended_and_the_host_is_named(monkeypatch):
+    monkeypatch.setattr(children, "WATCH_S", 0.05)
+    monkeypatch.setattr(children, "ALONE_S", 0.2)
+    waits = python("import os, time; print('{\"rank\": ' + os.environ['RANK'] + '}', flush=True); time.sleep(600)")
+    expected = "Training has ended. Host 10.0.0.2 was lost: run the same command again, it resumes at the newest"
+    with pytest.raises(LongdanceError, match=expected), child_events(waits, "Training", ranks=Others(2)) as events:
+        assert list(events) == [{"rank": 0}]
+
+
+@pytest.mark.parametrize(
+    ("said", "first", "expected"),
+    [
+        ("Error: the GPU has no memory left", True, "^the GPU has no memory left$"),
+        ("RuntimeError: connection closed by peer", True, "Host 10.0.0.2 was lost"),
+        ("RuntimeError: a fault here", False, "Training ended with exit code 1: RuntimeError: a fault here"),
+    ],
+)
+def test_who_ended_first_is_named(said, first, expected, monkeypatch):
+    monkeypatch.setattr(children, "LOST_S", 0)
+    command = python(f"import sys; sys.exit({said!r})")
+    with (
+        pytest.raises(LongdanceError, match=expected),
+        child_events(command, "Training", ranks=Others(0, first)) as events,
+    ):
+        assert list(events) == []

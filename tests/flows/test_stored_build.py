@@ -18,6 +18,8 @@ SMALL = (
     "--set", "shards.samples=6",
 )  # fmt: skip
 """As `tests.conftest.SMALL`."""
+HOSTILE = 'it\'s; DROP TABLE clips --/"{}" {{x}} %s $(id) é\u202e' + 800 * "n" + ".mp4"
+"""A key that is data: quotes, commands, a mark that turns text around, close to the 1,024 bytes that S3 takes."""
 
 
 def longdance(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
@@ -42,8 +44,8 @@ def test_a_build_from_a_bucket_into_one_makes_the_same_shards_and_writes_no_cred
     built, env, bucket, pose_model, tmp_path
 ):
     source, stored = Store.at(f"s3://{bucket}/raw"), Store.at(f"s3://{bucket}/sets/dance")
-    for path in Path(os.fsdecode(built.source.path)).parent.iterdir():
-        source.create(path.name, path)
+    for number, path in enumerate(Path(os.fsdecode(built.source.path)).parent.iterdir()):
+        source.create(HOSTILE.format(number), path)
     env |= {"XDG_CACHE_HOME": str(tmp_path / "cache"), "LONGDANCE_POSE_MODEL": str(pose_model)}
     words = ("build", source.url, "--data", stored.url, *SMALL)
     done = longdance(env, *words)
@@ -80,9 +82,11 @@ def test_a_build_from_a_bucket_into_one_makes_the_same_shards_and_writes_no_cred
         (["build", "s3://{bucket}/empty", "--data", "OUT"], "holds no file"),
         (["sql", "SELECT 1", "--data", "s3://{bucket}/none"], "holds no data set: run `longdance build"),
         (["train", "starter", "--data", "s3://{bucket}/none", "--run", "s3://{bucket}/run"], "is kept in a folder of"),
+        (["report", "--data", "s3://{bucket}/none"], "name one with --out"),
+        (["report", "--data", "s3://{bucket}/none", "--out", "OUT"], "holds no data set: run `longdance build"),
         (
-            ["report", "--data", "s3://{bucket}/none"],
-            "object storage is for `longdance build`, `encode`, `train`, `score` and `sql`",
+            ["serve", "--data", "s3://{bucket}/none"],
+            "object storage is for `longdance build`, `encode`, `train`, `score`, `prune`, `generate`, `report` and",
         ),
     ],
 )

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from data_catalog.base.files import read_json, remove_temps
-from data_catalog.base.paths import DataFolder, names_in
+from data_catalog.base.files import names_in, read_json, remove_temps
+from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from flows.catalog.decisions import decide, recorded
 from flows.catalog.kept_rows import keep_and_merge

@@ -94,6 +94,7 @@ def _remove_leftovers(count: int) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
         subprocess.run(["ip", "netns", "delete", f"ld-h{number}"], capture_output=True, check=False)
+        subprocess.run(["ip", "link", "delete", f"ld-v{number}"], capture_output=True, check=False)
     subprocess.run(["ip", "link", "delete", BRIDGE], capture_output=True, check=False)
 
 

@@ -14,8 +14,10 @@ import pytest
 
 from data_catalog.base.store import Store
 from pipeline.analysis.editing.text_model import text_model_path
+from pipeline.analysis.hands.hand_model import hand_model_path
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.synthetic.synth import SynthVideo, write_video
+from tests.model.dataset import ENCODE
 from tests.object_store import environment as s3_environment
 from tests.object_store import failing_before, make_bucket, s3_server
 from tests.stored import files_below
@@ -25,13 +27,19 @@ pytest.importorskip("ray")
 pytest.importorskip("obstore")
 
 SMALL = ("--frames", "25", "--variants", "1", "--set", "crop.shape=128", "--set", "analysis.proxy_px=256")
-SMALLER = ("--set", "encode.picture=32", "--set", "encode.fit_frames=16")
+SMALLER = [f"--set=encode.{name}={value}" for name, value in ENCODE.items()]
 SOON_S = 900
 
 
 def build(raw: str, data: str) -> list[str]:
     """The command; small shards, so that there are several."""
     return [sys.executable, "-m", "flows.cli", "build", raw, "--data", data, *SMALL, "--set", "shards.samples=4"]
+
+
+def models() -> dict[str, str]:
+    """Where they lie: hosts have homes of their own, and see no package index."""
+    found = {"POSE": pose_model_path(), "TEXT": text_model_path(), "HAND": hand_model_path()}
+    return {f"LONGDANCE_{name}_MODEL": str(path) for name, path in found.items()}
 
 
 @contextmanager
@@ -80,8 +88,7 @@ def test_killed_workers_raylets_and_heads_and_a_failing_store_leave_the_same_sha
         for video in raw.glob("*.mp4"):
             Store("s3://raw").create(f"in/{video.name}", video)
         data = Store("s3://data/dance")
-        models = {"LONGDANCE_POSE_MODEL": str(pose_model_path()), "LONGDANCE_TEXT_MODEL": str(text_model_path())}
-        more = {**s3_environment(flaky), **models}
+        more = {**s3_environment(flaky), **models()}
         with cluster(both, more) as address:
             env = environment(both[0], {**more, "LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
             words = both[0].command(build("s3://raw/in", data.url))

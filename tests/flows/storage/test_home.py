@@ -60,12 +60,24 @@ def test_records_of_another_host_make_a_rebuild_of_the_catalog_due(store):
 
 HEAD = """
 import sys, time
+from flows.runners import raise_on_sigint
+raise_on_sigint()
 from data_catalog.base.store import Store
 from flows.storage.home import open_home
 with open_home(Store.at(sys.argv[1])):
     print("open", flush=True)
     time.sleep(600)
 """
+
+
+def test_ctrl_c_lets_go_of_the_lease_at_once(store):
+    command = [sys.executable, "-c", HEAD, store.url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as head:
+        assert head.stdout is not None
+        assert head.stdout.readline() == "open\n"
+        head.send_signal(signal.SIGINT)
+    assert head.returncode == 130
+    assert list(store.listed()) == []
 
 
 @pytest.mark.soak

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,10 @@ import pytest
 from click.testing import CliRunner
 
 from data_catalog.base.at_work import training
+from model.data.latents import encode_dataset
 from model.runs.checkpoint import inspect_checkpoint
 from model.training.train import EXIT_STOPPED, main, train
-from tests.model.dataset import micro_config
+from tests.model.dataset import make_dataset, micro_config
 
 SETTINGS = {"steps": 20, "batch": 4, "checkpoint_every": 10, "validate_every": 50, "sample_every": 50}
 
@@ -108,3 +110,60 @@ def test_the_program_stops_on_sigterm_with_its_own_status_and_says_errors_plainl
     assert refused.exit_code == 1
     assert refused.output.startswith("Error: Run ")
     assert "config.seed: 0 before, 5 now" in refused.output
+
+
+def on_hosts(data: list[Path], runs: list[Path], config: Path, *more: str) -> list[subprocess.Popen[str]]:
+    """A process for each run's folder, as hosts would start them that do not see each other's."""
+    with socket.socket() as door:
+        door.bind(("127.0.0.1", 0))
+        port = str(door.getsockname()[1])
+    meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(len(runs)), "OMP_NUM_THREADS": "1"}
+    started = []
+    for rank, (place, run) in enumerate(zip(data, runs, strict=True)):
+        words = ["--config", str(config), "--data", str(place), "--run", str(run), *more]
+        env = {**os.environ, **meet, "RANK": str(rank), "LOCAL_RANK": "0", "LOCAL_WORLD_SIZE": "1"}
+        command = [sys.executable, "-m", "model.training.train", *words]
+        started.append(subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True))
+    return started
+
+
+def ended(processes: list[subprocess.Popen[str]]) -> list[tuple[int, str]]:
+    """(exit code, what it complained of) of each."""
+    return [(process.returncode, said) for process in processes for said in [process.communicate(timeout=120)[1]]]
+
+
+def test_only_the_first_process_needs_the_runs_folder_and_a_fork_takes_another_number(
+    dataset: Path, tmp_path: Path
+) -> None:
+    config, path = micro_config("extrapolation", **SETTINGS, error_share=0.5), tmp_path / "config.json"
+    path.write_text(config.model_dump_json())
+    command = launch(dataset, tmp_path / "together", path, 2)
+    subprocess.run(command, capture_output=True, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    runs = [tmp_path / "apart", tmp_path / "nowhere"]
+    assert (
+        ended(on_hosts([dataset] * 2, runs, path, "--until", "10"))[0][0] == EXIT_STOPPED
+    )  # and go on from a checkpoint
+    assert [code for code, _ in ended(on_hosts([dataset] * 2, runs, path))] == [0, 0]
+    assert not (tmp_path / "nowhere").exists()
+    (apart,), (together,) = (
+        sorted((tmp_path / name / "checkpoints").glob("step-00000020")) for name in ("apart", "together")
+    )
+    for part in ("weights", "ema", "optimizer", "rng", "task"):
+        assert (apart / f"{part}.safetensors").read_bytes() == (together / f"{part}.safetensors").read_bytes(), part
+    path.write_text(micro_config("extrapolation", **{**SETTINGS, "steps": 22}, error_share=0.5).model_dump_json())
+    forked = ended(on_hosts([dataset], [tmp_path / "alone"], path, "--fork", str(tmp_path / "apart")))
+    assert forked[0][0] == 0, forked
+    assert [line["step"] for line in metrics(tmp_path / "alone")] == [21, 22]
+
+
+def test_a_process_that_sees_other_data_says_so(dataset: Path, tmp_path: Path) -> None:
+    config, path = micro_config(**SETTINGS), tmp_path / "config.json"
+    path.write_text(config.model_dump_json())
+    other = make_dataset(tmp_path / "other", sources=5)
+    encode_dataset(other, config.encode)
+    (first, _), (second, said) = ended(on_hosts([dataset, other], [tmp_path / "run", tmp_path / "nowhere"], path))
+    assert first != 0
+    assert second == 1
+    assert said.splitlines()[-1].startswith(
+        "Error: Process 1 has other data than the first: install the same longdance"
+    )

@@ -1,0 +1,110 @@
+"""From videos in a bucket to a new one, over two hosts that share no folder: one machine's bytes at every step."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from data_catalog.base.store import Store
+from data_catalog.connection import open_catalog
+from pipeline.synthetic.synth import SynthVideo, write_video
+from tests.model.dataset import ENCODE, NETWORK
+from tests.object_store import environment as s3_environment
+from tests.object_store import make_bucket, s3_server
+from tests.stored import files_below, objects_below
+from tests.two_hosts.hosts import GATEWAY, cluster, environment, hosts, need_rights
+from tests.two_hosts.test_object_storage import SMALL, models
+from tests.two_hosts.test_training import state_of
+
+pytest.importorskip("ray")
+pytest.importorskip("obstore")
+
+SETTINGS = {
+    "batch": 2, "steps": 3, "checkpoint_every": 3, "validate_every": 9, "sample_every": 9, "workers": 0,
+    "device": "cpu", **{f"encode.{name}": value for name, value in ENCODE.items()},
+    **{f"network.{name}": json.dumps(value) for name, value in NETWORK.items()},
+}  # fmt: skip
+
+
+def build(raw: str, data: str) -> list[str]:
+    """Several small shards."""
+    return ["build", raw, "--data", data, *SMALL, "--set", "shards.samples=2"]
+
+
+def train(data: str, run: Path) -> list[str]:
+    """Two processes, after the latents."""
+    settings = [f"--set={name}={value}" for name, value in SETTINGS.items()]
+    return ["train", "any", "--data", data, "--run", str(run), "--processes", "2", *settings]
+
+
+def prune(data: str, run: Path) -> list[str]:
+    """Scores, then a version."""
+    scoring = ["--set", "scoring.k=4", "--set", "scoring.bank.bins=2", "--set", "scoring.device=cpu"]
+    policy = ["--score", "high_loss", "--fraction", "0.3", "--set", "policy.strata=none"]
+    return ["prune", "--data", data, "--run", str(run), *policy, *scoring]
+
+
+def generate(data: str, run: Path, clip: str, out: Path) -> list[str]:
+    """A short video."""
+    size = ["--frames", "10", "--steps", "2", "--plan", "streaming", "--gif-mb", "0", "--set", "device=cpu"]
+    return ["generate", "--runs", str(run), "--data", data, "--clip", clip, "--out", str(out), *size]
+
+
+@pytest.mark.soak
+def test_build_train_prune_and_generate_over_two_hosts_make_what_one_machine_makes(tmp_path, monkeypatch):
+    need_rights()
+    raw, alone, run_here = tmp_path / "raw", tmp_path / "alone", tmp_path / "run"
+    raw.mkdir()
+    for seed in (12, 14, 15):
+        spec = SynthVideo(name=f"q'{seed}", seed=seed, width=360, height=360, fps="25", frames=30, standing=0.5)
+        write_video(spec, raw)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
+
+    def here(words: list[str]) -> None:
+        command = [sys.executable, "-m", "flows.cli", *words]
+        done = subprocess.run(
+            command, env=clean | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+
+    with hosts(share_folders=False) as both, s3_server(GATEWAY) as s3:
+        for name, value in s3_environment(s3).items():
+            monkeypatch.setenv(name, value)
+        make_bucket(s3, "raw")
+        make_bucket(s3, "data")
+        for video in raw.glob("*.mp4"):
+            Store("s3://raw").create(f"in/{video.name}", video)
+        data, more = Store("s3://data/dance"), {**s3_environment(s3), **models()}
+        run, seen = both[0].folder / "run", Path(f"/proc/{both[0].keeper}/root") / str(both[0].folder)[1:]
+        with cluster(both, more) as address:
+            env = environment(both[0], {**more, "LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
+
+            def over_two(words: list[str]) -> None:
+                both[0].run(sys.executable, "-m", "flows.cli", *words, env=env)
+
+            over_two(build("s3://raw/in", data.url))
+            over_two(train(data.url, run))
+            over_two(prune(data.url, run))
+            shutil.copytree(seen / "run", tmp_path / "copied", ignore=shutil.ignore_patterns("lock"))
+            data.fetch("catalog.duckdb", tmp_path / "asked.duckdb")
+            with open_catalog(tmp_path / "asked.duckdb", read_only=True) as con:
+                [(clip,)] = con.execute("SELECT min(clip_id) FROM samples").fetchall()
+            over_two(generate(data.url, run, clip, both[0].folder / "made.mp4"))
+            video = (seen / "made.mp4").read_bytes()
+            assert all(host.worked() for host in both)
+    here(build(str(raw), str(alone)))
+    assert objects_below(data, "shards") == files_below(alone, "shards")
+    here(train(str(alone), run_here))
+    assert objects_below(data, "latents") == files_below(alone, "latents")
+    assert objects_below(data, "codecs") == files_below(alone, "codecs")
+    assert state_of(tmp_path / "copied") == state_of(run_here)
+    here(prune(str(alone), tmp_path / "copied"))
+    for folder in ("ledger", "versions", "worth"):
+        assert objects_below(data, folder) == files_below(alone, folder)
+        assert files_below(alone, folder)
+    here(generate(str(alone), tmp_path / "copied", clip, tmp_path / "made.mp4"))
+    assert video == (tmp_path / "made.mp4").read_bytes()

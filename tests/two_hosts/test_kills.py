@@ -1,0 +1,152 @@
+"""Whatever is killed, and whenever, the same command ends with the same shards: workers, in the middle of a put, too,
+hosts, the head's command, the link between the hosts; and the store fails a tenth of its requests.
+
+    LONGDANCE_KILLS=20 LONGDANCE_SEED=1 python -m pytest -m soak tests/two_hosts/test_kills.py -s
+"""
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from data_catalog.base.lease import KEY
+from data_catalog.base.store import Store
+from pipeline.synthetic.synth import SynthVideo, write_video
+from tests.object_store import environment as s3_environment
+from tests.object_store import failing_before, make_bucket, s3_server
+from tests.two_hosts.hosts import GATEWAY, Host, cluster, end, environment, hosts, need_rights, start_ray
+from tests.two_hosts.test_object_storage import build, kill, models
+
+pytest.importorskip("ray")
+pytest.importorskip("obstore")
+
+KINDS = ("worker", "put", "host", "command", "link")
+KILLS = int(os.environ.get("LONGDANCE_KILLS", len(KINDS)))
+SEED = int(os.environ.get("LONGDANCE_SEED", "0"))
+CUT_S = 20
+LONGEST_S = 1200
+
+
+class Ruin:
+    """Two hosts, a command on the first, and what befalls them."""
+
+    def __init__(self, both: list[Host], address: str, more: dict[str, str]) -> None:
+        self.both, self.address, self.more = both, address, more
+        self.draw, self.done = random.Random(SEED), list[str]()
+        self.todo = [KINDS[number % len(KINDS)] for number in range(KILLS)]
+        self.draw.shuffle(self.todo)
+        self.armed = threading.Event()
+
+    def on_request(self, command: str, path: str) -> None:
+        """Kill every worker of the second host whose object has arrived and is not put yet."""
+        if self.armed.is_set() and command == "PUT" and any(part in path for part in ("/clips/", "/shards/")):
+            self.armed.clear()
+            kill(self.both[1], "ray::Worker")
+            kill(self.both[0], "ray::Worker")
+
+    def strike(self, running: subprocess.Popen[bytes]) -> None:
+        """The next one."""
+        kind = self.todo.pop()
+        self.done.append(kind)
+        if kind == "worker":
+            kill(self.draw.choice(self.both), "ray::Worker")
+        elif kind == "put":
+            self.armed.set()
+        elif kind == "host":
+            end(self.both[1])
+            time.sleep(3)
+            start_ray(self.both[1], self.address, self.more)
+        elif kind == "link":
+            with _cut(1):
+                time.sleep(CUT_S)
+        else:
+            for pid in self.both[0].pids():
+                if b"flows.cli" in _words(pid):
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
+            running.wait(timeout=60)
+
+
+@contextmanager
+def _cut(number: int) -> Iterator[None]:
+    """Within the block a host reaches nobody."""
+    link = f"ld-v{number}"
+    subprocess.run(["ip", "link", "set", link, "down"], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["ip", "link", "set", link, "up"], check=True)
+
+
+def _words(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def run_through(ruin: Ruin, command: list[str], env: dict[str, str], said: Path) -> None:
+    """The same command again and again, until it ends well."""
+    deadline = time.monotonic() + LONGEST_S
+    while time.monotonic() < deadline:
+        with said.open("ab") as file, subprocess.Popen(command, env=env, stderr=file, stdout=file, cwd="/") as running:
+            while running.poll() is None:
+                assert time.monotonic() < deadline, said.read_text()[-3000:]
+                time.sleep(ruin.draw.uniform(5, 20))
+                if ruin.todo and running.poll() is None:
+                    ruin.strike(running)
+        if running.returncode == 0:
+            return
+        assert running.returncode in (2, -signal.SIGKILL, 128 + signal.SIGKILL), said.read_text()[-3000:]
+    raise AssertionError(said.read_text()[-3000:])
+
+
+@pytest.mark.soak
+def test_the_same_command_ends_with_the_same_shards_whatever_is_killed(tmp_path, monkeypatch):
+    need_rights()
+    raw, alone = tmp_path / "raw", tmp_path / "alone"
+    raw.mkdir()
+    for seed in (12, 14, 15, 16):
+        spec = SynthVideo(name=f"q'{seed}", seed=seed, width=360, height=360, fps="25", frames=55, standing=0.5)
+        write_video(spec, raw)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
+    local = clean | {"OMP_NUM_THREADS": "1"}
+    subprocess.run(build(str(raw), str(alone)), env=local, check=True, capture_output=True, timeout=900)
+    expected = {path.name: path.read_bytes() for path in (alone / "shards").iterdir()}
+    ruined: list[Ruin] = []
+
+    def before(command: str, path: str) -> None:
+        for ruin in ruined:
+            ruin.on_request(command, path)
+
+    with hosts(share_folders=False) as both, s3_server(GATEWAY) as s3:
+        for name, value in s3_environment(s3).items():
+            monkeypatch.setenv(name, value)
+        make_bucket(s3, "raw")
+        make_bucket(s3, "data")
+        for video in raw.glob("*.mp4"):
+            Store("s3://raw").create(f"in/{video.name}", video)
+        with failing_before(s3, 0.1, GATEWAY, SEED, before=before) as (flaky, failed):
+            more = {**s3_environment(flaky), **models()}
+            with cluster(both, more) as address:
+                env = environment(both[0], {**more, "LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
+                ruin, number = Ruin(both, address, more), 0
+                ruined.append(ruin)
+                while ruin.todo:
+                    data = Store(f"s3://data/set{number}")
+                    number += 1
+                    run_through(ruin, both[0].command(build("s3://raw/in", data.url)), env, tmp_path / "said")
+                    made = {info.key: data.read(info.key)[0] for info in data.listed()}
+                    shards = {Path(key).name: body for key, body in made.items() if key.startswith("shards/")}
+                    assert shards == expected
+                    assert KEY not in made
+                    print(f"build {number}: the same; {', '.join(ruin.done)}; {failed[0]} requests failed", flush=True)
+    assert "Traceback" not in (tmp_path / "said").read_text()
