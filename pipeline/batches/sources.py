@@ -14,7 +14,7 @@ from pipeline.video.ffmpeg import open_source
 from pipeline.video.raw_source import hash_object
 
 # What lies beside videos and is none: passed over, not rejected.
-SIDECARS = tuple(b".json .txt .md .srt .vtt .ass .nfo .xml .csv .jpg .jpeg .png .webp .part".split())
+SIDECARS = tuple(b".json .txt .md .srt .vtt .ass .nfo .xml .csv .jpg .jpeg .png .webp .part .thm .lrv .ini .db".split())
 
 
 @dataclass(frozen=True)
