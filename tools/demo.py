@@ -106,13 +106,14 @@ def metrics_of(rollout: Path) -> dict[str, Any]:
 
 def numbers(out: Path) -> str:
     """How well she follows the dances, the first beside the clip that it is from: her motion beside that of its joints,
-    the PCK beside that of its picture as the codec shows it."""
+    and motion and PCK beside those of its picture as the codec shows it."""
     told = metrics_of(out / "danced.rollout")
     made, real = ({name: one["mean"] for name, one in of["metrics"].items()} for of in (told, told["reference"]))
     new = {name: one["mean"] for name, one in metrics_of(out / "sung.rollout")["metrics"].items()}
     return (
         f"danced.mp4: found {made['found']:.3f} (at least 0.95), "
-        f"motion {made['joint_motion'] / real['dance_motion']:.2f} of the real clip's (0.8 to 1.25), "
+        f"motion {made['joint_motion'] / real['dance_motion']:.2f} of the dance's (0.8 to 1.25) and "
+        f"{made['joint_motion'] / real['joint_motion']:.2f} of what is seen of the real clip as the codec shows it, "
         f"PCK {made['pck'] / real['pck']:.2f} of the real clip's (at least 0.9)\n"
         f"sung.mp4: found {new['found']:.3f} (at least 0.9), PCK {new['pck']:.3f}, "
         f"motion {new['joint_motion'] / new['dance_motion']:.2f} of the dance's"
