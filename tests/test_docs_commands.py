@@ -111,6 +111,7 @@ ELSEWHERE = {
     "python bench/": FIGURES,
     "python -m pytest -m soak tests/power_loss -s": FIGURES,
     "python -m pytest -m soak tests/fuzz -s": FIGURES,
+    "python -m pytest -m soak tests/pipeline/test_truth.py": FIGURES,
 }
 """Beginnings of lines, and the test or the step of the gate that runs them, or why a person does."""
 PROGRAMS = r"(?:[A-Z_]+=\S+ )*(?:\.venv/bin/)?(?:make|python|pip|prefect|pre-commit|longdance|eval|docker|sh)\s+\S"

@@ -32,7 +32,7 @@ def readable(url: str) -> Path:
     store = Store.at(url)
     folder = mirrors().resolve() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-read"
     folder.mkdir(parents=True, exist_ok=True)
-    with in_turn(folder / ".lock"):
+    with in_turn(DataFolder(folder).lock):
         Mirror(store, folder).pull()
         store.fetch(SNAPSHOT, DataFolder(folder).catalog)
     return folder
