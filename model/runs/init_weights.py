@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import torch
@@ -136,11 +136,11 @@ def check_codec_of_run(run_dir: Path, codec: str) -> None:
     if trained != codec:
         usual = EncodeConfig().model_dump(mode="json")
         given = {"codec": RunFolder(run_dir).codec.absolute()} | {
-            name: json.dumps(value)
+            name: value
             for name, value in identity["config"]["encode"].items()
             if name in ("picture", "patch", "channels", "fit_frames") and value != usual.get(name)
         }
-        asked = " ".join(f"--set encode.{name}={value}" for name, value in given.items())
+        asked = " ".join(f"--set {quote(f'encode.{name}={value}')}" for name, value in given.items())
         raise CodecError(
             f"Run {run_dir} was trained on latents of codec {trained[:12]}, this data set's are of "
             f"{codec[:12] or 'one that is fitted on it'}: encode with its own by {asked}."
