@@ -109,7 +109,7 @@ def test_where_the_cpus_index_cannot_be_reached_the_default_one_does_and_says_so
 
 
 def test_make_and_the_images_take_it_before_anything_that_would_bring_another():
-    for path, place in ((ROOT / "Makefile", "-e '.[dev]'"), (ROOT / "docker" / "install.sh", '-e "$source"')):
+    for path, place in ((ROOT / "Makefile", "-e '.[dev]'"), (ROOT / "docker" / "install.sh", '-e "$source[cluster]"')):
         text = path.read_text()
         assert text.index("tools/torch.sh", text.index("venv")) < text.index(place)
     assert re.search(
