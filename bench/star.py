@@ -3,12 +3,13 @@
     python bench/star.py --run RUN --data DATA [--clips 20] [--frames 181] [--steps N]
 
 DATA holds clips that the run has not seen. Per clip, so many frames (to and fro beyond the clip's own), and for each
-of `codec` (the real clip, encoded and decoded), `still` (its first frame), `warp` (longdance warp's, without a network)
-and `star`: the share of frames in which mediapipe finds the dancer, the mean distance of her main joints to the dance's
-(pixels at 512), PCK at 0.1 of her height, motion as a ratio to the dance's, PSNR on pixels that differ from the first
-frame by more than 20 levels, PSNR on background that the first frame does not show, sharpness, and flicker. Then the
-joints of the last tenth over those of the first, and what becomes of a flipped input: the PSNR of its video, flipped
-back, against the video, and the same of the codec alone.
+of `codec` (the real clip, encoded and decoded), `still` (its first frame), `warp` (longdance warp's, without a
+network), `smooth` (the same with smooth outlines, which is what the network is shown) and `star`: the share of frames
+in which mediapipe finds the dancer, the mean distance of her main joints to the dance's (pixels at 512), PCK at 0.1
+of her height, motion as a ratio to the dance's, PSNR on pixels that differ from the first frame by more than 20
+levels, PSNR on background that the first frame does not show, sharpness, and flicker. Then the joints of the last
+tenth over those of the first, and what becomes of a flipped input: the PSNR of its video, flipped back, against the
+video, and the same of the codec alone.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from model.drift.metrics import Measured, Measurer, picture_numbers
 from model.drift.report import real_clip
 from model.pose.paint import behind, warp_picture
 from model.pose.retarget import MIRROR, checked_dance
+from model.pose.smooth_warp import smoothly_warped
 from model.pose.warp import BACKGROUND, reference_of, warp_field
 from model.rollout.config import sampling_config
 from model.rollout.generate import Prepared, Request, Start, generate_video, prepare
@@ -100,12 +102,13 @@ def flip_error(
 def frames_of(
     prepared: Prepared, real: np.ndarray, dance: np.ndarray, outline: np.ndarray | None
 ) -> dict[str, np.ndarray]:
-    """The four videos, and `uncovered`: where the background is that the first frame does not show."""
+    """The five videos, and `uncovered`: where the background is that the first frame does not show."""
     frames, uncovered = warped(real[0], dance, outline)
     return {
         "codec": through(prepared.codec, real),
         "still": np.repeat(real[:1], len(real), 0),
         "warp": frames,
+        "smooth": smoothly_warped(real[0], dance[0], dance, outline)[0],
         "star": danced(prepared, real[0], dance, outline),
         "uncovered": uncovered,
     }
@@ -138,7 +141,7 @@ def to_and_fro(count: int, frames: int) -> np.ndarray:
 
 
 def of_clip(options: argparse.Namespace, clip: str, finder: DancerFinder, flip: bool) -> dict[str, list[float]]:
-    """COLUMNS of a clip's four videos."""
+    """COLUMNS of a clip's five videos."""
     sampling = sampling_config([options.run], {"steps": options.steps} if options.steps else {}, "star")
     prepared = prepare(Request((options.run,), "star", options.frames, sampling))
     real = real_clip(options.data, clip, prepared.size).frames_FHWC
@@ -162,10 +165,8 @@ def sharpness_of(frames: np.ndarray) -> float:
 
 def verdicts(rows: Sequence[dict[str, list[float]]]) -> list[str]:
     """What the clips come to, in sentences."""
-    table = {name: np.array([row[name] for row in rows]) for name in ("codec", "warp", "star", "real")}
+    table = {name: np.array([row[name] for row in rows]) for name in ("codec", "warp", "smooth", "star", "real")}
     star, codec, warp, real = table["star"], table["codec"], table["warp"], table["real"]
-    gains = star[:, 4:6] - warp[:, 4:6]
-    half = 1.96 * gains.std(0, ddof=1) / np.sqrt(len(rows)) if len(rows) > 1 else np.full(2, np.nan)
     nearer = np.abs(star[:, 6] - real[:, 6]) < np.abs(warp[:, 6] - real[:, 6])
     count = len(rows)
     return [
@@ -173,8 +174,7 @@ def verdicts(rows: Sequence[dict[str, list[float]]]) -> list[str]:
         f"mean joint error against the codec's: {star[:, 1].mean() / codec[:, 1].mean():.2f} times",
         f"found at least 0.95 of the codec's: {(star[:, 0] >= 0.95 * codec[:, 0]).sum()} of {count}",
         f"motion 0.8 to 1.25 of the dance's: {((star[:, 3] >= 0.8) & (star[:, 3] <= 1.25)).sum()} of {count}",
-        f"better than the warp on moving pixels by {gains[:, 0].mean():+.2f} dB (95 % interval {half[0]:.2f})",
-        f"better on uncovered background by {np.nanmean(gains[:, 1]):+.2f} dB (95 % interval {half[1]:.2f})",
+        *(_gain(name, star[:, 4:6] - table[name][:, 4:6]) for name in ("warp", "smooth")),
         f"sharpness nearer to the real clip's than the warp's: {nearer.sum()} of {count}",
         "joint error of the last tenth over the first's: {:.2f} (the codec's {:.2f})".format(
             *(float(np.nanmedian(of[:, 8])) for of in (star, codec))
@@ -183,6 +183,16 @@ def verdicts(rows: Sequence[dict[str, list[float]]]) -> list[str]:
             *np.mean([row["flip"] for row in rows if "flip" in row], 0)
         ),
     ]
+
+
+def _gain(name: str, gains_N2: np.ndarray) -> str:
+    """By how much each clip is better than one of the warps."""
+    half = 1.96 * np.nanstd(gains_N2, 0, ddof=1) / np.sqrt(len(gains_N2)) if len(gains_N2) > 1 else np.full(2, np.nan)
+    mean = np.nanmean(gains_N2, 0)
+    return (
+        f"better than {name} on moving pixels by {mean[0]:+.2f} dB (95 % interval {half[0]:.2f}), "
+        f"on uncovered background by {mean[1]:+.2f} dB ({half[1]:.2f})"
+    )
 
 
 def told_of(path: Path) -> str:
@@ -212,7 +222,7 @@ def main() -> None:
     print(told_of(options.run))
     print("        " + "  ".join(f"{name:>12}" for name in COLUMNS))
     warnings.simplefilter("ignore", RuntimeWarning)  # of columns that a video has no number for
-    for name in ("codec", "still", "warp", "star", "real"):
+    for name in ("codec", "still", "warp", "smooth", "star", "real"):
         means = np.nanmean([row[name][: len(COLUMNS)] for row in rows], 0)
         print(f"{name:>7} " + "  ".join(f"{value:12.3f}" for value in means))
     print("\n".join(verdicts(rows)))

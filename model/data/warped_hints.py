@@ -1,7 +1,7 @@
 """What a window's hints show of each frame's pose: every hint moved there part by part, and blended.
 
-Where a codec costs next to nothing (patches), the pictures behind the latents are moved, which keeps them sharp; where
-it is a network, the latents themselves are, so that training runs none.
+Where a codec costs next to nothing (patches), the pictures behind the latents are moved, which keeps them sharp, and
+with smooth outlines; where it is a network, the latents themselves are, so that training runs none.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from model.network.conditioning import HINT_DRIFT, PoseConditioning
 from model.pose.body_parts import HIPS, SHOULDERS
 from model.pose.limb_map import limb_maps, to_cells
 from model.pose.paint import behind, warp_picture
-from model.pose.warp import Reference, reference_of, warp_field
+from model.pose.smooth_warp import smoothly_warped
+from model.pose.warp import reference_of, warp_field
 from pipeline.analysis.pose import MAIN
 from pipeline.picture_size import PictureSize
 
@@ -76,28 +77,22 @@ def _moved(
     """A hint in every target's pose (T, C, H, W), and how little it shows of each place (T, H, W)."""
     if not codec.is_network:
         picture = codec.decode(latents_FCHW[hint : hint + 1])[0]
-        shape = (picture.shape[0], picture.shape[1])
-        reference = reference_of(landmarks_FJ4[hint], shape, outline_HW)
-        pictures, unknown = _warped(reference, picture, landmarks_FJ4[targets])
+        pictures, unknown = smoothly_warped(picture, landmarks_FJ4[hint], landmarks_FJ4[targets], outline_HW)
         return codec.encode(pictures), _by_cell(unknown, codec.factor)
     cells = to_cells(landmarks_FJ4, codec.factor)
     latents = latents_FCHW[hint].float().permute(1, 2, 0).numpy()
     cells_shape = PictureSize(latents.shape[1], latents.shape[0])
     outline = None if outline_HW is None else outline_at(outline_HW, cells_shape)
     reference = reference_of(cells[hint], (cells_shape.height, cells_shape.width), outline)
-    warped, unknown = _warped(reference, latents, cells[targets])
+    fields, guessed = [warp_field(reference, pose) for pose in cells[targets]], behind(latents, reference)
+    warped = np.stack([warp_picture(latents, guessed, field) for field in fields])
+    unknown = np.stack([field.unknown_HW for field in fields])
     return torch.from_numpy(warped).permute(0, 3, 1, 2).to(latents_FCHW.dtype), torch.from_numpy(unknown).float()
-
-
-def _warped(reference: Reference, picture: np.ndarray, poses: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    fields, guessed = [warp_field(reference, pose) for pose in poses], behind(picture, reference)
-    pictures = np.stack([warp_picture(picture, guessed, field) for field in fields])
-    return pictures, np.stack([field.unknown_HW for field in fields])
 
 
 def _by_cell(unknown_FHW: np.ndarray, factor: int) -> Tensor:
     """The share of each latent's own pixels."""
-    return torch.nn.functional.avg_pool2d(torch.from_numpy(unknown_FHW).float()[:, None], factor)[:, 0]
+    return torch.nn.functional.avg_pool2d(torch.from_numpy(unknown_FHW)[:, None], factor)[:, 0]
 
 
 def _blended(moved: Sequence[tuple[Tensor, Tensor]], apart_HT: np.ndarray) -> tuple[Tensor, Tensor]:

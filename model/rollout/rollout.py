@@ -28,7 +28,7 @@ from model.network.diffusion import PredictionType
 from model.network.objective import Network
 from model.plans.plan import Call
 from model.plans.stages import Window, call_window
-from model.pose.warp_video import warped_frames
+from model.pose.smooth_warp import smoothly_warped
 from model.rollout.config import SamplingConfig
 from model.rollout.copy_gate import with_detail
 from model.rollout.refill import filled_frames, refilled
@@ -167,7 +167,7 @@ class Rollout:
         if self._dance is None:
             return np.repeat(self._picture[None], len(frames), 0)
         poses = self._poses(frames)
-        return np.stack(list(warped_frames(self._picture, self._dance[0], poses, self._outlines.get(0))))
+        return smoothly_warped(self._picture, self._dance[0], poses, self._outlines.get(0))[0]
 
     def _poses(self, frames: Sequence[int]) -> np.ndarray:
         assert self._dance is not None
