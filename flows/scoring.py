@@ -47,7 +47,7 @@ def score_runs(home: Home, jobs: list[dict[str, Any]], count: int, processes: in
 
 def _score_on_hosts(home: Home, jobs: list[dict[str, Any]], count: int, workers: int) -> int:
     """The same by a cluster's workers; 0 of them for as many as there is room for."""
-    from model.training.train import resolve_device
+    from model.devices import resolve_device
 
     device = str(jobs[0]["config"].get("device", "auto"))
     shared = [*home.shared, *(RunFolder(Path(job["run"])).record for job in jobs)] if home.shared else []

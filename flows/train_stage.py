@@ -43,7 +43,7 @@ STOPPED = 143  # 128 + SIGTERM, after a checkpoint
 def encode_latents(home: Home, config: EncodeConfig, device: str) -> dict[str, int]:
     """Latents for every sample that has none; all of them are then in the catalog."""
     from model.data.latents import encode_dataset, latent_rows
-    from model.training.train import resolve_device
+    from model.devices import resolve_device
 
     cluster = is_on_cluster()
     if not cluster:  # its hosts have the GPUs
@@ -209,8 +209,8 @@ def training_ranks(home: Home, config: LoopConfig, processes: int, until: int | 
     if processes == 1 or not is_on_cluster():
         yield None
         return
+    from model.devices import resolve_device
     from model.hosts.train_rank import training_words
-    from model.training.train import resolve_device
 
     gpus = int(resolve_device(config.device) == "cuda")
     shared = [home.folder.catalog] if isinstance(home.root, Path) else []

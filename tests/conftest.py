@@ -1,15 +1,18 @@
 """Shared fixtures: the pose model, one small drawn dancer, and a data set built from it."""
 
 import os
+import pickle
+import shutil
 import uuid
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from data_catalog.base.files import read_json
+from data_catalog.base.locks import in_turn
 from data_catalog.base.paths import DataFolder
 from pipeline.analysis.pose import PoseFinder, pose_finder
 from pipeline.analysis.pose_model import pose_model_path
@@ -34,6 +37,20 @@ SMALL = BuildConfig(
 )
 
 
+def once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """A folder that is made once for all processes of a test run: by the first that asks, while others wait for it."""
+    base = factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    made = folder.with_name(f"{name}.made")
+    with in_turn(folder.with_name(f"{name}.lock")):
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)  # of one that failed
+            folder.mkdir()
+            make(folder)
+            made.touch()
+    return folder
+
+
 @pytest.fixture(scope="session")
 def pose_model() -> Path:
     """The pose model, cached per user."""
@@ -52,7 +69,7 @@ def finder(pose_model: Path) -> Iterator[PoseFinder]:
 def dancer(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """55 frames of one drawn dancer, 270x480 at 25 frames per second."""
     spec = SynthVideo(name="dancer", seed=3, width=270, height=480, frames=55, fps="25")
-    return write_video(spec, tmp_path_factory.mktemp("dancer"))
+    return next(once(tmp_path_factory, "dancer", lambda folder: write_video(spec, folder)).glob("*.mp4"))
 
 
 @dataclass(frozen=True)
@@ -89,14 +106,25 @@ def build(root: Path, video: Path, config: BuildConfig, model: Path) -> Built:
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory, dancer: Path, pose_model: Path) -> Built:
     """Two clips of 25 frames at 128x128 with two variants each, in one shard. Only read it."""
-    return build(tmp_path_factory.mktemp("built"), dancer, SMALL, pose_model)
+
+    def make(folder: Path) -> None:
+        (folder / "built.pickle").write_bytes(pickle.dumps(build(folder / "data", dancer, SMALL, pose_model)))
+
+    made = once(tmp_path_factory, "built", make)
+    copy = shutil.copytree(made / "data", tmp_path_factory.mktemp("built") / "data")
+    first: Built = pickle.loads((made / "built.pickle").read_bytes())
+    return replace(first, data=DataFolder(Path(copy)))
 
 
 @pytest.fixture(scope="session")
 def drawn(tmp_path_factory: pytest.TempPathFactory, pose_model: Path) -> DataFolder:
     """Three drawn dancers with music, one clip of 25 frames each with a variant, in a catalog. Only read it."""
-    root = tmp_path_factory.mktemp("drawn")
-    return build_drawn(draw_raw(root / "raw", (3, 4, 5)), root / "data", pose_model)
+
+    def make(folder: Path) -> None:
+        build_drawn(draw_raw(folder / "raw", (3, 4, 5)), folder / "data", pose_model)
+
+    made = once(tmp_path_factory, "drawn", make)
+    return DataFolder(Path(shutil.copytree(made / "data", tmp_path_factory.mktemp("drawn") / "data")))
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -21,15 +22,17 @@ from flows.catalog.decisions import merge_recorded, recorded
 from flows.catalog.measure_rows import merge_measures
 from flows.catalog.rights_rows import merge_rights
 from flows.catalog.scoring_rows import restore_evidence
-from pipeline.batches.prepare_sources import LIMITED, BuildKeys, build_keys
 from pipeline.config import BuildConfig
 from pipeline.shards.tar import manifests
+
+if TYPE_CHECKING:
+    from pipeline.batches.prepare_sources import BuildKeys
 
 _OF_PATH = ("source_id", "size", "mtime_ns", "inode")
 logger = logging.getLogger(__name__)
 
 
-def source_row(manifest: Row, path: bytes, size: int, keys: BuildKeys) -> Row:
+def source_row(manifest: Row, path: bytes, size: int, keys: "BuildKeys") -> Row:
     """A row of `sources` from a clip manifest."""
     probe = manifest["probe"] or {}
     same = ("source_id", "status", "reason", "detail")
@@ -98,7 +101,7 @@ def stored_paths(data: DataFolder) -> list[Row]:
     return rows
 
 
-def merge_prepared(data: DataFolder, prepared: Iterable[tuple[str, bytes, int]], keys: BuildKeys) -> None:
+def merge_prepared(data: DataFolder, prepared: Iterable[tuple[str, bytes, int]], keys: "BuildKeys") -> None:
     """Put (source_id, path, size) whose clip manifests are on disk into the catalog."""
     sources: list[Row] = []
     clips: list[Row] = []
@@ -126,7 +129,7 @@ def merge_shards(data: DataFolder, found: list[Row]) -> None:
         register_shards(con, shards, samples)
 
 
-def mark_current(data: DataFolder, keys: BuildKeys, config: BuildConfig) -> None:
+def mark_current(data: DataFolder, keys: "BuildKeys", config: BuildConfig) -> None:
     """Show this config's clips and shards, older ones no more; set the thresholds.
 
     One by a column that no scorer gives any more, since its clips were forgotten, say, is left out with a warning.
@@ -151,7 +154,7 @@ def _unknown_scores(con: duckdb.DuckDBPyConnection, config: BuildConfig) -> set[
     return {str(row["score"]) for row in config.thresholds.rows()} - set(score_columns(con))
 
 
-def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> dict[str, int]:
+def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: "BuildKeys") -> dict[str, int]:
     """The catalog again, from the manifests on disk alone; returns how many rows of each kind."""
     paths = [row | {"path": bytes.fromhex(row["path"])} for row in stored_paths(data)]
     by_source = {row["source_id"]: row for row in sorted(paths, key=lambda row: row["path"], reverse=True)}
@@ -181,7 +184,7 @@ def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> d
     return {name: len(rows) for name, rows in tables.items()}
 
 
-def repair_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> str | None:
+def repair_catalog(data: DataFolder, config: BuildConfig, keys: "BuildKeys") -> str | None:
     """Create the catalog, or rebuild it where it is new, damaged or was left by a killed writer; says why.
 
     A mark that is on disk alone is merged in any case.
@@ -199,7 +202,7 @@ def repair_catalog(data: DataFolder, config: BuildConfig, keys: BuildKeys) -> st
     return reason
 
 
-def merge_failures(data: DataFolder, sources: Iterable[str], keys: BuildKeys) -> None:
+def merge_failures(data: DataFolder, sources: Iterable[str], keys: "BuildKeys") -> None:
     """Put what encoding said about the clips of some sources into the catalog."""
     rows: list[Row] = []
     for source_id in sources:
@@ -210,7 +213,7 @@ def merge_failures(data: DataFolder, sources: Iterable[str], keys: BuildKeys) ->
             merge_clips(con, rows)
 
 
-def forget_nameless(data: DataFolder, keep: set[str], keys: BuildKeys) -> set[str]:
+def forget_nameless(data: DataFolder, keep: set[str], keys: "BuildKeys") -> set[str]:
     """Drop the records of files that could not be read before and can be now, or are gone; returns their ids."""
     stale = {name for name in names_in(data.clip_set(keys.clip_set), ".json") if name.startswith("path-")} - keep
     for source_id in stale:
@@ -221,8 +224,10 @@ def forget_nameless(data: DataFolder, keep: set[str], keys: BuildKeys) -> set[st
     return stale
 
 
-def limited_sources(data: DataFolder, keys: BuildKeys) -> list[str]:
+def limited_sources(data: DataFolder, keys: "BuildKeys") -> list[str]:
     """Sources that were rejected for a reason that other limits might change."""
+    from pipeline.batches.prepare_sources import LIMITED
+
     with open_catalog(data.catalog) as con:
         rows = con.execute(
             "SELECT source_id FROM source_rows WHERE clip_set = $1 AND reason IN (SELECT unnest($2))",
@@ -231,7 +236,7 @@ def limited_sources(data: DataFolder, keys: BuildKeys) -> list[str]:
     return [source_id for (source_id,) in rows]
 
 
-def forget_missing_shards(data: DataFolder, keys: BuildKeys) -> int:
+def forget_missing_shards(data: DataFolder, keys: "BuildKeys") -> int:
     """Drop shards that are gone or cut short from the catalog, so that their clips are wanted again; how many."""
     there = {manifest["shard"] for manifest in manifests(data.shards)}
     with open_catalog(data.catalog) as con:
@@ -273,6 +278,8 @@ def rebuild_from_record(data: DataFolder) -> dict[str, int]:
     Raises:
         LongdanceError: no build was ever begun in this folder.
     """
+    from pipeline.batches.prepare_sources import build_keys  # seconds of import that only builds need
+
     if not data.build_record.is_file():
         raise no_data_set(data.root)
     try:

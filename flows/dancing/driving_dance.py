@@ -14,7 +14,6 @@ from model.errors import DataError, PoseError, RolloutError
 from model.pose.retarget import check_inside, checked_dance, paced, retarget
 from pipeline.analysis.pose import pose_finder
 from pipeline.analysis.pose_model import pose_model_path
-from pipeline.clips.video_dance import dance_in_video
 from pipeline.config import AnalysisConfig
 
 MOST_TRIED = 50
@@ -48,6 +47,8 @@ def read_driving(pose: str, data: Path | None) -> Driving:
     if pose.endswith(".npy"):
         return Driving(_from_file(Path(pose)), None)
     if Path(pose).is_file():
+        from pipeline.clips.video_dance import dance_in_video  # a second of import that no other dance needs
+
         landmarks, fps = dance_in_video(Path(pose).resolve(), pose_model_path())
         return Driving(checked_dance(landmarks, pose), fps)
     if data is None:

@@ -9,7 +9,6 @@ from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.errors import CatalogError
 from data_catalog.report_rows import rows_of
-from flows.report.contact_sheet import write_removed
 
 
 def mass(con: duckdb.DuckDBPyConnection, version: str | None) -> Row:
@@ -24,6 +23,8 @@ def diff(root: Path, first: str, second: str) -> tuple[list[Row], Path | None, f
 
     Raises CatalogError if one of the versions is not in the catalog.
     """
+    from flows.report.contact_sheet import write_removed  # OpenCV and ffmpeg's libraries, which `mass` does not need
+
     with open_catalog(DataFolder(root).catalog, read_only=True) as con:
         known = [name for (name,) in con.execute("SELECT version FROM versions ORDER BY version").fetchall()]
         for name in (first, second):

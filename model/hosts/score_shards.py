@@ -14,13 +14,13 @@ from data_catalog.base.locks import in_turn
 from data_catalog.base.mirror import Mirror
 from data_catalog.base.paths import RunFolder, stored_runs
 from data_catalog.base.store import Store
+from model.devices import resolve_device
 from model.hosts.train_rank import readable
 from model.runs.checkpoint import newest_checkpoint
 from model.scoring.job import ScoreJob
 from model.scoring.ledger import write_fragment
 from model.scoring.score import Scorer
 from model.training.memory import cap_memory
-from model.training.train import resolve_device
 from pipeline.video.raw_source import scratch
 
 

@@ -9,7 +9,6 @@ from functools import lru_cache
 from typing import Literal
 
 import torch
-from diffusers import DDIMScheduler
 from torch import Tensor
 
 PredictionType = Literal["epsilon", "v_prediction"]
@@ -33,6 +32,8 @@ LAST_TIMESTEP = 999
 @lru_cache(maxsize=8)
 def alphas_cumprod(device: torch.device) -> Tensor:
     """alpha_t^2 for t = 0..999, float32, from diffusers' own scheduler."""
+    from diffusers import DDIMScheduler  # seconds of import that those who only name a prediction do not need
+
     # Kept, and perhaps made first by a sampler: a tensor born in inference mode cannot be trained with.
     with torch.inference_mode(False), torch.device("cpu"):
         return DDIMScheduler.from_config(SCHEDULER_CONFIG).alphas_cumprod.to(device)

@@ -6,16 +6,18 @@ transformer block a temporal attention. Transformers' 1x1 projections stay as th
 
 from __future__ import annotations
 
-from diffusers import UNet2DConditionModel
-from diffusers.models.attention import BasicTransformerBlock
-from diffusers.models.downsampling import Downsample2D
-from diffusers.models.resnet import ResnetBlock2D
-from diffusers.models.upsampling import Upsample2D
 from torch import Tensor, nn
 
 from model.errors import ChannelCountError
 from model.network import memory_efficient
 from model.network.conditioning import FrameEmbedding
+from model.network.image_network import (
+    BasicTransformerBlock,
+    Downsample2D,
+    ResnetBlock2D,
+    UNet2DConditionModel,
+    Upsample2D,
+)
 from model.network.temporal import FrameAxis, TemporalAttention, TemporalConv
 
 # Attribute names of all new layers: a parameter is new if one of these is in its dotted name.

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers.models.activations import GEGLU
-from diffusers.models.resnet import ResnetBlock2D
 from torch import Tensor, nn
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
+
+from model.network.image_network import GEGLU, ResnetBlock2D
 
 Pair = tuple[int, int]
 

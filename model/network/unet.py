@@ -8,14 +8,13 @@ from contextlib import contextmanager
 from typing import Any, ClassVar, Self
 
 import torch
-from diffusers import ConfigMixin, ModelMixin, UNet2DConditionModel
-from diffusers.configuration_utils import register_to_config
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from model.errors import ChannelCountError, ShapeError, UnknownNameError, WeightsError
 from model.network.conditioning import FrameConditioning, blended_hints
 from model.network.diffusion import PredictionType, alpha_sigma
+from model.network.image_network import ConfigMixin, ModelMixin, UNet2DConditionModel, register_to_config
 from model.network.inflate import NEW_LAYERS, inflate, is_new
 from model.network.pose_path import PosePath
 from model.network.presets import NETWORK_PRESETS

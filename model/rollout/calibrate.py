@@ -22,6 +22,7 @@ from data_catalog.base.paths import RunFolder
 from model.data.codec import Codec, load_codec
 from model.data.dataset import DataIndex, LatentReader, LatentSample, load_data
 from model.data.text import TextTable
+from model.devices import resolve_device
 from model.drift.metrics import cut_out
 from model.drift.motion import tile_colours, tile_travel
 from model.errors import ConfigError, DataError, RunError
@@ -36,7 +37,6 @@ from model.runs.record import read_record
 from model.runs.run import Run
 from model.sampling.guidance import Scales, TextPair
 from model.sampling.sample_window import CallNoise, CallSettings, make_window
-from model.training.train import resolve_device
 from pipeline.clips.fill import Rectangle, common, rectangle
 
 LEVELS = (0.0, 0.05, 0.1, 0.2, 0.33, 0.5, 0.7)

@@ -23,6 +23,7 @@ from data_catalog.base.rollout_paths import RolloutFolder
 from model.data.codec import Codec, load_codec
 from model.data.samples import FPS
 from model.data.text import ZEROS_WIDTH, embed
+from model.devices import resolve_device
 from model.errors import RolloutError
 from model.plans.plan import Call, make_plan
 from model.rollout.config import SamplingConfig
@@ -36,7 +37,6 @@ from model.runs.run import Run
 from model.sampling.guidance import TextPair
 from model.sources import NoText
 from model.training.memory import cap_memory
-from model.training.train import resolve_device
 from pipeline.clips.fill import Rectangle
 from pipeline.picture_size import PictureSize
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data_catalog.base.paths import RunFolder
 from model.config import EncodeConfig, TrainConfig, parse_config
 from model.errors import RunError
 from model.loop_config import CHOREOGRAPHER
-from model.network.diffusion import PredictionType
 from model.runs.checkpoint import CheckpointInfo, network_config, newest_checkpoint
 from model.runs.record import read_record
+
+if TYPE_CHECKING:
+    from model.network.diffusion import PredictionType
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler
 from torch import Tensor
 
 from model.network.diffusion import SCHEDULER_CONFIG
@@ -28,6 +27,8 @@ _SHARED = {
 
 def make_scheduler(name: str, steps: int) -> Any:
     """A diffusers scheduler that is ready to step: `ddim`, `dpm++` (Lu et al. 2022, second order) or `euler`."""
+    from diffusers import DDIMScheduler, DPMSolverMultistepScheduler, EulerDiscreteScheduler  # seconds of import
+
     scheduler: Any
     if name == "ddim":
         scheduler = DDIMScheduler(**_SHARED, clip_sample=False, set_alpha_to_one=True)

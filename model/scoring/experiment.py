@@ -14,11 +14,11 @@ from model.data.codec import load_codec
 from model.data.dataset import load_data
 from model.data.poses import pose_reader
 from model.data.text import TextTable
+from model.devices import resolve_device
 from model.network.objective import Objective
 from model.runs.init_weights import network_of_run
 from model.runs.run import Run
 from model.scoring.scored_losses import require_holdout
-from model.training.train import resolve_device
 from model.training.validation import BINS, bank_windows, bin_log_snr, sample_window, validation_losses, window_sampling
 
 

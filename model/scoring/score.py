@@ -30,6 +30,7 @@ from model.data.latents import OnProgress, verify_latents
 from model.data.loader import stacked_masks
 from model.data.poses import pose_reader, stacked_poses
 from model.data.text import TextTable
+from model.devices import resolve_device
 from model.errors import DataError
 from model.network.conditioning import PoseConditioning
 from model.network.objective import Draws, Objective
@@ -41,7 +42,6 @@ from model.scoring.job import ScoreJob, in_key_order, wanted_places
 from model.scoring.ledger import LOSSES, Fragment, measured_until, write_fragment
 from model.scoring.noise_bank import Bank
 from model.training.memory import cap_memory
-from model.training.train import resolve_device
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,9 @@ from model.config import EncodeConfig, TrainConfig
 from model.data.codec import codec_hash
 from model.data.latents import codec_folder
 from model.errors import CodecError
-from model.runs.init_weights import check_codec_of_export, check_codec_of_run
 from model.runs.record import read_record
 from model.runs.run import run_checkpoint
 from model.sources import CODEC_FILE, EmbeddedCodec, OtherRun, Pretrained, SavedCodec
-from model.training.shapes import latent_shape
 
 
 def with_codec_of_run(data: Path, config: TrainConfig) -> TrainConfig:
@@ -49,17 +47,25 @@ def check_init(data: Path, config: TrainConfig, fork: Path | None = None) -> Non
     if fork is not None:
         run_checkpoint(fork)
         if found or not _is_at_home(fork, data):
-            check_codec_of_run(fork, found or "")
+            _check_run(fork, found)
         return
     match config.init_source:
         case OtherRun(path):
             run_checkpoint(path)
             if found or not _is_at_home(path, data):
-                check_codec_of_run(path, found or "")
+                _check_run(path, found)
         case Pretrained(name) if (Path(name) / CODEC_FILE).is_file():
+            from model.runs.init_weights import check_codec_of_export
+
             check_codec_of_export(Path(name), found or "")
         case Pretrained(name):
             _check_channels(Path(name), config.encode)
+
+
+def _check_run(run: Path, codec: str | None) -> None:
+    from model.runs.init_weights import check_codec_of_run  # seconds of import that most runs do not need here
+
+    check_codec_of_run(run, codec or "")
 
 
 def _is_at_home(run: Path, data: Path) -> bool:
@@ -81,6 +87,8 @@ def _check_channels(folder: Path, encode: EncodeConfig) -> None:
     configs = [path for path in (folder / "unet" / "config.json", folder / "config.json") if path.is_file()]
     if not configs:
         return  # on a hub, or no network: loading it says so
+    from model.training.shapes import latent_shape
+
     takes, gets = read_json(configs[0]).get("out_channels"), latent_shape(encode)[0]
     if takes is not None and takes != gets:
         raise CodecError(

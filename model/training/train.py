@@ -26,6 +26,7 @@ from data_catalog.base.disk import disk_errors
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.paths import RunFolder
 from data_catalog.base.processes import mute_stderr_at_exit
+from model.devices import resolve_device
 from model.errors import ConfigError, DeviceError, RunError
 from model.loop_config import LoopConfig
 from model.runs.checkpoint import TrainingState, load_checkpoint, newest_checkpoint, step_folder
@@ -111,15 +112,6 @@ def _memory_explained(task: Task) -> Iterator[None]:
         yield
     except torch.OutOfMemoryError as error:
         raise DeviceError(task.out_of_memory()) from error
-
-
-def resolve_device(wanted: str) -> str:
-    """`cpu` or `cuda`. Raises DeviceError if a GPU is asked for and absent."""
-    if wanted == "cuda" and not torch.cuda.is_available():
-        raise DeviceError("A GPU was asked for (device 'cuda') and torch finds none: set device to 'cpu' or 'auto'.")
-    if wanted == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    return wanted
 
 
 def _newest_state(run_dir: Path, say: Callable[..., None]) -> TrainingState | None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -18,12 +19,13 @@ import pytest
 
 from data_catalog.base.files import sha256_file
 from pipeline.synthetic.synth import SynthVideo, write_video
+from tests.conftest import once
 
 ROOT = Path(__file__).parents[2]
 PREFECT = Path(sys.executable).parent / "prefect"
 SERVER_STARTS_S = 180.0  # on a machine that tests beside it
 FRAMES = 25  # a short clip: what is tested here is order and survival, not length
-SMALL = ["--frames", str(FRAMES), "--variants", "1", "--workers", "2"]
+SMALL = ["--frames", str(FRAMES), "--variants", "1", "--workers", "2", "--set=landmarks.every_frame=false"]
 
 
 def free_port() -> int:
@@ -68,9 +70,27 @@ def prefect_env(home: Path, port: int | None) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with Prefect's database as its migrations leave it, which take longer than what is tested. Copy it."""
+
+    def make(home: Path) -> None:
+        command = [str(PREFECT), "server", "database", "upgrade", "--yes"]
+        subprocess.run(command, env=prefect_env(home, None), capture_output=True, check=True)
+        assert (home / "prefect.db").stat().st_size > 100_000
+
+    return once(tmp_path_factory, "prefect-database", make)
+
+
+@pytest.fixture
+def home(database: Path, tmp_path: Path) -> Path:
+    """A Prefect home of a test's own, on a migrated database."""
+    return Path(shutil.copytree(database, tmp_path / "prefect"))
+
+
+@pytest.fixture(scope="session")
+def server(database: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment of a session-wide real server."""
-    home, port = tmp_path_factory.mktemp("prefect"), free_port()
+    home, port = Path(shutil.copytree(database, tmp_path_factory.mktemp("server") / "prefect")), free_port()
     process = start_server(home, port)
     yield prefect_env(home, port)
     stop(process)
@@ -99,7 +119,7 @@ def deploy_all(server: dict[str, str]) -> dict[str, str]:
 @contextmanager
 def worker(env: dict[str, str], log: Path, folder: Path = ROOT) -> Iterator[subprocess.Popen[Any]]:
     """A process worker on the pool, started in a folder, for as long as the block lasts."""
-    command = [str(PREFECT), "worker", "start", "--pool", "local"]
+    command, env = [str(PREFECT), "worker", "start", "--pool", "local"], env | {"PREFECT_WORKER_QUERY_SECONDS": "1"}
     with log.open("ab") as file:
         process = subprocess.Popen(command, env=env, cwd=folder, stdout=file, stderr=file, start_new_session=True)
         try:
@@ -111,15 +131,12 @@ def worker(env: dict[str, str], log: Path, folder: Path = ROOT) -> Iterator[subp
 @pytest.fixture(scope="session")
 def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three short videos of drawn dancers: one has a moving camera, one is too slow."""
-    folder = tmp_path_factory.mktemp("raw")
     specs = [
         SynthVideo(name="first", seed=11, width=360, height=640, fps="30", frames=80, standing=0.42),
         SynthVideo(name="second", seed=12, width=480, height=480, fps="25", frames=60, standing=0.5),
         SynthVideo(name="slow", seed=13, width=360, height=640, fps="15", frames=40, standing=0.42),
     ]
-    for spec in specs:
-        write_video(spec, folder)
-    return folder
+    return once(tmp_path_factory, "flows-raw", lambda folder: [write_video(spec, folder) for spec in specs])
 
 
 def command(raw: Path, data: Path, *more: str) -> list[str]:
@@ -161,11 +178,15 @@ def weights(run: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def data(raw: Path, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def undisturbed(raw: Path, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set that was built without trouble. Read only: all test processes share it."""
+    return once(tmp_path_factory, "flows-data", lambda folder: build(raw, folder, server))
+
+
+@pytest.fixture(scope="session")
+def data(undisturbed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A built data set to train on. Runs are all that is added to it."""
-    folder = tmp_path_factory.mktemp("train") / "data"
-    build(raw, folder, server)
-    return folder
+    return Path(shutil.copytree(undisturbed, tmp_path_factory.mktemp("train") / "data"))
 
 
 @pytest.fixture(scope="session")

@@ -73,7 +73,8 @@ CASES: dict[str, Case] = {
     "build-dataset/local": Case(
         lambda p: {
             "raw": str(p.raw), "data": str(p.data),
-            "config": {"clips": {"frames": FRAMES}, "variants": {"count": 0}, "workers": 1},
+            "config": {"clips": {"frames": FRAMES}, "variants": {"count": 0}, "workers": 1,
+                       "landmarks": {"every_frame": False}},
         },
         built,
     ),

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,17 +24,14 @@ from model.config import train_config
 from model.data.latents import encode_dataset
 from model.training.train import train
 from pipeline.shards.cut_sound import read_flac
-from tests.flows.conftest import build
 
 FRAMES = 30
 
 
 @pytest.fixture(scope="module")
-def data(raw: Path, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A built data set."""
-    folder = tmp_path_factory.mktemp("generate") / "data"
-    build(raw, folder, server)
-    return folder
+def data(undisturbed: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A built data set, for this module alone."""
+    return Path(shutil.copytree(undisturbed, tmp_path_factory.mktemp("generate") / "data"))
 
 
 @pytest.fixture(scope="module")

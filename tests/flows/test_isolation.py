@@ -62,26 +62,24 @@ def test_drawing_and_building_import_nothing_from_the_folder(folder, raw, server
     assert len(list((folder / "drawn").glob("*.mp4"))) == 1
     (folder / "raw").mkdir()
     (folder / "raw" / "second.mp4").hardlink_to(raw / "second.mp4")
-    longdance(folder, server, "build", "raw", "--data", "data", *SMALL)
+    longdance(folder, server, "build", "raw", "--data", "data", *SMALL, "--set=landmarks.every_frame=true")
     assert read_json(folder / "data" / "last_run.json")["total_samples"] > 0
 
 
-def test_all_that_is_done_with_a_data_set_imports_nothing_from_the_folder(folder, server, tmp_path):
+def test_all_that_is_done_with_a_data_set_imports_nothing_from_the_folder(folder, server, home):
+    """The training encodes first, by accelerate's launcher; the prune scores first, by a child alone."""
     make_dataset(folder / "data")
-    own_server = prefect_env(tmp_path / "prefect", None)  # this command starts it, and it is a child like any other
-    longdance(folder, own_server, "encode", "--data", "data", *ENCODING)
-    for run, processes in (("one", "1"), ("two", "2")):
-        more = ["--data", "data", "--run", run, "--processes", processes, *TRAINING]
-        longdance(folder, server, "train", "starter", *more)
-        assert read_json(folder / run / "run.json")["identity"]["processes"] == int(processes)
-    longdance(folder, server, "score", "--run", "one", "--data", "data", "--k", "2")
+    own_server = prefect_env(home, None)  # this command starts it, and it is a child like any other
+    more = ["--data", "data", "--run", "two", "--processes", "2", *TRAINING]
+    longdance(folder, own_server, "train", "starter", *more)
+    assert read_json(folder / "two" / "run.json")["identity"]["processes"] == 2
     pruned = ["--score", "random", "--fraction", "0.5", "--name", "lean", "--set", "policy.motion_strata=2"]
-    longdance(folder, server, "prune", "--run", "one", "--data", "data", *pruned)
+    longdance(folder, server, "prune", "--run", "two", "--data", "data", *pruned)
     with open_catalog(folder / "data" / "catalog.duckdb", read_only=True) as con:
         assert con.execute("SELECT count(*) > 0 FROM losses").fetchall() == [(True,)]
         assert ("lean",) in con.execute("SELECT version FROM versions").fetchall()
     made = ["--out", "long.mp4", "--frames", "7", "--steps", "1", "--gif-mb", "0"]
-    longdance(folder, server, "generate", "--runs", "one", "--data", "data", "--clip", "s0c0", *made)
+    longdance(folder, server, "generate", "--runs", "two", "--data", "data", "--clip", "s0c0", *made)
     longdance(folder, server, "report", "--data", "data")
     assert (folder / "long.mp4").is_file()
     assert (folder / "data" / "report.html").is_file()

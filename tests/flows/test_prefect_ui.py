@@ -21,6 +21,13 @@ def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         yield browser
 
 
+@pytest.fixture(scope="module")
+def built_run(raw: Path, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The flow run of a build that has ended."""
+    build(raw, tmp_path_factory.mktemp("shown") / "my-dance", server)
+    return newest(server, "flow_runs", {"flow_runs": {"name": {"any_": ["build my-dance"]}}})
+
+
 def newest(env: dict[str, str], kind: str, where: dict[str, Any]) -> dict[str, Any]:
     """The first object that the server's API finds."""
     url = f"{env['PREFECT_API_URL']}/{kind}/filter"
@@ -38,11 +45,9 @@ def shows(chrome: Any, env: dict[str, str], page: str, *texts: str) -> None:
     assert picture.std() > 5
 
 
-def test_a_build_reads_well_in_prefects_pages(raw, server, chrome, tmp_path):
-    build(raw, tmp_path / "my-dance", server)
-    run = newest(server, "flow_runs", {"flow_runs": {"name": {"any_": ["build my-dance"]}}})
+def test_a_build_reads_well_in_prefects_pages(server, chrome, built_run):
     shows(chrome, server, "/runs", "build my-dance")
-    shows(chrome, server, f"/runs/flow-run/{run['id']}", "build my-dance", "Completed", "prepare: 3 of 3")
+    shows(chrome, server, f"/runs/flow-run/{built_run['id']}", "build my-dance", "Completed", "prepare: 3 of 3")
     shows(chrome, server, "/artifacts", "clips-by-verdict", "build-counters")
 
 
@@ -54,10 +59,8 @@ def test_the_form_of_a_deployment_says_what_each_parameter_means(server, chrome)
     shows(chrome, env, form, *texts)
 
 
-def test_a_task_is_named_after_what_it_works_on(raw, server, tmp_path):
-    build(raw, tmp_path / "named", server)
-    run = newest(server, "flow_runs", {"flow_runs": {"name": {"any_": ["build named"]}}})
-    where = {"flow_runs": {"id": {"any_": [run["id"]]}}, "task_runs": {"name": {"like_": "hash "}}}
+def test_a_task_is_named_after_what_it_works_on(server, built_run):
+    where = {"flow_runs": {"id": {"any_": [built_run["id"]]}}, "task_runs": {"name": {"like_": "hash "}}}
     name = newest(server, "task_runs", where)["name"]
     assert name.startswith("hash ")
     assert Path(name.removeprefix("hash ").split(" and ")[0]).suffix == ".mp4"

@@ -21,10 +21,12 @@ from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_tables
 from flows.catalog.scoring_rows import restore_evidence
 from flows.report.version_diff import mass
-from flows.score_and_prune import LEAKS, check_leaks
+from flows.score_and_prune import LEAKS, check_leaks, prune_in
+from flows.storage.home import built_home
 from model.data.latents import encode_dataset
 from model.scoring.ledger import fragments, read_fragment
 from model.scoring.policy import BankConfig, ScoreConfig
+from model.scoring.request import prune_request
 from model.scoring.score import ScoreJob, score
 from model.training.train import train
 from tests.flows.shown import serving
@@ -78,15 +80,24 @@ def rows(root: Path, sql: str) -> list[Any]:
         return con.execute(sql).fetchall()
 
 
-def test_a_prune_leaves_a_version_its_reasons_and_no_leak_and_killed_and_rerun_makes_the_same(whole, server, tmp_path):
-    first, second = (Path(shutil.copytree(whole, tmp_path / name)) for name in ("first", "second"))
-    done = finish(prune(first), server)
+@pytest.fixture(scope="module")
+def pruned(whole: Path, server: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same after a prune that nothing disturbed. Copied, never changed."""
+    root = Path(shutil.copytree(whole, tmp_path_factory.mktemp("pruned") / "root"))
+    done = finish(prune(root), server)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Spearman-Brown" in done.stdout
+    return root
+
+
+def test_a_prune_leaves_a_version_its_reasons_and_no_leak_and_killed_and_rerun_makes_the_same(
+    whole, pruned, server, tmp_path
+):
+    first, second = pruned, Path(shutil.copytree(whole, tmp_path / "second"))
     names = list(made(first))
-    pruned = next(name for name in names if "rho" in name)
+    rho = next(name for name in names if "rho" in name)
     assert len([name for name in names if name.startswith("fold")]) == 2
-    version = made(first)[pruned]
+    version = made(first)[rho]
     # one of five of the judged samples is gone, the hold-out is all there, nothing was deleted from the disk
     judged = rows(first, "SELECT count(*) FROM worth")[0][0]
     assert len(version["samples"]) == 20 - judged // 5
@@ -132,7 +143,6 @@ def test_a_version_made_after_marks_on_the_served_page_honours_them(whole, serve
     assert set(kept) <= after
     assert versions["after"]["policy"]["decisions"] == {dropped: "drop", **dict.fromkeys(kept, "keep")}
     assert versions["after"]["hash"] != versions["before"]["hash"]
-    assert finish([*command, "--name", "after"], server).returncode == 0  # the same again is the same version
 
 
 def kill_when(command: list[str], env: dict[str, str], root: Path, wanted: str) -> None:
@@ -171,29 +181,29 @@ def test_training_goes_on_on_the_version_by_a_fork_and_a_version_cannot_be_chang
         train(root / "data", root / "starter", changed)
 
 
-def test_mistakes_end_in_one_sentence_and_exit_code_2(whole, server, tmp_path):
+def test_a_mistake_ends_in_one_sentence_and_exit_code_2(whole, server, tmp_path):
     root = Path(shutil.copytree(whole, tmp_path / "root"))
-    for change, words in (
-        ({"--fraction": "1.5"}, "fraction"),
-        ({"--run": str(tmp_path / "none")}, "is not a run"),
-        ({"--parent": "none-such"}, "Unknown version 'none-such'"),
-        ({"--irreducible": str(tmp_path / "none")}, "is not a run"),
-        ({"--name": "no/name"}, "'no/name' is not one"),
-        ({"--set": "policy.motion_strata=100"}, "leave one of them empty"),
-    ):
-        command = prune(root)
-        for name, value in change.items():
-            if name in command:
-                command[command.index(name) + 1] = value
-            else:
-                command += [name, value]
-        done = finish(command, server)
-        assert done.returncode == 2
-        assert words in said(done)
-    done = finish([*prune(root), "--run", str(root / "starter")], server)
+    done = finish(prune(root, "--parent", "none-such"), server)
     assert done.returncode == 2
-    assert "are of one stage" in said(done)
-    assert not (root / "data" / "ledger").exists()  # all of that was said before anything was measured
+    assert "Unknown version 'none-such'" in said(done)
+    assert not (root / "data" / "ledger").exists()
+
+
+def test_every_mistake_is_refused_before_anything_is_measured(whole, tmp_path):
+    root = Path(shutil.copytree(whole, tmp_path / "root"))
+    right = {"score": "rho", "fraction": 0.2, "motion_strata": 2, "cap": 2}
+    for changes, words in (
+        ({"policy": right | {"fraction": 1.5}}, "fraction"),
+        ({"runs": (tmp_path / "none",)}, "is not a run"),
+        ({"irreducible": (tmp_path / "none",)}, "is not a run"),
+        ({"name": "no/name"}, "'no/name' is not one"),
+        ({"policy": right | {"motion_strata": 100}}, "leave one of them empty"),
+        ({"runs": (root / "starter", root / "starter")}, "are of one stage"),
+    ):
+        asked = {"data": root / "data", "runs": (root / "starter",), "policy": right, **changes}
+        with pytest.raises(LongdanceError, match=words), built_home(root / "data") as home:
+            prune_in(home, prune_request(**asked))
+    assert not (root / "data" / "ledger").exists()
 
 
 def test_a_leak_stops_the_flow(whole, tmp_path):
@@ -214,11 +224,9 @@ def test_a_leak_stops_the_flow(whole, tmp_path):
     assert "irreducible_runs" in LEAKS
 
 
-def test_a_lost_catalog_gets_its_evidence_back_from_the_disk(whole, server, tmp_path):
-    root = Path(shutil.copytree(whole, tmp_path / "root"))
-    command = prune(root, "--name", "hard")
-    command[command.index("rho")] = "high_loss"
-    assert finish(command, server).returncode == 0
+def test_a_lost_catalog_gets_its_evidence_back_from_the_disk(pruned, tmp_path):
+    root = Path(shutil.copytree(pruned, tmp_path / "root"))
+    rho = next(name for name in made(root) if "rho" in name)
     views = ("losses", "ledgers", "worth", "versions", "version_samples")
     before = {view: sorted(rows(root, f"FROM {view}"), key=repr) for view in views}
     assert all(before.values())
@@ -228,7 +236,7 @@ def test_a_lost_catalog_gets_its_evidence_back_from_the_disk(whole, server, tmp_
     restore_evidence(root / "data")
     assert {view: sorted(rows(root, f"FROM {view}"), key=repr) for view in views} == before
     with open_catalog(root / "data" / "catalog.duckdb", read_only=True) as con:
-        assert mass(con, "hard")["samples"] == len(made(root)["hard"]["samples"])
+        assert mass(con, rho)["samples"] == len(made(root)[rho]["samples"])
 
 
 def test_a_fragment_measured_again_and_other_latents_cost_a_lost_catalog_nothing(whole, tmp_path):

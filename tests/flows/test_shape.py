@@ -1,4 +1,4 @@
-"""Clips of 384x640 go the whole way: build, encode, train, a kill, score, prune, generate, report."""
+"""Clips of 384x640 go the whole way: build, train, a kill, prune, generate, report."""
 
 import io
 import json
@@ -82,24 +82,13 @@ def test_384x640_goes_the_whole_way(raw: Path, server: dict[str, str], tmp_path:
     env, data, runs = server | {"OMP_NUM_THREADS": "1"}, tmp_path / "data", tmp_path / "runs"
     build(raw, data, env, "--set=crop.shape=384x640")
     check_samples(data)
-    longdance(env, "verify", "--data", str(data))
-
-    longdance(env, "encode", "--data", str(data), settings=ENCODE)
+    longdance(env, "train", "any", "--data", str(data), "--run", str(runs / "any"), settings=TRAIN)
     [shape] = {tuple(read_json(path)["shape"]) for path in data.glob("latents/*/*.json")}
     assert shape == (16, 20, 12)
-    train = {name: command("train", "any", "--data", str(data), "--run", str(runs / name), settings=TRAIN)
-             for name in ("any", "killed")}  # fmt: skip
-    subprocess.run(train["any"], env=env, check=True, stdout=subprocess.DEVNULL)
-    killed(env, runs / "killed", train["killed"])
-    subprocess.run(train["killed"], env=env, check=True, stdout=subprocess.DEVNULL)
-    last = Path("checkpoints") / f"step-{STEPS:08d}"
-    names = sorted(path.name for path in (runs / "any" / last).iterdir())
-    assert len(names) > 3
-    assert all(len({sha256_file(runs / run / last / name) for run in ("any", "killed")}) == 1 for name in names)
+    longdance(env, "verify", "--data", str(data))  # clips and latents
     sheet = cv2.imread(str(next((runs / "any" / "samples").glob("*.png"))))
     assert sheet.shape[0] % 80 == 0
 
-    longdance(env, "score", "--run", str(runs / "any"), "--data", str(data), "--k", "4")
     pruned = ["--run", str(runs / "any"), "--score", "high_loss", "--fraction", "0.3", "--name", "lean"]
     longdance(env, "prune", "--data", str(data), *pruned, settings=PRUNE)
     with open_catalog(data / "catalog.duckdb", read_only=True) as con:
@@ -114,6 +103,22 @@ def test_384x640_goes_the_whole_way(raw: Path, server: dict[str, str], tmp_path:
     longdance(env, "report", "--data", str(data))
     posters = [cv2.imread(str(path)).shape[:2] for path in (data / "report_files" / "posters").rglob("*.jpg")]
     assert set(posters) == {(256, 154)}
+
+
+@pytest.mark.soak
+def test_a_killed_training_on_384x640_ends_with_the_same_weights(raw, server, tmp_path):
+    """As `test_train_stage` holds it of square clips."""
+    env, data, runs = server | {"OMP_NUM_THREADS": "1"}, tmp_path / "data", tmp_path / "runs"
+    build(raw, data, env, "--set=crop.shape=384x640")
+    train = {name: command("train", "any", "--data", str(data), "--run", str(runs / name), settings=TRAIN)
+             for name in ("any", "killed")}  # fmt: skip
+    subprocess.run(train["any"], env=env, check=True, stdout=subprocess.DEVNULL)
+    killed(env, runs / "killed", train["killed"])
+    subprocess.run(train["killed"], env=env, check=True, stdout=subprocess.DEVNULL)
+    last = Path("checkpoints") / f"step-{STEPS:08d}"
+    names = sorted(path.name for path in (runs / "any" / last).iterdir())
+    assert len(names) > 3
+    assert all(len({sha256_file(runs / run / last / name) for run in ("any", "killed")}) == 1 for name in names)
 
 
 def check_samples(data: Path) -> None:

@@ -20,7 +20,7 @@ from pipeline.batches.pack_shards import encode_clips
 from pipeline.batches.plan_samples import sample_keys
 from pipeline.batches.prepare_sources import build_keys, clips_of, prepare_source
 from pipeline.clips.make_clips import Clip
-from pipeline.config import CropConfig, VariantConfig, VideoConfig
+from pipeline.config import CropConfig, LandmarksConfig, VariantConfig, VideoConfig
 from pipeline.shards.augment import Recipe
 from pipeline.shards.encode_clip import VariantJob, encode_variants
 from pipeline.video.ffmpeg import open_source
@@ -30,7 +30,8 @@ from tests.conftest import SMALL
 from tests.pipeline.crops import square
 from tests.pipeline.videos import LIMITS, SIDE, ffmpeg, joined, luma_of, numbers_in, write_numbered
 
-CONFIG = SMALL.model_copy(update={"variants": VariantConfig(count=0)})
+PLAIN = {"variants": VariantConfig(count=0), "landmarks": LandmarksConfig(every_frame=False)}
+CONFIG = SMALL.model_copy(update=PLAIN)
 X264 = ("-c:v", "libx264", "-preset", "veryfast", "-crf", "16", "-bf", "2", "-pix_fmt", "yuv420p")
 VP8 = ("-c:v", "libvpx", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "2M", "-auto-alt-ref", "0")
 LARGE, UPRIGHT, SMALLER, FLAT = "360:640", "270:480", "216:384", "480:360:force_original_aspect_ratio=decrease"
@@ -65,7 +66,10 @@ def pictures(data: DataFolder, clip: Clip) -> np.ndarray:
     return np.stack(luma_of(data.staged(key, "mp4")))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+SOAKED = ("h264 in ts, rises and falls",)
+
+
+@pytest.mark.parametrize("kind", [pytest.param(kind, marks=[pytest.mark.soak] * (kind in SOAKED)) for kind in KINDS])
 def test_each_side_of_a_change_gives_the_clips_that_it_gives_alone(
     kind: str, tmp_path: Path, dancer: Path, finder: PoseFinder
 ) -> None:

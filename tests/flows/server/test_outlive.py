@@ -44,9 +44,9 @@ class Server:
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[Server]:
+def own(home: Path) -> Iterator[Server]:
     """A server for one test, on a home that was migrated before."""
-    server = Server(tmp_path / "prefect")
+    server = Server(home)
     yield server
     server.kill()
 

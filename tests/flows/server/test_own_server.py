@@ -24,9 +24,11 @@ def children_at(process: subprocess.Popen[bytes], there: Path, pattern: str) -> 
     return psutil.Process(process.pid).children(recursive=True)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_the_server_of_a_training_ends_with_it(number, data, tmp_path):
-    words, env = train(data, tmp_path / "run", "--set=steps=2000"), prefect_env(tmp_path / "prefect", None)
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.soak), signal.SIGINT]
+)
+def test_the_server_of_a_training_ends_with_it(number, data, home, tmp_path):
+    words, env = train(data, tmp_path / "run", "--set=steps=2000"), prefect_env(home, None)
     log = tmp_path / "log"
     with log.open("wb") as file, subprocess.Popen(words, env=env, stdout=file, stderr=file) as process:
         children = children_at(process, tmp_path / "run", "checkpoints/step-*")
@@ -37,8 +39,8 @@ def test_the_server_of_a_training_ends_with_it(number, data, tmp_path):
     assert alive == []
 
 
-def test_the_server_and_the_workers_of_a_build_end_with_it(raw, tmp_path):
-    words, env = command(raw, tmp_path / "data"), prefect_env(tmp_path / "prefect", None)
+def test_the_server_and_the_workers_of_a_build_end_with_it(raw, home, tmp_path):
+    words, env = command(raw, tmp_path / "data"), prefect_env(home, None)
     with subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         children = children_at(process, tmp_path / "data", "analysis/**/*.json")
         assert len(children) >= 3, "a server and two workers"
