@@ -1,22 +1,27 @@
 """Whatever is killed, and whenever, the same command ends with the same shards: workers, in the middle of a put, too,
-hosts, the head's command, the link between the hosts; and the store fails a tenth of its requests.
+raylets, hosts, the head's command, the link between the hosts; and the store fails a tenth of its requests.
 
     LONGDANCE_KILLS=20 LONGDANCE_SEED=1 python -m pytest -m soak tests/two_hosts/test_kills.py -s
 """
 
 import contextlib
+import io
+import json
 import os
 import random
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from data_catalog.base.files import is_sealed
 from data_catalog.base.lease import KEY
 from data_catalog.base.store import Store
 from pipeline.synthetic.synth import SynthVideo, write_video
@@ -25,12 +30,13 @@ from tests.object_store import failing_before, make_bucket, s3_server
 from tests.two_hosts.hosts import GATEWAY, Host, cluster, end, environment, hosts, need_rights, start_ray
 from tests.two_hosts.test_object_storage import build, kill, models
 
-pytest.importorskip("ray")
+ray = pytest.importorskip("ray")
 pytest.importorskip("obstore")
 
-KINDS = ("worker", "put", "host", "command", "link")
+KINDS = ("worker", "put", "raylet", "host", "command", "link")
 KILLS = int(os.environ.get("LONGDANCE_KILLS", len(KINDS)))
 SEED = int(os.environ.get("LONGDANCE_SEED", "0"))
+RAYLET = str(Path(ray.__file__).parent / "core" / "src" / "ray" / "raylet" / "raylet")
 CUT_S = 20
 LONGEST_S = 1200
 
@@ -60,9 +66,10 @@ class Ruin:
             kill(self.draw.choice(self.both), "ray::Worker")
         elif kind == "put":
             self.armed.set()
-        elif kind == "host":
-            end(self.both[1])
+        elif kind in ("host", "raylet"):
+            end(self.both[1]) if kind == "host" else kill(self.both[1], RAYLET)
             time.sleep(3)
+            end(self.both[1])  # what a raylet alone left behind ends with it, but for Ray's own agents
             start_ray(self.both[1], self.address, self.more)
         elif kind == "link":
             with _cut(1):
@@ -109,6 +116,31 @@ def run_through(ruin: Ruin, command: list[str], env: dict[str, str], said: Path)
     raise AssertionError(said.read_text()[-3000:])
 
 
+def half_written(made: Mapping[str, bytes]) -> list[str]:
+    """Objects that are not what a build puts: a record that does not parse or is altered, an analysis that cannot be
+    read, one without the other, or a name that is nobody's."""
+    broken = []
+    for key, body in made.items():
+        try:
+            if key.endswith(".json"):
+                record = json.loads(body)
+                assert is_sealed(record) or "seal" not in record
+            elif key.endswith(".npz"):
+                assert all(len(array.tobytes()) >= 0 for array in np.load(io.BytesIO(body)).values())
+                assert f"{key[:-4]}.json" in made
+            else:
+                assert key in ("catalog.duckdb", "contact_sheet.jpg") or f"{key[:-4]}.json" in made
+        except Exception as error:  # whatever a library says about damaged bytes
+            broken.append(f"{key}: {type(error).__name__} {error}")
+    return broken
+
+
+def unfinished_puts(server: str, bucket: str) -> int:
+    """Objects of which a part was put."""
+    with urllib.request.urlopen(f"{server}/{bucket}?uploads", timeout=30) as answer:
+        return answer.read().count(b"<Upload>")
+
+
 @pytest.mark.soak
 def test_the_same_command_ends_with_the_same_shards_whatever_is_killed(tmp_path, monkeypatch):
     need_rights()
@@ -148,5 +180,7 @@ def test_the_same_command_ends_with_the_same_shards_whatever_is_killed(tmp_path,
                     shards = {Path(key).name: body for key, body in made.items() if key.startswith("shards/")}
                     assert shards == expected
                     assert KEY not in made
+                    assert half_written(made) == []
+                    assert unfinished_puts(s3, "data") == 0
                     print(f"build {number}: the same; {', '.join(ruin.done)}; {failed[0]} requests failed", flush=True)
     assert "Traceback" not in (tmp_path / "said").read_text()
