@@ -88,6 +88,8 @@ def _run(raw: Path | Store, home: Home, files: Sequence[SourceFile], config: Bui
     show_counts(folder, counters)
     if failed := counters["sources_failed"]:
         raise LongdanceError(f"{failed} sources failed by a fault of longdance (see the log); all others are done.")
+    if waiting := counters["shards_waiting"]:
+        raise LongdanceError(f"Workers died at {waiting} shards, all else is done: run the same command again.")
     return dict(counters)
 
 

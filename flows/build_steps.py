@@ -282,6 +282,7 @@ class Build:
 
         for (_, group), worked in self.results("encode", call, list(enumerate(groups)), lambda batch: len(batch[1])):
             self.counters += fail_killers(self.folder, worked.killers, self.config)
+            self.counters["shards_waiting"] += not worked.results
             for packed in worked.results:
                 self.counters += packed.counters
                 self.home.arrived(self.folder.failure(clip_id, self.names.sample_set) for clip_id in packed.failed)

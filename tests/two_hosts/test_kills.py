@@ -4,7 +4,6 @@ raylets, hosts, the head's command, the link between the hosts; and the store fa
     LONGDANCE_KILLS=20 LONGDANCE_SEED=1 python -m pytest -m soak tests/two_hosts/test_kills.py -s
 """
 
-import contextlib
 import io
 import json
 import os
@@ -24,11 +23,24 @@ import pytest
 from data_catalog.base.files import is_sealed
 from data_catalog.base.lease import KEY
 from data_catalog.base.store import Store
-from pipeline.synthetic.synth import SynthVideo, write_video
 from tests.object_store import environment as s3_environment
-from tests.object_store import failing_before, make_bucket, s3_server
-from tests.two_hosts.hosts import GATEWAY, Host, cluster, end, environment, hosts, need_rights, start_ray
-from tests.two_hosts.test_object_storage import build, kill, models
+from tests.object_store import failing_before, s3_server
+from tests.two_hosts.hosts import (
+    GATEWAY,
+    Host,
+    clean_environment,
+    cluster,
+    draw_videos,
+    end,
+    fill_buckets,
+    hosts,
+    kill,
+    models,
+    need_rights,
+    on_cluster,
+    start_ray,
+)
+from tests.two_hosts.test_object_storage import build
 
 ray = pytest.importorskip("ray")
 pytest.importorskip("obstore")
@@ -37,7 +49,10 @@ KINDS = ("worker", "put", "raylet", "host", "command", "link")
 KILLS = int(os.environ.get("LONGDANCE_KILLS", len(KINDS)))
 SEED = int(os.environ.get("LONGDANCE_SEED", "0"))
 RAYLET = str(Path(ray.__file__).parent / "core" / "src" / "ray" / "raylet" / "raylet")
-CUT_S = 20
+DEADLY = ("worker", "put", "raylet", "host")
+CUT_S, CALM_S = 20, 60
+"""Seconds that the link is cut; and for which no other worker is killed: a source that loses two is rightly
+left out, and in this time it is done."""
 LONGEST_S = 1200
 
 
@@ -49,37 +64,44 @@ class Ruin:
         self.draw, self.done = random.Random(SEED), list[str]()
         self.todo = [KINDS[number % len(KINDS)] for number in range(KILLS)]
         self.draw.shuffle(self.todo)
-        self.armed = threading.Event()
+        self.armed, self.calm_until = threading.Event(), 0.0
 
     def on_request(self, command: str, path: str) -> None:
         """Kill every worker of the second host whose object has arrived and is not put yet."""
         if self.armed.is_set() and command == "PUT" and any(part in path for part in ("/clips/", "/shards/")):
             self.armed.clear()
+            self.calm_until = time.monotonic() + CALM_S
             kill(self.both[1], "ray::Worker")
             kill(self.both[0], "ray::Worker")
 
     def strike(self, running: subprocess.Popen[bytes]) -> None:
-        """The next one."""
-        kind = self.todo.pop()
+        """The next one that may be."""
+        calm = self.armed.is_set() or time.monotonic() < self.calm_until
+        may = [kind for kind in self.todo if not (calm and kind in DEADLY)]
+        if not may:
+            return
+        kind = may[-1]
+        self.todo.remove(kind)
         self.done.append(kind)
+        if kind in DEADLY:
+            self.calm_until = time.monotonic() + CALM_S
         if kind == "worker":
             kill(self.draw.choice(self.both), "ray::Worker")
         elif kind == "put":
             self.armed.set()
         elif kind in ("host", "raylet"):
-            end(self.both[1]) if kind == "host" else kill(self.both[1], RAYLET)
+            kill(self.both[1], "" if kind == "host" else RAYLET)
             time.sleep(3)
-            end(self.both[1])  # what a raylet alone left behind ends with it, but for Ray's own agents
+            end(self.both[1])  # what a raylet alone has left
             start_ray(self.both[1], self.address, self.more)
         elif kind == "link":
             with _cut(1):
                 time.sleep(CUT_S)
         else:
-            for pid in self.both[0].pids():
-                if b"flows.cli" in _words(pid):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(pid, signal.SIGKILL)
+            kill(self.both[0], part="flows.cli")
             running.wait(timeout=60)
+            self.armed.clear()
+            self.calm_until = 0.0  # the next command knows of no death
 
 
 @contextmanager
@@ -91,13 +113,6 @@ def _cut(number: int) -> Iterator[None]:
         yield
     finally:
         subprocess.run(["ip", "link", "set", link, "up"], check=True)
-
-
-def _words(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
 
 
 def run_through(ruin: Ruin, command: list[str], env: dict[str, str], said: Path) -> None:
@@ -145,13 +160,9 @@ def unfinished_puts(server: str, bucket: str) -> int:
 def test_the_same_command_ends_with_the_same_shards_whatever_is_killed(tmp_path, monkeypatch):
     need_rights()
     raw, alone = tmp_path / "raw", tmp_path / "alone"
-    raw.mkdir()
-    for seed in (12, 14, 15, 16):
-        spec = SynthVideo(name=f"q'{seed}", seed=seed, width=360, height=360, fps="25", frames=55, standing=0.5)
-        write_video(spec, raw)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
-    local = clean | {"OMP_NUM_THREADS": "1"}
-    subprocess.run(build(str(raw), str(alone)), env=local, check=True, capture_output=True, timeout=900)
+    draw_videos(raw, (12, 14, 15, 16), 55)
+    command, local = build(str(raw), str(alone)), clean_environment()
+    subprocess.run(command, env=local, check=True, capture_output=True, timeout=900)
     expected = {path.name: path.read_bytes() for path in (alone / "shards").iterdir()}
     ruined: list[Ruin] = []
 
@@ -160,16 +171,11 @@ def test_the_same_command_ends_with_the_same_shards_whatever_is_killed(tmp_path,
             ruin.on_request(command, path)
 
     with hosts(share_folders=False) as both, s3_server(GATEWAY) as s3:
-        for name, value in s3_environment(s3).items():
-            monkeypatch.setenv(name, value)
-        make_bucket(s3, "raw")
-        make_bucket(s3, "data")
-        for video in raw.glob("*.mp4"):
-            Store("s3://raw").create(f"in/{video.name}", video)
+        fill_buckets(s3, raw, monkeypatch)
         with failing_before(s3, 0.1, GATEWAY, SEED, before=before) as (flaky, failed):
             more = {**s3_environment(flaky), **models()}
             with cluster(both, more) as address:
-                env = environment(both[0], {**more, "LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
+                env = on_cluster(both[0], address, more)
                 ruin, number = Ruin(both, address, more), 0
                 ruined.append(ruin)
                 while ruin.todo:
