@@ -206,9 +206,7 @@ def names_of(folder: Path, count: int) -> None:
         ),
     )
     seconds, recorded = time.perf_counter() - begin, grown() - listed
-    print(
-        f"names of {count} files: {seconds:.1f} s, {listed:.0f} MiB with ids, {recorded:.0f} MiB to record them"
-    )
+    print(f"names of {count} files: {seconds:.1f} s, {listed:.0f} MiB with ids, {recorded:.0f} MiB to record them")
 
 
 def requests_of_a_build(folder: Path, videos: int) -> None:

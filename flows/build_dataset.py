@@ -89,7 +89,8 @@ def _run(raw: Path | Store, home: Home, files: Sequence[SourceFile], config: Bui
     if failed := counters["sources_failed"]:
         raise LongdanceError(f"{failed} sources failed by a fault of longdance (see the log); all others are done.")
     if waiting := counters["shards_waiting"]:
-        raise LongdanceError(f"Workers died at {waiting} shards, all else is done: run the same command again.")
+        many = f"{waiting} shard{'s' * (waiting != 1)}"
+        raise LongdanceError(f"Workers died at {many}, all else is done: run the same command again.")
     return dict(counters)
 
 
