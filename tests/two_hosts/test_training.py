@@ -45,10 +45,10 @@ MIRROR = """
 import sys
 from data_catalog.base.mirror import Mirror
 from data_catalog.base.store import Store
-from flows.storage.places import mirror_folder
+from data_catalog.base.mirror import mirror_of
 store = Store.at(sys.argv[1])
-Mirror(store, mirror_folder(store)).pull()
-store.fetch("catalog.duckdb", mirror_folder(store) / "catalog.duckdb")
+Mirror(store, mirror_of(store.url)).pull()
+store.fetch("catalog.duckdb", mirror_of(store.url) / "catalog.duckdb")
 """
 
 
