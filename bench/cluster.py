@@ -249,7 +249,8 @@ def main() -> int:
             rates.append(rate)
             memory.append(mib)
         print(f"  memory at the end over that at a tenth: {memory[-1] / memory[0]:.2f}x")
-        names_of(folder / "names", options.sources)
+        for count in (options.sources // 10, options.sources):
+            names_of(folder / f"names{count}", count)
         requests_of_a_build(folder / "build", options.videos)
     print(f"load {os.getloadavg()[0]:.1f} after")
     return int(min(low) < EFFICIENCY or min(rates) < MERGES)

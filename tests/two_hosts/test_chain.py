@@ -11,8 +11,8 @@ import pytest
 from data_catalog.base.store import Store
 from data_catalog.connection import open_catalog
 from tests.model.dataset import ENCODE, NETWORK
+from tests.object_store import SECRETS, s3_server
 from tests.object_store import environment as s3_environment
-from tests.object_store import s3_server
 from tests.stored import files_below, objects_below
 from tests.two_hosts.hosts import (
     GATEWAY,
@@ -24,6 +24,7 @@ from tests.two_hosts.hosts import (
     models,
     need_rights,
     on_cluster,
+    written_with,
 )
 from tests.two_hosts.test_object_storage import SMALL
 from tests.two_hosts.test_training import state_of
@@ -93,6 +94,7 @@ def test_build_train_prune_and_generate_over_two_hosts_make_what_one_machine_mak
             over_two(generate(data.url, run, clip, both[0].folder / "made.mp4"))
             video = (seen / "made.mp4").read_bytes()
             assert all(host.worked() for host in both)
+        assert [found for host in both for found in written_with(host, SECRETS)] == []
         made = objects_below(data, "")
 
     def below(folder: str) -> dict[str, bytes]:
