@@ -156,7 +156,7 @@ def plain(data: Path, variants: int) -> tuple[int, float]:
     """(frames of all files, seconds that ffmpeg alone takes for them, two at a time, largest first)."""
     import duckdb
 
-    config = BuildConfig().encode
+    config = BuildConfig().video
     with duckdb.connect(str(data / "catalog.duckdb"), read_only=True) as con:
         rows = con.execute(
             """SELECT path, any_value(width), any_value(height), max(crop_side)::INT,

@@ -20,6 +20,9 @@ def report_table(report: Mapping[str, Any] | None) -> tuple[list[str], list[tupl
 
 OF_DANCER = ("visibility", "proportions", "joint_motion", "pose_error")
 """Metrics that want a dancer."""
+SHORT = 20
+"""Frames from which on a tenth of a video holds two, which motion is measured between."""
+TOO_FEW = "the video has too few frames{} to measure it"
 
 
 def why_empty(report: Mapping[str, Any] | None) -> list[str]:
@@ -33,7 +36,9 @@ def why_empty(report: Mapping[str, Any] | None) -> list[str]:
         cells = {"": made["mean"], " in its first tenth": made["tenths"][0], " in its last tenth": made["tenths"][-1]}
         empty = [part for part, value in cells.items() if value is None]
         if empty:
-            reasons.setdefault(_why(name, empty[0], metrics), []).append(name)
+            short = empty[0] != "" and (report or {}).get("frames", SHORT) < SHORT
+            why = TOO_FEW.format(empty[0]) if short else _why(name, empty[0], metrics)
+            reasons.setdefault(why, []).append(name)
     sentences = [f"{', '.join(names)}: {why}." for why, names in reasons.items()]
     return sentences + _why_no_real_clips(report or {}, metrics)
 
@@ -49,7 +54,7 @@ def _why(name: str, part: str, metrics: Mapping[str, Any]) -> str:
         return f"mediapipe finds a dancer in {share:.0%} of the frames, too rarely, or not where the real one is"
     if name == "background":
         return f"the dancer leaves too little of the picture free{part} to compare a background"
-    return f"the video has too few frames{part} to measure it"
+    return TOO_FEW.format(part)
 
 
 def _why_no_real_clips(report: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str]:
@@ -82,4 +87,5 @@ def _row(name: str, made: Mapping[str, Any], real: Mapping[str, Any]) -> tuple[A
 
 
 def _short(value: float | None) -> float | None:
-    return None if value is None else float(f"{value:.3g}")
+    """Three digits; what arithmetic leaves of nothing is 0."""
+    return None if value is None else 0.0 if abs(value) < 1e-12 else float(f"{value:.3g}")

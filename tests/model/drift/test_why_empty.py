@@ -60,6 +60,15 @@ def test_an_empty_metric_says_why(curves: dict[str, list[float]], says: str) -> 
     assert sentence.endswith(".")
 
 
+def test_of_a_video_so_short_that_its_tenths_hold_a_frame_the_length_is_named_and_not_the_dancer() -> None:
+    curves = {name: [1.0] * 9 for name in METRICS}
+    short = Measured(curves, np.random.default_rng(1).random((9, 33, 4)))
+    report = Drift(short, [("clip", measured())], dict.fromkeys(range(9), 1)).report()
+    sentences = why_empty(report)
+    assert sentences
+    assert all("too few frames in its last tenth" in sentence for sentence in sentences)
+
+
 def test_empty_columns_of_real_clips_say_why() -> None:
     [sentence] = why_empty(drift(measured()))
     assert "--data" in sentence
