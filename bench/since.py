@@ -4,7 +4,7 @@
 
 Both trees run in this environment, on the same drawn files, each on data sets of its own. A repeat runs this tree, then
 the other, and the next the other way round; what counts is the ratio of the medians, of whole commands. It says whether
-both made the same shards and the same weights: where they did not, they did not have the same to do. A merge of one thing
+both made the same shards and the same weights: where they did not, they had different things to do. What a merge costs
 is told from all else by `--this`: the merge against its first parent.
 """
 
