@@ -94,7 +94,7 @@ ELSEWHERE = {
     "longdance experiment prune --run runs/starter --data s3://": STORED_EXPERIMENT,
     "longdance export data takeaway --to hf --data s3://": STORED_PRUNE,
     "longdance verify --data s3://": STORED,
-    "rm -rf ~/.cache/longdance/mirrors ": STORED_PRUNE,
+    "rm -rf ~/.cache/longdance/mirrors ": STORED,
     "LONGDANCE_RUNNER=ray RAY_ADDRESS=10.0.0.1:6379 longdance train": TRAINED,
     "ray up docker/ray-up.yaml": "by hand: it wants machines; tests/test_docker.py checks it against Ray's schema",
     "kubectl apply ": "by hand: it wants a cluster",
