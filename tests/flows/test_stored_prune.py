@@ -98,7 +98,8 @@ def test_a_prune_and_a_video_of_a_store_are_those_of_a_folder(data, run, store, 
     assert not [secret for secret in SECRETS if secret.encode() in written]
 
 
-@pytest.mark.parametrize("data", [12], indirect=True)
+@pytest.mark.soak
+@pytest.mark.parametrize("data", [8], indirect=True)
 def test_an_experiment_on_a_store_keeps_its_versions_there(run, store, env, tmp_path):  # noqa: F811
     env |= {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     words = ["experiment", "prune", "--run", str(run), "--data", store.url, "--out", str(tmp_path / "x")]
