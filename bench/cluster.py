@@ -37,9 +37,11 @@ from data_catalog.base.store import Store
 from data_catalog.connection import open_catalog
 from flows.catalog import manifests
 from flows.catalog.in_groups import in_groups
+from flows.catalog.path_rows import record_paths
 from pipeline.analysis.pose_model import pose_model_path
 from pipeline.batches.jobs import batches
 from pipeline.batches.prepare_sources import BuildKeys, build_keys
+from pipeline.batches.sources import SourceFile
 from pipeline.workers.workers import Workers, as_completed, work_through
 from tests.drawn import DRAWN, build_drawn, draw_raw
 from tests.object_store import environment, failing_before, make_bucket, s3_server
@@ -183,19 +185,28 @@ def head_alone(made: Manifests, folder: Path, count: int) -> Iterator[tuple[int,
 
 
 def names_of(folder: Path, count: int) -> None:
-    """Print what it costs the head to know so many files and their names."""
+    """Print what it costs the head to know so many files and their names, and to put them on record."""
     data, process = DataFolder(folder), psutil.Process()
     with open_catalog(data.catalog):
         pass
+
+    def grown() -> float:
+        return (process.memory_info().rss - before) / 2**20
+
     before, begin = process.memory_info().rss, time.perf_counter()
-    files = [(b"s3://raw/some/folder/video-%08d.mp4" % number, number) for number in range(count)]
-    rows = [
-        {"path": path, "source_id": f"{number:08x}" * 8, "size": SOURCE_BYTES, "mtime_ns": 10**18 + number, "inode": 0}
-        for path, number in files
-    ]
-    manifests.record_paths(data, rows)
-    seconds, grown = time.perf_counter() - begin, (process.memory_info().rss - before) / 2**20
-    print(f"names of {count} files: {seconds:.1f} s, {grown:.0f} MiB more", flush=True)
+    names = (b"s3://raw/some/folder/video-%08d.mp4" % number for number in range(count))
+    files = [SourceFile(name, SOURCE_BYTES, 10**18 + number, number, True) for number, name in enumerate(names)]
+    ids = {file.path: f"{file.inode:08x}" * 8 for file in files}
+    listed = grown()
+    record_paths(
+        data,
+        (
+            {"path": f.path, "source_id": ids[f.path], "size": f.size, "mtime_ns": f.mtime_ns, "inode": f.inode}
+            for f in files
+        ),
+    )
+    seconds, recorded = time.perf_counter() - begin, grown() - listed
+    print(f"names of {count} files: {seconds:.1f} s, {listed:.0f} MiB with ids, {recorded:.0f} MiB to record them")
 
 
 def requests_of_a_build(folder: Path, videos: int) -> None:
@@ -238,7 +249,8 @@ def main() -> int:
             rates.append(rate)
             memory.append(mib)
         print(f"  memory at the end over that at a tenth: {memory[-1] / memory[0]:.2f}x")
-        names_of(folder / "names", options.sources)
+        for count in (options.sources // 10, options.sources):
+            names_of(folder / f"names{count}", count)
         requests_of_a_build(folder / "build", options.videos)
     print(f"load {os.getloadavg()[0]:.1f} after")
     return int(min(low) < EFFICIENCY or min(rates) < MERGES)

@@ -88,6 +88,9 @@ def _run(raw: Path | Store, home: Home, files: Sequence[SourceFile], config: Bui
     show_counts(folder, counters)
     if failed := counters["sources_failed"]:
         raise LongdanceError(f"{failed} sources failed by a fault of longdance (see the log); all others are done.")
+    if waiting := counters["shards_waiting"]:
+        many = f"{waiting} shard{'s' * (waiting != 1)}"
+        raise LongdanceError(f"Workers died at {many}, all else is done: run the same command again.")
     return dict(counters)
 
 

@@ -5,7 +5,7 @@ The tasks are what Prefect shows. Each waits on the head for a worker, which kno
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +17,7 @@ from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from flows.catalog import manifests
 from flows.catalog.in_groups import in_groups
+from flows.catalog.path_rows import known_ids, record_paths
 from flows.progress import Progress
 from flows.runners import TASK_OPTIONS
 from flows.storage.home import Home
@@ -27,7 +28,7 @@ from pipeline.batches.forgotten import forgotten_sources
 from pipeline.batches.jobs import EncodeJob, WantedClip, batches, encode_jobs, shard_groups
 from pipeline.batches.pack_shards import pack_shard, unstage
 from pipeline.batches.prepare_sources import BuildKeys, forget_limited, record_rejected
-from pipeline.batches.sources import SourceFile, nameless_id
+from pipeline.batches.sources import SourceFile, is_nameless, nameless_id
 from pipeline.batches.stored_work import PackedShard, encode_shard, prepare_stored, try_to_encode
 from pipeline.batches.work import (
     KILLED,
@@ -56,8 +57,6 @@ logger = logging.getLogger(__name__)
 _Batch = TypeVar("_Batch")
 _Result = TypeVar("_Result")
 PreparedSource = tuple[str, bytes, int]  # source id, path, bytes
-
-
 Root = Path | str
 """Where workers find the data set: a folder, or an address in object storage."""
 
@@ -142,15 +141,8 @@ class Build:
 
     def identify(self, files: Sequence[SourceFile]) -> list[PreparedSource]:
         """Hash what is new or changed; the distinct sources, with the codes of what cannot be read recorded."""
-        with open_catalog(self.folder.catalog) as con:
-            known = {
-                (bytes(path), size, mtime, inode): source_id
-                for path, size, mtime, inode, source_id in con.execute(
-                    "SELECT path, size, mtime_ns, inode, source_id FROM paths"
-                ).fetchall()
-            }
-        ids = {file: known.get((file.path, file.size, file.mtime_ns, file.inode)) for file in files}
-        fresh = [file for file, source_id in ids.items() if source_id is None or source_id.startswith("path-")]
+        ids = self.ids = self._known(files)
+        fresh = [file for file in files if file.path not in ids]
 
         def call(batch: list[SourceFile]) -> Worked[SourceFile, list[Hashed]]:
             return hash_batch(self.workers, batch, _shown([file.path for file in batch]))
@@ -158,29 +150,38 @@ class Build:
         for batch, worked in self.results("hash", call, batches(fresh, self.workers.count, smallest=8), len):
             killers = [(file, nameless_id(file.path), KILLED, KILLED_DETAIL) for file in worked.killers]
             for file, source_id, code, detail in [*chain(*worked.results), *killers]:
-                ids[file] = source_id
+                ids[file.path] = source_id
                 if code:
                     record_rejected(self.folder, source_id, file.path, self.config, code, detail)
             self.counters["sources_hashed"] += len(batch)
-        self.refuse_forgotten(ids)
-        rows = [
-            {"path": f.path, "source_id": ids[f], "size": f.size, "mtime_ns": f.mtime_ns, "inode": f.inode}
-            for f in files
-        ]
-        manifests.record_paths(self.folder, rows)
-        self.ids = {file.path: str(source_id) for file, source_id in ids.items()}
-        nameless = manifests.forget_nameless(self.folder, {str(source_id) for source_id in ids.values()}, self.names)
+        self.refuse_forgotten(files)
+        record_paths(
+            self.folder,
+            (
+                {"path": f.path, "source_id": ids[f.path], "size": f.size, "mtime_ns": f.mtime_ns, "inode": f.inode}
+                for f in files
+            ),
+        )
+        nameless = manifests.forget_nameless(self.folder, set(ids.values()), self.names)
         self.home.dropped(self.folder.clips(source_id, self.names.clip_set) for source_id in nameless)
         first: dict[str, PreparedSource] = {}
         for file in files:  # the same bytes twice are one source, under its first name
-            first.setdefault(str(ids[file]), (str(ids[file]), file.path, file.size))
+            first.setdefault(ids[file.path], (ids[file.path], file.path, file.size))
         self.counters["duplicates"] = len(files) - len(first)
         return list(first.values())
 
-    def refuse_forgotten(self, ids: Mapping[SourceFile, str | None]) -> None:
+    def _known(self, files: Sequence[SourceFile]) -> dict[bytes, str]:
+        """The ids of files that are as they were when they were hashed; what could not be read is not known."""
+        there = {file.path: (file.size, file.mtime_ns, file.inode) for file in files}
+        with open_catalog(self.folder.catalog) as con:
+            known = known_ids(con)
+            return {path: one for path, seen, one in known if there.get(path) == seen and not is_nameless(one)}
+
+    def refuse_forgotten(self, files: Sequence[SourceFile]) -> None:
         """Reject what was taken back and lies in RAW again, under any settings, before it is decoded."""
         gone = forgotten_sources(self.folder)
-        for file, source_id in ids.items():
+        for file in files if gone else ():
+            source_id = self.ids[file.path]
             if source_id in gone and not self.folder.clips(source_id, self.names.clip_set).is_file():
                 record_rejected(self.folder, source_id, file.path, self.config, "forgotten", gone[source_id])
                 self.counters["sources_forgotten"] += 1
@@ -282,6 +283,7 @@ class Build:
 
         for (_, group), worked in self.results("encode", call, list(enumerate(groups)), lambda batch: len(batch[1])):
             self.counters += fail_killers(self.folder, worked.killers, self.config)
+            self.counters["shards_waiting"] += not worked.results
             for packed in worked.results:
                 self.counters += packed.counters
                 self.home.arrived(self.folder.failure(clip_id, self.names.sample_set) for clip_id in packed.failed)

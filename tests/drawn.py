@@ -7,7 +7,8 @@ from pathlib import Path
 
 from data_catalog.base.files import read_json, write_json
 from data_catalog.base.paths import DataFolder
-from flows.catalog.manifests import rebuild_catalog, record_paths
+from flows.catalog.manifests import rebuild_catalog
+from flows.catalog.path_rows import record_paths
 from pipeline.analysis.pose import pose_finder
 from pipeline.batches.pack_shards import encode_clips, pack_shard
 from pipeline.batches.prepare_sources import build_keys, prepare_sources

@@ -15,6 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 KEY_ID, SECRET = "AKIATESTSONLY", "notInAnythingThatIsWritten"
+SECRETS = (KEY_ID, SECRET, "X-Amz-", "AWS4-HMAC")
+"""What is written nowhere: credentials, and what marks an address or a request as signed."""
 
 
 def environment(address: str) -> dict[str, str]:

@@ -63,6 +63,7 @@ STORED = (
 )
 STORED_TRAINING = "tests/flows/test_stored_training.py::test_latents_a_run_and_its_losses_come_into_the_store"
 STORED_PRUNE = "tests/flows/test_stored_prune.py::test_a_prune_and_a_video_of_a_store_are_those_of_a_folder"
+STORED_EXPERIMENT = "tests/flows/test_stored_prune.py::test_an_experiment_on_a_store_keeps_its_versions_there"
 TRAINED = (
     "tests/two_hosts/test_training.py::test_a_training_over_two_hosts_ends_with_the_weights_of_one_whatever_was_killed"
 )
@@ -90,6 +91,10 @@ ELSEWHERE = {
     "longdance prune --run runs/starter --data s3://": STORED_PRUNE,
     "longdance generate --runs runs/any --data s3://": STORED_PRUNE,
     "longdance report --data s3://": STORED_PRUNE,
+    "longdance experiment prune --run runs/starter --data s3://": STORED_EXPERIMENT,
+    "longdance export data takeaway --to hf --data s3://": STORED_PRUNE,
+    "longdance verify --data s3://": STORED,
+    "rm -rf ~/.cache/longdance/mirrors ": STORED,
     "LONGDANCE_RUNNER=ray RAY_ADDRESS=10.0.0.1:6379 longdance train": TRAINED,
     "ray up docker/ray-up.yaml": "by hand: it wants machines; tests/test_docker.py checks it against Ray's schema",
     "kubectl apply ": "by hand: it wants a cluster",

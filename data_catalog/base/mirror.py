@@ -3,6 +3,7 @@
 The names are the same in both; `large_files.py` reads what the store alone has.
 """
 
+import hashlib
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from data_catalog.base.files import TEMP_MARK, sha256_file
 from data_catalog.base.large_files import say_elsewhere
 from data_catalog.base.lease import KEY
-from data_catalog.base.paths import ROWS
+from data_catalog.base.paths import ROWS, mirrors
 from data_catalog.base.store import MissingError, Store
 
 RECORDS = (".json", ".csv", ".parquet", ".safetensors")
@@ -24,6 +25,11 @@ SNAPSHOT = "catalog.duckdb"
 BULK = ("analysis", "sound", "work")
 """Folders whose files only workers read."""
 AT_ONCE = 16  # requests in flight
+
+
+def mirror_of(url: str) -> Path:
+    """This user's folder for the records and the catalog of a data set in object storage."""
+    return mirrors().resolve() / hashlib.sha256(url.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

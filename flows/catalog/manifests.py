@@ -8,27 +8,27 @@ import duckdb
 
 from data_catalog.arrow import Row
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.files import names_in, read_json, read_sealed, write_json
+from data_catalog.base.files import names_in, read_json, read_sealed
 from data_catalog.base.paths import DataFolder, no_data_set
 from data_catalog.checks import read_everything
 from data_catalog.connection import needs_rebuild, open_catalog
 from data_catalog.current import show_build
 from data_catalog.errors import CatalogDamagedError, ThresholdError
 from data_catalog.rebuild import rebuild
-from data_catalog.transactions import transaction
 from data_catalog.views import score_columns, set_thresholds
-from data_catalog.writes import merge, merge_clips, merge_sources, register_shards, shown_path
+from data_catalog.writes import merge_clips, merge_sources, register_shards, shown_path
 from flows.catalog.decisions import merge_recorded, recorded
 from flows.catalog.measure_rows import merge_measures
+from flows.catalog.path_rows import stored_paths
 from flows.catalog.rights_rows import merge_rights
 from flows.catalog.scoring_rows import restore_evidence
+from pipeline.batches.sources import is_nameless
 from pipeline.config import BuildConfig
 from pipeline.shards.tar import manifests
 
 if TYPE_CHECKING:
     from pipeline.batches.prepare_sources import BuildKeys
 
-_OF_PATH = ("source_id", "size", "mtime_ns", "inode")
 logger = logging.getLogger(__name__)
 
 
@@ -62,43 +62,6 @@ def shard_rows(manifest: Row) -> tuple[Row, list[Row]]:
     """(row of `shards`, rows of `samples`) from a shard's manifest."""
     shard = {name: manifest[name] for name in ("shard", "bytes", "sha256", "plan_key")}
     return shard | {"samples": len(manifest["samples"])}, manifest["samples"]
-
-
-def record_paths(data: DataFolder, rows: list[Row]) -> None:
-    """Remember, in the catalog and on disk, which file is which source.
-
-    A source that was found has the names under which it was found, no older ones; one whose file is gone stays
-    in the data set under its last name.
-    """
-    known = {bytes.fromhex(row["path"]): row for row in stored_paths(data)}
-    there = {row["source_id"] for row in rows}
-    kept = {path: row for path, row in known.items() if row["source_id"] not in there}
-    kept |= {row["path"]: row | {"path": row["path"].hex()} for row in rows}
-    if kept != known:
-        write_json(data.paths_record, [kept[path] for path in sorted(kept)])
-    with open_catalog(data.catalog) as con:
-        stored = con.execute(f"SELECT path, {', '.join(_OF_PATH)} FROM path_rows").fetchall()
-        wanted = {(path, *(row[name] for name in _OF_PATH)) for path, row in kept.items()}
-        if wanted == {(bytes(path), *row) for path, *row in stored}:
-            return
-        with transaction(con):
-            con.execute("DELETE FROM path_rows")
-            merge(con, "paths", [row | {"path": path, "shown": shown_path(path)} for path, row in sorted(kept.items())])
-
-
-def stored_paths(data: DataFolder) -> list[Row]:
-    """The paths on record; `path` is in hex, since a name may be no text. Of a damaged record none: a build hashes its
-    files again."""
-    if not data.paths_record.is_file():
-        return []
-    try:
-        rows = [{name: row[name] for name in ("path", *_OF_PATH)} for row in read_json(data.paths_record)]
-        for row in rows:
-            bytes.fromhex(row["path"])
-    except (ValueError, KeyError, TypeError):
-        logger.warning("%s is damaged and is made again by the next build.", data.paths_record)
-        return []
-    return rows
 
 
 def merge_prepared(data: DataFolder, prepared: Iterable[tuple[str, bytes, int]], keys: "BuildKeys") -> None:
@@ -156,7 +119,7 @@ def _unknown_scores(con: duckdb.DuckDBPyConnection, config: BuildConfig) -> set[
 
 def rebuild_catalog(data: DataFolder, config: BuildConfig, keys: "BuildKeys") -> dict[str, int]:
     """The catalog again, from the manifests on disk alone; returns how many rows of each kind."""
-    paths = [row | {"path": bytes.fromhex(row["path"])} for row in stored_paths(data)]
+    paths = stored_paths(data)
     by_source = {row["source_id"]: row for row in sorted(paths, key=lambda row: row["path"], reverse=True)}
     sources: list[Row] = []
     clips: list[Row] = []
@@ -215,7 +178,7 @@ def merge_failures(data: DataFolder, sources: Iterable[str], keys: "BuildKeys") 
 
 def forget_nameless(data: DataFolder, keep: set[str], keys: "BuildKeys") -> set[str]:
     """Drop the records of files that could not be read before and can be now, or are gone; returns their ids."""
-    stale = {name for name in names_in(data.clip_set(keys.clip_set), ".json") if name.startswith("path-")} - keep
+    stale = {name for name in names_in(data.clip_set(keys.clip_set), ".json") if is_nameless(name)} - keep
     for source_id in stale:
         data.clips(source_id, keys.clip_set).unlink()
     if stale:

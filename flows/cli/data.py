@@ -157,32 +157,23 @@ def sql(query: str, data: Path | str, form: str) -> None:
 
 
 @click.command(epilog="Example: longdance verify --data dance")
-@data_option
+@data_place_option
 @click.option("--quick", is_flag=True, help="Checksums only, nothing is decoded.")
-def verify(data: Path, quick: bool) -> None:
+def verify(data: Path | str, quick: bool) -> None:
     """Check every shard's bytes and members, decode every clip, check all latents. Exit code 1 if anything is wrong."""
     from flows.progress import progress_bar
-    from model.data.latents import latents_manifests, verify_latents
-    from pipeline.shards.verify import verify_shards
+    from flows.storage.places import place_of
+    from flows.storage.verify import count_checks, verified
 
-    problems, count = 0, 0
-    shards = verify_shards(DataFolder.at(data).shards, decode=not quick)
-    manifests = list(latents_manifests(DataFolder.at(data).root))
-    total = len(manifests) + len(list(DataFolder.at(data).shards.glob("*.tar")))
+    place, problems = place_of(data), 0
+    shards, latents = count_checks(place)
     with progress_bar("verify") as say:
-        for count, (shard, wrong) in enumerate(shards, start=1):
-            say(count, total)
+        for count, (name, wrong) in enumerate(verified(place, decode=not quick), start=1):
+            say(count, shards + latents)
             for sentence in wrong:
                 problems += 1
-                click.echo(f"{shard}: {sentence}")
-        for manifest in manifests:
-            count += 1
-            say(count, total)
-            if not verify_latents(manifest):
-                problems += 1
-                click.echo(f"{manifest.with_suffix('.f16')}: has other bytes than were written")
-    shards_there = total - len(manifests)
-    what = f"{shards_there} shard{'s' * (shards_there != 1)} and {len(manifests)} of latents"
+                click.echo(f"{name}: {sentence}")
+    what = f"{shards} shard{'s' * (shards != 1)} and {latents} of latents"
     click.echo(f"{what} checked, {problems} problem{'s' * (problems != 1)}.")
     if problems:
         click.echo(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from flows.cli.shared import FOLDER, FORMATS, data_option
+from flows.cli.shared import FOLDER, FORMATS, data_place_option
 
 TARGETS = ("diffusion-pipe", "musubi", "finetrainers", "hf", "webdataset")
 
@@ -44,7 +44,7 @@ def export(context: click.Context, run: Path | None, out: Path | None, half: boo
 
 @export.command("data", epilog="Example: longdance export data ~/takeaway --to hf --data dance --version lean")
 @click.argument("folder", type=FOLDER)
-@data_option
+@data_place_option
 @click.option("--to", type=click.Choice(TARGETS), required=True, help="Whose loader is to read it.")
 @click.option("--version", help="Named set of samples [all good clips].")
 @click.option("--holdout", type=float, help="Share of the sources that becomes its validation [as in a training].")
@@ -54,16 +54,17 @@ def export(context: click.Context, run: Path | None, out: Path | None, half: boo
 @click.option("--model-fps", type=float, help="Frame rate of the model to be trained, for diffusion-pipe [16].")
 @click.option("--silent", is_flag=True, help="Leave the sound out.")
 def export_data(
-    folder: Path, data: Path, to: str, version: str | None, holdout: float | None, captions: str | None,
+    folder: Path, data: Path | str, to: str, version: str | None, holdout: float | None, captions: str | None,
     prompt: str | None, licences: tuple[str, ...], model_fps: float | None, silent: bool,
 ) -> None:  # fmt: skip
     """Write a version's clips, captions, masks and sound as another trainer's loader reads them, with its config.
 
     Run it again to resume, or to add what the version has grown by; several targets in one FOLDER share their files.
     """
-    from data_catalog.base.paths import DataFolder
     from flows.catalog.export_rows import merge_exports
     from flows.progress import progress_bar
+    from flows.storage.home import built_home
+    from flows.storage.places import place_of
     from model.exports.config import export_config
     from model.exports.export_data import export_data as write
 
@@ -72,10 +73,11 @@ def export_data(
         "licences": licences,
     }  # fmt: skip
     config = export_config(to=to, sound=not silent, **{name: one for name, one in named.items() if one is not None})
-    built, out = DataFolder.built(data), folder.expanduser().resolve()
-    with progress_bar("export") as say:
-        made = write(built.root, out, config, say)
-    merge_exports(built)
+    with built_home(place_of(data)) as home:
+        with progress_bar("export") as say:
+            made = write(home.folder.root, folder.expanduser().resolve(), config, say, home.refresh)
+        merge_exports(home.folder)
+        home.keep()
     for split, counts in made["counts"].items():
         click.echo(f"{split}: " + ", ".join(f"{name}={count}" for name, count in counts.items()))
     place = folder / to

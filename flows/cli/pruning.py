@@ -12,7 +12,6 @@ from data_catalog.base.paths import DataFolder
 from flows.cli.shared import (
     FOLDER,
     FORMATS,
-    data_option,
     data_place_option,
     dry_run_option,
     looked_at,
@@ -180,14 +179,17 @@ def versions(data: Path | str, form: str) -> None:
 @click.command(epilog="Example: longdance diff starter-random-1f3a9c2e starter-rho-88d2b1aa --data dance")
 @click.argument("first")
 @click.argument("second")
-@data_option
+@data_place_option
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
-def diff(first: str, second: str, data: Path, form: str) -> None:
+def diff(first: str, second: str, data: Path | str, form: str) -> None:
     """What version SECOND changes over FIRST, motion lost, and a picture of the clips that go."""
     from data_catalog.queries import format_rows
     from flows.report.version_diff import diff as compare
+    from flows.storage.home import folder_to_read
+    from flows.storage.places import place_of
 
-    rows, sheet, lost = compare(DataFolder.at(data).root, first, second)
+    folder = DataFolder.at(data) if isinstance(data, Path) else folder_to_read(place_of(data))
+    rows, sheet, lost = compare(folder.root, first, second)
     names = list(rows[0]) if rows else ["what", "samples"]
     click.echo(format_rows(names, [tuple(row.values()) for row in rows], form), nl=False)
     if form == "table":

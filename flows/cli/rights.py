@@ -5,12 +5,17 @@ from typing import Any
 
 import click
 
-from flows.cli.shared import FORMATS, data_option, dry_run_option
+from flows.cli.shared import FORMATS, Folder, dry_run_option
+
+TAKE_BACK = (
+    "copy the data set to a folder with your store's own tool, forget the source there, then let that tool make the "
+    "store the same, removing from it what the folder no longer has"
+)
 
 
 @click.command(epilog='Example: longdance forget ~/videos/anna.mp4 --data dance --why "she asked on 3 May"')
 @click.argument("source")
-@data_option
+@click.option("--data", type=Folder(TAKE_BACK), required=True, help="Folder of the data set.")
 @click.option("--why", required=True, help="The reason; it stays on record.")
 @click.option("--format", "form", type=FORMATS, default="table", show_default=True)
 @dry_run_option

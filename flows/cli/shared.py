@@ -13,8 +13,10 @@ import click
 class Folder(click.Path):
     """A folder of this machine; an address in object storage is no such thing."""
 
-    def __init__(self) -> None:
+    def __init__(self, instead: str = "copy the data set to a folder with your store's own tool, name that") -> None:
+        """instead: what to do with a data set in object storage."""
         super().__init__(path_type=Path, file_okay=False)
+        self.instead = instead
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The folder. Raises click.BadParameter."""
@@ -24,10 +26,10 @@ class Folder(click.Path):
             self.fail("this is kept in a folder of the machine that the command runs on: name one", param, ctx)
         if is_url(value):
             self.fail(
-                "object storage is for `longdance build`, `encode`, `train`, `score`, `prune`, `generate`, `report` "
-                "and `sql`: copy the data set to a folder with your store's own tool (docs/operations.md), name that",
-                param, ctx,
-            )  # fmt: skip
+                f"this command takes no address in object storage: {self.instead} (docs/operations.md has what does)",
+                param,
+                ctx,
+            )
         return super().convert(value, param, ctx)
 
 

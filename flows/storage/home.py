@@ -9,7 +9,7 @@ from data_catalog.base.at_work import Work, building
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.files import make_folder
 from data_catalog.base.lease import Lease, leased
-from data_catalog.base.mirror import SNAPSHOT, Mirror
+from data_catalog.base.mirror import SNAPSHOT, Mirror, mirror_of
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.processes import at_stop
 from data_catalog.base.store import Store
@@ -17,7 +17,7 @@ from data_catalog.connection import needs_rebuild
 from data_catalog.quarantine import set_mark
 from flows.catalog.kept_rows import restore_kept
 from flows.catalog.manifests import rebuild_from_record
-from flows.storage.places import mirror_folder, no_set
+from flows.storage.places import no_set
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +128,7 @@ def open_home(data: Path | Store) -> Iterator[Home]:
         with building(folder).alone():
             yield Home(folder)
         return
-    mirror = Mirror(data, mirror_folder(data))
+    mirror = Mirror(data, mirror_of(data.url))
     busy = f"Another command is at work in {data.url}: wait until it has ended."
     with Work(DataFolder(mirror.folder).lock, busy).alone(), leased(data) as lease, at_stop(lease.release):
         home = StoredHome(mirror, lease)
@@ -180,7 +180,7 @@ def naming(folder: DataFolder | None, place: Path | Store | None) -> Iterator[No
 def keep_rows(data: Path | Store, kept: Path) -> None:
     """Put a file of kept rows, then the catalog that has them, into a store; a folder has them."""
     if isinstance(data, Store):
-        Mirror(data, mirror_folder(data)).put([kept])
+        Mirror(data, mirror_of(data.url)).put([kept])
         keep_catalog(data)
 
 

@@ -1,14 +1,13 @@
 """RAW and DATA as they are given: folders, or addresses in object storage."""
 
-import hashlib
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from data_catalog.base.errors import LongdanceError
-from data_catalog.base.mirror import SNAPSHOT
-from data_catalog.base.paths import DataFolder, mirrors
+from data_catalog.base.mirror import SNAPSHOT, mirror_of
+from data_catalog.base.paths import DataFolder
 from data_catalog.base.store import MissingError, Store, is_url
 
 
@@ -22,14 +21,9 @@ def name_of(given: Path | str) -> str:
     return str(given).rstrip("/").rpartition("/")[2]
 
 
-def mirror_folder(store: Store) -> Path:
-    """This user's folder for the records and the catalog of a data set in object storage."""
-    return mirrors().resolve() / hashlib.sha256(store.url.encode()).hexdigest()[:16]
-
-
 def folder_of(data: Path | Store) -> DataFolder:
     """The data set's folder, or this host's mirror of it."""
-    return DataFolder.at(data if isinstance(data, Path) else mirror_folder(data))
+    return DataFolder.at(data if isinstance(data, Path) else mirror_of(data.url))
 
 
 @contextmanager

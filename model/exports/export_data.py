@@ -19,9 +19,15 @@ from model.exports.targets import layout
 
 
 def export_data(
-    data: Path, out: Path, config: ExportConfig, progress: Callable[[int, int], None] = lambda done, total: None
+    data: Path,
+    out: Path,
+    config: ExportConfig,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    kept: Callable[[], None] = lambda: None,
 ) -> dict[str, Any]:
     """Write the version's samples into `out/TARGET`; what was written, as JSON values, with `new` files.
+
+    kept: called once the record of it is in `data`.
 
     Raises LongdanceError: no data set, no such version, no sample left, or a folder of somebody else's.
     """
@@ -35,6 +41,7 @@ def export_data(
     files[PurePosixPath("README.md")] = card(items, said, str(target))
     files[PurePosixPath("ATTRIBUTION.csv")] = attribution(items)
     keep_record(data, out, said, items)  # before a file is out: what has seen a source is known, whatever happens
+    kept()
     with disk_errors(out, DataError, "it continues where it was"):
         new = folder.write(files, said, progress)
     return {**said, "files": len(files), "new": new}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from data_catalog.base.files import write_json
 from data_catalog.base.locks import in_turn
-from data_catalog.base.mirror import SNAPSHOT, Mirror
-from data_catalog.base.paths import DataFolder, mirrors
+from data_catalog.base.mirror import SNAPSHOT, Mirror, mirror_of
+from data_catalog.base.paths import DataFolder
 from data_catalog.base.store import Store
 
 
@@ -30,7 +29,7 @@ def readable(url: str) -> Path:
     """This host's folder of the records of a data set in object storage, and of the catalog as the head last put it
     there. Raises StoreError."""
     store = Store.at(url)
-    folder = mirrors().resolve() / f"{hashlib.sha256(url.encode()).hexdigest()[:16]}-read"
+    folder = mirror_of(url).with_name(f"{mirror_of(url).name}-read")  # the head may be on this host
     folder.mkdir(parents=True, exist_ok=True)
     with in_turn(DataFolder(folder).lock):
         Mirror(store, folder).pull()

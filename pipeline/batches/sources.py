@@ -15,9 +15,10 @@ from pipeline.video.raw_source import hash_object
 
 # What lies beside videos and is none: passed over, not rejected.
 SIDECARS = tuple(b".json .txt .md .srt .vtt .ass .nfo .xml .csv .jpg .jpeg .png .webp .part .thm .lrv .ini .db".split())
+_NAMELESS = "path-"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SourceFile:
     """A directory entry; `path` is what `os.fsencode` gives: any bytes that the file system allows.
 
@@ -143,7 +144,12 @@ def hash_source(file: SourceFile) -> str:
 
 def nameless_id(path: bytes) -> str:
     """The id of a file whose bytes cannot be had: a hash of its name, marked as such."""
-    return "path-" + hashlib.sha256(path).hexdigest()[:59]
+    return _NAMELESS + hashlib.sha256(path).hexdigest()[:59]
+
+
+def is_nameless(source_id: str) -> bool:
+    """Whether an id is a name's, and not that of bytes."""
+    return source_id.startswith(_NAMELESS)
 
 
 def find_sources(raw: Path | Store, data: Path | Store) -> list[SourceFile]:

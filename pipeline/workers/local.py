@@ -30,6 +30,9 @@ class LocalWorkers(Workers):
         try:
             if self._closed.is_set():
                 raise ClosedError
+            if _died_idle(process):  # which is no fault of what it is given
+                process.shutdown(wait=False)
+                process = _new_process()
             done: Answer = process.submit(answer, work, arguments).result()
         except BrokenProcessPool as error:
             process.shutdown(wait=False)
@@ -45,6 +48,14 @@ class LocalWorkers(Workers):
         """See `Workers.close`."""
         self._closed.set()
         kill_workers()
+
+
+def _died_idle(process: ProcessPoolExecutor) -> bool:
+    try:
+        process.submit(bool).result()
+    except BrokenProcessPool:
+        return True
+    return False
 
 
 def _new_process() -> ProcessPoolExecutor:

@@ -45,6 +45,10 @@ class Worker:
         """(host, the first of these places that is not there as it is at the head)."""
         return ray.util.get_node_ip_address(), unseen(wanted)
 
+    def alive(self) -> bool:
+        """Say so."""
+        return True
+
     def run(self, work: Callable[..., Any], arguments: tuple[Any, ...]) -> Answer:
         """See `answer`."""
         return answer(work, arguments)
@@ -126,9 +130,21 @@ class RayWorkers(Workers):
                         "status`, then run the same command again."
                     ) from None
                 continue
-            with self._counting:
-                self._busy += 1
-            return actor
+            if self._is_alive(actor):
+                with self._counting:
+                    self._busy += 1
+                return actor
+
+    def _is_alive(self, actor: "ActorHandle[Worker]") -> bool:
+        """Whether a worker answers; another takes the place of one that died with nothing in hand, which is no fault of
+        what it would have been given."""
+        try:
+            return ray.get(actor.alive.remote())
+        except RayActorError:
+            if not self._closed.is_set():
+                ray.kill(actor)
+                self._add()
+            return False
 
     def _add(self) -> "Future[tuple[str, Facts]]":
         """Ask for a worker, which is free once its host, if it is the same as this one, has started it."""

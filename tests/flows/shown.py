@@ -17,7 +17,8 @@ from data_catalog.base.files import write_json
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
 from data_catalog.writes import merge_clips, merge_sources
-from flows.catalog.manifests import rebuild_from_record, record_paths
+from flows.catalog.manifests import rebuild_from_record
+from flows.catalog.path_rows import record_paths
 from tests.conftest import SMALL, build
 from tests.flows.evidence import add_evidence
 

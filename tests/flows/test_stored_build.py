@@ -11,7 +11,7 @@ from data_catalog.base.files import read_json
 from data_catalog.base.lease import KEY
 from data_catalog.base.store import Store
 from tests.flows.conftest import shards_of
-from tests.object_store import KEY_ID, SECRET, environment
+from tests.object_store import SECRETS, environment
 
 SMALL = (
     "--frames", "25", "--variants", "2", "--workers", "1", "--set", "crop.shape=128", "--set", "analysis.proxy_px=256",
@@ -20,6 +20,9 @@ SMALL = (
 """As `tests.conftest.SMALL`."""
 HOSTILE = 'it\'s; DROP TABLE clips --/"{}" {{x}} %s $(id) é\u202e' + 800 * "n" + ".mp4"
 """A key that is data: quotes, commands, a mark that turns text around, close to the 1,024 bytes that S3 takes."""
+
+
+TAKES_NONE = "this command takes no address in object storage"
 
 
 def longdance(env: dict[str, str], *words: str) -> subprocess.CompletedProcess[str]:
@@ -69,9 +72,16 @@ def test_a_build_from_a_bucket_into_one_makes_the_same_shards_and_writes_no_cred
         info.key: stored.read(info.key)[0] for info in stored.listed() if "/" in info.key
     }
 
+    good = longdance(env, "verify", "--data", stored.url)
+    assert (good.returncode, good.stdout) == (0, "1 shard and 0 of latents checked, 0 problems.\n")
+    shard = min(key for key in made if key.endswith(".tar"))
+    stored.replace(shard, made[shard][:-1] + b"x")
+    bad = longdance(env, "verify", "--data", stored.url, "--quick")
+    assert (bad.returncode, bad.stdout.count("its sha256 is ")) == (1, 1), bad.stdout
+
     written = b"".join(made.values()) + everything(tmp_path) + everything(Path(env["PREFECT_HOME"]))
     said = (done.stdout + done.stderr + again.stdout + again.stderr).encode()
-    assert not [secret for secret in (KEY_ID, SECRET, "X-Amz", "AWS4-HMAC") if secret.encode() in written + said]
+    assert not [secret for secret in SECRETS if secret.encode() in written + said]
 
 
 @pytest.mark.parametrize(
@@ -84,10 +94,19 @@ def test_a_build_from_a_bucket_into_one_makes_the_same_shards_and_writes_no_cred
         (["train", "starter", "--data", "s3://{bucket}/none", "--run", "s3://{bucket}/run"], "is kept in a folder of"),
         (["report", "--data", "s3://{bucket}/none"], "name one with --out"),
         (["report", "--data", "s3://{bucket}/none", "--out", "OUT"], "holds no data set: run `longdance build"),
-        (
-            ["serve", "--data", "s3://{bucket}/none"],
-            "object storage is for `longdance build`, `encode`, `train`, `score`, `prune`, `generate`, `report` and",
-        ),
+        (["verify", "--data", "s3://{bucket}/none"], "holds no data set: run `longdance build"),
+        (["diff", "a", "b", "--data", "s3://{bucket}/none"], "holds no data set: run `longdance build"),
+        (["export", "data", "OUT", "--to", "hf", "--data", "s3://{bucket}/none"], "holds no data set: run `longdance"),
+        (["export", "--run", "s3://{bucket}/run", "--out", "OUT"], "is kept in a folder of"),
+        (["serve", "--data", "s3://{bucket}/none"], f"{TAKES_NONE}: copy the data set to a folder with your store's"),
+        (["forget", "x", "--why", "y", "--data", "s3://{bucket}/none"], "removing from it what the folder no longer"),
+        (["caption", "--endpoint", "http://x/v1", "--model", "m", "--data", "s3://{bucket}/none"], TAKES_NONE),
+        (["measure", "taste", "--with", "learnt", "--data", "s3://{bucket}/none"], TAKES_NONE),
+        (["calibrate", "--run", "OUT", "--data", "s3://{bucket}/none"], TAKES_NONE),
+        (["choreograph", "--run", "OUT", "--out", "OUT", "--data", "s3://{bucket}/none"], TAKES_NONE),
+        (["catalog", "rebuild", "--data", "s3://{bucket}/none"], TAKES_NONE),
+        (["bench", "OUT", "--against", "s3://{bucket}/none"], "is kept in a folder of"),
+        (["prune", "--run", "OUT", "--dry-run", "--data", "s3://{bucket}/none"], "--dry-run looks at a data set in a"),
     ],
 )
 def test_a_mistake_with_an_address_is_one_sentence(words, sentence, env, bucket, tmp_path):

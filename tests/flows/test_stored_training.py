@@ -7,16 +7,16 @@ import pytest
 
 from data_catalog.base.files import write_json
 from data_catalog.base.lease import KEY
+from data_catalog.base.mirror import mirror_of
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.store import Store
 from data_catalog.connection import open_catalog
-from flows.storage.places import mirror_folder
 from model.config import EncodeConfig
 from model.data.latents import encode_dataset
 from pipeline.config import BuildConfig
 from tests.flows.test_stored_build import env, everything, longdance  # noqa: F401 (a fixture)
 from tests.model.dataset import ENCODE, NETWORK, make_dataset
-from tests.object_store import KEY_ID, SECRET
+from tests.object_store import SECRETS
 from tests.stored import files_below, objects_below, put_folder
 
 SIZES = [f"--set=encode.{name}={value}" for name, value in ENCODE.items()]
@@ -38,8 +38,8 @@ def test_latents_a_run_and_its_losses_come_into_the_store(data, env, bucket, tmp
     store, run = Store.at(f"s3://{bucket}/sets/dance"), tmp_path / "run"
     put_folder(data, store, lambda key: key.parts[0] in ("shards", "build.json"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    mirror_folder(store).mkdir(parents=True)
-    shutil.copy(data / "catalog.duckdb", mirror_folder(store))
+    mirror_of(store.url).mkdir(parents=True)
+    shutil.copy(data / "catalog.duckdb", mirror_of(store.url))
     env |= {"OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
 
     for words in (
@@ -49,7 +49,7 @@ def test_latents_a_run_and_its_losses_come_into_the_store(data, env, bucket, tmp
     ):
         done = longdance(env, *words)
         assert done.returncode == 0, done.stdout + done.stderr
-        assert str(mirror_folder(store)) not in done.stdout + done.stderr
+        assert str(mirror_of(store.url)) not in done.stdout + done.stderr
         if words[0] == "encode":
             assert objects_below(store, "latents") == files_below(data, "latents")
         if words[0] == "train":
@@ -64,7 +64,7 @@ def test_latents_a_run_and_its_losses_come_into_the_store(data, env, bucket, tmp
     assert KEY not in made
     assert {key.partition("/")[0] for key in made} >= {"ledger", "rows", "codecs"}
     written = everything(tmp_path) + b"".join(made.values())
-    assert not [secret for secret in (KEY_ID, SECRET, "X-Amz", "AWS4-HMAC") if secret.encode() in written]
+    assert not [secret for secret in SECRETS if secret.encode() in written]
 
 
 def test_an_address_with_no_data_set_is_one_sentence(env, bucket, tmp_path):  # noqa: F811

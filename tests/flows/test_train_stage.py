@@ -62,6 +62,12 @@ def test_a_changed_setting_and_an_unknown_stage_are_refused_in_one_sentence(data
     (said,) = [line for line in changed.stderr.splitlines() if "learning_rate" in line]
     assert said.startswith("longdance: ")
     assert "Traceback" not in changed.stderr
+    more = run_to_end(train(data, trained, "--processes", "2"), server)
+    assert more.returncode == 2
+    (said,) = [line for line in more.stderr.splitlines() if line.startswith("longdance: ")]
+    assert "it began with something else (processes: 1 before, 2 now)" in said
+    assert "with `--fork" in said
+    assert "Traceback" not in more.stderr
     command = train(data, trained)
     unknown = run_to_end([*command[:4], "middle", *command[5:]], server)
     assert unknown.returncode == 2

@@ -16,9 +16,9 @@ from flows.catalog.manifests import (
     merge_prepared,
     merge_shards,
     rebuild_catalog,
-    record_paths,
     repair_catalog,
 )
+from flows.catalog.path_rows import record_paths
 from pipeline.analysis import arrays
 from pipeline.batches.pack_shards import _staged, encode_clips, pack_shard, unstage
 from pipeline.batches.plan_samples import sample_keys

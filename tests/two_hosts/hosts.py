@@ -14,6 +14,14 @@ from pathlib import Path
 
 import pytest
 
+from data_catalog.base.store import Store
+from pipeline.analysis.editing.text_model import text_model_path
+from pipeline.analysis.hands.hand_model import hand_model_path
+from pipeline.analysis.pose_model import pose_model_path
+from pipeline.synthetic.synth import SynthVideo, write_video
+from tests.object_store import environment as s3_environment
+from tests.object_store import make_bucket
+
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 NET = "10.117.0"
@@ -44,11 +52,15 @@ class Host:
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
-    def pids(self, beginning: str = "") -> list[int]:
-        """Its processes, or those whose command line begins so, but for the keeper."""
+    def pids(self, beginning: str = "", part: str = "") -> list[int]:
+        """Its processes whose command line begins so and has that in it, but for the keeper."""
         found = subprocess.run(["ip", "netns", "pids", self.name], capture_output=True, text=True, check=True)
-        kept = [int(pid) for pid in found.stdout.split() if int(pid) != self.keeper]
-        return [pid for pid in kept if _command_line(pid).startswith(beginning)]
+        lines = {int(pid): _command_line(int(pid)) for pid in found.stdout.split() if int(pid) != self.keeper}
+        return [pid for pid, line in lines.items() if line.startswith(beginning) and part in line]
+
+    def sees(self, path: Path) -> Path:
+        """Where this process finds what the host sees as `path`."""
+        return Path(f"/proc/{self.keeper}/root") / path.relative_to("/")
 
     @contextmanager
     def ends(self) -> Iterator[None]:
@@ -141,15 +153,50 @@ def _kept(name: str, share_folders: bool) -> Iterator[tuple[Path, int]]:
                 keeper.kill()
 
 
+def clean_environment() -> dict[str, str]:
+    """What a process here is given that makes alone what hosts make together."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
+    return clean | {"OMP_NUM_THREADS": "1"}
+
+
 def environment(host: Host, more: Mapping[str, str] | None = None) -> dict[str, str]:
     """What a process on a host is given: one Ray without passwords, this code, no Prefect but its own."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
     own = {
         "PYTHONPATH": str(ROOT), "PATH": f"{BIN}:{os.environ['PATH']}", "RAY_AUTH_MODE": "disabled",
-        "RAY_USAGE_STATS_ENABLED": "0", "OMP_NUM_THREADS": "1", "PREFECT_HOME": str(host.folder / "prefect"),
+        "RAY_USAGE_STATS_ENABLED": "0", "PREFECT_HOME": str(host.folder / "prefect"),
     }  # fmt: skip
     home = {} if host.shares_folders else {"HOME": str(host.folder), "XDG_CACHE_HOME": str(host.folder / "cache")}
-    return {**clean, **own, **home, **(more or {})}
+    return {**clean_environment(), **own, **home, **(more or {})}
+
+
+def on_cluster(head: Host, address: str, more: Mapping[str, str]) -> dict[str, str]:
+    """The same for a command that has a cluster do its work."""
+    return environment(head, {**more, "LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
+
+
+def models() -> dict[str, str]:
+    """Where they lie: hosts have homes of their own, and see no package index."""
+    found = {"POSE": pose_model_path(), "TEXT": text_model_path(), "HAND": hand_model_path()}
+    return {f"LONGDANCE_{name}_MODEL": str(path) for name, path in found.items()}
+
+
+def draw_videos(raw: Path, seeds: Sequence[int], frames: int) -> Path:
+    """A folder of drawn videos, with a quote in their names."""
+    raw.mkdir()
+    for seed in seeds:
+        spec = SynthVideo(name=f"q'{seed}", seed=seed, width=360, height=360, fps="25", frames=frames, standing=0.5)
+        write_video(spec, raw)
+    return raw
+
+
+def fill_buckets(s3: str, raw: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Buckets `raw`, with the videos below `in`, and `data`; this process may ask for both from now on."""
+    for name, value in s3_environment(s3).items():
+        monkeypatch.setenv(name, value)
+    make_bucket(s3, "raw")
+    make_bucket(s3, "data")
+    for video in raw.glob("*.mp4"):
+        assert Store("s3://raw").create(f"in/{video.name}", video)
 
 
 @contextmanager
@@ -171,8 +218,24 @@ def start_ray(host: Host, address: str | None, more: Mapping[str, str] | None = 
     host.run(str(BIN / "ray"), "start", *role, *limits, *own, env=environment(host, more))
 
 
-def end(host: Host) -> None:
-    """Kill every process of a host but its keeper."""
-    for pid in host.pids():
+def kill(host: Host, beginning: str = "", part: str = "") -> None:
+    """kill -9 of processes whose command lines begin so and have that in them."""
+    for pid in host.pids(beginning, part):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
+
+
+def end(host: Host) -> None:
+    """Kill every process of a host but its keeper."""
+    kill(host)
+
+
+def written_with(host: Host, words: Sequence[str]) -> list[str]:
+    """What was written on a host that shares no folder, Ray's and Prefect's logs and all, with one of the words in
+    it: path and word."""
+    found = []
+    for path in host.sees(Path("/tmp")).rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            content = path.read_bytes()
+            found += [f"{path} {word}" for word in words if word.encode() in content]
+    return found

@@ -1,7 +1,6 @@
 """From videos in a bucket to a new one, over two hosts that share no folder: one machine's bytes at every step."""
 
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -11,13 +10,23 @@ import pytest
 
 from data_catalog.base.store import Store
 from data_catalog.connection import open_catalog
-from pipeline.synthetic.synth import SynthVideo, write_video
 from tests.model.dataset import ENCODE, NETWORK
+from tests.object_store import SECRETS, s3_server
 from tests.object_store import environment as s3_environment
-from tests.object_store import make_bucket, s3_server
 from tests.stored import files_below, objects_below
-from tests.two_hosts.hosts import GATEWAY, cluster, environment, hosts, need_rights
-from tests.two_hosts.test_object_storage import SMALL, models
+from tests.two_hosts.hosts import (
+    GATEWAY,
+    clean_environment,
+    cluster,
+    draw_videos,
+    fill_buckets,
+    hosts,
+    models,
+    need_rights,
+    on_cluster,
+    written_with,
+)
+from tests.two_hosts.test_object_storage import SMALL
 from tests.two_hosts.test_training import state_of
 
 pytest.importorskip("ray")
@@ -58,30 +67,19 @@ def generate(data: str, run: Path, clip: str, out: Path) -> list[str]:
 def test_build_train_prune_and_generate_over_two_hosts_make_what_one_machine_makes(tmp_path, monkeypatch):
     need_rights()
     raw, alone, run_here = tmp_path / "raw", tmp_path / "alone", tmp_path / "run"
-    raw.mkdir()
-    for seed in (12, 14, 15):
-        spec = SynthVideo(name=f"q'{seed}", seed=seed, width=360, height=360, fps="25", frames=30, standing=0.5)
-        write_video(spec, raw)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
+    draw_videos(raw, (12, 14, 15), 30)
 
     def here(words: list[str]) -> None:
         command = [sys.executable, "-m", "flows.cli", *words]
-        done = subprocess.run(
-            command, env=clean | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True, timeout=300
-        )
+        done = subprocess.run(command, env=clean_environment(), capture_output=True, text=True, timeout=300)
         assert done.returncode == 0, done.stderr[-3000:]
 
     with hosts(share_folders=False) as both, s3_server(GATEWAY) as s3:
-        for name, value in s3_environment(s3).items():
-            monkeypatch.setenv(name, value)
-        make_bucket(s3, "raw")
-        make_bucket(s3, "data")
-        for video in raw.glob("*.mp4"):
-            Store("s3://raw").create(f"in/{video.name}", video)
+        fill_buckets(s3, raw, monkeypatch)
         data, more = Store("s3://data/dance"), {**s3_environment(s3), **models()}
-        run, seen = both[0].folder / "run", Path(f"/proc/{both[0].keeper}/root") / str(both[0].folder)[1:]
+        run, seen = both[0].folder / "run", both[0].sees(both[0].folder)
         with cluster(both, more) as address:
-            env = environment(both[0], {**more, "LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
+            env = on_cluster(both[0], address, more)
 
             def over_two(words: list[str]) -> None:
                 both[0].run(sys.executable, "-m", "flows.cli", *words, env=env)
@@ -96,6 +94,7 @@ def test_build_train_prune_and_generate_over_two_hosts_make_what_one_machine_mak
             over_two(generate(data.url, run, clip, both[0].folder / "made.mp4"))
             video = (seen / "made.mp4").read_bytes()
             assert all(host.worked() for host in both)
+        assert [found for host in both for found in written_with(host, SECRETS)] == []
         made = objects_below(data, "")
 
     def below(folder: str) -> dict[str, bytes]:

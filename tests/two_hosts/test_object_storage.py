@@ -1,8 +1,5 @@
 """Two hosts that share no folder: a bucket is all that they have in common, and it fails a tenth of its requests."""
 
-import contextlib
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -13,15 +10,24 @@ from pathlib import Path
 import pytest
 
 from data_catalog.base.store import Store
-from pipeline.analysis.editing.text_model import text_model_path
-from pipeline.analysis.hands.hand_model import hand_model_path
-from pipeline.analysis.pose_model import pose_model_path
-from pipeline.synthetic.synth import SynthVideo, write_video
 from tests.model.dataset import ENCODE
 from tests.object_store import environment as s3_environment
-from tests.object_store import failing_before, make_bucket, s3_server
+from tests.object_store import failing_before, s3_server
 from tests.stored import files_below
-from tests.two_hosts.hosts import GATEWAY, Host, cluster, end, environment, hosts, need_rights, start_ray
+from tests.two_hosts.hosts import (
+    GATEWAY,
+    clean_environment,
+    cluster,
+    draw_videos,
+    end,
+    fill_buckets,
+    hosts,
+    kill,
+    models,
+    need_rights,
+    on_cluster,
+    start_ray,
+)
 
 pytest.importorskip("ray")
 pytest.importorskip("obstore")
@@ -34,12 +40,6 @@ SOON_S = 900
 def build(raw: str, data: str) -> list[str]:
     """The command; small shards, so that there are several."""
     return [sys.executable, "-m", "flows.cli", "build", raw, "--data", data, *SMALL, "--set", "shards.samples=4"]
-
-
-def models() -> dict[str, str]:
-    """Where they lie: hosts have homes of their own, and see no package index."""
-    found = {"POSE": pose_model_path(), "TEXT": text_model_path(), "HAND": hand_model_path()}
-    return {f"LONGDANCE_{name}_MODEL": str(path) for name, path in found.items()}
 
 
 @contextmanager
@@ -61,36 +61,20 @@ def until(there: Callable[[], object], running: subprocess.Popen[bytes]) -> None
         time.sleep(0.3)
 
 
-def kill(host: Host, beginning: str) -> None:
-    """kill -9 of processes whose command lines begin so."""
-    for pid in host.pids(beginning):
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-
-
 @pytest.mark.soak
 def test_killed_workers_raylets_and_heads_and_a_failing_store_leave_the_same_shards(tmp_path, monkeypatch):
     need_rights()
     raw, alone = tmp_path / "raw", tmp_path / "alone"
-    raw.mkdir()
-    for seed in (12, 14, 15, 16):
-        spec = SynthVideo(name=f"q'{seed}", seed=seed, width=360, height=360, fps="25", frames=55, standing=0.5)
-        write_video(spec, raw)
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
-    local = clean | {"OMP_NUM_THREADS": "1"}
+    draw_videos(raw, (12, 14, 15, 16), 55)
+    local = clean_environment()
     subprocess.run(build(str(raw), str(alone)), env=local, check=True, capture_output=True, timeout=900)
 
     with hosts(share_folders=False) as both, s3_server(GATEWAY) as s3, failing_before(s3, 0.1, GATEWAY) as (flaky, _):
-        for name, value in s3_environment(s3).items():
-            monkeypatch.setenv(name, value)
-        make_bucket(s3, "raw")
-        make_bucket(s3, "data")
-        for video in raw.glob("*.mp4"):
-            Store("s3://raw").create(f"in/{video.name}", video)
+        fill_buckets(s3, raw, monkeypatch)
         data = Store("s3://data/dance")
         more = {**s3_environment(flaky), **models()}
         with cluster(both, more) as address:
-            env = environment(both[0], {**more, "LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
+            env = on_cluster(both[0], address, more)
             words = both[0].command(build("s3://raw/in", data.url))
 
             def found(prefix: str) -> list[str]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -13,7 +12,7 @@ import pytest
 
 from pipeline.synthetic.synth import SynthVideo, write_video
 from pipeline.video.ffmpeg import ffmpeg_exe
-from tests.two_hosts.hosts import cluster, environment, hosts, need_rights, start_ray
+from tests.two_hosts.hosts import clean_environment, cluster, hosts, need_rights, on_cluster, start_ray
 
 pytest.importorskip("ray")
 
@@ -52,17 +51,14 @@ def raw(tmp_path: Path) -> Path:
 @pytest.mark.soak
 def test_two_hosts_build_what_one_does_and_a_killer_is_left_out(raw, tmp_path):
     alone, together = tmp_path / "alone", tmp_path / "together"
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
-    subprocess.run(
-        build(raw, alone), env=clean | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, timeout=900
-    )
+    subprocess.run(build(raw, alone), env=clean_environment(), check=True, capture_output=True, timeout=900)
     (raw / "deadly.mp4").write_bytes((raw / "first.mp4").read_bytes() + b"DEADLY")
     script = tmp_path / "ffmpeg"
     script.write_text(DEADLY.format(ffmpeg=shutil.which(ffmpeg_exe()) or ffmpeg_exe()))
     script.chmod(0o755)
     more = {"LONGDANCE_FFMPEG": str(script)}
     with hosts() as both, cluster(both, more) as address:
-        env = environment(both[0], more | {"LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
+        env = on_cluster(both[0], address, more)
         done = both[0].run(*build(raw, together), env=env)
         assert all(host.worked() for host in both)
     assert "A worker died again" in done.stderr
@@ -78,7 +74,7 @@ def test_a_host_that_differs_is_refused_in_one_sentence(raw, tmp_path):
     script.chmod(0o755)
     with hosts() as both, cluster(both[:1]) as address, both[1].ends():
         start_ray(both[1], address, {"LONGDANCE_FFMPEG": str(script)})
-        env = environment(both[0], {"LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
+        env = on_cluster(both[0], address, {})
         done = both[0].run(*build(raw, tmp_path / "data"), env=env, check=False)
         seen = both[0].run(sys.executable, "-m", "flows.cli", "doctor", "--cluster", env=env, check=False)
     assert done.returncode == 2

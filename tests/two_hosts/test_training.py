@@ -1,8 +1,6 @@
 """A training over two hosts that share no folder: the weights of two processes on one, whatever was killed."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,7 +18,18 @@ from tests.model.dataset import ENCODE, NETWORK, make_dataset, micro_encode
 from tests.object_store import environment as s3_environment
 from tests.object_store import make_bucket, s3_server
 from tests.stored import put_folder
-from tests.two_hosts.hosts import GATEWAY, Host, cluster, end, environment, hosts, need_rights, start_ray
+from tests.two_hosts.hosts import (
+    GATEWAY,
+    Host,
+    clean_environment,
+    cluster,
+    end,
+    hosts,
+    kill,
+    need_rights,
+    on_cluster,
+    start_ray,
+)
 
 pytest.importorskip("ray")
 pytest.importorskip("obstore")
@@ -36,10 +45,10 @@ MIRROR = """
 import sys
 from data_catalog.base.mirror import Mirror
 from data_catalog.base.store import Store
-from flows.storage.places import mirror_folder
+from data_catalog.base.mirror import mirror_of
 store = Store.at(sys.argv[1])
-Mirror(store, mirror_folder(store)).pull()
-store.fetch("catalog.duckdb", mirror_folder(store) / "catalog.duckdb")
+Mirror(store, mirror_of(store.url)).pull()
+store.fetch("catalog.duckdb", mirror_of(store.url) / "catalog.duckdb")
 """
 
 
@@ -90,15 +99,15 @@ def test_a_training_over_two_hosts_ends_with_the_weights_of_one_whatever_was_kil
         store.create("catalog.duckdb", data / "catalog.duckdb")
         more = s3_environment(s3)
         with cluster(both, more) as address:
-            env = environment(both[0], {**more, "LONGDANCE_RUNNER": "ray", "RAY_ADDRESS": address})
+            env = on_cluster(both[0], address, more)
             both[0].run(sys.executable, "-c", MIRROR, store.url, env=env)
             run = both[0].folder / "run"
-            seen = Path(f"/proc/{both[0].keeper}/root") / run.relative_to("/")
+            seen = both[0].sees(run)
             command = train(store.url, run)
 
             def kill_process() -> None:
-                [pid] = [pid for pid in both[1].pids() if b"model.training.train" in _words(pid)]
-                os.kill(pid, signal.SIGKILL)
+                assert len(both[1].pids(part="model.training.train")) == 1
+                kill(both[1], part="model.training.train")
 
             said = killed_at(both[0], command, env, seen, 40, kill_process)
             assert f"The process on host {both[1].address} ended with exit code -9" in said
@@ -110,17 +119,7 @@ def test_a_training_over_two_hosts_ends_with_the_weights_of_one_whatever_was_kil
             assert f"finished at step {STEPS}" in done.stdout
             over_two = state_of(seen)
             assert json.loads((seen / "run.json").read_bytes())["identity"]["processes"] == 2
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "RAY_"))}
-    subprocess.run(
-        train(str(data), alone), env=clean | {"OMP_NUM_THREADS": "1"}, check=True, capture_output=True, timeout=300
-    )
+    subprocess.run(train(str(data), alone), env=clean_environment(), check=True, capture_output=True, timeout=300)
     on_one = state_of(alone)
     assert over_two.keys() == on_one.keys()
     assert [name for name in over_two if over_two[name] != on_one[name]] == []
-
-
-def _words(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""

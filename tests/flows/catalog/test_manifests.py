@@ -4,7 +4,7 @@ from pathlib import Path
 
 from data_catalog.base.paths import DataFolder
 from data_catalog.connection import open_catalog
-from flows.catalog.manifests import record_paths
+from flows.catalog.path_rows import record_paths
 from tests.data_catalog.rows import table
 
 

@@ -9,10 +9,10 @@ import time
 import pytest
 
 from data_catalog.base.errors import LongdanceError
+from data_catalog.base.mirror import mirror_of
 from data_catalog.base.store import Store
 from data_catalog.connection import needs_rebuild, open_catalog
 from flows.storage.home import built_home, open_home
-from flows.storage.places import mirror_folder
 
 
 @pytest.fixture
@@ -90,4 +90,4 @@ def test_the_lease_of_a_head_that_was_killed_is_taken_over_after_its_expiry(stor
     begin = time.monotonic()
     with open_home(store):
         assert 50 < time.monotonic() - begin < 120
-    assert mirror_folder(store).is_dir()
+    assert mirror_of(store.url).is_dir()

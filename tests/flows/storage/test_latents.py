@@ -8,10 +8,10 @@ import pytest
 from data_catalog.base.block_cache import block_cache
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.lease import KEY
+from data_catalog.base.mirror import mirror_of
 from data_catalog.base.store import Store
 from flows.storage.home import open_home
 from flows.storage.latents import encode_by_shards
-from flows.storage.places import mirror_folder
 from model.data.latents import encode_dataset
 from pipeline.workers.workers import WorkerDiedError, Workers
 from tests.model.dataset import make_dataset, micro_encode
@@ -49,8 +49,8 @@ def store(data, bucket, tmp_path, monkeypatch):
     block_cache.cache_clear()
     made = Store.at(f"s3://{bucket}/dance")
     put_folder(data, made, lambda key: key.parts[0] == "shards")
-    mirror_folder(made).mkdir(parents=True)
-    shutil.copy(data / "catalog.duckdb", mirror_folder(made))
+    mirror_of(made.url).mkdir(parents=True)
+    shutil.copy(data / "catalog.duckdb", mirror_of(made.url))
     yield made
     block_cache.cache_clear()
 
@@ -75,8 +75,8 @@ def test_latents_and_codec_of_a_store_are_those_of_a_folder_and_made_once(store,
     for folder in ("latents", "codecs"):
         assert objects_below(store, folder) == files_below(data, folder)
     assert KEY not in objects_below(store, "")
-    assert not [*mirror_folder(store).rglob("*.f16"), *mirror_folder(store).rglob("*.tar")]
-    shutil.rmtree(mirror_folder(store) / "latents")  # as on another head
+    assert not [*mirror_of(store.url).rglob("*.f16"), *mirror_of(store.url).rglob("*.tar")]
+    shutil.rmtree(mirror_of(store.url) / "latents")  # as on another head
     assert encode(store, workers) == (0, 0)
 
 

@@ -6,10 +6,10 @@ import torch
 from data_catalog.base.block_cache import block_cache
 from data_catalog.base.errors import LongdanceError
 from data_catalog.base.lease import KEY
+from data_catalog.base.mirror import mirror_of
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.store import Store
 from flows.storage.home import Home, open_home
-from flows.storage.places import mirror_folder
 from flows.storage.score_hosts import score_on_hosts
 from model.data.latents import encode_dataset
 from model.hosts import score_shards
@@ -53,7 +53,7 @@ def store(data, bucket, tmp_path, monkeypatch):
     score_shards._scorer.cache_clear()
     made = Store.at(f"s3://{bucket}/dance")
     put_folder(data, made)
-    mirror_with_catalog(made, mirror_folder(made), data)
+    mirror_with_catalog(made, mirror_of(made.url), data)
     yield made
     block_cache.cache_clear()
 

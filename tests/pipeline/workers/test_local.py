@@ -2,6 +2,8 @@
 
 import contextlib
 import logging
+import os
+import signal
 import threading
 import time
 
@@ -31,6 +33,11 @@ def workers():
 def test_a_worker_gives_back_what_was_made_and_its_log_lines_are_said_here(workers, caplog):
     assert workers.run(doubled, [1, 2]) == [2, 4]
     assert "doubling [1, 2]" in caplog.text
+
+
+def test_a_worker_that_dies_with_nothing_in_hand_is_replaced_and_no_work_is_blamed(workers):
+    os.kill(workers.run(os.getpid), signal.SIGKILL)  # the last used is the next that is given something
+    assert workers.run(doubled, [3]) == [6]
 
 
 def test_an_error_comes_back_as_it_was_raised_with_where(workers):

@@ -1,5 +1,8 @@
 """Workers of a Ray cluster, here one of this process alone; tests/two_hosts has several hosts."""
 
+import os
+import signal
+
 import pytest
 
 from pipeline.workers.workers import WorkerDiedError, work_through
@@ -20,6 +23,11 @@ def workers(tmp_path_factory):
 def test_a_worker_gives_back_what_was_made_and_its_log_lines_are_said_here(workers, caplog):
     assert workers.run(acts.doubled, [1, 2]) == [2, 4]
     assert "doubling [1, 2]" in caplog.text
+
+
+def test_a_worker_that_dies_with_nothing_in_hand_is_replaced_and_no_work_is_blamed(workers):
+    os.kill(workers.run(os.getpid), signal.SIGKILL)
+    assert workers.run(acts.doubled, [3]) == [6]
 
 
 def test_an_error_comes_back_as_it_was_raised_with_where(workers):
