@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from data_catalog.base.locks import in_turn
 from data_catalog.base.store import Store
 from pipeline.analysis.editing.text_model import text_model_path
 from pipeline.analysis.hands.hand_model import hand_model_path
@@ -91,11 +92,12 @@ def need_rights() -> None:
     """Skip the test where no network namespace can be made."""
     if shutil.which("ip") is None:
         pytest.skip("needs iproute2's ip")
+    probe = f"ld-probe{os.getpid()}"  # tests run side by side
     try:
-        _ip("netns", "add", "ld-probe")
+        _ip("netns", "add", probe)
     except subprocess.CalledProcessError as error:
         pytest.skip(f"needs the right to make network namespaces ({error.stderr.strip()})")
-    _ip("netns", "delete", "ld-probe")
+    _ip("netns", "delete", probe)
 
 
 def _remove_leftovers(count: int) -> None:
@@ -114,11 +116,13 @@ def _remove_leftovers(count: int) -> None:
 def hosts(count: int = 2, share_folders: bool = True) -> Iterator[list[Host]]:
     """Hosts on one bridge, which has GATEWAY's address; they see each other, and nothing else.
 
-    Without `share_folders` each has a /tmp of its own.
+    Without `share_folders` each has a /tmp of its own. A machine has one such bridge at a time: tests that run side by
+    side wait for each other.
     """
     need_rights()
-    _remove_leftovers(count)
     with ExitStack() as undo:
+        undo.enter_context(in_turn(Path(tempfile.gettempdir()) / f"{BRIDGE}.lock"))
+        _remove_leftovers(count)
         _ip("link", "add", BRIDGE, "type", "bridge")
         undo.callback(_ip, "link", "delete", BRIDGE)
         _ip("addr", "add", f"{GATEWAY}/24", "dev", BRIDGE)
