@@ -55,6 +55,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         raw = options.raw or draw((options.keep or Path(folder)) / "raw", options.videos, options.clean)
+        builds: dict[str, tuple[int, Mapping[str, str]]]
         builds = {f"build without start-up, {count} variants": (count, {}) for count in options.variants}
         if options.parts:
             builds = {name: (0, settings) for name, settings in PARTS.items()}
@@ -86,8 +87,8 @@ def draw(raw: Path, videos: int, clean: bool) -> Path:
         clean_video, draft = raw.parent / f"{spec.name}.mp4", raw.parent / f"{spec.name}.draft.mp4"
         rate = round(PHONE_BITS * spec.width * spec.height * float(spec.rate))
         settings = ["-c:v", "libx264", "-preset", "veryfast", "-b:v", str(rate), "-g", "30", "-fps_mode", "passthrough"]
-        grain = ["-vf", "noise=alls=8:allf=t", *settings, "-y", draft]
-        subprocess.run([ffmpeg_exe(), "-loglevel", "error", "-i", clean_video, *grain], check=True)
+        grain = ["-vf", "noise=alls=8:allf=t", *settings, "-y", str(draft)]
+        subprocess.run([ffmpeg_exe(), "-loglevel", "error", "-i", str(clean_video), *grain], check=True)
         draft.replace(stored)
 
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -97,7 +98,7 @@ def sample_rows(first: int, count: int, shard: Callable[[int], str]) -> pa.Table
             "clip_id": clip_ids,
             "variant": pa.array(variant.astype(np.int32)),
             "recipe": [f'{{"flip": {"true" if v else "false"}, "seed": {n}}}' for n, v in zip(number, variant)],
-            "shard": [shard(n) for n in number],
+            "shard": [shard(int(n)) for n in number],
             "bytes": np.full(count, 400_000),
             "mp4_offset": offset + 512,
             "mp4_length": np.full(count, 280_000),
@@ -184,11 +185,15 @@ def time_queries(path: Path, repeats: int) -> dict[str, tuple[float, int]]:
     return times
 
 
+def _new_shard(repeat: int, _: int) -> str:
+    return f"new-{repeat:06d}.tar"
+
+
 def time_registrations(path: Path, first: int, repeats: int) -> dict[str, float]:
     """Median seconds to open, to register a shard of 128 samples, to close, and of all three."""
     laps = []
     for repeat in range(repeats):
-        samples = sample_rows(first + repeat * SHARD_SAMPLES, SHARD_SAMPLES, lambda _, r=repeat: f"new-{r:06d}.tar")
+        samples = sample_rows(first + repeat * SHARD_SAMPLES, SHARD_SAMPLES, partial(_new_shard, repeat))
         shards, samples = shard_rows(samples).to_pylist(), samples.to_pylist()
         begin = time.perf_counter()
         with open_catalog(path) as con:
@@ -217,7 +222,9 @@ def main() -> int:
         size = path.stat().st_size
     print(f"{options.clips:,} clips, {samples:,} samples: {size / 1e6:.0f} MB, filled in {filled:.1f} s")
     print(f"{'what':<22}{'seconds':>9}{'limit':>8}{'of limit':>10}{'rows':>7}")
-    results = [(name, seconds, QUERY_LIMIT_S, f"{rows:>7}") for name, (seconds, rows) in queries.items()]
+    results: list[tuple[str, float, float | None, str]] = [
+        (name, seconds, QUERY_LIMIT_S, f"{rows:>7}") for name, (seconds, rows) in queries.items()
+    ]
     limits = {"register a shard": REGISTER_LIMIT_S}
     results += [(name, seconds, limits.get(name), "") for name, seconds in steps.items()]
     for name, seconds, limit, rows in results:

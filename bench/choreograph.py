@@ -110,14 +110,14 @@ def orders(real: Sequence[Measured], starts: int, seeds: int, frames: int) -> li
 
 def still(order: DanceOrder) -> StoredDance:
     """The start's pose, repeated."""
-    return StoredDance(order.start[None].repeat(order.frames, 0), order.fps, order.beats, tuple(order.size))
+    return StoredDance(order.start[None].repeat(order.frames, 0), order.fps, order.beats, order.size)
 
 
 def random_clip(order: DanceOrder, clips: Sequence[StoredDance], generator: np.random.Generator) -> StoredDance:
     """A training clip on the start's body, begun anywhere."""
     clip = clips[int(generator.integers(len(clips)))].landmarks
     begun = clip[int(generator.integers(len(clip) - 30)) :]
-    return StoredDance(retarget(paced(begun, order.frames), order.start), order.fps, order.beats, tuple(order.size))
+    return StoredDance(retarget(paced(begun, order.frames), order.start), order.fps, order.beats, order.size)
 
 
 def nearest_clip(order: DanceOrder, clips: Sequence[StoredDance]) -> StoredDance:
@@ -132,7 +132,7 @@ def nearest_clip(order: DanceOrder, clips: Sequence[StoredDance]) -> StoredDance
     distances = [np.linalg.norm(shape(clip.landmarks[:-30]) - wanted, axis=1) for clip in clips]
     which = int(np.argmin([distance.min() for distance in distances]))
     begun = clips[which].landmarks[int(distances[which].argmin()) :]
-    return StoredDance(retarget(paced(begun, order.frames), order.start), order.fps, order.beats, tuple(order.size))
+    return StoredDance(retarget(paced(begun, order.frames), order.start), order.fps, order.beats, order.size)
 
 
 def drawn_distance(made: np.ndarray, real: Sequence[np.ndarray], half: int, generator: np.random.Generator) -> float:

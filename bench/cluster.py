@@ -156,7 +156,11 @@ def efficiency(hosts: int, made: Manifests, folder: Path, scale: float, each: in
     with open_catalog(data.catalog):
         pass
     begin = time.monotonic()
-    with in_groups(lambda found: manifests.merge_prepared(data, found, made.names)) as groups:
+
+    def merged(found: list[tuple[str, bytes, int]]) -> None:
+        manifests.merge_prepared(data, found, made.names)
+
+    with in_groups(merged) as groups:
         for batch, _ in as_completed(lambda batch: work_through(workers, len, batch), todo, workers.count):
             groups.add(batch)
     taken = (time.monotonic() - begin) * scale

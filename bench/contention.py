@@ -29,7 +29,11 @@ ALONE, BESIDE = 1.15, 2.7
 """At most so many times what OpenMP's own default takes alone: alone, and beside busy processes."""
 BUSY = (0, 1, 2)
 STEPS, CALLS = 3, 2
-NAMED = {"default": {"GOMP_SPINCOUNT": None}, "longdance": {}, "passive": {"OMP_WAIT_POLICY": "PASSIVE"}}
+NAMED: dict[str, dict[str, str | None]] = {
+    "default": {"GOMP_SPINCOUNT": None},
+    "longdance": {},
+    "passive": {"OMP_WAIT_POLICY": "PASSIVE"},
+}
 
 
 def environment(setting: str, threads: int) -> dict[str, str]:
@@ -58,7 +62,8 @@ def child(spins: bool) -> None:
 
     device = torch.device("cpu")
     config = train_config("extrapolation", "tiny", batch=2)
-    shape = (config.encode.channels, *(side // config.encode.patch for side in config.encode.size))
+    width, height = (side // config.encode.patch for side in config.encode.size)
+    shape = config.encode.channels, width, height
     with tempfile.TemporaryDirectory() as scratch:
         split = random_data(Path(scratch), config, shape)
         network = initial_network(config, shape[0], 32)

@@ -210,10 +210,10 @@ def hours(out: Path, minutes: tuple[int, int], size: str, rates: tuple[float, fl
     for long in minutes:
         path = out / f"raw-{long}" / "long.mp4"
         path.parent.mkdir()
-        loop = ["-stream_loop", str(6 * long - 1), "-i", piece, "-c", "copy", "-y", path]
+        loop = ["-stream_loop", str(6 * long - 1), "-i", str(piece), "-c", "copy", "-y", str(path)]
         subprocess.run([ffmpeg_exe(), "-loglevel", "error", *loop], check=True)
         started = time.monotonic()
-        command = [sys.executable, "-c", _PREPARE, path, out / f"data-{long}", *map(str, rates)]
+        command = [sys.executable, "-c", _PREPARE, str(path), str(out / f"data-{long}"), *map(str, rates)]
         told = subprocess.run(command, capture_output=True, text=True)
         assert told.returncode == 0, told.stderr[-2000:]
         peaks.append(float(told.stdout.split()[-1]))

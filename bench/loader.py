@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 
 import av
@@ -130,7 +131,7 @@ def main() -> None:
         default = train_config("interpolation").workers
         for workers in sorted({0, 2, default}):
             works[f"loader, {workers} workers"] = (
-                lambda workers=workers: _drain(dataset, options.windows, options.batch, workers),
+                partial(_drain, dataset, options.windows, options.batch, workers),
                 options.windows // options.batch * options.batch,
             )
         few = [window for _, window in chosen[:40]]

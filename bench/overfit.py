@@ -167,7 +167,7 @@ def report(out: Path, data: Path, config: TrainConfig) -> bool:
     text = TextTable(split.latents, config.encode, split.prompts, network.unet.config.cross_attention_dim)
     made = generate(network, items, codec, text, window_sampling(config))
     codec_psnr = psnr(
-        np.concatenate([(codec.decode(codec.encode(clip)) - clip.astype(float)) ** 2 for clip in clips]), np.True_
+        np.concatenate([(codec.decode(codec.encode(clip)) - clip.astype(float)) ** 2 for clip in clips]), np.array(True)
     )
     print(f"codec at {codec.picture} pixels: {codec_psnr:.1f} dB (at least {CODEC_PSNR:.0f})")
     scores = table(items, made, clips)

@@ -18,12 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 import cv2
-from star import danced, measured, through, told_of, warped
 
+from bench.star import danced, measured, through, told_of, warped
 from flows.dancing.driving_dance import DancePace, put_on
 from model.data.landmarks import clip_landmarks
 from model.data.outlines import clip_outline

@@ -16,6 +16,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -24,8 +25,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from teaching import COLUMNS, Clip, Piece, folder_of, judged, taught
-
+from bench.teaching import COLUMNS, Clip, Piece, folder_of, judged, taught
 from data_catalog.base.files import read_json, write_json
 from model.data.codec import load_codec
 from model.data.samples import read_samples
@@ -56,12 +56,8 @@ WAYS: dict[str, type[nn.Module]] = {"added": PosePath, "concatenated": Concatena
 @contextmanager
 def way(name: str) -> Iterator[None]:
     """Networks that are made within take a pose so."""
-    before = unet.PosePath
-    unet.PosePath = WAYS[name]
-    try:
+    with patch.object(unet, "PosePath", WAYS[name]):
         yield
-    finally:
-        unet.PosePath = before
 
 
 def poseless(folder: Path) -> Path:

@@ -13,6 +13,7 @@ import statistics
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from bench.catalog import fill
 from data_catalog.base.paths import DataFolder
 from data_catalog.base.rollout_paths import files_of
 from data_catalog.connection import open_catalog
-from flows.report.posters import SIDE, picture_path
+from flows.report.posters import LONGER, picture_path
 from flows.report.report import write_report
 from tests.flows.browser import open_browser, ready, show_part, until
 from tests.flows.shown import serving
@@ -34,6 +35,7 @@ PAINT_LIMIT_S, FILTER_LIMIT_S, LIMITS_UP_TO_CLIPS = 2.0, 0.3, 25_000
 # The header is painted before the data are read, so the limit is for the whole overview.
 PAINT = "return performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
 WHOLE = "return Number(document.documentElement.dataset.ready)"
+POSTERS = "return [...document.images].some((i) => i.naturalWidth)"
 FILTERS = [
     "verdict=bad", "limits=blur|>|0.5", "sort=blur&descending=1", "text=dance 7", "sort=borderline",
     "verdict=ok&limits=visibility|>|0.3;brightness|>|0.2&sort=motion_energy",
@@ -42,10 +44,10 @@ FILTERS = [
 
 def draw_posters(folder: Path, ids: list[str]) -> None:
     """One noisy picture under every clip's name: the disk's work without the decoder's."""
-    picture = np.random.default_rng(0).integers(0, 255, (SIDE // 8, SIDE // 8, 3), np.uint8)
+    picture = np.random.default_rng(0).integers(0, 255, (LONGER // 8, LONGER // 8, 3), np.uint8)
     first = picture_path(folder, "posters", ids[0])
     first.parent.mkdir(parents=True, exist_ok=True)
-    cv2.imwrite(str(first), cv2.resize(picture, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC))
+    cv2.imwrite(str(first), cv2.resize(picture, (LONGER, LONGER), interpolation=cv2.INTER_CUBIC))
     for clip_id in ids[1:]:
         path = picture_path(folder, "posters", clip_id)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,13 +74,11 @@ def measure(url: str, repeats: int, folder: Path) -> dict[str, list[float]]:
     for repeat in range(repeats):
         with open_browser(folder / f"profile-{repeat}") as chrome:
             ready(chrome, url)
-            seconds["first paint"].append(until(lambda c=chrome: c.execute_script(PAINT), "it is painted") / 1000)
+            seconds["first paint"].append(until(partial(chrome.execute_script, PAINT), "it is painted") / 1000)
             seconds["overview painted"].append(chrome.execute_script(WHOLE) / 1000)
             begin = time.perf_counter()
             show_part(chrome, "#clips")
-            until(
-                lambda c=chrome: c.execute_script("return [...document.images].some((i) => i.naturalWidth)"), "posters"
-            )
+            until(partial(chrome.execute_script, POSTERS), "posters")
             seconds["gallery with posters"].append(time.perf_counter() - begin)
             for said in FILTERS:
                 seconds[said].append(filter_seconds(chrome, said))

@@ -140,8 +140,8 @@ def print_table(columns: dict[str, dict[str, Any]]) -> None:
     for name in ("psnr", "pose_error"):
         for plan in WITHOUT_POSE:
             depths = columns[plan]["by_depth"][name]
-            cells = (f"{depth}: {'-' if v is None else f'{v:.1f}'}" for depth, v in depths.items())
-            print(f"{name} by depth, {plan}: {', '.join(cells)}")
+            shown = (f"{depth}: {'-' if v is None else f'{v:.1f}'}" for depth, v in depths.items())
+            print(f"{name} by depth, {plan}: {', '.join(shown)}")
 
 
 def growth(run: Path, data: Path, out: Path, steps: int) -> bool:

@@ -57,7 +57,7 @@ def _moved(clip: Clip, by: np.ndarray) -> Clip:
     frames, joints = clip
     size = frames.shape[2], frames.shape[1]
     moved = [
-        cv2.warpAffine(frame, np.float32([[1, 0, x], [0, 1, y]]), size, borderMode=cv2.BORDER_REFLECT)
+        cv2.warpAffine(frame, np.array([[1, 0, x], [0, 1, y]], np.float32), size, borderMode=cv2.BORDER_REFLECT)
         for frame, (x, y) in zip(frames, by)
     ]
     return np.stack(moved), joints + by[:, None]

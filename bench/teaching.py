@@ -26,8 +26,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from star import danced, psnr, sharpness_of, through, to_and_fro, warped
-
+from bench.star import danced, psnr, sharpness_of, through, to_and_fro, warped
 from data_catalog.base.files import read_json, write_json
 from data_catalog.base.paths import RunFolder
 from model.config import train_config

@@ -19,8 +19,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
+from accelerate import Accelerator  # type: ignore[import-untyped]
+from accelerate.state import AcceleratorState  # type: ignore[import-untyped]
 from safetensors.torch import save_file
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -38,6 +38,7 @@ from model.runs.init_weights import configure_parameters, initial_network
 from model.sources import NoText
 from model.training.optimizer import make_ema, make_optimizer
 from model.training.trainer import Trainer
+from model.training.video_task import VideoTask
 
 OVERHEAD = 1.1
 TEXT = (77, 768)
@@ -109,7 +110,8 @@ def trainer_step(config: TrainConfig, split: SplitData, network: VideoUNet, fold
     accelerator = Accelerator(cpu=config.device == "cpu", mixed_precision=config.mixed_precision)
     text = TextTable(split.latents, config.encode, split.prompts, network.unet.config.cross_attention_dim)
     folder.mkdir(exist_ok=True)
-    trainer = Trainer(accelerator, config, split, network, text, folder, say)
+    task = VideoTask(config, split, network, text, folder)
+    trainer = Trainer(accelerator, config, task, folder, say)
     trainer.restore(None)
     trainer.run(lambda: len(times) >= steps)
     trainer.close()
