@@ -1,5 +1,6 @@
 """What a rollout is measured beside: what really followed, the clip of its dance, or clips of the data set."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from model.data.landmarks import clip_landmarks
 from model.drift.report import GivenDance, RealClip, real_clip, reference_clips
 from model.errors import DataError
 
+logger = logging.getLogger(__name__)
 REFERENCES = 3
 """Real clips that a rollout is compared with, where a data set is named and no one clip is the measure."""
 
@@ -38,7 +40,7 @@ def comparison(opened: OpenedRequest) -> Comparison:
             danced = clip_landmarks(data.root, request.pose, size)
             source = real_clip(data.root, request.pose, size)
             return Comparison(None, [source], GivenDance(landmarks, source.clip_id, danced))
-        except DataError:  # of that clip no part shows its picture throughout
-            pass
+        except DataError as error:  # of that clip no part shows its picture throughout
+            logger.warning("The clip of the dance is no measure, others of the data set are: %s", error)
     holdout = next(iter(opened.prepared.serving.values())).config.holdout
     return Comparison(None, list(reference_clips(data.root, REFERENCES, size, holdout)), dance)
